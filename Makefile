@@ -1,0 +1,52 @@
+# Everything a person or CI runs. `make demo` and `make test` set the project up first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+EXTRAS := train,server,dev
+# pytest-xdist workers; loadfile keeps a module's fixtures in one of them.
+WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-long check format proto bench clean
+
+help:  ## list what there is
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(STAMP)  ## make .venv and install the project into it
+
+# Entry points and dependencies are frozen at install, so these two files ask for another one.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; try: make PYTHON=python3.11 $(MAKECMDGOALS)" if sys.version_info < (3, 11) else 0)'
+	@echo "Installing GenreStack into $(VENV) (some minutes the first time: TensorFlow is large) …"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$(EXTRAS)]'
+	@touch $(STAMP)
+
+demo: setup  ## the whole way on a small table: train, export, prove, serve, ask
+	@$(BIN)/genrestack demo
+
+test: setup check  ## the checks and all tests that take no more than minutes
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not long and not gpu"
+
+test-long: setup  ## the tests that take longer: hundreds of drawn stacks, the real table trained
+	$(BIN)/python -m pytest -m long -n $(WORKERS) --dist loadfile --timeout 3600
+
+check: setup  ## lint, types, import arrows: exactly what CI runs
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup  ## put the code in form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+proto: setup  ## generate the code of the protos
+	$(BIN)/python tools/generate_protos.py
+
+bench: setup  ## measure against the baselines, in one run
+	$(BIN)/python -m benchmarks
+
+clean:  ## remove the environment and what was built
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,29 @@
+"""The bundle on disk: manifest, hashes, composing the parts, proving the golden rows."""
+
+from genrestack_bundle.compose import base_output, compose
+from genrestack_bundle.cpus import usable_cpus
+from genrestack_bundle.errors import BundleError, ParityError, ProviderError
+from genrestack_bundle.golden import Golden
+from genrestack_bundle.layout import list_models, list_versions
+from genrestack_bundle.parity import prove
+from genrestack_bundle.reader import Bundle, open_bundle
+from genrestack_bundle.session import Answer, ComposedSession
+from genrestack_bundle.writer import write_bundle
+
+__all__ = [
+    "Answer",
+    "Bundle",
+    "BundleError",
+    "ComposedSession",
+    "Golden",
+    "ParityError",
+    "ProviderError",
+    "base_output",
+    "compose",
+    "list_models",
+    "list_versions",
+    "open_bundle",
+    "prove",
+    "usable_cpus",
+    "write_bundle",
+]

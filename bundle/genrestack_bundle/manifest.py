@@ -1,0 +1,64 @@
+"""manifest.json: the `Model` message in its JSON form."""
+
+from pathlib import Path
+
+from google.protobuf import json_format
+
+from genrestack_bundle.errors import BundleError
+from genrestack_bundle.integrity import read_bounded, sha256
+from genrestack_bundle.layout import FORMAT, MANIFEST, MAX_MANIFEST_BYTES, SUMS
+from genrestack_proto.v1.model_pb2 import PART_KIND_BASE, PART_KIND_UNSPECIFIED, Model
+
+
+def pack(model: Model) -> bytes:
+    """Write a manifest."""
+    text = json_format.MessageToJson(model, preserving_proto_field_name=True, indent=2, ensure_ascii=False)
+    return (text + "\n").encode()
+
+
+def pack_sums(manifest: bytes) -> bytes:
+    """Write SHA256SUMS, in the form `sha256sum --check` reads."""
+    return f"{sha256(manifest)}  {MANIFEST}\n".encode()
+
+
+def read_manifest(folder: Path) -> Model:
+    """Read and check the manifest of the bundle in `folder`; the folder's names win over the manifest's.
+
+    Raises:
+        BundleError: the manifest is missing, altered, unreadable, of another format, or contradicts itself.
+
+    """
+    data = read_bounded(folder, MANIFEST, MAX_MANIFEST_BYTES)
+    if read_bounded(folder, SUMS, 1024) != pack_sums(data):
+        raise BundleError(f"{MANIFEST} was altered after the export ({SUMS} differs); export the model again")
+    model = Model()
+    try:
+        json_format.Parse(data, model, ignore_unknown_fields=True, max_recursion_depth=20)
+    except (json_format.ParseError, UnicodeDecodeError, RecursionError) as error:
+        raise BundleError(f"{MANIFEST} is not a manifest; export the model again") from error
+    _check(model)
+    model.name, model.version = folder.parent.name, int(folder.name)
+    return model
+
+
+def _check(model: Model) -> None:
+    if model.format != FORMAT:
+        raise BundleError(f"{MANIFEST} has format {model.format}, this version reads {FORMAT}; export the model again")
+    files = {file.path: file for file in model.files}
+    parts = [part.file for part in model.parts]
+    base = [part.name for part in model.parts if part.kind == PART_KIND_BASE]
+    faults = {
+        "no features": not model.features,
+        "fewer than two classes": len(model.classes) < 2,
+        "two features of one name": len({f.name for f in model.features}) < len(model.features),
+        "two classes of one name": len(set(model.classes)) < len(model.classes),
+        "two parts in one file": len(set(parts)) < len(parts),
+        "two base estimators of one name": len(set(base)) < len(base),
+        "a part of no kind": any(part.kind == PART_KIND_UNSPECIFIED for part in model.parts),
+        "a part without its file": any(
+            part.file not in files or files[part.file].sha256 != part.sha256 for part in model.parts
+        ),
+    }
+    for fault, found in faults.items():
+        if found:
+            raise BundleError(f"{MANIFEST} lists {fault}; export the model again")

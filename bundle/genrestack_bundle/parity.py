@@ -1,0 +1,79 @@
+"""Comparing answers of a composed graph with the original estimator's."""
+
+import numpy as np
+import numpy.typing as npt
+
+from genrestack_bundle.errors import ParityError
+from genrestack_bundle.golden import Golden
+from genrestack_bundle.reader import Bundle
+from genrestack_bundle.session import Answer, ComposedSession
+from genrestack_proto.v1.model_pb2 import Parity, PartParity
+
+STACK = "stack"
+
+
+def measure(answer: Answer, golden: Golden, tolerances: dict[str, float]) -> Parity:
+    """Measure how far an answer is from the golden rows; `tolerances` by part name, the whole under `STACK`."""
+    return Parity(
+        rows=len(golden.rows),
+        labels_agreed=int(np.count_nonzero(answer.class_index == golden.class_index)),
+        max_abs_difference=worst(answer.probabilities, golden.probabilities)[1],
+        tolerance=tolerances[STACK],
+        parts=[
+            PartParity(
+                name=name,
+                max_abs_difference=worst(answer.base[name], expected)[1],
+                tolerance=tolerances[name],
+            )
+            for name, expected in golden.parts.items()
+        ],
+    )
+
+
+def worst(found: npt.NDArray[np.floating], expected: npt.NDArray[np.float64]) -> tuple[int, float]:
+    """Row and size of the largest absolute difference; a NaN counts as infinite."""
+    if not len(expected):
+        return -1, 0.0
+    difference = np.abs(found.astype(np.float64) - expected).max(axis=1)
+    difference = np.where(np.isnan(difference), np.inf, difference)
+    row = int(difference.argmax())
+    return row, float(difference[row])
+
+
+def agrees(parity: Parity) -> bool:
+    """Tell whether all labels agree and every difference is within its tolerance."""
+    return (
+        parity.labels_agreed == parity.rows
+        and parity.max_abs_difference <= parity.tolerance
+        and all(part.max_abs_difference <= part.tolerance for part in parity.parts)
+    )
+
+
+def prove(session: ComposedSession, bundle: Bundle) -> Parity:
+    """Run a bundle's golden rows through its composed graph under the provider that really runs.
+
+    Returns:
+        what was measured, with the tolerances the bundle was written under.
+
+    Raises:
+        ParityError: a label differs, or a probability by more than its tolerance.
+
+    """
+    written = bundle.model.parity
+    tolerances = {part.name: part.tolerance for part in written.parts} | {STACK: written.tolerance}
+    parity = measure(session.run(bundle.golden.rows), bundle.golden, tolerances)
+    if not agrees(parity):
+        raise ParityError(
+            f"{bundle.path.parent.name}/{bundle.path.name} does not answer its golden rows under {session.provider}: "
+            f"{describe(parity)}; export it again, or serve it with another provider"
+        )
+    return parity
+
+
+def describe(parity: Parity) -> str:
+    """One line for people: labels agreed, the whole stack's and each part's largest difference."""
+    parts = ", ".join(f"{part.name} {part.max_abs_difference:.1e}" for part in parity.parts)
+    return (
+        f"labels {parity.labels_agreed} of {parity.rows}, "
+        f"max |Δp| {parity.max_abs_difference:.1e} (tolerance {parity.tolerance:.0e}; {parts})"
+    )

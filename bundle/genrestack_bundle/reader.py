@@ -1,0 +1,105 @@
+"""Open a bundle: an untrusted folder until every file in it is what the manifest says."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from genrestack_bundle import golden as golden_rows
+from genrestack_bundle.compose import compose
+from genrestack_bundle.errors import BundleError
+from genrestack_bundle.golden import Golden
+from genrestack_bundle.integrity import read_verified
+from genrestack_bundle.layout import GOLDEN, MAX_FILE_BYTES
+from genrestack_bundle.manifest import read_manifest
+from genrestack_proto.v1.model_pb2 import PART_KIND_BASE, Model
+
+if TYPE_CHECKING:
+    from onnx import GraphProto
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified bundle, in memory."""
+
+    path: Path
+    model: Model
+    """The manifest; name and version are the folders'."""
+    graphs: Mapping[str, bytes]
+    """Each part's ONNX model, by file name."""
+    golden: Golden
+
+    @property
+    def part_names(self) -> tuple[str, ...]:
+        """The base estimators' names, in the order of the stack."""
+        return tuple(part.name for part in self.model.parts if part.kind == PART_KIND_BASE)
+
+    def compose(self) -> bytes:
+        """Join the parts into one graph; see `genrestack_bundle.compose`."""
+        return compose(self.model, self.graphs)
+
+
+def open_bundle(path: Path) -> Bundle:
+    """Read the bundle in `path`, `models/<name>/<version>`, and verify every file in it.
+
+    Raises:
+        BundleError: a file is missing, altered, too large or unsafe; the message names it.
+
+    """
+    if not path.is_dir():
+        raise BundleError(f"there is no bundle at {path}; `genrestack export` makes one")
+    if not path.name.isdecimal():
+        raise BundleError(f"{path} is not a version of a model: a bundle's folder is named 1, 2, 3 …")
+    model = read_manifest(path)
+    contents = {
+        file.path: read_verified(path, file.path, size=file.size_bytes, digest=file.sha256, limit=MAX_FILE_BYTES)
+        for file in model.files
+    }
+    if GOLDEN not in contents:
+        raise BundleError(f"{GOLDEN} is not in the manifest, so nothing can be proven; export the model again")
+    golden = golden_rows.unpack(contents[GOLDEN])
+    bundle = Bundle(path, model, {part.file: contents[part.file] for part in model.parts}, golden)
+    _check_golden(bundle)
+    for part in model.parts:
+        check_graph(part.file, bundle.graphs[part.file])
+    return bundle
+
+
+def _check_golden(bundle: Bundle) -> None:
+    model, golden = bundle.model, bundle.golden
+    shapes = (golden.rows.shape[1], golden.probabilities.shape[1])
+    names = set(golden.parts) == set(bundle.part_names) == {part.name for part in model.parity.parts}
+    if shapes != (len(model.features), len(model.classes)) or not names:
+        raise BundleError(f"{GOLDEN} is of another model than the manifest; export the model again")
+
+
+def check_graph(file: str, data: bytes) -> None:
+    """Refuse an ONNX model that reads other files or needs operators of its own.
+
+    Raises:
+        BundleError: the file is not an ONNX model, keeps tensors outside it, or uses an unknown operator domain.
+
+    """
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        model = onnx.load_model_from_string(data)
+    except DecodeError as error:
+        raise BundleError(f"{file} is not an ONNX model; export the model again") from error
+    if model.functions:
+        raise BundleError(f"{file} brings functions of its own; a bundle holds standard operators only")
+    for graph in _graphs(model.graph):
+        tensors = [*graph.initializer, *(a.t for node in graph.node for a in node.attribute if a.HasField("t"))]
+        if any(tensor.external_data or tensor.data_location for tensor in tensors):
+            raise BundleError(f"{file} keeps tensors in other files; export the model again")
+        if any(node.domain not in {"", "ai.onnx", "ai.onnx.ml"} for node in graph.node):
+            raise BundleError(f"{file} uses operators that stock onnxruntime does not have; export the model again")
+
+
+def _graphs(graph: "GraphProto") -> "Iterator[GraphProto]":
+    yield graph
+    for node in graph.node:
+        for attribute in node.attribute:
+            for inner in [attribute.g] if attribute.HasField("g") else attribute.graphs:
+                yield from _graphs(inner)

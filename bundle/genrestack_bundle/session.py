@@ -1,0 +1,112 @@
+"""A composed graph in onnxruntime."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from genrestack_bundle.compose import CLASS_INDEX, FEATURES, PROBABILITIES, base_output
+from genrestack_bundle.cpus import usable_cpus
+from genrestack_bundle.errors import BundleError, ProviderError
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+_CPU = "CPUExecutionProvider"
+_CUDA = "CUDAExecutionProvider"
+# TF32 keeps ten bits of a product's mantissa, and parity fails.
+_OPTIONS: dict[str, dict[str, str]] = {_CPU: {}, _CUDA: {"use_tf32": "0"}}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the stack says of n rows."""
+
+    class_index: npt.NDArray[np.int64]
+    """Column of the predicted class, shape (n,)."""
+    probabilities: npt.NDArray[np.float32]
+    """Shape (n, k)."""
+    base: dict[str, npt.NDArray[np.float32]]
+    """Each base estimator's probabilities, shape (n, k), by its name in the stack."""
+
+
+class ComposedSession:
+    """One onnxruntime session over a composed graph; `run` may be called from several threads at once."""
+
+    def __init__(
+        self, graph: bytes, *, part_names: Sequence[str], provider: str = "auto", threads: int | None = None
+    ) -> None:
+        """Load a composed graph.
+
+        Args:
+            graph: what `compose` made.
+            part_names: the base estimators' names, in the order of the stack.
+            provider: `auto` (CUDA where it is there, else CPU), `cpu` or `cuda`.
+            threads: intra-op threads; None: as many as this process may use.
+
+        Raises:
+            ProviderError: the provider is not there, or did not take the graph.
+            BundleError: onnxruntime refuses the graph.
+
+        """
+        ort = import_onnxruntime()
+        self.threads = threads or usable_cpus()
+        self.part_names = tuple(part_names)
+        wanted = _choose(provider, ort.get_available_providers())
+        try:
+            self._session = ort.InferenceSession(
+                graph, sess_options=_options(ort, self.threads), providers=[(wanted, _OPTIONS[wanted])]
+            )
+        except _load_errors(ort) as error:
+            raise BundleError("onnxruntime refuses the composed graph; export the model again") from error
+        self.provider: str = self._session.get_providers()[0]
+        if self.provider != wanted:
+            raise ProviderError(f"{wanted} did not start, onnxruntime fell back to {self.provider}; see its log")
+        self.provider_options: dict[str, str] = dict(self._session.get_provider_options()[self.provider])
+        self._outputs = [CLASS_INDEX, PROBABILITIES, *map(base_output, self.part_names)]
+
+    def run(self, rows: npt.NDArray[np.float32]) -> Answer:
+        """Answer n rows of unscaled features, float32 of shape (n, f)."""
+        index, probabilities, *base = self._session.run(self._outputs, {FEATURES: rows})
+        return Answer(index, probabilities, dict(zip(self.part_names, base, strict=True)))
+
+
+def import_onnxruntime() -> Any:
+    """Import onnxruntime with its telemetry off: the variable counts only before the first import."""
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    import onnxruntime
+
+    return onnxruntime
+
+
+def _options(ort: Any, threads: int) -> "onnxruntime.SessionOptions":
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # A spinning thread burns the CPU quota of a container and starves its neighbours.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    return options
+
+
+def _choose(provider: str, available: Sequence[str]) -> str:
+    if provider == "auto":
+        return _CUDA if _CUDA in available else _CPU
+    names = {"cpu": _CPU, "cuda": _CUDA}
+    if provider not in names:
+        raise ProviderError(f"unknown provider {provider!r}; choose auto, cpu or cuda")
+    if names[provider] not in available:
+        raise ProviderError(
+            f"{names[provider]} is not in this onnxruntime, which has {', '.join(available)}; "
+            'choose --provider cpu, or install "genrestack[server-gpu]" in an environment without onnxruntime'
+        )
+    return names[provider]
+
+
+def _load_errors(ort: Any) -> tuple[type[Exception], ...]:
+    state = ort.capi.onnxruntime_pybind11_state
+    names = ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NotImplemented", "RuntimeException")
+    return tuple(getattr(state, name) for name in names)

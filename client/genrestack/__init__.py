@@ -1,0 +1,80 @@
+"""GenreStack's client: ask a served stack for labels and probabilities over gRPC.
+
+    from genrestack import Client
+
+    with Client("localhost:50051") as client:
+        prediction = client.predict([[0.1, 0.2, 0.3]])
+        print(prediction.labels)
+
+The names below are loaded when first used, so that `genrestack --help` starts without gRPC and numpy.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from genrestack._client import Client
+    from genrestack._options import RetryOptions
+    from genrestack.errors import (
+        Cancelled,
+        ClientClosed,
+        DeadlineExceeded,
+        GenreStackError,
+        Internal,
+        InvalidInput,
+        NotFound,
+        PermissionDenied,
+        ProtocolError,
+        ResourceExhausted,
+        ServiceError,
+        Unauthenticated,
+        Unavailable,
+        Unsupported,
+        Violation,
+    )
+    from genrestack.health import Health
+    from genrestack.model_info import ModelInfo
+    from genrestack.prediction import Prediction
+
+_HOMES = {
+    "Client": "genrestack._client",
+    "Health": "genrestack.health",
+    "ModelInfo": "genrestack.model_info",
+    "Prediction": "genrestack.prediction",
+    "RetryOptions": "genrestack._options",
+}
+
+__all__ = [
+    "Cancelled",
+    "Client",
+    "ClientClosed",
+    "DeadlineExceeded",
+    "GenreStackError",
+    "Health",
+    "Internal",
+    "InvalidInput",
+    "ModelInfo",
+    "NotFound",
+    "PermissionDenied",
+    "Prediction",
+    "ProtocolError",
+    "ResourceExhausted",
+    "RetryOptions",
+    "ServiceError",
+    "Unauthenticated",
+    "Unavailable",
+    "Unsupported",
+    "Violation",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module 'genrestack' has no attribute {name!r}")
+    value: object = getattr(import_module(_HOMES.get(name, "genrestack.errors")), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,6 @@
+"""`python -m genrestack` is the `genrestack` command."""
+
+from genrestack.command import main
+
+if __name__ == "__main__":
+    main()

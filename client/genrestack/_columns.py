@@ -1,0 +1,125 @@
+"""Which column of a table is which feature of a model, and the numbers in them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from genrestack._table import IDENTIFIERS, Cells, Chunk, Table, TableError, named
+
+_SHOWN_CHARACTERS = 40
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Places of what matters among the columns of one table."""
+
+    features: list[int]
+    """In the model's order."""
+    names: list[str]
+    identifier: int | None
+    """The column that names a row."""
+    label: int | None
+    """The column with the true label."""
+    ignored: list[str]
+    """Columns that are neither of these."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows ready to be asked, with what the table says about them."""
+
+    rows: npt.NDArray[np.float64]
+    """Shape (n, f), finite as float32."""
+    identifiers: list[str]
+    """One for each row, or none."""
+    truths: list[str]
+    """The table's own labels: one for each row, or none."""
+    position: int
+    """As `Chunk.position`."""
+
+
+def match_columns(table: Table, features: Sequence[str], label: str) -> Columns:
+    """Find the model's features by name; their order in the table does not matter.
+
+    Raises:
+        TableError: a feature is missing or there twice.
+
+    """
+    if missing := [name for name in features if name not in table.header]:
+        raise TableError(
+            f"{table.path} lacks {len(missing)} of the {len(features)} features of the model: {named(missing)}; "
+            "genrestack models --json lists them all"
+        )
+    for name in features:
+        if table.header.count(name) > 1:
+            raise TableError(f"{table.path} has the column {name!r} twice; keep one of them")
+    rest = [name for name in table.header if name not in set(features)]
+    return Columns(
+        features=[table.header.index(name) for name in features],
+        names=list(features),
+        identifier=table.header.index(IDENTIFIERS[0]) if IDENTIFIERS[0] in rest else None,
+        label=table.header.index(label) if label in rest else None,
+        ignored=[name for name in rest if name != label and name not in IDENTIFIERS],
+    )
+
+
+def batches(table: Table, columns: Columns) -> Iterator[Batch]:
+    """Read the table batch by batch.
+
+    Raises:
+        TableError: a cell is not a number that float32 can hold; or there is no row at all.
+
+    """
+    empty = True
+    for chunk in table.chunks:
+        empty = False
+        rows = np.empty((len(chunk.rows), len(columns.features)))
+        for number, cells in enumerate(chunk.rows):
+            rows[number] = _numbers(table, columns, cells, chunk.places[number])
+        _check_finite(table, columns, chunk, rows)
+        yield Batch(rows, _texts(chunk, columns.identifier), _texts(chunk, columns.label), chunk.position)
+    if empty:
+        raise TableError(f"{table.path} has a header and no rows")
+
+
+def _texts(chunk: Chunk, column: int | None) -> list[str]:
+    return [] if column is None else [str(cells[column]) for cells in chunk.rows]
+
+
+def _numbers(table: Table, columns: Columns, cells: Cells, place: str) -> list[float]:
+    try:
+        return [float(cells[column]) for column in columns.features]
+    except (TypeError, ValueError, OverflowError):
+        return [
+            _number(table, cells[column], place, name)
+            for column, name in zip(columns.features, columns.names, strict=True)
+        ]
+
+
+def _number(table: Table, cell: Any, place: str, name: str) -> float:
+    where = f"{table.path}, {place}, column {name!r}"
+    if cell is None or cell == "":
+        raise TableError(f"{where} is empty; fill it in or leave the row out")
+    # librosa hands out the tempo as an array, which published tables hold as text: [89.1]
+    text = str(cell).strip()
+    inner = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    try:
+        return float(inner)
+    except ValueError:
+        shown = text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
+        raise TableError(f"{where}: {shown!r} is not a number") from None
+
+
+def _check_finite(table: Table, columns: Columns, chunk: Chunk, rows: npt.NDArray[np.float64]) -> None:
+    with np.errstate(over="ignore"):
+        finite = np.isfinite(rows.astype(np.float32))
+    if finite.all():
+        return
+    row, column = np.argwhere(~finite)[0]
+    what = "is too large for float32" if np.isfinite(rows[row, column]) else "is not a finite number"
+    raise TableError(
+        f"{table.path}, {chunk.places[row]}, column {columns.names[column]!r}: {rows[row, column]:g} {what}"
+    )

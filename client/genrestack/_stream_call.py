@@ -1,0 +1,85 @@
+"""One PredictStream call, with its ends made into queues."""
+
+import threading
+from collections.abc import Iterator
+from queue import SimpleQueue
+from typing import Protocol
+
+import grpc
+
+from genrestack.errors import ProtocolError
+from genrestack_proto.v1 import prediction_pb2 as pb
+
+
+class _StreamingCall(Protocol):
+    def __iter__(self) -> Iterator[pb.PredictStreamResponse]: ...
+
+    def cancel(self) -> object: ...
+
+
+class Start(Protocol):
+    """Begins the call with an iterator of requests."""
+
+    def __call__(self, requests: Iterator[pb.PredictRequest], /) -> _StreamingCall: ...
+
+
+class StreamCall:
+    """Sends without waiting, receives in order.
+
+    gRPC pulls requests in a thread of its own and blocks whoever reads answers. With a queue at either end the batches
+    are fetched in the caller's thread, and closing leaves no thread behind, whatever the caller's iterator does.
+    """
+
+    def __init__(self, start: Start) -> None:
+        self._outbox: SimpleQueue[pb.PredictRequest | None] = SimpleQueue()
+        self._inbox: SimpleQueue[pb.PredictStreamResponse | grpc.RpcError | None] = SimpleQueue()
+        self._received = 0
+        self._call = start(iter(self._outbox.get, None))
+        self._reader = threading.Thread(target=self._read, name="genrestack-stream", daemon=True)
+        self._reader.start()
+
+    def send(self, request: pb.PredictRequest) -> None:
+        """Queue one request; the caller bounds how many."""
+        self._outbox.put(request)
+
+    def finish(self) -> None:
+        """Say that no more requests come."""
+        self._outbox.put(None)
+
+    def has_answer(self) -> bool:
+        """Tell whether `receive` would return at once."""
+        return not self._inbox.empty()
+
+    def receive(self, timeout: float | None) -> pb.PredictStreamResponse:
+        """Wait for the next answer.
+
+        Raises:
+            queue.Empty: none came within `timeout` seconds.
+            grpc.RpcError: the call failed.
+            ProtocolError: the server left out an item.
+
+        """
+        answer = self._inbox.get(timeout=timeout)
+        if answer is None:
+            raise ProtocolError(f"the server ended the stream after {self._received} answers, with more due")
+        if isinstance(answer, grpc.RpcError):
+            raise answer
+        if answer.index != self._received:
+            raise ProtocolError(f"item {answer.index} of the stream was answered where {self._received} was due")
+        self._received += 1
+        return answer
+
+    def close(self) -> None:
+        """End the call and both threads."""
+        self._outbox.put(None)
+        self._call.cancel()
+        self._reader.join()
+
+    def _read(self) -> None:
+        try:
+            for answer in self._call:
+                self._inbox.put(answer)
+        except grpc.RpcError as error:
+            self._inbox.put(error)
+        else:
+            self._inbox.put(None)

@@ -1,0 +1,152 @@
+"""Feature tables as a stream of batches, read without pandas."""
+
+import csv
+import gzip
+import io
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, Any, Final, cast
+
+from genrestack.errors import GenreStackError
+
+IDENTIFIERS: Final = ("filename", "length")
+"""Columns of the published layout that tell rows apart and are no features."""
+_SUFFIXES: Final = (".csv", ".csv.gz", ".parquet")
+
+Cells = list[Any]
+
+
+class TableError(GenreStackError):
+    """A file that cannot be read as a table of features; the message names file, line and column."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some consecutive rows, cells as the file has them."""
+
+    places: list[str]
+    """Where each row stands, for a person: `line 14`."""
+    rows: list[Cells]
+    position: int
+    """Bytes (rows of a parquet file) read so far."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """An open table."""
+
+    path: Path
+    header: list[str]
+    size: int
+    """What `Chunk.position` comes to at the end."""
+    chunks: Iterator[Chunk]
+
+
+def is_table(path: Path) -> bool:
+    """Tell by its name whether a file is a table."""
+    return path.name.lower().endswith(_SUFFIXES)
+
+
+@contextmanager
+def open_table(path: Path, rows_per_chunk: int) -> Iterator[Table]:
+    """Open a table; its rows are read as the chunks are taken.
+
+    Raises:
+        TableError: the file is not there, not a table, or broken.
+
+    """
+    if not is_table(path):
+        raise TableError(f"{path} is not a table (.csv, .csv.gz, .parquet)")
+    if not path.is_file():
+        raise TableError(f"{path}: there is no such file")
+    reader = _open_parquet if path.name.lower().endswith(".parquet") else _open_csv
+    with ExitStack() as stack:
+        with _readable(path):
+            table = stack.enter_context(reader(path, rows_per_chunk))
+        yield replace(table, chunks=_guarded(path, table.chunks))
+
+
+def _guarded(path: Path, chunks: Iterator[Chunk]) -> Iterator[Chunk]:
+    with _readable(path):
+        yield from chunks
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except gzip.BadGzipFile as error:
+        raise TableError(f"{path} is not gzip, whatever its name says") from error
+    except OSError as error:
+        raise TableError(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise TableError(f"{path} is not UTF-8 text; save it as UTF-8 CSV") from error
+    except (EOFError, zlib.error) as error:
+        raise TableError(f"{path} is cut off or damaged; it does not unpack as gzip") from error
+    except csv.Error as error:
+        raise TableError(f"{path} is not CSV as Python reads it: {error}") from error
+
+
+@contextmanager
+def _open_csv(path: Path, rows_per_chunk: int) -> Iterator[Table]:
+    with path.open("rb") as raw:
+        unpacked = cast(IO[bytes], gzip.GzipFile(fileobj=raw) if path.name.lower().endswith(".gz") else raw)
+        with io.TextIOWrapper(unpacked, encoding="utf-8-sig", newline="") as text:
+            lines = csv.reader(text)
+            header = [name.strip() for name in next(lines, [])]
+            if not header:
+                raise TableError(f"{path} is empty; its first line has to name the columns")
+            yield Table(
+                path, header, path.stat().st_size, _csv_chunks(path, lines, len(header), rows_per_chunk, raw.tell)
+            )
+
+
+def _csv_chunks(
+    path: Path, lines: Any, width: int, rows_per_chunk: int, position: Callable[[], int]
+) -> Iterator[Chunk]:
+    chunk = Chunk([], [], 0)
+    for cells in lines:
+        if not cells:
+            continue
+        if len(cells) != width:
+            raise TableError(f"{path}, line {lines.line_num}: {len(cells)} cells, but the header has {width}")
+        chunk.places.append(f"line {lines.line_num}")
+        chunk.rows.append(cells)
+        if len(chunk.rows) == rows_per_chunk:
+            yield Chunk(chunk.places, chunk.rows, position())
+            chunk = Chunk([], [], 0)
+    if chunk.rows:
+        yield Chunk(chunk.places, chunk.rows, position())
+
+
+@contextmanager
+def _open_parquet(path: Path, rows_per_chunk: int) -> Iterator[Table]:
+    try:
+        from pyarrow import ArrowException, parquet
+    except ModuleNotFoundError as error:
+        raise TableError(f"{path}: reading parquet needs one more library: pip install pyarrow") from error
+    try:
+        file = parquet.ParquetFile(path)
+    except ArrowException as error:
+        raise TableError(f"{path} is not a parquet file, or a damaged one") from error
+    with file:
+        batches = file.iter_batches(rows_per_chunk)
+        yield Table(path, list(file.schema_arrow.names), file.metadata.num_rows, _parquet_chunks(batches))
+
+
+def _parquet_chunks(batches: Iterator[Any]) -> Iterator[Chunk]:
+    done = 0
+    for batch in batches:
+        columns = [column.to_pylist() for column in batch.columns]
+        places = [f"row {done + number}" for number in range(batch.num_rows)]
+        done += batch.num_rows
+        yield Chunk(places, [list(row) for row in zip(*columns, strict=True)], done)
+
+
+def named(names: Sequence[str], limit: int = 5) -> str:
+    """Quote the first few names and count the others."""
+    shown = ", ".join(repr(name) for name in names[:limit])
+    return f"{shown} and {len(names) - limit} more" if len(names) > limit else shown

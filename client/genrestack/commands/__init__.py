@@ -1,0 +1,1 @@
+"""Subcommands of `genrestack` that need nothing but the client."""

@@ -1,0 +1,72 @@
+"""`genrestack models`: what a server serves."""
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from genrestack.commands._options import server_option, timeout_option
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from genrestack.model_info import ModelInfo, ParityInfo
+
+
+@click.command(
+    short_help="List the models a server answers for.",
+    epilog="Example: genrestack models --server localhost:50051 --json",
+)
+@server_option
+@timeout_option(10.0, "How long to wait for the answer.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything that is known, as JSON.")
+def models(server: str, timeout: float, as_json: bool) -> None:  # noqa: FBT001 - click's way
+    """List the models a server answers for."""
+    from genrestack import Client
+
+    with Client(server, timeout=timeout) as client:
+        found = client.models()
+        if as_json:
+            # The list itself leaves features and parts out.
+            found = [client.model(model.name, model.version) for model in found]
+    if as_json:
+        click.echo(json.dumps([model.to_dict() for model in found], indent=2))
+    elif found:
+        _show(found)
+    else:
+        click.echo(f"{server} serves no model yet; train one into its folder: genrestack train TABLE --models DIR")
+
+
+def _show(found: "Sequence[ModelInfo]") -> None:
+    from rich.console import Console
+
+    Console().print(_table(found))
+
+
+def _table(found: "Sequence[ModelInfo]") -> "Table":
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("model", "version", "classes", "accuracy", "precision", "provider", "parity", "made", box=box.SIMPLE)
+    for model in found:
+        accuracy = model.metrics.get("accuracy")
+        table.add_row(
+            escape(model.name),
+            f"{model.version}{' (default)' if model.default else ''}",
+            str(len(model.classes)),
+            "-" if accuracy is None else f"{accuracy:.3f}",
+            model.precision,
+            model.provider.removesuffix("ExecutionProvider"),
+            parity_text(model.parity),
+            model.provenance.created[:10],
+        )
+    return table
+
+
+def parity_text(parity: "ParityInfo") -> str:
+    """Say a proof in a few words."""
+    if not parity.rows:
+        return "-"
+    return f"{parity.labels_agreed:,} of {parity.rows:,} labels, |Δp| ≤ {parity.max_abs_difference:.1e}"

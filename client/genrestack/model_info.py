@@ -1,0 +1,166 @@
+"""What a served model is, as plain frozen data."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from genrestack_proto.v1 import model_pb2
+
+__all__ = ["FeatureInfo", "ModelInfo", "ParityInfo", "PartInfo", "ProvenanceInfo"]
+
+
+@dataclass(frozen=True)
+class FeatureInfo:
+    """One column of a row."""
+
+    name: str
+    seen_min: float | None
+    """Smallest value among the training rows, unscaled; None where it is not known."""
+    seen_max: float | None
+    """Largest value, likewise."""
+
+
+@dataclass(frozen=True)
+class PartInfo:
+    """One part of the stack: the scaler, a base estimator or the meta-learner."""
+
+    name: str
+    kind: str
+    """`scaler`, `base` or `meta`."""
+    estimator: str
+    """Class of the original, such as `sklearn.svm.SVC`."""
+    parameters: Mapping[str, str]
+    sha256: str
+
+
+@dataclass(frozen=True)
+class ParityInfo:
+    """How far the exported graphs were from the original estimators."""
+
+    rows: int
+    """Rows compared, ties left out."""
+    labels_agreed: int
+    """Of these, rows with the same label on both sides."""
+    ties: int
+    """Rows left out because their nearest neighbours tie exactly with different labels."""
+    max_abs_difference: float
+    """Largest |Δp| of the whole stack."""
+    tolerance: float
+
+
+@dataclass(frozen=True)
+class ProvenanceInfo:
+    """Where a model came from."""
+
+    data_sha256: str
+    row_count: int
+    library_versions: Mapping[str, str]
+    seed: int | None
+    created: str
+    """RFC 3339, UTC."""
+    preset: str
+    split: str
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """One version of a served model.
+
+    `Client.models` leaves `features` and `parts` empty; `Client.model` fills them in.
+    """
+
+    name: str
+    version: int
+    features: tuple[FeatureInfo, ...]
+    classes: tuple[str, ...]
+    parts: tuple[PartInfo, ...]
+    passthrough: bool
+    """Whether the meta-learner sees the scaled features too."""
+    precision: str
+    """`single` or `double`."""
+    parity: ParityInfo
+    """Measured when the model was exported."""
+    served_parity: ParityInfo
+    """Golden rows, measured by the server under `provider` when it loaded the model."""
+    metrics: Mapping[str, float]
+    """Figures of the training run: `accuracy`, `accuracy.knn` …; empty if there are none."""
+    provenance: ProvenanceInfo
+    state: str
+    """`ready`, `loading` or `failed`."""
+    provider: str
+    """onnxruntime execution provider that really runs."""
+    provider_options: Mapping[str, str]
+    threads: int
+    """Threads of one run."""
+    default: bool
+    """Whether this version answers when none is named."""
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names of the columns, in the model's own order."""
+        return tuple(feature.name for feature in self.features)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain dicts, lists, text and numbers, ready for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_message(cls, model: model_pb2.Model) -> "ModelInfo":
+        """Read the wire's message."""
+        runtime = model.runtime
+        return cls(
+            name=model.name,
+            version=model.version,
+            features=tuple(_feature(f) for f in model.features),
+            classes=tuple(model.classes),
+            parts=tuple(_part(p) for p in model.parts),
+            passthrough=model.passthrough,
+            precision=_word(model_pb2.Precision, model.precision),
+            parity=_parity(model.parity),
+            served_parity=_parity(runtime.parity),
+            metrics=dict(sorted(model.metrics.items())),
+            provenance=_provenance(model.provenance),
+            state=_word(model_pb2.ModelState, runtime.state),
+            provider=runtime.provider,
+            provider_options=dict(sorted(runtime.provider_options.items())),
+            threads=runtime.intra_op_threads,
+            default=runtime.default_version,
+        )
+
+
+def _feature(feature: model_pb2.Feature) -> FeatureInfo:
+    return FeatureInfo(
+        feature.name,
+        feature.seen_min if feature.HasField("seen_min") else None,
+        feature.seen_max if feature.HasField("seen_max") else None,
+    )
+
+
+def _part(part: model_pb2.Part) -> PartInfo:
+    kind = _word(model_pb2.PartKind, part.kind)
+    return PartInfo(part.name, kind, part.estimator, dict(sorted(part.parameters.items())), part.sha256)
+
+
+def _parity(parity: model_pb2.Parity) -> ParityInfo:
+    return ParityInfo(parity.rows, parity.labels_agreed, parity.ties, parity.max_abs_difference, parity.tolerance)
+
+
+def _provenance(provenance: model_pb2.Provenance) -> ProvenanceInfo:
+    return ProvenanceInfo(
+        data_sha256=provenance.data_sha256,
+        row_count=provenance.row_count,
+        library_versions=dict(sorted(provenance.library_versions.items())),
+        seed=provenance.seed if provenance.HasField("seed") else None,
+        created=provenance.created,
+        preset=provenance.preset,
+        split=provenance.split,
+    )
+
+
+# The generated enums share no public type.
+def _word(enum: Any, number: int) -> str:
+    try:
+        constant: str = enum.Name(number)
+    except ValueError:  # a newer server's value
+        return str(number)
+    return constant.rsplit("_", 1)[-1].lower()

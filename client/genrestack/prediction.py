@@ -1,0 +1,72 @@
+"""What a stack said about some rows."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Prediction"]
+
+_SHOWN = 4
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Prediction:
+    """Labels and probabilities for n rows, in the order in which the rows were given."""
+
+    labels: list[str]
+    """The label of each row; n of them."""
+    probabilities: npt.NDArray[np.float32]
+    """Whole stack, float32, shape (n, k), each row summing to 1."""
+    classes: tuple[str, ...]
+    """Names of the k probability columns."""
+    model: str
+    """The model that answered."""
+    version: int
+    """Its version."""
+    base: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
+    """Each base estimator's own probabilities, float32, shape (n, k), by its name; empty unless asked for."""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def top(self, count: int = 3) -> list[list[tuple[str, float]]]:
+        """For each row, the `count` likeliest classes with their probabilities, likeliest first.
+
+        Classes that are equally likely keep the order of `classes`.
+        """
+        order = np.argsort(-self.probabilities, axis=1, kind="stable")[:, :count]
+        picked = np.take_along_axis(self.probabilities, order, axis=1)
+        return [
+            [(self.classes[column], float(value)) for column, value in zip(columns, values, strict=True)]
+            for columns, values in zip(order, picked, strict=True)
+        ]
+
+    # pandas is no dependency of the client, so its types cannot be named here.
+    def to_frame(self) -> Any:
+        """Make a pandas DataFrame: column `label`, then one probability column for each class.
+
+        Raises:
+            ModuleNotFoundError: pandas is not installed.
+
+        """
+        import pandas as pd
+
+        frame = pd.DataFrame(self.probabilities, columns=list(self.classes))
+        frame.insert(0, "label", self.labels, allow_duplicates=True)
+        return frame
+
+    def __repr__(self) -> str:
+        named = f"{self.model}/{self.version}"
+        if len(self) <= _SHOWN:
+            answers = ", ".join(
+                f"{label} {row.max():.3f}" for label, row in zip(self.labels, self.probabilities, strict=True)
+            )
+        else:
+            most = Counter(self.labels).most_common(_SHOWN)
+            answers = ", ".join(f"{label}: {count}" for label, count in most)
+            answers += ", …" if len(set(self.labels)) > _SHOWN else ""
+        return f"<Prediction of {named} for {len(self)} row{'' if len(self) == 1 else 's'}: {answers}>"

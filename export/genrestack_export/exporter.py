@@ -1,0 +1,192 @@
+"""`export_stack`: a fitted stack becomes a bundle, proven equal to the original."""
+
+import importlib.metadata
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from genrestack_bundle import ComposedSession, Golden, compose, write_bundle
+from genrestack_bundle.layout import METRICS, REPORT, check_model_name
+from genrestack_bundle.parity import worst
+from genrestack_export import rows as proof_rows
+from genrestack_export.builder import ML_OPSET, OPSET
+from genrestack_export.errors import ExportError
+from genrestack_export.original import Original, answer_scaled, read_original
+from genrestack_export.parts import ConvertedPart, Precision, convert_base, convert_meta, convert_scaler
+from genrestack_export.proof import Proof, prove_export, tolerances
+from genrestack_export.ties import tied_rows
+from genrestack_proto.v1.model_pb2 import (
+    PART_KIND_BASE,
+    PRECISION_DOUBLE,
+    PRECISION_SINGLE,
+    Feature,
+    Model,
+    Provenance,
+)
+
+# Where float32 moves a part further than this on the rows of the proof, it computes in float64 after all.
+_SINGLE_TARGET = 1e-4
+_LIBRARIES = ("keras", "numpy", "onnx", "onnxruntime", "scikeras", "scikit-learn", "skl2onnx", "tensorflow", "tf2onnx")
+
+
+def export_stack(
+    stack: Any,
+    scaler: Any,
+    *,
+    feature_names: Sequence[str],
+    classes: Sequence[str] | None = None,
+    reference_rows: npt.ArrayLike,
+    models_dir: str | Path,
+    name: str,
+    precision: Precision = "single",
+    training_rows: npt.ArrayLike | None = None,
+    metrics: Mapping[str, float] | None = None,
+    provenance: Provenance | None = None,
+    report: Mapping[str, bytes] | None = None,
+) -> Path:
+    """Export a fitted stack as the next version of a model.
+
+    Args:
+        stack: a fitted `StackingClassifier`.
+        scaler: the fitted scaler in front of it, or None.
+        feature_names: names of the columns, in the order the scaler and the stack were fitted on.
+        classes: names shown to people, in the order of `stack.classes_`; default: their `str`.
+        reference_rows: raw (unscaled) rows the stack was not fitted on, float64, shape (n, f), n ≥ 1.
+        models_dir: the model repository.
+        name: the model's name.
+        precision: "single" computes in float32 where it is quicker and within 5e-4 of the original; "double" computes
+            in float64 wherever the original does.
+        training_rows: raw rows the stack was fitted on, shape (m, f); gives the seen ranges, and exact copies to prove.
+        metrics: headline figures for the manifest, by name.
+        provenance: where the model comes from; library versions and date are filled in where they are missing.
+        report: `report.html` and `metrics.json`, by file name.
+
+    Returns:
+        `models_dir/<name>/<version>`.
+
+    Raises:
+        UnsupportedEstimator: an estimator or parameter has no exact graph.
+        ExportError: an argument is not what it has to be.
+        ParityError: the graphs do not answer what the original answers; nothing is written.
+        BundleError: the bundle cannot be written.
+
+    """
+    names = list(feature_names)
+    check_model_name(name)
+    original = read_original(stack, scaler)
+    shown = _check_names(original, names, classes)
+    rows = proof_rows.check_rows("reference_rows", reference_rows, names)
+    seen = None if training_rows is None else proof_rows.check_rows("training_rows", training_rows, names)
+    expected, ties = _expected(original, rows, seen, names)
+    single = precision == "single"
+    parts = [convert_base(i, n, e, len(names), single=single) for i, (n, e) in enumerate(original.base.items())]
+    parts = [_settle(original, expected, position, part) for position, part in enumerate(parts)]
+    whole = [*([convert_scaler(scaler)] if scaler is not None else []), *parts, convert_meta(stack.final_estimator_)]
+    model = Model(
+        name=name,
+        features=_features(names, seen),
+        classes=shown,
+        parts=[part.part for part in whole],
+        passthrough=bool(stack.passthrough),
+        opset=OPSET,
+        ml_opset=ML_OPSET,
+        precision=PRECISION_SINGLE if single else PRECISION_DOUBLE,
+        metrics=dict(metrics or {}),
+        provenance=_provenance(provenance),
+    )
+    graphs = {part.part.file: part.model.SerializeToString() for part in whole}
+    proof = _prove(model, graphs, expected, tolerances(parts, precision), ties)
+    model.parity.CopyFrom(proof.parity)
+    return write_bundle(Path(models_dir), model, graphs, proof.golden, _extra(metrics, report))
+
+
+def _expected(original: Original, rows: Any, seen: Any, names: list[str]) -> tuple[Golden, int]:
+    """Rows of the proof with the original's answers, rows left out on which a KNN ties, and their number."""
+    wire = proof_rows.to_wire("reference_rows", rows, names)
+    proof_rows.warn_of_rounding(rows, wire, names)
+    tables = [wire, proof_rows.made_rows(rows if seen is None else seen)]
+    if seen is not None:
+        tables.append(proof_rows.copies(seen))
+    wire = np.concatenate(tables)
+    scaled = original.scale(wire.astype(np.float64))
+    tied = tied_rows(original.base, scaled)
+    if tied.all():
+        raise ExportError("a KNN ties on every reference row, so nothing can be compared; pass other reference rows")
+    return answer_scaled(original, scaled[~tied], wire[~tied]), int(tied.sum())
+
+
+def _settle(original: Original, expected: Golden, position: int, part: ConvertedPart) -> ConvertedPart:
+    """Keep a float32 part only where it is close enough on the rows of the proof."""
+    if not part.single:
+        return part
+    name = part.part.name
+    session = _run_alone(part)
+    scaled = original.scale(expected.rows.astype(np.float64))
+    if worst(session(scaled), expected.parts[name])[1] <= _SINGLE_TARGET:
+        return part
+    return convert_base(position, name, original.base[name], original.features, single=False)
+
+
+def _run_alone(part: ConvertedPart) -> Any:
+    from genrestack_bundle.session import import_onnxruntime
+
+    ort = import_onnxruntime()
+    session = ort.InferenceSession(part.model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return lambda scaled: session.run(None, {session.get_inputs()[0].name: scaled})[0]
+
+
+def _prove(model: Model, graphs: dict[str, bytes], expected: Golden, allowed: dict[str, float], ties: int) -> Proof:
+    names = [part.name for part in model.parts if part.kind == PART_KIND_BASE]
+    session = ComposedSession(compose(model, graphs), part_names=names, provider="cpu")
+    return prove_export(session, expected, allowed, ties)
+
+
+def _check_names(original: Original, names: list[str], classes: Sequence[str] | None) -> list[str]:
+    if len(names) != original.features:
+        raise ExportError(f"{len(names)} feature names were given, but the stack takes {original.features} columns")
+    doubled = sorted({n for n in names if names.count(n) > 1})
+    if doubled:
+        raise ExportError(f"feature names have to differ, but these come twice: {', '.join(doubled)}")
+    shown = [str(c) for c in (original.stack.classes_ if classes is None else classes)]
+    if len(shown) != len(original.stack.classes_) or len(set(shown)) < len(shown):
+        raise ExportError(
+            f"classes needs {len(original.stack.classes_)} different names, one for each of stack.classes_, "
+            f"but got {', '.join(shown)}"
+        )
+    return shown
+
+
+def _features(names: list[str], seen: npt.NDArray[np.float64] | None) -> list[Feature]:
+    if seen is None:
+        return [Feature(name=name) for name in names]
+    low, high = seen.min(axis=0), seen.max(axis=0)
+    return [Feature(name=n, seen_min=float(a), seen_max=float(b)) for n, a, b in zip(names, low, high, strict=True)]
+
+
+def _provenance(given: Provenance | None) -> Provenance:
+    filled = Provenance()
+    if given is not None:
+        filled.CopyFrom(given)
+    for library in _LIBRARIES:
+        if library not in filled.library_versions:
+            try:
+                filled.library_versions[library] = importlib.metadata.version(library)
+            except importlib.metadata.PackageNotFoundError:
+                continue
+    filled.created = filled.created or datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return filled
+
+
+def _extra(metrics: Mapping[str, float] | None, report: Mapping[str, bytes] | None) -> dict[str, bytes]:
+    files = dict(report or {})
+    unknown = sorted(set(files) - {REPORT, METRICS})
+    if unknown:
+        raise ExportError(f"report takes {REPORT} and {METRICS}, not {', '.join(unknown)}")
+    if metrics and METRICS not in files:
+        files[METRICS] = (json.dumps(dict(metrics), indent=2) + "\n").encode()
+    return files

@@ -1,0 +1,97 @@
+"""What is exported: a fitted stack with its scaler, and what it answers."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.ensemble import StackingClassifier
+from sklearn.exceptions import NotFittedError
+from sklearn.utils.validation import check_is_fitted
+
+from genrestack_bundle import Golden
+from genrestack_export.errors import ExportError, UnsupportedEstimator
+
+Rows = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Original:
+    """A fitted stack and the scaler in front of it."""
+
+    stack: Any
+    scaler: Any
+    base: dict[str, Any]
+    """Fitted base estimators by name, in the order of the stack."""
+    features: int
+
+    def scale(self, rows: Rows) -> Rows:
+        """Scale raw rows of shape (n, f)."""
+        return rows if self.scaler is None else np.asarray(self.scaler.transform(rows), dtype=np.float64)
+
+    def answer(self, rows: npt.NDArray[np.float32]) -> Golden:
+        """Answer raw float32 rows of shape (n, f) with the estimators themselves, in float64."""
+        return answer_scaled(self, self.scale(rows.astype(np.float64)), rows)
+
+
+def answer_scaled(original: Original, scaled: Rows, rows: npt.NDArray[np.float32]) -> Golden:
+    """Answer rows that are scaled already; `rows` are the same ones as they travel."""
+    # scikeras squeezes the answer for a single row to one dimension, on which a raw stack fails; two rows it answers.
+    padded = np.repeat(scaled, 2, axis=0) if len(scaled) == 1 else scaled
+    count = len(scaled)
+    index = np.searchsorted(original.stack.classes_, original.stack.predict(padded))
+    return Golden(
+        rows=rows,
+        class_index=np.asarray(index[:count], dtype=np.int64),
+        probabilities=np.asarray(original.stack.predict_proba(padded)[:count], dtype=np.float64),
+        parts={
+            name: np.asarray(estimator.predict_proba(padded)[:count], dtype=np.float64)
+            for name, estimator in original.base.items()
+        },
+    )
+
+
+def read_original(stack: Any, scaler: Any) -> Original:
+    """Check what can be checked before anything is converted.
+
+    Raises:
+        ExportError: the stack or the scaler is not fitted, or the two do not fit each other.
+        UnsupportedEstimator: the stack is of another kind, or takes something else than probabilities.
+
+    """
+    if not isinstance(stack, StackingClassifier):
+        raise UnsupportedEstimator("the stack", type(stack).__name__, "a fitted sklearn.ensemble.StackingClassifier")
+    for what, estimator in (("the stack", stack), ("the scaler", scaler)):
+        try:
+            if estimator is not None:
+                check_is_fitted(estimator)
+        except (NotFittedError, TypeError) as error:
+            raise ExportError(f"{what} is not fitted; fit it first, or pass the right object") from error
+    if isinstance(stack._label_encoder, list):
+        raise UnsupportedEstimator("the stack", "several labels a row", "one label a row")
+    names = [name for name, estimator in stack.estimators if estimator != "drop"]
+    for name, method in zip(names, stack.stack_method_, strict=True):
+        if method != "predict_proba":
+            raise UnsupportedEstimator(
+                f"base estimator {name!r}", f"an estimator stacked by {method}", "estimators with predict_proba"
+            )
+    base = {name: stack.named_estimators_[name] for name in names}
+    _check_classes(stack, base)
+    features = int(stack.n_features_in_)
+    if scaler is not None and int(scaler.n_features_in_) != features:
+        raise ExportError(
+            f"the scaler was fitted on {scaler.n_features_in_} columns and the stack on {features}; pass the pair that "
+            "belongs together"
+        )
+    return Original(stack, scaler, base, features)
+
+
+def _check_classes(stack: Any, base: dict[str, Any]) -> None:
+    classes = len(stack.classes_)
+    for name, estimator in base.items():
+        if len(estimator.classes_) != classes:
+            raise UnsupportedEstimator(
+                f"base estimator {name!r}",
+                f"an estimator that knows {len(estimator.classes_)} of {classes} classes",
+                "base estimators fitted on all classes",
+            )

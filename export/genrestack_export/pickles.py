@@ -1,0 +1,35 @@
+"""Somebody's own pickled stack and scaler."""
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+from genrestack_export.errors import ExportError
+
+
+def load_pickle(path: Path) -> Any:
+    """Load an object written by joblib or pickle. This runs whatever code the file asks for.
+
+    Raises:
+        ExportError: the file is missing, is no pickle, or needs a module or class that is not installed here.
+
+    """
+    import joblib
+
+    try:
+        return joblib.load(path)
+    except FileNotFoundError as error:
+        raise ExportError(f"there is no file {path}; check the path") from error
+    except OSError as error:
+        raise ExportError(f"{path} cannot be read: {error.strerror or 'not a file'}") from error
+    except ModuleNotFoundError as error:
+        raise ExportError(
+            f"{path} needs the Python module {error.name!r}, which is not installed here; install it and try again"
+        ) from error
+    except AttributeError as error:
+        raise ExportError(
+            f"{path} was written with other library versions, or refers to code of its own ({error}); load it with the "
+            "versions it was written with, or import that code first and call genrestack_export.export_stack"
+        ) from error
+    except (pickle.UnpicklingError, EOFError, ValueError, KeyError, IndexError, TypeError, ImportError) as error:
+        raise ExportError(f"{path} is not a pickle of an estimator; write it with joblib.dump") from error

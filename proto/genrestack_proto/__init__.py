@@ -1,0 +1,1 @@
+"""Protocol definitions of GenreStack, their generated code, and the tensor ⇄ bytes helpers."""

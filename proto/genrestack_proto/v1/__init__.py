@@ -1,0 +1,1 @@
+"""Messages and service of `genrestack.v1`."""

@@ -1,0 +1,137 @@
+"""Is this request one the model can answer? Pure functions from a message to rows, or to the fields at fault."""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from genrestack_proto.matrix import FloatMatrix, MatrixError, from_matrix
+from genrestack_proto.v1.model_pb2 import PART_KIND_BASE
+from genrestack_proto.v1.prediction_pb2 import PredictRequest
+from genrestack_server.config import MIB, ServerConfig
+from genrestack_server.errors import InvalidRequestError, Violation
+from genrestack_server.names import column_order
+from genrestack_server.registry import ServedModel
+from genrestack_server.text import counted
+
+MAX_VIOLATIONS: Final = 5
+"""So many are described; the total is always said."""
+_FLOAT_BYTES: Final = 4
+
+
+def check_request(request: PredictRequest, served: ServedModel, config: ServerConfig) -> FloatMatrix:
+    """Turn a request into rows in the model's own column order, float32 of shape (n, f), contiguous and finite.
+
+    Raises:
+        InvalidRequestError: naming every field at fault, the first few in detail.
+
+    """
+    columns = _check_size(request, config)
+    order = column_order(request.feature_names, columns, served)
+    if order is None:
+        _check_columns(columns, served)
+    _check_answer_size(request, served, config)
+    rows = _unpack(request)
+    _check_finite(rows, request.feature_names or served.feature_names)
+    return rows if order is None else np.ascontiguousarray(rows[:, order])
+
+
+def check_bytes(size: int, config: ServerConfig) -> None:
+    """Refuse a message of more bytes than the limit.
+
+    Raises:
+        InvalidRequestError: naming the setting.
+
+    """
+    if size > config.max_message_bytes:
+        raise InvalidRequestError.of(
+            "rows",
+            f"the request has {size / MIB:.1f} MiB, the limit is {config.max_message_mib} MiB (--max-message-mib); "
+            "send fewer rows at a time",
+        )
+
+
+def check_answer(probabilities: npt.NDArray[np.float32]) -> None:
+    """Refuse to answer NaN: finite values can still overflow inside a model when they are absurdly large.
+
+    Raises:
+        InvalidRequestError: naming the rows for which the model has no finite answer.
+
+    """
+    finite = np.isfinite(probabilities)
+    if finite.all():
+        return
+    bad = np.flatnonzero(~finite.all(axis=1))
+    text = "the model has no finite answer for this row; its values are far outside anything it was trained on"
+    raise InvalidRequestError([Violation(f"rows[{row}]", text) for row in bad[:MAX_VIOLATIONS].tolist()], len(bad))
+
+
+def _check_size(request: PredictRequest, config: ServerConfig) -> int:
+    """Check what can be told without unpacking; return the number of columns."""
+    if not request.HasField("rows"):
+        raise InvalidRequestError.of(
+            "rows", "there are none; send float32 as rows.raw (little-endian) or as rows.values"
+        )
+    shape = request.rows.shape
+    if len(shape) != 2:
+        raise InvalidRequestError.of("rows.shape", f"expected two numbers, (rows, columns), but there are {len(shape)}")
+    if shape[0] == 0:
+        raise InvalidRequestError.of("rows.shape", "there are no rows: the first number is 0; send at least one row")
+    if shape[0] > config.max_rows:
+        raise InvalidRequestError.of(
+            "rows.shape",
+            f"{counted(shape[0], 'row')} in one request, the limit is {config.max_rows:,} (--max-rows); "
+            "send fewer at a time",
+        )
+    return shape[1]
+
+
+def _check_columns(columns: int, served: ServedModel) -> None:
+    expected = len(served.feature_names)
+    if columns != expected:
+        raise InvalidRequestError.of(
+            "rows.shape",
+            f"{counted(columns, 'column')}, but {served.title} takes {expected} "
+            f"({_ends(served.feature_names)}); GetModel lists them",
+        )
+
+
+def _check_answer_size(request: PredictRequest, served: ServedModel, config: ServerConfig) -> None:
+    """Bound the answer too: many classes and every base estimator make it larger than its request."""
+    parts = sum(part.kind == PART_KIND_BASE for part in served.model.parts) if request.base else 0
+    label = max(len(name.encode()) for name in served.classes) + 2
+    size = request.rows.shape[0] * (len(served.classes) * (1 + parts) * _FLOAT_BYTES + label)
+    if size > config.max_message_bytes:
+        raise InvalidRequestError.of(
+            "rows.shape",
+            f"the answer would have {size / MIB:.1f} MiB, the limit is {config.max_message_mib} MiB "
+            "(--max-message-mib); send fewer rows at a time",
+        )
+
+
+def _unpack(request: PredictRequest) -> FloatMatrix:
+    try:
+        return from_matrix(request.rows)
+    except MatrixError as error:
+        raise InvalidRequestError.of(f"rows.{error.field}", str(error)) from error
+
+
+def _check_finite(rows: FloatMatrix, names: Sequence[str]) -> None:
+    finite = np.isfinite(rows)
+    if finite.all():
+        return
+    bad = np.argwhere(~finite)
+    found = islice(_not_finite(rows, bad, names), MAX_VIOLATIONS)
+    raise InvalidRequestError(list(found), len(bad))
+
+
+def _not_finite(rows: FloatMatrix, bad: npt.NDArray[np.intp], names: Sequence[str]) -> Iterator[Violation]:
+    for row, column in bad:
+        what = "NaN" if np.isnan(rows[row, column]) else "infinite (or too large for float32)"
+        yield Violation(f"rows[{row}].{names[column]}", f"feature {names[column]!r} of row {row} is {what}")
+
+
+def _ends(names: Sequence[str]) -> str:
+    return ", ".join(names) if len(names) <= 3 else f"{names[0]}, {names[1]}, … {names[-1]}"

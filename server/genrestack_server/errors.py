@@ -1,0 +1,88 @@
+"""What can go wrong in the server, by meaning; `status.py` says what a caller sees of it.
+
+ServerError
+├── StartError                  the server cannot start; one clear line, exit status 2
+│   ├── AddressError            the host or port cannot be listened on
+│   └── RepositoryError         the model repository holds nothing that can be served
+└── RequestError                a request that is not answered; its text goes to the caller
+    ├── InvalidRequestError     the request contradicts itself or the model; carries the fields at fault
+    ├── ModelNotFoundError      no such model or version
+    ├── DeadlinePassedError     the caller no longer waits
+    └── UnavailableError        try again, here or on another server
+        ├── LoadingError        models are still being loaded
+        └── DrainingError       the server is stopping
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class ServerError(Exception):
+    """Root of the server's own exceptions."""
+
+
+class StartError(ServerError):
+    """The server cannot start; the message is one line for people."""
+
+
+class AddressError(StartError):
+    """The host or port cannot be listened on."""
+
+
+class RepositoryError(StartError):
+    """The model repository holds nothing that can be served."""
+
+
+class RequestError(ServerError):
+    """A request that is not answered; the message goes to the caller as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One thing wrong with one field of a request."""
+
+    field: str
+    """Path of the field, e.g. `rows.raw`, `rows[3].tempo`, `feature_names[2]`."""
+    description: str
+    """What is wrong and what was expected."""
+
+
+class InvalidRequestError(RequestError):
+    """The request contradicts itself or the model.
+
+    Attributes:
+        violations: the first few things at fault; never empty.
+        total: how many there are in all.
+
+    """
+
+    def __init__(self, violations: Sequence[Violation], total: int | None = None) -> None:
+        self.violations = tuple(violations)
+        self.total = len(self.violations) if total is None else total
+        more = f" (and {self.total - 1} more)" if self.total > 1 else ""
+        super().__init__(f"{self.violations[0].field}: {self.violations[0].description}{more}")
+
+    @classmethod
+    def of(cls, field: str, description: str) -> "InvalidRequestError":
+        """Make the error of a single field."""
+        return cls([Violation(field, description)])
+
+
+class ModelNotFoundError(RequestError):
+    """No such model or version; the message lists what there is."""
+
+
+class DeadlinePassedError(RequestError):
+    """The caller's deadline passed before the rows were computed."""
+
+
+class UnavailableError(RequestError):
+    """Not now; the same request may be answered later or elsewhere."""
+
+
+class LoadingError(UnavailableError):
+    """Models are still being loaded, proven and warmed up."""
+
+
+class DrainingError(UnavailableError):
+    """The server is stopping and takes nothing new."""

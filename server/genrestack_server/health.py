@@ -1,0 +1,69 @@
+"""`grpc.health.v1`, Check and Watch over a table of names, and server reflection."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+_UNKNOWN = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
+
+
+class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # the package comes without types
+    """What this server says of itself; nothing is SERVING until somebody says so, and nothing after `drain`.
+
+    Written here because the packaged servicer starts out SERVING, forgets the other watchers of a name when one of
+    them leaves, and never ends a Watch, which would hold up a server that stops.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._status: dict[str, int] = dict.fromkeys(names, NOT_SERVING)
+        self._changed = asyncio.Event()
+        self._draining = False
+
+    def set(self, name: str, *, serving: bool) -> None:
+        """Say whether a name is served; ignored once the server drains."""
+        if not self._draining:
+            self._status[name] = SERVING if serving else NOT_SERVING
+            self._announce()
+
+    def drain(self) -> None:
+        """Say NOT_SERVING of everything from now on, and end every Watch that has heard it."""
+        self._draining = True
+        self._status = dict.fromkeys(self._status, NOT_SERVING)
+        self._announce()
+
+    async def Check(self, request: Any, context: "grpc.aio.ServicerContext[Any, Any]") -> Any:  # noqa: N802 - gRPC's
+        """Answer once."""
+        status = self._status.get(request.service)
+        if status is None:
+            await context.abort(grpc.StatusCode.NOT_FOUND, "nothing of this name is served here")
+        return health_pb2.HealthCheckResponse(status=status)
+
+    async def Watch(self, request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: ARG002, N802 - gRPC's signature
+        """Answer now and at every change."""
+        said: int | None = None
+        while True:
+            changed, status = self._changed, self._status.get(request.service, _UNKNOWN)
+            if status != said:
+                yield health_pb2.HealthCheckResponse(status=status)
+                said = status
+            elif self._draining:
+                return
+            else:
+                await changed.wait()
+
+    def _announce(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+
+def add_health_and_reflection(server: grpc.aio.Server, health: Health, services: Iterable[str]) -> None:
+    """Add this health service, and the reflection that describes it and the services named."""
+    health_pb2_grpc.add_HealthServicer_to_server(health, server)
+    names = [*services, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME]
+    reflection.enable_server_reflection(names, server)

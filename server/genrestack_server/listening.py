@@ -1,0 +1,67 @@
+"""Host and port: can they be listened on, and how to say so when not."""
+
+import errno
+import socket
+from typing import Final
+
+from genrestack_server.errors import AddressError
+
+# An address this machine does not have among several that a name stands for, e.g. IPv6 in a container without it.
+_ABSENT: Final = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
+
+
+def check_address(host: str, port: int) -> None:
+    """Bind every address a host name stands for, and let go again.
+
+    gRPC itself is content with one of them, and says little when it gets none.
+
+    Raises:
+        AddressError: naming the host or port at fault and what to do.
+
+    """
+    absent: OSError | None = None
+    usable = 0
+    for family, address in _resolve(host, port):
+        try:
+            _bind(family, address)
+            usable += 1
+        except OSError as error:
+            if error.errno not in _ABSENT:
+                raise AddressError(_reason(host, port, error)) from error
+            absent = error
+    if absent is not None and not usable:
+        raise AddressError(_reason(host, port, absent)) from absent
+
+
+def join_address(host: str, port: int) -> str:
+    """Write `host:port`, with the brackets that an IPv6 address needs."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _resolve(host: str, port: int) -> list[tuple[int, object]]:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError) as error:
+        raise AddressError(f"--host {host} is not a name or address this machine knows; try 127.0.0.1") from error
+    return [(entry[0], entry[4]) for entry in found]
+
+
+def _bind(family: int, address: object) -> None:
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        # As gRPC does: a port whose last connections still linger is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        probe.bind(address)  # type: ignore[arg-type]  # as getaddrinfo gave it
+        probe.listen(1)
+
+
+def _reason(host: str, port: int, error: OSError) -> str:
+    where = join_address(host, port)
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port} on {host} is taken by another program; stop it, or choose another with --port (0: any)"
+    if error.errno == errno.EACCES:
+        return f"port {port} on {host} needs rights this user does not have; choose one above 1023 with --port"
+    if error.errno in _ABSENT:
+        return f"{host} is not an address of this machine; choose another with --host (127.0.0.1, or 0.0.0.0 for all)"
+    return f"cannot listen on {where} ({error.strerror}); choose another with --host and --port"

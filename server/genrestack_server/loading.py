@@ -1,0 +1,97 @@
+"""From a version's folder to a version that may be served: verified, composed, proven, warm."""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+
+from genrestack_bundle import (
+    Bundle,
+    BundleError,
+    ComposedSession,
+    ProviderError,
+    list_versions,
+    open_bundle,
+    prove,
+)
+from genrestack_proto.v1.model_pb2 import MODEL_STATE_READY, Model, Parity, Runtime
+from genrestack_server.config import ServerConfig
+from genrestack_server.errors import RepositoryError, StartError
+from genrestack_server.registry import ServedModel
+
+_log = logging.getLogger(__name__)
+
+# One row takes other code paths in onnxruntime than many, and the first of each allocates.
+_WARM_UP_ROWS: Final = (1, 64)
+
+
+def load_newest(name: str, config: ServerConfig, *, stopped: Callable[[], bool] = lambda: False) -> ServedModel:
+    """Load the newest version of a model that is good; each one that is not is logged with its reason and skipped.
+
+    Raises:
+        RepositoryError: no version is good.
+        StartError: the execution provider asked for is missing, so that no version can be.
+
+    """
+    reasons: list[str] = []
+    for version in reversed(list_versions(config.models_dir / name)):
+        if stopped():
+            break
+        try:
+            return load_version(name, version, config)
+        except ProviderError as error:
+            raise StartError(str(error)) from error
+        except (BundleError, OSError) as error:
+            reasons.append(f"{name}/{version}: {_reason(error)}")
+            _log.error("%s/%d is skipped: %s", name, version, _reason(error))
+    why = f" ({reasons[0]})" if reasons else ""
+    raise RepositoryError(f"model {name!r} in {config.models_dir} has no version that can be served{why}")
+
+
+def load_version(name: str, version: int, config: ServerConfig) -> ServedModel:
+    """Load one version: verify every hash, compose, run the golden rows under the provider that really runs, warm up.
+
+    Raises:
+        BundleError: the bundle is broken, or does not answer its golden rows.
+        ProviderError: the execution provider asked for is missing.
+
+    """
+    began = time.monotonic()
+    bundle = open_bundle(config.models_dir / name / str(version))
+    session = ComposedSession(
+        bundle.compose(), part_names=bundle.part_names, provider=config.provider, threads=config.threads
+    )
+    parity = prove(session, bundle)
+    _warm_up(session, len(bundle.model.features))
+    _log.info(
+        "%s/%d is ready after %.1f s: %d golden rows agree, largest difference %.1e",
+        name, version, time.monotonic() - began, parity.rows, parity.max_abs_difference,
+    )  # fmt: skip
+    return ServedModel(_described(bundle, session, parity), session)
+
+
+def _warm_up(session: ComposedSession, features: int) -> None:
+    for rows in _WARM_UP_ROWS:
+        session.run(np.zeros((rows, features), dtype=np.float32))
+
+
+def _described(bundle: Bundle, session: ComposedSession, parity: Parity) -> Model:
+    model = Model()
+    model.CopyFrom(bundle.model)
+    runtime = Runtime(
+        state=MODEL_STATE_READY,
+        provider=session.provider,
+        provider_options=session.provider_options,
+        intra_op_threads=session.threads,
+        parity=parity,
+    )
+    model.runtime.CopyFrom(runtime)
+    return model
+
+
+def _reason(error: BundleError | OSError) -> str:
+    if isinstance(error, OSError):
+        return f"{error.strerror or type(error).__name__}: {error.filename or 'a file of the bundle'}"
+    return str(error)

@@ -1,0 +1,175 @@
+"""The server: binds, loads, serves, drains, stops."""
+
+import asyncio
+import logging
+import threading
+from types import TracebackType
+from typing import Final, Self
+
+from grpc import aio
+
+from genrestack_server.config import ServerConfig
+from genrestack_server.errors import AddressError, RepositoryError, StartError
+from genrestack_server.executor import Executor
+from genrestack_server.gate import Gate
+from genrestack_server.health import Health, add_health_and_reflection
+from genrestack_server.listening import check_address, join_address
+from genrestack_server.loading import load_newest
+from genrestack_server.native import SERVICE_NAME, NativeService
+from genrestack_server.predictor import Predictor
+from genrestack_server.registry import Registry, ServedModel
+from genrestack_server.repository import find_models
+from genrestack_server.text import counted, listed
+
+_log = logging.getLogger(__name__)
+
+# The transport takes this many times the limit, so that a request somewhat too large gets an answer that names the
+# setting; anything larger is refused by gRPC itself, unread.
+_TRANSPORT_ROOM: Final = 2
+# Answers whose handlers have ended still have to leave.
+_FLUSH_S: Final = 0.5
+
+
+class Server:
+    """One server in one event loop: `start`, `wait`, `stop`, or `async with`."""
+
+    def __init__(self, config: ServerConfig | None = None) -> None:
+        """Make a server that does nothing yet; call this inside the event loop it will live in."""
+        self.config = config or ServerConfig()
+        self.port = 0
+        """The port listened on, once `start` has bound it."""
+        self.registry = Registry(self.config.default_model)
+        self.gate = Gate()
+        """What is in flight."""
+        self._executor = Executor()
+        self._health = Health(["", SERVICE_NAME])
+        self._grpc: aio.Server | None = None
+        self._stopping = threading.Event()
+        self._stopped = asyncio.Event()
+
+    async def start(self) -> None:
+        """Listen, load, prove and warm up every model, then say SERVING.
+
+        Health answers NOT_SERVING from the first moment; a prediction is refused as UNAVAILABLE until its model is
+        there. Returns early, serving nothing, if `stop` is called meanwhile.
+
+        Raises:
+            AddressError: the host or port cannot be listened on.
+            RepositoryError: there is nothing to serve, or a model without a good version (unless `allow_empty`).
+            StartError: the default model or the execution provider is not there.
+
+        """
+        try:
+            names = self._find_models()
+            await self._listen(names)
+            await self._load(names)
+        except BaseException:
+            await self.stop(grace=0)
+            raise
+        self.registry.loading = False
+        if self.registry.ready():
+            self._health.set("", serving=True)
+            self._health.set(SERVICE_NAME, serving=True)
+
+    async def wait(self) -> None:
+        """Wait until the server has stopped."""
+        await self._stopped.wait()
+
+    async def stop(self, grace: float | None = None) -> bool:
+        """Say NOT_SERVING, let what is in flight end, stop; calling it again with a shorter grace cuts the first short.
+
+        Args:
+            grace: seconds for what is in flight; None: as configured.
+
+        Returns:
+            whether everything in flight was answered.
+
+        """
+        if not self._stopping.is_set() and not self.registry.loading:
+            _log.info("stopping: %s in flight", counted(self.gate.in_flight, "call"))
+        self._stopping.set()
+        self._health.drain()
+        self.gate.close()
+        answered = await self.gate.drained(self.config.grace if grace is None else grace)
+        if not answered:
+            _log.warning("%s cut off: the time to finish is over", counted(self.gate.in_flight, "call"))
+        if self._grpc is not None:
+            await self._grpc.stop(_FLUSH_S if answered else 0)
+        self._executor.close()
+        self._stopped.set()
+        return answered
+
+    @property
+    def address(self) -> str:
+        """`host:port` as a client would write it."""
+        return join_address(self.config.host, self.port)
+
+    @property
+    def models(self) -> list[ServedModel]:
+        """The versions that are ready, by name and then version."""
+        return self.registry.ready()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    def _find_models(self) -> list[str]:
+        config = self.config
+        try:
+            names = find_models(config.models_dir)
+        except RepositoryError as error:
+            if not config.allow_empty:
+                raise
+            _log.warning("nothing is served: %s", error)
+            return []
+        if config.default_model not in {None, *names}:
+            raise StartError(
+                f"the default model {config.default_model!r} is not in {config.models_dir}: {listed(names)}"
+            )
+        return names
+
+    async def _listen(self, names: list[str]) -> None:
+        config = self.config
+        check_address(config.host, config.port)
+        self._grpc = aio.server(options=_channel_options(config))
+        for name in names:
+            self._health.set(name, serving=False)
+        predictor = Predictor(self.registry, self._executor, self.gate)
+        NativeService(predictor, config).add_to(self._grpc)
+        add_health_and_reflection(self._grpc, self._health, [SERVICE_NAME])
+        try:
+            self.port = self._grpc.add_insecure_port(join_address(config.host, config.port))
+        except RuntimeError as error:
+            where = join_address(config.host, config.port)
+            raise AddressError(f"cannot listen on {where}; choose another with --host and --port") from error
+        await self._grpc.start()
+
+    async def _load(self, names: list[str]) -> None:
+        for name in names:
+            try:
+                served = await asyncio.to_thread(load_newest, name, self.config, stopped=self._stopping.is_set)
+            except RepositoryError as error:
+                if self._stopping.is_set():
+                    return
+                if not self.config.allow_empty:
+                    raise
+                _log.error("%s", error)
+                continue
+            self.registry.add(served)
+            self._health.set(name, serving=True)
+            self._health.set(served.title, serving=True)
+
+
+def _channel_options(config: ServerConfig) -> list[tuple[str, int]]:
+    room = config.max_message_bytes * _TRANSPORT_ROOM
+    return [
+        # On by default, with which a second server on a busy port takes half its connections without a word.
+        ("grpc.so_reuseport", 0),
+        ("grpc.max_receive_message_length", room),
+        ("grpc.max_send_message_length", room),
+    ]

@@ -1,0 +1,30 @@
+"""Text for people: bounded, printable, whatever a caller sent."""
+
+from collections.abc import Iterable
+
+_LISTED = 12
+
+
+def shown(name: str, limit: int = 48) -> str:
+    """Quote a name a caller sent, escaped and cut to at most `limit` characters."""
+    return repr(name if len(name) <= limit else name[: limit - 1] + "…")
+
+
+def listed(names: Iterable[str], limit: int = _LISTED) -> str:
+    """Join names with commas, the first `limit` of them and the number of the others."""
+    every = list(names)
+    head = ", ".join(every[:limit])
+    return head if len(every) <= limit else f"{head} and {len(every) - limit} more"
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 row`, `2 rows`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def clipped(text: str, limit: int) -> str:
+    """Cut text to at most `limit` bytes of UTF-8."""
+    data = text.encode("utf-8", "replace")
+    if len(data) <= limit:
+        return data.decode()
+    return data[: limit - 3].decode("utf-8", "ignore") + "…"

@@ -1,0 +1,58 @@
+"""The real server, in process and as the real command, over a small hand-built model."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from server.live import Command, Launch, Running, RunServer, end_process, running_server, serve_process
+from server.tiny_bundle import TinyStack, write_tiny
+
+
+@pytest.fixture(scope="session")
+def run_server() -> RunServer:
+    """Start the real server in a thread of its own, on a free port."""
+    return running_server
+
+
+@pytest.fixture(scope="session")
+def stack() -> TinyStack:
+    return TinyStack.draw()
+
+
+@pytest.fixture(scope="session")
+def tiny_models(tmp_path_factory: pytest.TempPathFactory, stack: TinyStack) -> Path:
+    """A repository of one model, `tiny`, in two versions."""
+    folder = tmp_path_factory.mktemp("models")
+    for _ in range(2):
+        write_tiny(folder, "tiny", stack)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def slow_models(tmp_path_factory: pytest.TempPathFactory, stack: TinyStack) -> Path:
+    """A repository of one model, `slow`: a thousand rows take it about a second."""
+    folder = tmp_path_factory.mktemp("slow-models")
+    write_tiny(folder, "slow", stack, slow=600)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_server(tiny_models: Path) -> Iterator[Running]:
+    """A server of `tiny` that the tests of a whole session share."""
+    with running_server(tiny_models, max_rows=1000, max_message_mib=1) as running:
+        yield running
+
+
+@pytest.fixture
+def launch() -> Iterator[Launch]:
+    """Start the real `genrestack serve` and wait for its line; killed at the end."""
+    with ExitStack() as stack:
+
+        def start(*arguments: str | Path) -> Command:
+            process = serve_process(*arguments)
+            stack.callback(end_process, process)
+            assert process.stdout is not None
+            return Command(process, process.stdout.readline())
+
+        yield start

@@ -1,0 +1,114 @@
+"""What cannot be seen from outside: deadlines before compute, the catch-all, texts and public names."""
+
+import asyncio
+import logging
+import time
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import grpc
+import numpy as np
+import pytest
+from server.tiny_bundle import draw_rows
+
+import genrestack_server
+from genrestack_server.checks import check_answer
+from genrestack_server.config import ServerConfig
+from genrestack_server.errors import DeadlinePassedError, DrainingError, InvalidRequestError, RequestError, Violation
+from genrestack_server.executor import Executor
+from genrestack_server.gate import Gate
+from genrestack_server.loading import load_newest
+from genrestack_server.status import CODES, outcome
+from genrestack_server.text import clipped, listed, shown
+
+
+def test_rows_whose_deadline_passes_while_they_wait_are_not_computed(slow_models: Path) -> None:
+    session = load_newest("slow", ServerConfig(models_dir=slow_models, threads=1)).session
+
+    async def race() -> None:
+        executor = Executor()
+        first = asyncio.ensure_future(executor.run(session, draw_rows(200), None))
+        await asyncio.sleep(0)
+        with pytest.raises(DeadlinePassedError):
+            await executor.run(session, draw_rows(1), time.monotonic() + 0.01)
+        assert len((await first).class_index) == 200
+        executor.close()
+
+    asyncio.run(race())
+
+
+def test_the_unexpected_is_internal_with_an_id_that_the_log_carries(caplog: pytest.LogCaptureFixture) -> None:
+    async def explode() -> None:
+        raise ZeroDivisionError("/secret/path")
+
+    with caplog.at_level(logging.ERROR):
+        status = asyncio.run(outcome(explode()))
+    assert status is not None
+    assert status.code == grpc.StatusCode.INTERNAL.value[0]
+    assert "secret" not in status.message
+    (record,) = caplog.records
+    number = record.getMessage().split()[-1]
+    assert number in status.message
+    assert record.exc_info
+
+
+def test_every_request_error_has_a_status() -> None:
+    def leaves(kind: type[RequestError]) -> list[type[RequestError]]:
+        below = [leaf for child in kind.__subclasses__() for leaf in leaves(child)]
+        return below or [kind]
+
+    for kind in leaves(RequestError):
+        assert any(parent in CODES for parent in kind.__mro__), kind
+
+
+def test_an_answer_that_is_not_finite_is_refused() -> None:
+    table = np.full((3, 2), 0.5, dtype=np.float32)
+    check_answer(table)
+    table[1, 0] = np.nan
+    with pytest.raises(InvalidRequestError, match=r"rows\[1\]: the model has no finite answer"):
+        check_answer(table)
+
+
+def test_the_gate_knows_when_the_last_one_is_through() -> None:
+    async def walk() -> None:
+        gate = Gate()
+        with gate.passing():
+            gate.close()
+            assert not await gate.drained(0.01)
+            with pytest.raises(DrainingError), gate.passing():
+                pass
+        assert await gate.drained(0)
+
+    asyncio.run(walk())
+
+
+def test_texts_are_bounded() -> None:
+    assert shown("a\n") == r"'a\n'"
+    assert len(shown("x" * 1000)) == 50
+    assert listed(map(str, range(20)), limit=2) == "0, 1 and 18 more"
+    assert clipped("é" * 100, 20) == "é" * 8 + "…"
+    assert clipped("short", 20) == "short"
+
+
+@pytest.mark.parametrize("option", [{"port": 65_536}, {"threads": 0}, {"max_rows": 0}, {"grace": -1.0}])
+def test_options_have_bounds(option: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=f"{next(iter(option))} is .* between"):
+        ServerConfig(**option)
+
+
+def test_a_status_fits_into_trailers_whatever_the_names() -> None:
+    async def refuse() -> None:
+        raise InvalidRequestError([Violation("rows." + "é" * 5000, "\N{GRINNING FACE}" * 5000)] * 5)
+
+    status = asyncio.run(outcome(refuse()))
+    assert status is not None
+    assert status.code == grpc.StatusCode.INVALID_ARGUMENT.value[0]
+    assert status.details
+    assert len(quote(status.message)) + status.ByteSize() * 4 / 3 < 8000
+
+
+def test_public_names() -> None:
+    assert all(getattr(genrestack_server, name).__name__ == name for name in genrestack_server.__all__)
+    with pytest.raises(AttributeError):
+        genrestack_server.nonsense  # noqa: B018 - the look-up is the test

@@ -1,0 +1,1 @@
+"""Things several folders of tests use."""

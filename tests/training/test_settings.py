@@ -1,0 +1,132 @@
+"""Presets, and how a TOML file overrides them."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sklearn.ensemble import StackingClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.svm import SVC
+
+from genrestack_training import SettingsError, build_stack, read_overrides, resolve_settings
+
+Write = Callable[..., Path]
+
+
+def test_the_notebook_preset_is_the_notebooks_stack() -> None:
+    stack = build_stack("notebook")
+    assert type(stack) is StackingClassifier
+    assert [name for name, _ in stack.estimators] == ["knn", "svc", "mlp"]
+    knn, svc, mlp = (estimator for _, estimator in stack.estimators)
+    assert knn.get_params() == KNeighborsClassifier(n_neighbors=2, weights="distance", p=1).get_params()
+    assert svc.get_params() == SVC(kernel="rbf", gamma="scale", C=200, probability=True).get_params()
+    assert stack.final_estimator.get_params() == LogisticRegression().get_params()
+    assert (stack.cv, stack.passthrough, stack.stack_method) == (5, True, "auto")
+    assert mlp.epochs == 100
+    assert mlp.batch_size == 64
+    network = mlp.model(meta={"n_features_in_": 57, "n_classes_": 10}, hidden=(300,) * 5, activation="relu")
+    assert mlp.get_params()["model__hidden"] == (300,) * 5
+    assert (mlp.optimizer, mlp.get_params()["optimizer__learning_rate"]) == ("adam", 1e-4)
+    assert [layer.units for layer in network.layers] == [300, 300, 300, 300, 300, 10]
+    assert [layer.activation.__name__ for layer in network.layers] == ["relu"] * 5 + ["softmax"]
+    assert network.input_shape == (None, 57)
+
+
+def test_every_setting_can_be_overridden(write: Write) -> None:
+    path = write(
+        """
+        [split]
+        test_share = 0.3
+        [scaler]
+        kind = "standard"
+        fit_on = "all"
+        [stack]
+        estimators = ["svc", "knn"]
+        folds = 3
+        passthrough = false
+        [knn]
+        n_neighbors = 4
+        weights = "uniform"
+        p = 2
+        [svc]
+        kernel = "poly"
+        C = 10
+        gamma = 0.5
+        degree = 2
+        coef0 = 1
+        [mlp]
+        hidden = []
+        activation = "tanh"
+        learning_rate = 1e-2
+        epochs = 7
+        batch_size = 8
+        [meta]
+        C = 0.5
+        max_iter = 500
+        """,
+        "settings.toml",
+    )
+    settings = resolve_settings(overrides=read_overrides(path))
+    default = resolve_settings()
+    for section in vars(settings):
+        changed, before = vars(getattr(settings, section)), vars(getattr(default, section))
+        assert [key for key in changed if changed[key] == before[key]] == [], section
+    stack = build_stack(settings)
+    assert [name for name, _ in stack.estimators] == ["svc", "knn"]
+    assert stack.estimators[0][1].C == 10.0
+    assert isinstance(settings.svc.C, float)
+    assert (stack.cv, stack.passthrough, stack.final_estimator.max_iter) == (3, False, 500)
+
+
+def test_epochs_is_a_shortcut_that_wins() -> None:
+    assert resolve_settings(epochs=5).mlp.epochs == 5
+    assert resolve_settings(overrides={"mlp": {"epochs": 9}}, epochs=5).mlp.epochs == 5
+    assert resolve_settings("demo", epochs=5).mlp.hidden == resolve_settings("demo").mlp.hidden
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"knn": {"neighbors": 3}}, r"\[knn\] has no setting 'neighbors'; its settings are n_neighbors, weights, p"),
+        ({"tree": {}}, r"no section \[tree\]; the sections are \[split\], \[scaler\], \[stack\], \[knn\]"),
+        ({"epochs": 3}, "'epochs' stands outside a section"),
+        ({"knn": {"n_neighbors": "three"}}, r"\[knn\] n_neighbors must be a whole number, not 'three'"),
+        ({"knn": {"n_neighbors": 0}}, "must be at least 1, not 0"),
+        ({"knn": {"n_neighbors": True}}, "must be a whole number, not True"),
+        ({"knn": {"p": 3}}, "must be one of 1, 2, not 3"),
+        ({"knn": {"weights": "near"}}, "must be one of 'distance', 'uniform', not 'near'"),
+        ({"svc": {"C": 0}}, "must be above 0, not 0"),
+        ({"svc": {"C": float("nan")}}, "must be finite"),
+        ({"svc": {"gamma": "big"}}, "must be one of 'scale', 'auto', not 'big'"),
+        ({"svc": {"gamma": -1}}, "must be above 0, not -1"),
+        ({"split": {"test_share": 1}}, "must be below 1, not 1"),
+        ({"mlp": {"hidden": 300}}, r"must be a list such as \[300, 300, 300, 300, 300\], not 300"),
+        ({"mlp": {"hidden": [300, 0]}}, "must be at least 1, not 0"),
+        ({"mlp": {"hidden": [300.5]}}, "must be a whole number, not 300.5"),
+        ({"mlp": {"learning_rate": "fast"}}, "must be a number, not 'fast'"),
+        ({"stack": {"estimators": []}}, "is empty; name at least one of 'knn', 'svc', 'mlp'"),
+        ({"stack": {"estimators": ["knn", "knn"]}}, "names one twice"),
+        ({"stack": {"estimators": ["tree"]}}, "must be one of 'knn', 'svc', 'mlp', not 'tree'"),
+        ({"stack": {"passthrough": 1}}, "must be true or false, not 1"),
+        ({"scaler": {"kind": "robust"}}, "must be one of 'minmax', 'standard', 'none'"),
+    ],
+)
+def test_what_cannot_be_is_named(overrides: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        resolve_settings(overrides=overrides)
+
+
+def test_unknown_preset_lists_what_there_is() -> None:
+    with pytest.raises(SettingsError, match="no preset 'best'; choose one of notebook, demo"):
+        build_stack("best")
+
+
+def test_files_that_hold_no_settings(write: Write, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="is not valid TOML"):
+        read_overrides(write("[knn\n", "broken.toml"))
+    with pytest.raises(SettingsError, match=r"other.toml: \[knn\] has no setting 'k'"):
+        read_overrides(write("[knn]\nk = 3\n", "other.toml"))
+    with pytest.raises(SettingsError, match="cannot read the settings file"):
+        read_overrides(tmp_path / "absent.toml")

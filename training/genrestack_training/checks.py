@@ -1,0 +1,67 @@
+"""Can this table be trained with these settings? Asked before minutes are spent."""
+
+from collections import Counter
+
+import numpy as np
+
+from genrestack_training.errors import SettingsError, TableError
+from genrestack_training.settings import Settings
+from genrestack_training.table import Table
+
+
+def check_table(table: Table, settings: Settings) -> np.ndarray:
+    """Give the table's labels if there are at least two classes, each with a row for every fold.
+
+    Raises:
+        TableError: the table has no labels, one class only, or a class with fewer rows than there are folds.
+
+    """
+    if table.labels is None:
+        raise TableError(f"{table.path} has no labels; name its label column with --label")
+    classes = np.unique(table.labels)
+    if len(classes) < 2:
+        raise TableError(f"every row has the label {str(classes[0])!r}; a classifier needs at least two classes")
+    _check_folds(table.labels, classes, settings, "")
+    return table.labels
+
+
+def check_training_side(training: np.ndarray, everything: np.ndarray, settings: Settings) -> None:
+    """Check what a split has left: every fold must hold every class and enough neighbours.
+
+    Args:
+        training: labels of the rows to be fitted, str, shape (m,).
+        everything: labels of all rows, str, shape (n,).
+        settings: number of folds and of neighbours.
+
+    Raises:
+        TableError: a class has fewer rows than there are folds.
+        SettingsError: more neighbours than rows in a fold's training side.
+
+    """
+    _check_folds(training, np.unique(everything), settings, " left to fit after the split")
+    fewest = len(training) - -(-len(training) // settings.stack.folds)
+    if "knn" in settings.stack.estimators and settings.knn.n_neighbors > fewest:
+        raise SettingsError(
+            f"[knn] n_neighbors is {settings.knn.n_neighbors}, and a fold is fitted on {fewest} rows only; lower it",
+        )
+
+
+def _check_folds(labels: np.ndarray, classes: np.ndarray, settings: Settings, where: str) -> None:
+    folds, counts = settings.stack.folds, Counter(labels.tolist())
+    few = [f"{label!r} ({counts[label]})" for label in classes.tolist() if counts[label] < folds]
+    if few:
+        raise TableError(
+            f"{folds} folds need at least {folds} rows of each class, and fewer are there{where} of: {', '.join(few)}. "
+            "Add rows, leave the class out, or lower folds under [stack] in a settings file",
+        )
+
+
+def check_seed(seed: int) -> None:
+    """Check that every library takes the seed.
+
+    Raises:
+        SettingsError: it is negative or does not fit in 32 bits.
+
+    """
+    if not 0 <= seed < 2**32:
+        raise SettingsError(f"the seed is {seed}; choose a whole number from 0 to {2**32 - 1}")

@@ -1,0 +1,25 @@
+"""What can go wrong on the way from a table to a run, named by meaning.
+
+    TrainingError (ValueError)
+    ├── TableError      the file or its contents
+    ├── SettingsError   a preset, a setting or an option
+    └── RunError        a run's folder, when it is written or read
+
+Every message names the culprit and says what to do next.
+"""
+
+
+class TrainingError(ValueError):
+    """Base of everything this package raises for a person to read."""
+
+
+class TableError(TrainingError):
+    """The file is no table, or the table cannot be trained on."""
+
+
+class SettingsError(TrainingError):
+    """A preset, a hyperparameter or an option is not one of those that exist."""
+
+
+class RunError(TrainingError):
+    """A run's folder cannot be written, or is not a whole run."""

@@ -1,0 +1,248 @@
+"""A run on disk: `runs/<name>/<UTC time>/`, written aside and renamed, and read back."""
+
+import json
+import pickle
+import re
+import shutil
+import struct
+import tempfile
+import uuid
+import warnings
+import zlib
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+from sklearn.ensemble import StackingClassifier
+from sklearn.exceptions import InconsistentVersionWarning
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
+
+from genrestack_training.errors import RunError, TrainingError
+from genrestack_training.evaluation import Evaluation
+from genrestack_training.presets import resolve_settings
+from genrestack_training.report import report_html
+from genrestack_training.run import Provenance, Run
+
+FORMAT = 1
+FILES = ("stack.joblib", "scaler.joblib", "reference.npz", "metrics.json", "report.html")
+# What unpickling bytes that are not, or no longer, a pickle of these libraries has been seen to raise.
+DAMAGED = (
+    pickle.UnpicklingError,
+    EOFError,
+    OSError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ImportError,
+    MemoryError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+)
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+class RunWarning(UserWarning):
+    """A run can be read, but perhaps not as it was written."""
+
+
+def plan_run_folder(name: str, *, runs_dir: str | Path | None, run_dir: str | Path | None) -> Path | None:
+    """Choose the folder that a run will be written to, and find out now whether that can be done.
+
+    Args:
+        name: what the run is called.
+        runs_dir: the run goes to `runs_dir/name/<UTC time>`.
+        run_dir: the run's own folder; wins over `runs_dir`.
+
+    Returns:
+        A folder that does not exist yet, in one that does; None if neither is given.
+
+    Raises:
+        RunError: the name cannot be a folder, the folder is there already, or its parent cannot be written.
+
+    """
+    if not _NAME.fullmatch(name):
+        raise RunError(
+            f"{name!r} cannot name a run: use letters, digits, '.', '_' and '-', starting with a letter or digit, "
+            "100 at most; choose a name with --name",
+        )
+    if run_dir is None and runs_dir is None:
+        return None
+    folder = Path(run_dir) if run_dir is not None else _next_folder(Path(runs_dir or "") / name)
+    _refuse_existing(folder)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder.parent).close()
+    except OSError as exc:
+        raise RunError(f"cannot write into {folder.parent}: {exc.strerror}; choose another folder with --run") from exc
+    return folder
+
+
+def run_name(table: Path) -> str:
+    """Name a run after its table: the file's name up to the first dot, other characters as hyphens."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", table.name.split(".")[0]).strip("-_")[:100] or "model"
+
+
+def save_run(run: Run, folder: Path) -> Path:
+    """Write a run into a folder that appears whole or not at all, and give its path.
+
+    Raises:
+        RunError: the disk is full, or the folder cannot be written; nothing is left behind.
+
+    """
+    _refuse_existing(folder)
+    aside = folder.parent / f".writing-{uuid.uuid4().hex}"
+    try:
+        aside.mkdir(parents=True)
+        _write_files(run, aside)
+        aside.rename(folder)
+    except OSError as exc:
+        raise RunError(
+            f"could not write the run to {folder}: {exc.strerror or 'no space left'}; free some space on that disk, "
+            "or choose another folder with --run",
+        ) from exc
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return folder
+
+
+def load_run(path: str | Path) -> Run:
+    """Read a run back. This unpickles the run's estimators, which runs code: open only runs that you trust.
+
+    Args:
+        path: the run's folder, or one with several runs in it, of which the latest is taken.
+
+    Raises:
+        RunError: the folder is not a whole run; the message names what is missing or broken.
+
+    Warns:
+        RunWarning: scikit-learn is not of the version that wrote the run.
+
+    """
+    folder = _run_in(Path(path))
+    facts = _read_facts(folder)
+    arrays = _read_arrays(folder)
+    stack = _unpickled(folder / "stack.joblib", StackingClassifier)
+    scaler = _unpickled(folder / "scaler.joblib", MinMaxScaler, StandardScaler, type(None))
+    try:
+        provenance = facts["provenance"]
+        return Run(
+            name=facts["name"],
+            stack=stack,
+            scaler=scaler,
+            feature_names=tuple(facts["feature_names"]),
+            classes=tuple(facts["classes"]),
+            training_rows=arrays["training_rows"],
+            training_labels=arrays["training_labels"],
+            reference_rows=arrays["rows"],
+            reference_labels=arrays.get("labels"),
+            evaluation=None if facts["evaluation"] is None else Evaluation.from_json(facts["evaluation"]),
+            settings=resolve_settings(overrides=facts["settings"]),
+            provenance=Provenance(**{**provenance, "warnings": tuple(provenance["warnings"])}),
+            path=folder,
+        )
+    except (KeyError, TypeError, TrainingError) as exc:
+        raise RunError(
+            f"{folder / 'metrics.json'} or reference.npz does not hold what a run holds; train again"
+        ) from exc
+
+
+def _refuse_existing(folder: Path) -> None:
+    if folder.exists():
+        raise RunError(f"{folder} is there already; name a folder that does not exist yet")
+
+
+def _next_folder(parent: Path) -> Path:
+    """Name a folder by the time, to the second, that is not there yet."""
+    now = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    names = (now if count == 1 else f"{now}-{count}" for count in range(1, 1000))
+    return next(parent / name for name in names if not (parent / name).exists())
+
+
+def _write_files(run: Run, folder: Path) -> None:
+    joblib.dump(run.stack, folder / "stack.joblib")
+    joblib.dump(run.scaler, folder / "scaler.joblib")
+    arrays = {"rows": run.reference_rows, "training_rows": run.training_rows, "training_labels": run.training_labels}
+    if run.reference_labels is not None:
+        arrays["labels"] = run.reference_labels
+    np.savez_compressed(folder / "reference.npz", allow_pickle=False, **arrays)
+    (folder / "metrics.json").write_text(json.dumps(_facts(run), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / "report.html").write_text(report_html(run), encoding="utf-8")
+
+
+def _facts(run: Run) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "name": run.name,
+        "metrics": run.metrics,
+        "evaluation": None
+        if run.evaluation is None
+        else asdict(replace(run.evaluation, base_accuracy=dict(run.evaluation.base_accuracy))),
+        "classes": run.classes,
+        "feature_names": run.feature_names,
+        "reference_made": run.reference_made,
+        "provenance": asdict(replace(run.provenance, library_versions=dict(run.provenance.library_versions))),
+        "settings": asdict(run.settings),
+    }
+
+
+def _run_in(path: Path) -> Path:
+    """Give the folder itself if it is a run, else the latest run in it."""
+    if not path.is_dir():
+        raise RunError(f"there is no run {path}; name the folder that a training has written")
+    runs = sorted(p.parent for p in path.glob("*/metrics.json") if not p.parent.name.startswith("."))
+    folder = runs[-1] if runs and not (path / "metrics.json").exists() else path
+    missing = [name for name in FILES if not (folder / name).is_file() and name != "report.html"]
+    if missing:
+        raise RunError(
+            f"{folder} is not a whole run: it has no {' and no '.join(missing)}; name a run's folder, or train again"
+        )
+    return folder
+
+
+def _read_facts(folder: Path) -> dict[str, Any]:
+    file = folder / "metrics.json"
+    try:
+        facts = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as exc:
+        raise RunError(f"{file} is broken: it is not JSON; train again") from exc
+    if not isinstance(facts, dict) or facts.get("format") != FORMAT:
+        raise RunError(f"{file} is not of a run in format {FORMAT}; train again with this version")
+    return facts
+
+
+def _read_arrays(folder: Path) -> dict[str, np.ndarray]:
+    file = folder / "reference.npz"
+    try:
+        with np.load(file, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except (ValueError, OSError, EOFError, KeyError) as exc:
+        raise RunError(f"{file} is broken; train again") from exc
+
+
+def _unpickled(file: Path, *kinds: type) -> Any:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", InconsistentVersionWarning)
+        try:
+            loaded = joblib.load(file)
+        except ModuleNotFoundError:
+            raise
+        except DAMAGED as exc:
+            raise RunError(
+                f"{file} cannot be unpickled: it is damaged, or of other library versions; train again"
+            ) from exc
+    if not isinstance(loaded, kinds):
+        raise RunError(f"{file} holds a {type(loaded).__name__} and not what a run has there; train again")
+    found = [w.message for w in caught if isinstance(w.message, InconsistentVersionWarning)]
+    if found:
+        warnings.warn(
+            f"{file} was written with scikit-learn {found[0].original_sklearn_version}, and this is "
+            f"{found[0].current_sklearn_version}: its answers may differ; train again to be sure",
+            RunWarning,
+            stacklevel=3,
+        )
+    return loaded

@@ -1,0 +1,95 @@
+"""Named settings, and how a TOML file or `--epochs` overrides them."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from genrestack_training.errors import SettingsError
+from genrestack_training.settings import MlpSettings, Settings
+from genrestack_training.values import checked
+
+PRESETS: Mapping[str, Settings] = MappingProxyType(
+    {
+        # Hyperparameter for hyperparameter the stack of the GTZAN notebook.
+        "notebook": Settings(),
+        # The same stack with a smaller network that learns faster, for tables on which minutes are too long.
+        "demo": Settings(mlp=MlpSettings(hidden=(128, 128), learning_rate=1e-3, epochs=25)),
+    },
+)
+
+Overrides = Mapping[str, Mapping[str, Any]]
+
+
+def resolve_settings(
+    preset: str | Settings = "notebook",
+    *,
+    overrides: Overrides | None = None,
+    epochs: int | None = None,
+) -> Settings:
+    """Give a preset's settings with overrides laid over them.
+
+    Args:
+        preset: a key of `PRESETS`, or settings to start from.
+        overrides: section → key → value, as in the TOML file.
+        epochs: shortcut for `{"mlp": {"epochs": …}}`; it wins over `overrides`.
+
+    Raises:
+        SettingsError: no such preset, section or key, or a value that cannot be; the message lists what there is.
+
+    """
+    settings = preset if isinstance(preset, Settings) else _preset(preset)
+    settings = _overridden(settings, overrides or {})
+    return settings if epochs is None else _overridden(settings, {"mlp": {"epochs": epochs}})
+
+
+def read_overrides(path: str | Path) -> dict[str, dict[str, Any]]:
+    """Read overrides from a TOML file and check them.
+
+    Raises:
+        SettingsError: the file cannot be read, is not TOML, or holds a setting that does not exist.
+
+    """
+    path = Path(path)
+    try:
+        overrides = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as exc:
+        raise SettingsError(f"cannot read the settings file {path}: {exc.strerror}; check the path") from exc
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+        raise SettingsError(
+            f"{path} is not valid TOML ({exc}); write sections such as [mlp] and lines such as epochs = 50"
+        ) from exc
+    try:
+        _overridden(Settings(), overrides)
+    except SettingsError as exc:
+        raise SettingsError(f"{path}: {exc}") from None
+    return overrides
+
+
+def _preset(name: str) -> Settings:
+    try:
+        return PRESETS[name]
+    except KeyError:
+        raise SettingsError(f"there is no preset {name!r}; choose one of {', '.join(PRESETS)}") from None
+
+
+def _overridden(settings: Settings, overrides: Overrides) -> Settings:
+    changed = {name: _section(settings, name, values) for name, values in overrides.items()}
+    return replace(settings, **changed)
+
+
+def _section(settings: Settings, name: str, values: Any) -> Any:
+    known = [f.name for f in fields(settings)]
+    sections = ", ".join(f"[{k}]" for k in known)
+    if not isinstance(values, Mapping):
+        raise SettingsError(f"{name!r} stands outside a section; the sections are {sections}")
+    if name not in known:
+        raise SettingsError(f"there is no section [{name}]; the sections are {sections}")
+    section = getattr(settings, name)
+    keys = {f.name: f for f in fields(section)}
+    for key in values:
+        if key not in keys:
+            raise SettingsError(f"[{name}] has no setting {key!r}; its settings are {', '.join(keys)}")
+    return replace(section, **{k: checked(f"[{name}] {k}", v, keys[k]) for k, v in values.items()})

@@ -1,0 +1,87 @@
+"""Settings → scikit-learn estimators, none of them fitted yet."""
+
+from typing import Any
+
+from sklearn.ensemble import StackingClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
+from sklearn.svm import SVC
+
+from genrestack_training.presets import Overrides, resolve_settings
+from genrestack_training.settings import KnnSettings, MlpSettings, Settings, SvcSettings
+
+
+def build_stack(
+    preset: str | Settings = "notebook",
+    *,
+    overrides: Overrides | None = None,
+    epochs: int | None = None,
+    seed: int | None = None,
+) -> StackingClassifier:
+    """Build the unfitted stack of a preset: base estimators "knn", "svc", "mlp" and a logistic regression over them.
+
+    Args:
+        preset: a key of `PRESETS`, or whole settings.
+        overrides: section → key → value, laid over the preset.
+        epochs: shortcut for the network's number of epochs.
+        seed: makes the estimators that draw random numbers (the SVC's inner folds, the network) repeatable.
+
+    Returns:
+        scikit-learn's own `StackingClassifier`. It expects scaled rows, float64, shape (n, f), and takes any labels.
+
+    Raises:
+        SettingsError: an unknown preset or setting, or a value that cannot be.
+
+    """
+    settings = resolve_settings(preset, overrides=overrides, epochs=epochs)
+    makers = {
+        "knn": lambda: _knn(settings.knn),
+        "svc": lambda: _svc(settings.svc, seed),
+        "mlp": lambda: _mlp(settings.mlp, seed),
+    }
+    return StackingClassifier(
+        estimators=[(name, makers[name]()) for name in settings.stack.estimators],
+        final_estimator=LogisticRegression(C=settings.meta.C, max_iter=settings.meta.max_iter),
+        cv=settings.stack.folds,
+        passthrough=settings.stack.passthrough,
+    )
+
+
+def build_scaler(settings: Settings) -> MinMaxScaler | StandardScaler | None:
+    """Build the unfitted scaler that the settings name; None for "none"."""
+    return {"minmax": MinMaxScaler, "standard": StandardScaler, "none": lambda: None}[settings.scaler.kind]()
+
+
+def _knn(settings: KnnSettings) -> KNeighborsClassifier:
+    return KNeighborsClassifier(n_neighbors=settings.n_neighbors, weights=settings.weights, p=settings.p)
+
+
+def _svc(settings: SvcSettings, seed: int | None) -> SVC:
+    return SVC(
+        C=settings.C,
+        kernel=settings.kernel,
+        gamma=settings.gamma,
+        degree=settings.degree,
+        coef0=settings.coef0,
+        probability=True,
+        random_state=seed,
+    )
+
+
+def _mlp(settings: MlpSettings, seed: int | None) -> Any:
+    # Imports TensorFlow, which takes seconds: only when a stack with a network is built.
+    from genrestack_training.mlp import StackableKerasClassifier, build_mlp
+
+    return StackableKerasClassifier(
+        model=build_mlp,
+        model__hidden=settings.hidden,
+        model__activation=settings.activation,
+        loss="sparse_categorical_crossentropy",
+        optimizer="adam",
+        optimizer__learning_rate=settings.learning_rate,
+        epochs=settings.epochs,
+        batch_size=settings.batch_size,
+        verbose=0,
+        random_state=seed,
+    )

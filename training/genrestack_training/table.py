@@ -1,0 +1,138 @@
+"""A feature table from a file: numbers, names, labels, and what is worth remembering of the rest."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from genrestack_training.columns import label_texts, numeric_column, plain_column
+from genrestack_training.errors import TableError
+from genrestack_training.readers import read_frame
+from genrestack_training.wording import listed, rows_named
+
+IDENTIFIERS = ("filename", "length")
+"""Columns that name a row and say nothing of how it sounds: dropped from the features and remembered."""
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Rows of features with their labels."""
+
+    features: np.ndarray
+    """float64, shape (n, f); finite."""
+    feature_names: tuple[str, ...]
+    labels: np.ndarray | None
+    """str, shape (n,): the user's own texts; whole numbers as their digits. None if the table has none."""
+    identifiers: Mapping[str, np.ndarray]
+    """Column name → values, shape (n,), of the `IDENTIFIERS` that the table has."""
+    path: Path
+    sha256: str
+    """Hex digest of the file's bytes."""
+    notes: tuple[str, ...] = ()
+    """What was passed over on reading, one plain line each."""
+
+
+def load_table(path: str | Path, *, label: str = "label", need_label: bool = True) -> Table:
+    """Read a feature table from `.csv`, `.csv.gz` or `.parquet`.
+
+    Every column but the label, `filename`, `length` and an unnamed running number is a feature. A number in brackets,
+    `[89.1]`, is read as the number.
+
+    Args:
+        path: the file.
+        label: name of the label column, which holds text or whole numbers.
+        need_label: if False, a table without that column is taken too, and its `labels` are None.
+
+    Raises:
+        TableError: the file is no such table; the message names the row and column and says what to do.
+
+    """
+    path = Path(path)
+    content = _read_bytes(path)
+    frame, notes = _without_row_numbers(read_frame(path, content, label=label))
+    if frame.empty:
+        raise TableError(f"{path} has a header and no rows; add rows below the header")
+    labels = _labels(frame, label, path) if need_label or label in frame.columns else None
+    names = [str(c) for c in frame.columns if c != label and c not in IDENTIFIERS]
+    if not names:
+        raise TableError(f"{path} has no feature column beside {', '.join(frame.columns)}; add numeric columns")
+    return Table(
+        features=_features(frame, names, path),
+        feature_names=tuple(names),
+        labels=labels,
+        identifiers={c: plain_column(frame[c]) for c in IDENTIFIERS if c in frame.columns and c != label},
+        path=path,
+        sha256=hashlib.sha256(content).hexdigest(),
+        notes=notes,
+    )
+
+
+def _read_bytes(path: Path) -> bytes:
+    if path.is_dir():
+        raise TableError(f"{path} is a folder; name the table in it")
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise TableError(f"there is no file {path}; check the path") from None
+    except OSError as exc:
+        raise TableError(f"cannot read {path}: {exc.strerror}") from exc
+    if not content:
+        raise TableError(f"{path} is empty; a table has a header line and rows below it")
+    return content
+
+
+def _without_row_numbers(frame: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Drop the columns that spreadsheets and pandas write without a name: row numbers, and nothing at all."""
+    notes = []
+    for place, column in enumerate(frame.columns, start=1):
+        if column.strip() and not column.startswith("Unnamed: ") and column != "__index_level_0__":
+            continue
+        if frame[column].isna().all():
+            notes.append(f"column {place} has neither a name nor values: left out")
+        elif _row_numbers(frame[column]):
+            notes.append(f"column {place} has no name and numbers the rows: left out")
+        else:
+            raise TableError(f"column {place} has no name; name it in the header, or remove it")
+        frame = frame.drop(columns=column)
+    return frame, tuple(notes)
+
+
+def _row_numbers(column: "pd.Series[Any]") -> bool:
+    """Tell whether a column holds whole numbers, none of them twice."""
+    numbers = pd.to_numeric(column, errors="coerce")
+    return bool((numbers % 1 == 0).all() and numbers.is_unique)
+
+
+def _labels(frame: pd.DataFrame, label: str, path: Path) -> np.ndarray:
+    if label not in frame.columns:
+        columns = listed(list(frame.columns), most=60)
+        raise TableError(
+            f"{path} has no label column {label!r}; its columns are {columns}. Name the label column with --label"
+        )
+    return label_texts(frame[label])
+
+
+def _features(frame: pd.DataFrame, names: list[str], path: Path) -> np.ndarray:
+    features = np.column_stack([numeric_column(frame[name]) for name in names])
+    faulty = ~np.isfinite(features)
+    if faulty.any():
+        places = _places(features, faulty, names)
+        raise TableError(f"{path} has values that are not finite numbers: {places}. Fill them in or remove the rows")
+    return np.ascontiguousarray(features, dtype=np.float64)
+
+
+def _places(features: np.ndarray, faulty: np.ndarray, names: list[str], most: int = 5) -> str:
+    """Name the faulty columns, each with its rows and what is in them."""
+    columns = np.flatnonzero(faulty.any(axis=0))
+    places = []
+    for column in columns[:most]:
+        rows = np.flatnonzero(faulty[:, column])
+        found = {"NaN or nothing": np.isnan(features[rows, column]), "Inf": np.isinf(features[rows, column])}
+        kinds = " and ".join(kind for kind, where in found.items() if where.any())
+        places.append(f"column {names[column]!r} {rows_named(rows)} ({kinds})")
+    more = f"; and {len(columns) - most} more columns" if len(columns) > most else ""
+    return "; ".join(places) + more
