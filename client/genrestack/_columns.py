@@ -1,15 +1,19 @@
 """Which column of a table is which feature of a model, and the numbers in them."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from genrestack._table import IDENTIFIERS, Cells, Chunk, Table, TableError, named
+from genrestack.errors import InvalidInput
 
 _SHOWN_CHARACTERS = 40
+_ROW = re.compile(r"rows\[(\d+)\]")
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,8 @@ class Batch:
     """The table's own labels: one for each row, or none."""
     position: int
     """As `Chunk.position`."""
+    places: list[str]
+    """Where each row stands, for a person."""
 
 
 def match_columns(table: Table, features: Sequence[str], label: str) -> Columns:
@@ -80,9 +86,20 @@ def batches(table: Table, columns: Columns) -> Iterator[Batch]:
         for number, cells in enumerate(chunk.rows):
             rows[number] = _numbers(table, columns, cells, chunk.places[number])
         _check_finite(table, columns, chunk, rows)
-        yield Batch(rows, _texts(chunk, columns.identifier), _texts(chunk, columns.label), chunk.position)
+        yield Batch(rows, _texts(chunk, columns.identifier), _texts(chunk, columns.label), chunk.position, chunk.places)
     if empty:
         raise TableError(f"{table.path} has a header and no rows")
+
+
+def located(error: InvalidInput, path: Path, batch: Batch) -> TableError:
+    """Say of an error that the server found in a batch where it stands in the table."""
+    if not error.violations:
+        return TableError(f"{path}: {error}")
+    first = error.violations[0]
+    row = _ROW.match(first.field)
+    if row is None or int(row[1]) >= len(batch.places):
+        return TableError(f"{path}: {first.field}: {first.description}")
+    return TableError(f"{path}, {batch.places[int(row[1])]}: {first.description}")
 
 
 def _texts(chunk: Chunk, column: int | None) -> list[str]:

@@ -1,6 +1,27 @@
 """Fitted stack to bundle: exact ONNX graphs, proven equal to the original."""
 
-from genrestack_export.errors import ExportError, ParityError, UnsupportedEstimator
-from genrestack_export.exporter import export_stack
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["ExportError", "ParityError", "UnsupportedEstimator", "export_stack"]
+if TYPE_CHECKING:
+    from genrestack_export.errors import ExportError, ParityError, UnsupportedEstimator
+    from genrestack_export.exporter import export_stack
+    from genrestack_export.rows import Float32Warning
+
+# Public name → module; scikit-learn and onnxruntime are imported when a name that needs them is first asked for.
+_HOME = {
+    "ExportError": "errors",
+    "Float32Warning": "rows",
+    "ParityError": "errors",
+    "UnsupportedEstimator": "errors",
+    "export_stack": "exporter",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+__all__ = ["ExportError", "Float32Warning", "ParityError", "UnsupportedEstimator", "export_stack"]

@@ -1,7 +1,10 @@
 """A Keras classifier wrapped in scikeras as a graph: tf2onnx's, from a function with a fixed signature."""
 
+import logging
 import os
 from typing import Any
+
+from onnx import defs, helper
 
 from genrestack_bundle.compose import PROBABILITIES, SCALED
 from genrestack_export.builder import DOUBLE, FLOAT, OPSET, GraphBuilder
@@ -54,11 +57,30 @@ def _convert(where: str, network: Any, features: int) -> Any:
 
     signature = (tf.TensorSpec((None, features), tf.float32, name="rows"),)
     function = tf.function(lambda rows: network(rows, training=False), input_signature=signature)
+    # What tf2onnx logs of operators it does not know is said below, by name.
+    logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)
     try:
         model, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=OPSET)
     except (ValueError, NotImplementedError) as error:
         raise UnsupportedEstimator(where, "a network that tf2onnx cannot convert", "layers tf2onnx converts") from error
-    foreign = sorted({node.domain for node in model.graph.node} - {"", "ai.onnx", "ai.onnx.ml"})
-    if foreign:
-        raise UnsupportedEstimator(where, f"a network with operators of {', '.join(foreign)}", "standard operators")
+    _replace_erfc(model.graph)
+    unknown = sorted({node.op_type for node in model.graph.node if not defs.has(node.op_type, node.domain)})
+    if unknown:
+        found = f"a network with TensorFlow's {', '.join(unknown)}"
+        raise UnsupportedEstimator(where, found, "layers tf2onnx converts to standard operators")
     return model.graph
+
+
+def _replace_erfc(graph: Any) -> None:
+    """Write erfc(x) as 1 − erf(x): Keras's gelu uses the one, ONNX has the other."""
+    nodes = []
+    for node in graph.node:
+        if node.op_type == "Erfc":
+            erf, one = f"{node.output[0]}/erf", f"{node.output[0]}/one"
+            nodes.append(helper.make_node("Erf", node.input, [erf]))
+            nodes.append(helper.make_node("Constant", [], [one], value_float=1.0))
+            nodes.append(helper.make_node("Sub", [one, erf], node.output))
+        else:
+            nodes.append(node)
+    del graph.node[:]
+    graph.node.extend(nodes)

@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import numpy as np
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC
@@ -14,7 +13,7 @@ from genrestack_export.errors import UnsupportedEstimator
 from genrestack_export.keras_net import keras_graph
 from genrestack_export.knn import knn_graph, read_knn
 from genrestack_export.logistic import logistic_graph
-from genrestack_export.platt import platt_graph
+from genrestack_export.platt import platt_graph, takes_single
 from genrestack_export.scaler import scaler_graph
 from genrestack_proto.v1.model_pb2 import PART_KIND_BASE, PART_KIND_META, PART_KIND_SCALER, Part
 
@@ -68,10 +67,9 @@ def convert_base(position: int, name: str, estimator: Any, features: int, *, sin
     if type(estimator) is KNeighborsClassifier:
         return ConvertedPart(part, knn_graph(read_knn(where, estimator)))
     if type(estimator) is SVC:
-        single = single and estimator.kernel == "rbf"
-        dtype = np.float32 if single else np.float64
-        part.parameters["kernel_dtype"] = np.dtype(dtype).name
-        return ConvertedPart(part, platt_graph(where, estimator, dtype=dtype), single=single)
+        single = single and takes_single(estimator)
+        part.parameters["kernel_dtype"] = "float32" if single else "float64"
+        return ConvertedPart(part, platt_graph(where, estimator, single=single), single=single)
     if type(estimator) is CalibratedClassifierCV:
         return ConvertedPart(part, calibrated_graph(where, estimator))
     if _is_keras(estimator):

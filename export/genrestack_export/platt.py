@@ -1,21 +1,32 @@
-"""`SVC(probability=True)`: Platt scaling and pairwise coupling, run by onnxruntime's own port of libsvm.
-
-[Wu, Lin, Weng: Probability Estimates for Multi-class Classification by Pairwise Coupling, JMLR 5 (2004), algorithm 2.]
-"""
+"""`SVC(probability=True)`: one-vs-one decisions, coupled to class probabilities."""
 
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from genrestack_bundle.compose import PROBABILITIES, SCALED
-from genrestack_export.builder import DOUBLE, FLOAT, GraphBuilder
+from genrestack_export.builder import DOUBLE, GraphBuilder
+from genrestack_export.coupling import couple
 from genrestack_export.errors import UnsupportedEstimator
-from genrestack_export.svc import SupportVectors, decisions, read_svc
+from genrestack_export.svc import decisions, read_svc
+
+# With this many classes and more, libsvm's last step moves a probability by less than "single" may be off; with fewer,
+# decisions in float32 could make it stop at another step than scikit-learn by more than that.
+_CLASSES_FOR_SINGLE = 10
 
 
-def platt_graph(where: str, estimator: Any, *, dtype: npt.DTypeLike) -> Any:
+def takes_single(estimator: Any) -> bool:
+    """Tell whether a fitted SVC may compute its kernel in float32."""
+    return estimator.kernel == "rbf" and len(estimator.classes_) >= _CLASSES_FOR_SINGLE
+
+
+def platt_graph(where: str, estimator: Any, *, single: bool) -> Any:
     """Build the graph of a fitted `SVC(probability=True)`: `scaled`, float64 (n, f) → `probabilities`, float64 (n, k).
+
+    Args:
+        where: the place in the stack, for messages.
+        estimator: the SVC.
+        single: compute the kernel in float32; only where `takes_single`.
 
     Raises:
         UnsupportedEstimator: the SVC was fitted without probabilities, or its kernel is not supported.
@@ -27,36 +38,11 @@ def platt_graph(where: str, estimator: Any, *, dtype: npt.DTypeLike) -> Any:
             where, "SVC(probability=False)", "SVC(probability=True) or CalibratedClassifierCV(SVC(), ensemble=False)"
         )
     g = GraphBuilder()
-    single = g.cast(decisions(g, vectors, dtype=dtype), FLOAT)
-    _, coupled = g.nodes("SVMClassifier", single, outputs=2, domain="ai.onnx.ml", **_coupling(vectors, estimator))
-    g.name_output(g.cast(coupled, DOUBLE), PROBABILITIES)
-    f = vectors.vectors.shape[1]
+    pairwise = decisions(g, vectors, dtype=np.float32 if single else np.float64)
+    slopes, offsets = np.asarray(estimator._probA), np.asarray(estimator._probB)
+    g.name_output(couple(g, pairwise, slopes, offsets, exact=not single), PROBABILITIES)
     return g.model(
         f"svc, {vectors.kernel}, {len(vectors.vectors)} vectors",
-        {SCALED: (DOUBLE, ["rows", f])},
+        {SCALED: (DOUBLE, ["rows", vectors.vectors.shape[1]])},
         {PROBABILITIES: (DOUBLE, ["rows", vectors.classes])},
     )
-
-
-def _coupling(vectors: SupportVectors, estimator: Any) -> dict[str, Any]:
-    """Attributes of an `SVMClassifier` that hands its inputs on: as many decisions as there are pairs.
-
-    Its kernel is linear and its "support vectors" are the unit vectors of the pairs, with the coefficient 1 for the
-    first class and 0 for the second, so that its decisions are its inputs and only the coupling is left to do.
-    """
-    k, pairs = vectors.classes, vectors.pairs
-    coefficients = np.zeros((k - 1, len(pairs)), dtype=np.float32)
-    for pair, (_, j) in enumerate(pairs):
-        coefficients[j - 1, pair] = 1
-    return {
-        "classlabels_ints": list(range(k)),
-        "coefficients": coefficients.ravel().tolist(),
-        "kernel_params": [0.0, 0.0, 0.0],
-        "kernel_type": "LINEAR",
-        "post_transform": "NONE",
-        "prob_a": np.asarray(estimator._probA, dtype=np.float32).tolist(),
-        "prob_b": np.asarray(estimator._probB, dtype=np.float32).tolist(),
-        "rho": [0.0] * len(pairs),
-        "support_vectors": np.eye(len(pairs), dtype=np.float32).ravel().tolist(),
-        "vectors_per_class": [k - 1 - i for i in range(k)],
-    }

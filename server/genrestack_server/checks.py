@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 
 from genrestack_proto.matrix import FloatMatrix, MatrixError, from_matrix
-from genrestack_proto.v1.model_pb2 import PART_KIND_BASE
 from genrestack_proto.v1.prediction_pb2 import PredictRequest
 from genrestack_server.config import MIB, ServerConfig
 from genrestack_server.errors import InvalidRequestError, Violation
@@ -18,7 +17,6 @@ from genrestack_server.text import counted
 
 MAX_VIOLATIONS: Final = 5
 """So many are described; the total is always said."""
-_FLOAT_BYTES: Final = 4
 
 
 def check_request(request: PredictRequest, served: ServedModel, config: ServerConfig) -> FloatMatrix:
@@ -100,9 +98,7 @@ def _check_columns(columns: int, served: ServedModel) -> None:
 
 def _check_answer_size(request: PredictRequest, served: ServedModel, config: ServerConfig) -> None:
     """Bound the answer too: many classes and every base estimator make it larger than its request."""
-    parts = sum(part.kind == PART_KIND_BASE for part in served.model.parts) if request.base else 0
-    label = max(len(name.encode()) for name in served.classes) + 2
-    size = request.rows.shape[0] * (len(served.classes) * (1 + parts) * _FLOAT_BYTES + label)
+    size = request.rows.shape[0] * served.bytes_a_row[request.base]
     if size > config.max_message_bytes:
         raise InvalidRequestError.of(
             "rows.shape",

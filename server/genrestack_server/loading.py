@@ -16,6 +16,7 @@ from genrestack_bundle import (
     open_bundle,
     prove,
 )
+from genrestack_proto.matrix import FloatMatrix
 from genrestack_proto.v1.model_pb2 import MODEL_STATE_READY, Model, Parity, Runtime
 from genrestack_server.config import ServerConfig
 from genrestack_server.errors import RepositoryError, StartError
@@ -24,7 +25,11 @@ from genrestack_server.registry import ServedModel
 _log = logging.getLogger(__name__)
 
 # One row takes other code paths in onnxruntime than many, and the first of each allocates.
-_WARM_UP_ROWS: Final = (1, 64)
+_WARM_UP_BATCH: Final = 64
+# Golden rows, not made ones: rows far outside the trained range can take a model several times as long.
+_WARM_UP_RUNS: Final = 5
+# About what reading and writing one message takes the event loop anyway.
+_QUICK_S: Final = 0.0005
 
 
 def load_newest(name: str, config: ServerConfig, *, stopped: Callable[[], bool] = lambda: False) -> ServedModel:
@@ -64,17 +69,25 @@ def load_version(name: str, version: int, config: ServerConfig) -> ServedModel:
         bundle.compose(), part_names=bundle.part_names, provider=config.provider, threads=config.threads
     )
     parity = prove(session, bundle)
-    _warm_up(session, len(bundle.model.features))
+    quick_rows = _warm_up(session, bundle.golden.rows)
     _log.info(
         "%s/%d is ready after %.1f s: %d golden rows agree, largest difference %.1e",
         name, version, time.monotonic() - began, parity.rows, parity.max_abs_difference,
     )  # fmt: skip
-    return ServedModel(_described(bundle, session, parity), session)
+    return ServedModel(_described(bundle, session, parity), session, quick_rows)
 
 
-def _warm_up(session: ComposedSession, features: int) -> None:
-    for rows in _WARM_UP_ROWS:
-        session.run(np.zeros((rows, features), dtype=np.float32))
+def _warm_up(session: ComposedSession, golden: FloatMatrix) -> int:
+    """Run batches of the usual sizes; return how many rows are a quick run, 0 if even one takes longer."""
+    session.run(np.resize(golden, (_WARM_UP_BATCH, golden.shape[1])))
+    row = np.ascontiguousarray(golden[:1])
+    return int(_QUICK_S / min(_timed(session, row) for _ in range(_WARM_UP_RUNS)))
+
+
+def _timed(session: ComposedSession, rows: FloatMatrix) -> float:
+    began = time.perf_counter()
+    session.run(rows)
+    return time.perf_counter() - began
 
 
 def _described(bundle: Bundle, session: ComposedSession, parity: Parity) -> Model:

@@ -3,11 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Final
 
 from genrestack_bundle import ComposedSession
-from genrestack_proto.v1.model_pb2 import Model
+from genrestack_proto.v1.model_pb2 import PART_KIND_BASE, Model
 from genrestack_server.errors import InvalidRequestError, LoadingError, ModelNotFoundError
 from genrestack_server.text import listed, shown
+
+_FLOAT_BYTES: Final = 4
+# Tag and length of a string field; a label of 128 bytes or more takes one byte more.
+_LABEL_FRAME_BYTES: Final = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,6 +22,8 @@ class ServedModel:
     model: Model
     """The manifest, with `runtime` filled in; not to be changed."""
     session: ComposedSession
+    quick_rows: int = 0
+    """So many rows take less than the event loop may stop for."""
 
     @cached_property
     def name(self) -> str:
@@ -42,6 +49,14 @@ class ServedModel:
     def classes(self) -> tuple[str, ...]:
         """Names of the probability columns."""
         return tuple(self.model.classes)
+
+    @cached_property
+    def bytes_a_row(self) -> tuple[int, int]:
+        """At most so many bytes answer one row: without the base estimators' probabilities, and with them."""
+        label = max(len(name.encode()) for name in self.classes) + _LABEL_FRAME_BYTES
+        table = len(self.classes) * _FLOAT_BYTES
+        parts = sum(part.kind == PART_KIND_BASE for part in self.model.parts)
+        return label + table, label + table * (1 + parts)
 
     @property
     def title(self) -> str:

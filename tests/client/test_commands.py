@@ -7,12 +7,16 @@ import json
 from pathlib import Path
 from typing import Any
 
+import grpc
 import numpy as np
 import pandas as pd
 import pytest
+from client.servicer import Script, bad_request, failure, serving
+from google.rpc import status_pb2
 from server.tiny_bundle import BASE, CLASSES, FEATURES, TinyStack, draw_rows
 
 from genrestack.command import run
+from genrestack_proto.v1 import prediction_pb2 as pb
 
 NOBODY = "127.0.0.1:1"
 
@@ -152,6 +156,16 @@ def test_a_bad_table_is_one_line_that_names_the_place(
     assert err.startswith(f"Error: {path}")
     assert message in err
     assert err.count("\n") == 1
+
+
+def test_a_row_the_server_refuses_is_named_by_its_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    def respond(request: pb.PredictRequest) -> pb.PredictResponse | status_pb2.Status:
+        return failure(grpc.StatusCode.INVALID_ARGUMENT, "rows[1]: odd", bad_request(**{"rows[1]": "odd"}))
+
+    path = tmp_path / "t.csv"
+    path.write_text("a,b,c\n1,2,3\n\n4,5,6\n", encoding="utf-8")
+    with serving(Script(respond=respond)) as target:
+        assert ask(capsys, "predict", path, "--server", target) == (1, "", f"Error: {path}, line 4: odd\n")
 
 
 def test_a_byte_order_mark_and_blanks_do_not_matter(

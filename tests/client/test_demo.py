@@ -88,3 +88,15 @@ def test_the_digits_are_written_with_some_kept_aside(tmp_path: Path) -> None:
     assert (len(table), len(unseen)) == (1700, 97)
     assert list(table)[:2] == ["pixel_0_0", "pixel_0_1"]
     assert set(table["label"]) == {"zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"}
+
+
+@pytest.mark.long
+def test_the_whole_way(tmp_path: Path) -> None:
+    argv = [sys.executable, "-m", "genrestack", "demo", "--dir", str(tmp_path / "demo")]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=280)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for step in ("train", "serve", "health", "predict"):
+        assert f"\n$ genrestack {step} " in done.stdout
+    assert "SERVING" in done.stdout
+    assert "rows/s in batches of 256" in done.stdout
+    assert [path.name for path in (tmp_path / "demo" / "models" / "digits").iterdir()] == ["1"]

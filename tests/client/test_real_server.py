@@ -1,9 +1,13 @@
 """The client and the real server agree."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
+from server.live import running_server
 from server.tiny_bundle import BASE, CLASSES, FEATURES, TinyStack, draw_rows
+from support.stacks import FittedStack
 
 from genrestack import Client, Health, InvalidInput, NotFound
 
@@ -26,6 +30,16 @@ def test_predictions_are_the_models_own(client: Client, real_stack: TinyStack) -
     np.testing.assert_array_equal(by_name.probabilities, prediction.probabilities)
     np.testing.assert_allclose(np.concatenate(streamed), prediction.probabilities, atol=1e-6)
     assert (prediction.model, prediction.version) == ("tiny", 1)
+
+
+def test_the_client_stands_where_the_estimator_stood(small_stack: FittedStack, models_dir: Path) -> None:
+    with running_server(models_dir) as running, Client(f"127.0.0.1:{running.port}") as client:
+        shuffled = pd.DataFrame(small_stack.rows, columns=list(small_stack.feature_names)).sample(frac=1, axis=1)
+        served = client.predict(shuffled)
+        assert client.predict(small_stack.rows[:1]).labels == served.labels[:1]
+    expected = small_stack.probabilities(small_stack.rows)
+    np.testing.assert_allclose(served.probabilities, expected, atol=5e-4)
+    assert served.labels == [small_stack.classes[i] for i in expected.argmax(axis=1)]
 
 
 def test_errors_of_the_server_are_typed(client: Client) -> None:

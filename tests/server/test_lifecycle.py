@@ -85,7 +85,7 @@ def test_from_loading_to_stopped(tmp_path: Path, stack: TinyStack) -> None:
 
     server = asyncio.run_coroutine_threadsafe(make(), loop).result()
     starting = asyncio.run_coroutine_threadsafe(server.start(), loop)
-    while not server.port:
+    while not server.port and not starting.done():
         time.sleep(0.001)
     running = Running(server.port, server, loop)
     watch = health_pb2_grpc.HealthStub(running.channel).Watch(health_pb2.HealthCheckRequest(), wait_for_ready=True)
@@ -101,7 +101,7 @@ def test_from_loading_to_stopped(tmp_path: Path, stack: TinyStack) -> None:
     assert running.health("slow/1") == "SERVING"
 
     with ThreadPoolExecutor(1) as pool:
-        batch = pool.submit(running.stub.Predict, ask(running, rows=300))
+        batch = pool.submit(running.stub.Predict, ask(running, rows=600))
         while not server.gate.in_flight:
             time.sleep(0.001)
         stopping = running.stop(grace=60)
@@ -111,7 +111,7 @@ def test_from_loading_to_stopped(tmp_path: Path, stack: TinyStack) -> None:
         assert error.code() == grpc.StatusCode.UNAVAILABLE
         assert "stopping" in str(error.details())
         assert not batch.done()
-        assert len(batch.result(60).labels) == 300
+        assert len(batch.result(60).labels) == 600
     assert list(watch) == []
     assert stopping.result(60) is True
     running.channel.close()

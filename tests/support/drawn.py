@@ -37,9 +37,9 @@ class Drawn:
 
 def knn_parameters() -> st.SearchStrategy[dict[str, Any]]:
     """Hyperparameters of a KNN that is supported."""
-    metric = st.sampled_from(
-        [{"p": 1}, {"p": 2}, {"metric": "manhattan"}, {"metric": "cityblock"}, {"metric": "l1"}, {"metric": "euclidean"}]
-    )
+    metrics: list[dict[str, Any]] = [{"p": 1}, {"p": 2}]
+    metrics += [{"metric": name} for name in ("manhattan", "cityblock", "l1", "euclidean", "l2")]
+    metric = st.sampled_from(metrics)
     others = st.fixed_dictionaries(
         {
             "n_neighbors": st.integers(1, 12),
@@ -47,7 +47,7 @@ def knn_parameters() -> st.SearchStrategy[dict[str, Any]]:
             "algorithm": st.sampled_from(["auto", "brute", "kd_tree"]),
         }
     )
-    return st.tuples(metric, others).map(lambda pair: pair[0] | pair[1])
+    return st.tuples(metric, others).map(lambda pair: {**pair[0], **pair[1]})
 
 
 def svc_parameters() -> st.SearchStrategy[dict[str, Any]]:
@@ -167,20 +167,23 @@ def _estimator(kind: str, parameters: dict[str, Any], drawn: Drawn) -> Any:
         return SVC(**parameters, probability=True, random_state=drawn.seed, max_iter=20_000)
     if kind == "calibrated":
         return CalibratedClassifierCV(SVC(**parameters, max_iter=20_000), ensemble=False, cv=2)
-    return make_network(**parameters, seed=drawn.seed)
+    return make_network(**parameters, classes=drawn.classes, seed=drawn.seed)
 
 
-def make_network(*, hidden: tuple[int, ...], activation: str, normalise: bool, sigmoid: bool, seed: int) -> Any:
+def make_network(
+    *, hidden: tuple[int, ...], activation: str, normalise: bool, sigmoid: bool, classes: int, seed: int
+) -> Any:
     """Make a raw scikeras classifier, one-row defect and all."""
     from scikeras.wrappers import KerasClassifier
 
+    one = sigmoid and classes == 2
     return KerasClassifier(
         model=_network,
         hidden=hidden,
         activation=activation,
         normalise=normalise,
-        sigmoid=sigmoid,
-        loss="sparse_categorical_crossentropy",
+        one=one,
+        loss="binary_crossentropy" if one else "sparse_categorical_crossentropy",
         seed=seed,
         epochs=2,
         batch_size=32,
@@ -189,12 +192,11 @@ def make_network(*, hidden: tuple[int, ...], activation: str, normalise: bool, s
 
 
 def _network(
-    hidden: tuple[int, ...], activation: str, *, normalise: bool, sigmoid: bool, seed: int, meta: dict[str, Any], compile_kwargs: Any
+    hidden: tuple[int, ...], activation: str, *, normalise: bool, one: bool, seed: int, meta: dict[str, Any]
 ) -> Any:
     import keras
 
     keras.utils.set_random_seed(seed)
-    one = sigmoid and meta["n_classes_"] == 2
     network = keras.Sequential([keras.layers.Input((meta["n_features_in_"],))])
     for units in hidden:
         network.add(keras.layers.Dense(units, activation=activation))

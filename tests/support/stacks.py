@@ -32,9 +32,23 @@ class FittedStack:
     labels: list[str]
     """The true labels of `rows`."""
 
+    @property
+    def base(self) -> dict[str, Any]:
+        """Fitted base estimators by name."""
+        return dict(self.stack.named_estimators_)
+
+    def scale(self, rows: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """Scale raw rows."""
+        rows = np.asarray(rows, dtype=np.float64)
+        return rows if self.scaler is None else np.asarray(self.scaler.transform(rows))
+
     def probabilities(self, rows: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         """What the original answers."""
-        return np.asarray(self.stack.predict_proba(self.scaler.transform(np.asarray(rows, dtype=np.float64))))
+        return np.asarray(self.stack.predict_proba(self.scale(rows)))
+
+    def predict(self, rows: npt.NDArray[Any]) -> list[str]:
+        """Labels the original gives."""
+        return [str(label) for label in self.stack.predict(self.scale(rows))]
 
 
 def fit_digits(train: int = 600, test: int = 200) -> FittedStack:

@@ -53,20 +53,29 @@ def load_table(path: str | Path, *, label: str = "label", need_label: bool = Tru
     """
     path = Path(path)
     content = _read_bytes(path)
-    frame, notes = _without_row_numbers(read_frame(path, content, label=label))
+    frame = read_frame(path, content, label=label)
+    try:
+        return _table(frame, path, hashlib.sha256(content).hexdigest(), label=label, need_label=need_label)
+    except TableError as exc:
+        raise TableError(f"{path}: {exc}") from None
+
+
+def _table(frame: pd.DataFrame, path: Path, sha256: str, *, label: str, need_label: bool) -> Table:
+    """Sort the columns by what they are; errors name columns and rows, and leave the file to the caller."""
+    frame, notes = _without_row_numbers(frame)
     if frame.empty:
-        raise TableError(f"{path} has a header and no rows; add rows below the header")
-    labels = _labels(frame, label, path) if need_label or label in frame.columns else None
+        raise TableError("the table has a header and no rows; add rows below the header")
+    labels = _labels(frame, label) if need_label or label in frame.columns else None
     names = [str(c) for c in frame.columns if c != label and c not in IDENTIFIERS]
     if not names:
-        raise TableError(f"{path} has no feature column beside {', '.join(frame.columns)}; add numeric columns")
+        raise TableError(f"there is no feature column beside {', '.join(frame.columns)}; add numeric columns")
     return Table(
-        features=_features(frame, names, path),
+        features=_features(frame, names),
         feature_names=tuple(names),
         labels=labels,
         identifiers={c: plain_column(frame[c]) for c in IDENTIFIERS if c in frame.columns and c != label},
         path=path,
-        sha256=hashlib.sha256(content).hexdigest(),
+        sha256=sha256,
         notes=notes,
     )
 
@@ -107,21 +116,19 @@ def _row_numbers(column: "pd.Series[Any]") -> bool:
     return bool((numbers % 1 == 0).all() and numbers.is_unique)
 
 
-def _labels(frame: pd.DataFrame, label: str, path: Path) -> np.ndarray:
+def _labels(frame: pd.DataFrame, label: str) -> np.ndarray:
     if label not in frame.columns:
         columns = listed(list(frame.columns), most=60)
-        raise TableError(
-            f"{path} has no label column {label!r}; its columns are {columns}. Name the label column with --label"
-        )
+        raise TableError(f"no label column {label!r}; its columns are {columns}. Name the label column with --label")
     return label_texts(frame[label])
 
 
-def _features(frame: pd.DataFrame, names: list[str], path: Path) -> np.ndarray:
+def _features(frame: pd.DataFrame, names: list[str]) -> np.ndarray:
     features = np.column_stack([numeric_column(frame[name]) for name in names])
     faulty = ~np.isfinite(features)
     if faulty.any():
         places = _places(features, faulty, names)
-        raise TableError(f"{path} has values that are not finite numbers: {places}. Fill them in or remove the rows")
+        raise TableError(f"values that are not finite numbers: {places}. Fill them in or remove the rows")
     return np.ascontiguousarray(features, dtype=np.float64)
 
 

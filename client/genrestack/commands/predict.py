@@ -2,7 +2,7 @@
 
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from genrestack import Client, ModelInfo
+    from genrestack import Client, ModelInfo, Prediction
     from genrestack._columns import Batch, Columns
     from genrestack._table import Table
     from genrestack.commands._answers import Tally, Writer
@@ -84,30 +84,45 @@ def _check_files(files: tuple[Path, ...]) -> None:
 def _predict_file(
     client: "Client", info: "ModelInfo", path: Path, label: str, writer: "Writer", tally: "Tally", *, base: bool
 ) -> None:
-    from genrestack._columns import match_columns
+    from genrestack import InvalidInput
+    from genrestack._columns import located, match_columns
     from genrestack._table import open_table
-    from genrestack.commands._answers import Answers
     from genrestack.commands._progress import reading
 
     with open_table(path, BATCH_ROWS) as table:
         columns = match_columns(table, info.feature_names, label)
         _note_ignored(path, columns.ignored)
         waiting: deque[Batch] = deque()
-        first = 0
+        rows = _rows(table, columns, waiting)
         with (
             reading(table, quiet=writer.streams) as advance,
             # The version is named, so that a newer one cannot take over in the middle of a table.
-            closing(
-                client.predict_stream(_rows(table, columns, waiting), model=info.name, version=info.version, base=base)
-            ) as predictions,
+            closing(client.predict_stream(rows, model=info.name, version=info.version, base=base)) as predictions,
         ):
-            for prediction in predictions:
-                batch = waiting.popleft()
-                answers = Answers(path, first, batch.identifiers, batch.truths, prediction)
-                first += len(prediction)
-                tally.add(answers)
-                writer.write(answers)
-                advance(batch.position, first)
+            try:
+                _take(path, predictions, waiting, writer, tally, advance)
+            except InvalidInput as error:
+                raise located(error, path, waiting[0]) from error
+
+
+def _take(
+    path: Path,
+    predictions: "Iterable[Prediction]",
+    waiting: "deque[Batch]",
+    writer: "Writer",
+    tally: "Tally",
+    advance: Callable[[int, int], object],
+) -> None:
+    from genrestack.commands._answers import Answers
+
+    first = 0
+    for prediction in predictions:
+        batch = waiting.popleft()
+        answers = Answers(path, first, batch.identifiers, batch.truths, prediction)
+        first += len(prediction)
+        tally.add(answers)
+        writer.write(answers)
+        advance(batch.position, first)
 
 
 def _rows(table: "Table", columns: "Columns", waiting: "deque[Batch]") -> "Iterator[npt.NDArray[np.float64]]":
