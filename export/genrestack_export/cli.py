@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from genrestack_training.presets import PRESETS
+from genrestack_training.settings import SPLIT_NAMES
+
 if TYPE_CHECKING:
     from genrestack_training import Run
 
@@ -33,9 +36,19 @@ _PRECISION = click.option(
     epilog="Example: genrestack train features_3_sec.csv --name gtzan",
 )
 @click.argument("table", type=click.Path(path_type=Path))
-@click.option("--preset", default="notebook", show_default=True, help="The stack to fit: notebook, or demo (quicker).")
 @click.option(
-    "--split", default="random", show_default=True, help="Rows held back: random (a fifth, stratified) or none."
+    "--preset",
+    type=click.Choice(list(PRESETS)),
+    default="notebook",
+    show_default=True,
+    help="The stack to fit; demo is the notebook's with a smaller network.",
+)
+@click.option(
+    "--split",
+    type=click.Choice(SPLIT_NAMES),
+    default="random",
+    show_default=True,
+    help="Rows held back for the figures: a random fifth, or none.",
 )
 @_MODELS
 @click.option("--name", help="The model's name; default: the table's file name.")

@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -18,10 +18,9 @@ from genrestack_export.builder import ML_OPSET, OPSET
 from genrestack_export.errors import ExportError
 from genrestack_export.original import Original, answer_scaled, read_original
 from genrestack_export.parts import ConvertedPart, Precision, convert_base, convert_meta, convert_scaler
-from genrestack_export.proof import Proof, prove_export, tolerances
+from genrestack_export.proof import Expected, Proof, prove_export, tolerances
 from genrestack_export.ties import tied_rows
 from genrestack_proto.v1.model_pb2 import (
-    PART_KIND_BASE,
     PRECISION_DOUBLE,
     PRECISION_SINGLE,
     Feature,
@@ -78,15 +77,20 @@ def export_stack(
     """
     names = list(feature_names)
     check_model_name(name)
+    if precision not in get_args(Precision):
+        raise ExportError(f"precision is {precision!r}; choose single or double")
+    extra = _extra(metrics, report)
     original = read_original(stack, scaler)
     shown = _check_names(original, names, classes)
     rows = proof_rows.check_rows("reference_rows", reference_rows, names)
     seen = None if training_rows is None else proof_rows.check_rows("training_rows", training_rows, names)
-    expected, ties = _expected(original, rows, seen, names)
     single = precision == "single"
+    # Converting is quick and refuses what is not supported; only then is the original asked, which may take long.
+    around = [[convert_scaler(scaler)] if scaler is not None else [], [convert_meta(stack.final_estimator_)]]
     parts = [convert_base(i, n, e, len(names), single=single) for i, (n, e) in enumerate(original.base.items())]
-    parts = [_settle(original, expected, position, part) for position, part in enumerate(parts)]
-    whole = [*([convert_scaler(scaler)] if scaler is not None else []), *parts, convert_meta(stack.final_estimator_)]
+    expected = _expected(original, rows, seen, names)
+    parts = [_settle(original, expected.golden, position, part) for position, part in enumerate(parts)]
+    whole = [*around[0], *parts, *around[1]]
     model = Model(
         name=name,
         features=_features(names, seen),
@@ -100,24 +104,26 @@ def export_stack(
         provenance=_provenance(provenance),
     )
     graphs = {part.part.file: part.model.SerializeToString() for part in whole}
-    proof = _prove(model, graphs, expected, tolerances(parts, precision), ties)
+    proof = _prove(model, graphs, expected, parts, precision)
     model.parity.CopyFrom(proof.parity)
-    return write_bundle(Path(models_dir), model, graphs, proof.golden, _extra(metrics, report))
+    return write_bundle(Path(models_dir), model, graphs, proof.golden, extra)
 
 
-def _expected(original: Original, rows: Any, seen: Any, names: list[str]) -> tuple[Golden, int]:
-    """Rows of the proof with the original's answers, rows left out on which a KNN ties, and their number."""
+def _expected(original: Original, rows: Any, seen: Any, names: list[str]) -> Expected:
+    """Ask the original about the rows of the proof, without those on which a KNN ties."""
     wire = proof_rows.to_wire("reference_rows", rows, names)
     proof_rows.warn_of_rounding(rows, wire, names)
-    tables = [wire, proof_rows.made_rows(rows if seen is None else seen)]
+    tables = {"reference row": wire, "made row": proof_rows.made_rows(rows if seen is None else seen)}
     if seen is not None:
-        tables.append(proof_rows.copies(seen))
-    wire = np.concatenate(tables)
+        tables["copied training row"] = proof_rows.copies(seen)
+    places = [f"{source} {i}" for source, table in tables.items() for i in range(len(table))]
+    wire = np.concatenate(list(tables.values()))
     scaled = original.scale(wire.astype(np.float64))
     tied = tied_rows(original.base, scaled)
     if tied.all():
         raise ExportError("a KNN ties on every reference row, so nothing can be compared; pass other reference rows")
-    return answer_scaled(original, scaled[~tied], wire[~tied]), int(tied.sum())
+    places = [place for place, left_out in zip(places, tied, strict=True) if not left_out]
+    return Expected(answer_scaled(original, scaled[~tied], wire[~tied]), places, int(tied.sum()))
 
 
 def _settle(original: Original, expected: Golden, position: int, part: ConvertedPart) -> ConvertedPart:
@@ -140,18 +146,24 @@ def _run_alone(part: ConvertedPart) -> Any:
     return lambda scaled: session.run(None, {session.get_inputs()[0].name: scaled})[0]
 
 
-def _prove(model: Model, graphs: dict[str, bytes], expected: Golden, allowed: dict[str, float], ties: int) -> Proof:
-    names = [part.name for part in model.parts if part.kind == PART_KIND_BASE]
+def _prove(
+    model: Model, graphs: dict[str, bytes], expected: Expected, parts: Sequence[ConvertedPart], precision: Precision
+) -> Proof:
+    names = [part.part.name for part in parts]
     session = ComposedSession(compose(model, graphs), part_names=names, provider="cpu")
-    return prove_export(session, expected, allowed, ties)
+    single = any(part.single for part in parts)
+    return prove_export(session, expected, tolerances(parts, precision), single=single)
 
 
 def _check_names(original: Original, names: list[str], classes: Sequence[str] | None) -> list[str]:
+    if not all(isinstance(name, str) for name in names):
+        raise ExportError("feature names have to be text; pass [str(name) for name in names]")
     if len(names) != original.features:
         raise ExportError(f"{len(names)} feature names were given, but the stack takes {original.features} columns")
     doubled = sorted({n for n in names if names.count(n) > 1})
     if doubled:
         raise ExportError(f"feature names have to differ, but these come twice: {', '.join(doubled)}")
+    original.check_order(names)
     shown = [str(c) for c in (original.stack.classes_ if classes is None else classes)]
     if len(shown) != len(original.stack.classes_) or len(set(shown)) < len(shown):
         raise ExportError(

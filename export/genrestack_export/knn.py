@@ -58,12 +58,9 @@ def read_knn(where: str, estimator: Any) -> Neighbors:
             where, f"KNeighborsClassifier(weights={estimator.weights!r})", "weights 'uniform' or 'distance'"
         )
     metric = estimator.metric
-    p = _METRICS.get(metric) if isinstance(metric, str) and metric != "minkowski" else estimator.p
-    if (
-        p not in {1, 2}
-        or estimator.metric_params
-        or (isinstance(metric, str) and metric not in {*_METRICS, "minkowski"})
-    ):
+    # A metric of the user's own may be no text and not even hashable.
+    p = estimator.p if metric == "minkowski" else _METRICS.get(metric) if isinstance(metric, str) else None
+    if p not in {1, 2} or estimator.metric_params:
         found = f"KNeighborsClassifier(metric={metric!r}, p={estimator.p!r}, metric_params={estimator.metric_params!r})"
         raise UnsupportedEstimator(where, found, _SUPPORTED_METRICS)
     if not isinstance(estimator._fit_X, np.ndarray) or estimator.outputs_2d_:

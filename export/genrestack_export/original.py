@@ -29,6 +29,22 @@ class Original:
         """Scale raw rows of shape (n, f)."""
         return rows if self.scaler is None else np.asarray(self.scaler.transform(rows), dtype=np.float64)
 
+    def check_order(self, names: list[str]) -> None:
+        """Hold feature names against those that the scaler or the stack was fitted with, where it knows them.
+
+        Raises:
+            ExportError: a name differs, or stands in another place.
+
+        """
+        for what, estimator in (("the scaler", self.scaler), ("the stack", self.stack)):
+            fitted = getattr(estimator, "feature_names_in_", names)
+            for column, (given, known) in enumerate(zip(names, fitted, strict=True)):
+                if given != known:
+                    raise ExportError(
+                        f"column {column} is named {given!r}, but {what} was fitted with {known!r} there; give the "
+                        "columns the names and the order of the fit"
+                    )
+
     def answer(self, rows: npt.NDArray[np.float32]) -> Golden:
         """Answer raw float32 rows of shape (n, f) with the estimators themselves, in float64."""
         return answer_scaled(self, self.scale(rows.astype(np.float64)), rows)

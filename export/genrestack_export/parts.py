@@ -86,14 +86,16 @@ def _is_keras(estimator: Any) -> bool:
 
 
 def _file(position: int, name: str) -> str:
-    free = is_safe_name(name) and name.casefold() not in _NAMES_OF_OTHERS
-    return f"{name}.onnx" if free else f"base-{position}.onnx"
+    file = f"{name}.onnx"
+    taken = name.casefold() in _NAMES_OF_OTHERS or name.casefold().startswith("base-")
+    return file if is_safe_name(file) and not taken else f"base-{position}.onnx"
 
 
 def _part(name: str, kind: Any, file: str, estimator: Any) -> Part:
     cls = type(estimator)
+    public = [module for module in cls.__module__.split(".") if not module.startswith("_")]
     return Part(
-        name=name, kind=kind, file=file, estimator=f"{cls.__module__}.{cls.__qualname__}", parameters=_plain(estimator)
+        name=name, kind=kind, file=file, estimator=".".join([*public, cls.__qualname__]), parameters=_plain(estimator)
     )
 
 

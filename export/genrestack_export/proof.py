@@ -27,6 +27,18 @@ class Proof:
     """Rows to prove the bundle with wherever it is loaded."""
 
 
+@dataclass(frozen=True)
+class Expected:
+    """What the original answered."""
+
+    golden: Golden
+    """Rows, ties left out, and its answers."""
+    places: Sequence[str]
+    """Where each of these rows comes from, for people."""
+    ties: int
+    """How many rows were left out."""
+
+
 def tolerances(parts: Sequence[ConvertedPart], precision: Precision) -> dict[str, float]:
     """Largest difference each base part, and the whole under "stack", may show."""
     if precision == "single":
@@ -34,36 +46,41 @@ def tolerances(parts: Sequence[ConvertedPart], precision: Precision) -> dict[str
     return {STACK: DOUBLE_STACK, **{part.part.name: part.tolerance_double for part in parts}}
 
 
-def prove_export(session: ComposedSession, expected: Golden, allowed: dict[str, float], ties: int) -> Proof:
+def prove_export(session: ComposedSession, expected: Expected, allowed: dict[str, float], *, single: bool) -> Proof:
     """Compare the composed graph with what the original answered.
 
     Args:
         session: the composed graph.
-        expected: rows and the original's answers, ties left out.
+        expected: what the original answered.
         allowed: what `tolerances` gave.
-        ties: how many rows were left out.
+        single: whether a part computes in float32 where the original has float64, so that "double" would be closer.
 
     Raises:
         ParityError: a label differs, or a probability by more than its tolerance; names the worst row.
 
     """
-    answer = session.run(expected.rows)
-    parity = measure(answer, expected, allowed)
-    parity.ties = ties
+    golden = expected.golden
+    answer = session.run(golden.rows)
+    parity = measure(answer, golden, allowed)
+    parity.ties = expected.ties
     if not agrees(parity):
-        raise ParityError(_complaint(answer, expected, parity))
-    return Proof(parity, _golden(answer, expected))
+        advice = '. Try precision="double"' if single else ""
+        raise ParityError(_complaint(answer, expected, parity) + advice)
+    return Proof(parity, _golden(answer, golden))
 
 
-def _complaint(answer: Answer, expected: Golden, parity: Parity) -> str:
-    wrong = np.flatnonzero(answer.class_index != expected.class_index)
-    row, difference = worst(answer.probabilities, expected.probabilities)
-    row = int(wrong[0]) if len(wrong) else row
-    labels = f"; the original says class {expected.class_index[row]}, the graph {answer.class_index[row]}"
+def _complaint(answer: Answer, expected: Expected, parity: Parity) -> str:
+    golden = expected.golden
+    wrong = np.flatnonzero(answer.class_index != golden.class_index)
+    # Among rows with another label, if there are any, the one that is furthest off; else among all.
+    among = wrong if len(wrong) else np.arange(len(golden.rows))
+    place, difference = worst(answer.probabilities[among], golden.probabilities[among])
+    row = int(among[place])
+    labels = f", where the original says class {golden.class_index[row]} and the graph {answer.class_index[row]}"
     failed = [p.name for p in parity.parts if p.max_abs_difference > p.tolerance]
     return (
-        f"the graphs do not answer what the original answers: {describe(parity)}. Worst row of the proof: {row} "
-        f"(|Δp| {difference:.1e}{labels if len(wrong) else ''}); "
+        f"the graphs do not answer what the original answers: {describe(parity)}. Worst is {expected.places[row]} "
+        f"(|Δp| {difference:.1e}){labels if len(wrong) else ''}; "
         f"parts beyond their tolerance: {', '.join(failed) or 'none'}. No bundle was written"
     )
 

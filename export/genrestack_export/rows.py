@@ -78,7 +78,8 @@ def warn_of_rounding(rows: Rows, wire: Wire, names: list[str]) -> None:
 def made_rows(seen: Rows, seed: int = 0) -> Wire:
     """Make rows that lie in part or wholly outside the ranges of `seen`, float32 (m, f)."""
     rng = np.random.default_rng(seed)
-    low, high = seen.min(axis=0), seen.max(axis=0)
+    limit = float(np.finfo(np.float32).max)
+    low, high = np.clip(seen.min(axis=0), -limit, limit), np.clip(seen.max(axis=0), -limit, limit)
     reach = np.where(high > low, high - low, np.maximum(np.abs(high), 1.0))
     inside = rng.uniform(low, high, (_MADE, seen.shape[1]))
     outward = rng.choice([-1.0, 1.0], inside.shape) * reach * rng.uniform(0.1, 2.0, inside.shape)
@@ -86,7 +87,6 @@ def made_rows(seen: Rows, seed: int = 0) -> Wire:
     outside = rng.random(inside.shape) < np.linspace(0.05, 1.0, _MADE)[:, None]
     with np.errstate(over="ignore"):
         made = np.where(outside, inside + outward, inside).astype(np.float32)
-    limit = np.finfo(np.float32).max
     return np.clip(made, -limit, limit)
 
 
