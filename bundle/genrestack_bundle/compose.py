@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from genrestack_bundle.errors import BundleError
+from genrestack_bundle.graphs import parse_graph
 from genrestack_proto.v1.model_pb2 import PART_KIND_BASE, PART_KIND_META, PART_KIND_SCALER, Model, Part
 
 if TYPE_CHECKING:
@@ -47,17 +48,17 @@ def compose(model: Model, graphs: Mapping[str, bytes]) -> bytes:
 
     joined = _Joined()
     for position, part in enumerate(model.parts):
-        joined.add(f"part{position}/", _parse(part, graphs[part.file]), part)
+        joined.add(f"part{position}/", parse_graph(part.file, graphs[part.file]), part)
     joined.stack(passthrough=model.passthrough, binary=len(model.classes) == _BINARY)
     opsets = [onnx.helper.make_opsetid("", model.opset), onnx.helper.make_opsetid("ai.onnx.ml", model.ml_opset)]
-    # IR 10 is the oldest that knows all of our opsets; older onnxruntimes read it too.
     composed = onnx.helper.make_model(
-        joined.graph(model), opset_imports=opsets, ir_version=10, producer_name="genrestack"
+        joined.graph(model), opset_imports=opsets, ir_version=IR_VERSION, producer_name="genrestack"
     )
     try:
         onnx.checker.check_model(composed)
     except onnx.checker.ValidationError as error:
-        raise BundleError("the parts do not fit together; export the model again") from error
+        files = ", ".join(part.file for part in model.parts)
+        raise BundleError(f"{files} do not fit together; export the model again") from error
     return composed.SerializeToString()
 
 
@@ -69,18 +70,18 @@ class _Joined:
         self._initializers: list[TensorProto] = []
         self._base: list[tuple[str, str]] = []
         self._scaled = ""
-        self._meta: tuple[str, GraphProto] | None = None
+        self._meta: tuple[str, GraphProto, str] | None = None
 
     def add(self, prefix: str, model: "ModelProto", part: Part) -> None:
         """Take in one part; the meta-learner waits until all others are there."""
         if part.kind == PART_KIND_SCALER:
-            self._splice(model.graph, prefix, {FEATURES: FEATURES})
+            self._splice(part.file, model.graph, prefix, {FEATURES: FEATURES})
             self._scaled = prefix + SCALED
         elif part.kind == PART_KIND_BASE:
-            self._splice(model.graph, prefix, {SCALED: self._scaled or self._unscaled()})
+            self._splice(part.file, model.graph, prefix, {SCALED: self._scaled or self._unscaled()})
             self._base.append((part.name, prefix + PROBABILITIES))
         elif part.kind == PART_KIND_META:
-            self._meta = prefix, model.graph
+            self._meta = part.file, model.graph, prefix
 
     def stack(self, *, passthrough: bool, binary: bool) -> None:
         """Concatenate what the meta-learner takes and take it in."""
@@ -90,8 +91,8 @@ class _Joined:
         if passthrough:
             columns.append(self._scaled)
         self._node("Concat", columns, STACKED, axis=1)
-        prefix, graph = self._meta
-        self._splice(graph, prefix, {STACKED: STACKED})
+        file, graph, prefix = self._meta
+        self._splice(file, graph, prefix, {STACKED: STACKED})
         self._node("Identity", [prefix + CLASS_INDEX], CLASS_INDEX)
         for output, value in [(PROBABILITIES, prefix + PROBABILITIES), *((base_output(n), v) for n, v in self._base)]:
             self._node("Cast", [value], output, to=1)
@@ -113,10 +114,11 @@ class _Joined:
             initializer=self._initializers,
         )
 
-    def _splice(self, graph: "GraphProto", prefix: str, wires: Mapping[str, str]) -> None:
+    def _splice(self, file: str, graph: "GraphProto", prefix: str, wires: Mapping[str, str]) -> None:
         missing = {value.name for value in graph.input} ^ set(wires)
         if missing:
-            raise BundleError(f"a part's inputs are not what its kind takes: {', '.join(sorted(missing))}")
+            names = ", ".join(sorted(missing))
+            raise BundleError(f"{file} does not take what its kind of part takes ({names}); export the model again")
         rename_values(graph, lambda name: wires.get(name, prefix + name) if name else name)
         self._nodes.extend(graph.node)
         self._initializers.extend(graph.initializer)
@@ -156,13 +158,3 @@ def rename_values(graph: "GraphProto", renamed: Callable[[str], str]) -> None:
         for attribute in node.attribute:
             if attribute.HasField("g"):
                 rename_values(attribute.g, renamed)
-
-
-def _parse(part: Part, data: bytes) -> "ModelProto":
-    import onnx
-    from google.protobuf.message import DecodeError
-
-    try:
-        return onnx.load_model_from_string(data)
-    except DecodeError as error:
-        raise BundleError(f"{part.file} is not an ONNX model; export the model again") from error

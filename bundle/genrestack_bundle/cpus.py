@@ -21,6 +21,6 @@ def _quota(cgroup: Path) -> float | None:
         else:
             limit = (cgroup / "cpu" / "cpu.cfs_quota_us").read_text(encoding="ascii").strip()
             period = (cgroup / "cpu" / "cpu.cfs_period_us").read_text(encoding="ascii").strip()
-        return None if limit in {"max", "-1"} else float(limit) / float(period)
+        return None if limit in {"max", "-1"} else int(limit) / int(period)
     except (OSError, ValueError, ZeroDivisionError):
         return None

@@ -1,9 +1,14 @@
 """Golden rows: raw rows and what the original estimator answered for them, in float64."""
 
 import io
+import lzma
+import math
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +17,20 @@ from genrestack_bundle.errors import BundleError
 from genrestack_bundle.layout import GOLDEN, MAX_GOLDEN_BYTES
 
 _PREFIX = "part."
+# What zipfile, its decompressors and numpy's parser of headers are known to raise on files made to hurt.
+_DAMAGE = (
+    ValueError,
+    TypeError,
+    LookupError,
+    EOFError,
+    OSError,
+    RuntimeError,
+    MemoryError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    tokenize.TokenError,
+)
 
 
 @dataclass(frozen=True)
@@ -40,13 +59,13 @@ class Golden:
 def pack(golden: Golden) -> bytes:
     """Write golden rows in numpy's .npz form."""
     buffer = io.BytesIO()
-    parts = {_PREFIX + name.encode().hex(): p for name, p in golden.parts.items()}
+    parts = {_PREFIX + name.encode().hex(): np.ascontiguousarray(p, np.float64) for name, p in golden.parts.items()}
     np.savez_compressed(
         buffer,
         allow_pickle=False,
-        rows=golden.rows,
-        class_index=golden.class_index,
-        probabilities=golden.probabilities,
+        rows=np.ascontiguousarray(golden.rows, np.float32),
+        class_index=np.ascontiguousarray(golden.class_index, np.int64),
+        probabilities=np.ascontiguousarray(golden.probabilities, np.float64),
         **parts,
     )
     return buffer.getvalue()
@@ -63,21 +82,34 @@ def unpack(data: bytes) -> Golden:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             if sum(entry.file_size for entry in archive.infolist()) > MAX_GOLDEN_BYTES:
                 raise BundleError(f"{GOLDEN} unpacks to more than {MAX_GOLDEN_BYTES} bytes; export the model again")
-        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            golden = Golden(
-                rows=np.asarray(arrays["rows"], dtype=np.float32),
-                class_index=np.asarray(arrays["class_index"], dtype=np.int64),
-                probabilities=np.asarray(arrays["probabilities"], dtype=np.float64),
-                parts={
-                    bytes.fromhex(key.removeprefix(_PREFIX)).decode(): np.asarray(arrays[key], dtype=np.float64)
-                    for key in arrays.files
-                    if key.startswith(_PREFIX)
-                },
-            )
-    except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile, NotImplementedError) as error:
+            arrays = {entry.filename.removesuffix(".npy"): archive.read(entry) for entry in archive.infolist()}
+        golden = Golden(
+            rows=_array(arrays["rows"], np.float32),
+            class_index=_array(arrays["class_index"], np.int64),
+            probabilities=_array(arrays["probabilities"], np.float64),
+            parts={
+                bytes.fromhex(key.removeprefix(_PREFIX)).decode(): _array(packed, np.float64)
+                for key, packed in arrays.items()
+                if key.startswith(_PREFIX)
+            },
+        )
+    except _DAMAGE as error:
         raise BundleError(f"{GOLDEN} cannot be read; export the model again") from error
     _check_shapes(golden)
     return golden
+
+
+def _array(packed: bytes, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Read one .npy; its header is compared with the bytes there are before anything is made of it."""
+    stream = io.BytesIO(packed)
+    if np.lib.format.read_magic(stream) != (1, 0):
+        raise ValueError("another version of .npy")
+    shape, by_column, found = np.lib.format.read_array_header_1_0(stream)
+    if found != np.dtype(dtype) or (by_column and len(shape) > 1) or any(n < 0 for n in shape):
+        raise ValueError("another element type or order")
+    if math.prod(shape) * found.itemsize != len(packed) - stream.tell():
+        raise ValueError("another shape than its bytes have")
+    return np.frombuffer(packed, dtype=found, offset=stream.tell()).reshape(shape).copy()
 
 
 def _check_shapes(golden: Golden) -> None:

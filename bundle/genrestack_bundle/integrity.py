@@ -1,6 +1,7 @@
 """Reading files that nobody vouches for: inside their folder, with the size and the sha256 that were announced."""
 
 import hashlib
+import os
 from pathlib import Path
 
 from genrestack_bundle.errors import BundleError
@@ -22,11 +23,13 @@ def read_bounded(folder: Path, name: str, limit: int) -> bytes:
     if not is_safe_name(name):
         raise BundleError(f"{name!r} is not a file name a bundle may hold; export the model again")
     path = folder / name
-    if path.is_symlink() or not path.is_file():
-        raise BundleError(f"{name} is missing from {folder.parent.name}/{folder.name}; export the model again")
     try:
+        if path.is_symlink() or not path.is_file():
+            raise BundleError(f"{name} is missing from {folder.parent.name}/{folder.name}; export the model again")
         with path.open("rb") as file:
-            data = file.read(limit + 1)
+            # A read of n bytes sets n bytes of memory aside, so ask for what is there and not for what may be.
+            size = os.fstat(file.fileno()).st_size
+            data = file.read(min(size, limit) + 1)
     except OSError as error:
         raise BundleError(f"{name} cannot be read ({error.strerror}); check its permissions") from error
     if len(data) > limit:

@@ -40,15 +40,57 @@ def check_model_name(name: str) -> None:
         )
 
 
+def is_version(name: str) -> bool:
+    """Tell whether a folder's name is a version: 1, 2, 3 …, at most nine digits, no leading zero."""
+    return _VERSION.fullmatch(name) is not None
+
+
 def list_versions(model_dir: Path) -> list[int]:
-    """Versions of one model, ascending; anything that is not a folder named 1, 2, 3 … is ignored."""
-    if not model_dir.is_dir():
-        return []
-    return sorted(int(p.name) for p in model_dir.iterdir() if _VERSION.fullmatch(p.name) and p.is_dir())
+    """Versions of one model, ascending; anything that is not a folder named 1, 2, 3 … is ignored.
+
+    Raises:
+        BundleError: the folder is there and cannot be read.
+
+    """
+    return sorted(int(path.name) for path in _entries(model_dir) if is_version(path.name) and path.is_dir())
 
 
 def list_models(models_dir: Path) -> list[str]:
-    """Names of the models in a repository that have at least one version folder, in alphabetical order."""
-    if not models_dir.is_dir():
+    """Names of the models in a repository that have at least one version folder, in alphabetical order.
+
+    A model's folder that cannot be read counts as one, so that whoever asks for its versions hears of it.
+
+    Raises:
+        BundleError: the repository is there and cannot be read.
+
+    """
+    return sorted(path.name for path in _entries(models_dir) if is_safe_name(path.name) and _may_have_versions(path))
+
+
+def _may_have_versions(model_dir: Path) -> bool:
+    try:
+        return bool(list_versions(model_dir))
+    except BundleError:
+        return True
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
         return []
-    return sorted(p.name for p in models_dir.iterdir() if is_safe_name(p.name) and list_versions(p))
+    except OSError as error:
+        raise BundleError(f"{folder} cannot be read ({error.strerror}); check its permissions") from error
+
+
+def next_version(model_dir: Path) -> int:
+    """Return the version after every name in the folder that reads as one, whatever it is the name of.
+
+    Raises:
+        BundleError: no higher version fits.
+
+    """
+    version = max((int(p.name) for p in model_dir.iterdir() if is_version(p.name)), default=0) + 1
+    if not is_version(str(version)):
+        raise BundleError(f"{model_dir} has no version number left after {version - 1}; export under another name")
+    return version

@@ -7,7 +7,11 @@ from google.protobuf import json_format
 from genrestack_bundle.errors import BundleError
 from genrestack_bundle.integrity import read_bounded, sha256
 from genrestack_bundle.layout import FORMAT, MANIFEST, MAX_MANIFEST_BYTES, SUMS
-from genrestack_proto.v1.model_pb2 import PART_KIND_BASE, PART_KIND_UNSPECIFIED, Model
+from genrestack_proto.v1.model_pb2 import PART_KIND_BASE, PART_KIND_META, PART_KIND_SCALER, Model
+
+_KINDS = {PART_KIND_SCALER, PART_KIND_BASE, PART_KIND_META}
+# No export allows more; a manifest that does was not written by one.
+_LOOSEST = 1e-3
 
 
 def pack(model: Model) -> bytes:
@@ -46,7 +50,9 @@ def _check(model: Model) -> None:
         raise BundleError(f"{MANIFEST} has format {model.format}, this version reads {FORMAT}; export the model again")
     files = {file.path: file for file in model.files}
     parts = [part.file for part in model.parts]
+    kinds = [part.kind for part in model.parts]
     base = [part.name for part in model.parts if part.kind == PART_KIND_BASE]
+    tolerances = [model.parity.tolerance, *(part.tolerance for part in model.parity.parts)]
     faults = {
         "no features": not model.features,
         "fewer than two classes": len(model.classes) < 2,
@@ -54,7 +60,12 @@ def _check(model: Model) -> None:
         "two classes of one name": len(set(model.classes)) < len(model.classes),
         "two parts in one file": len(set(parts)) < len(parts),
         "two base estimators of one name": len(set(base)) < len(base),
-        "a part of no kind": any(part.kind == PART_KIND_UNSPECIFIED for part in model.parts),
+        "two files of one name": len(files) < len(model.files),
+        "a part of no kind": any(kind not in _KINDS for kind in kinds),
+        "no base estimator": not base,
+        "not exactly one meta-learner": kinds.count(PART_KIND_META) != 1,
+        "more than one scaler, or one that is not first": PART_KIND_SCALER in kinds[1:],
+        "a tolerance that proves nothing": not all(0 <= tolerance <= _LOOSEST for tolerance in tolerances),
         "a part without its file": any(
             part.file not in files or files[part.file].sha256 != part.sha256 for part in model.parts
         ),

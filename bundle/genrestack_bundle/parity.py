@@ -3,10 +3,10 @@
 import numpy as np
 import numpy.typing as npt
 
-from genrestack_bundle.errors import ParityError
+from genrestack_bundle.errors import BundleError, ParityError
 from genrestack_bundle.golden import Golden
 from genrestack_bundle.reader import Bundle
-from genrestack_bundle.session import Answer, ComposedSession
+from genrestack_bundle.session import NARROW_ROWS, Answer, ComposedSession, ort_errors
 from genrestack_proto.v1.model_pb2 import Parity, PartParity
 
 STACK = "stack"
@@ -57,17 +57,44 @@ def prove(session: ComposedSession, bundle: Bundle) -> Parity:
 
     Raises:
         ParityError: a label differs, or a probability by more than its tolerance.
+        BundleError: the graph fails on these rows, or answers in another shape.
 
     """
     written = bundle.model.parity
     tolerances = {part.name: part.tolerance for part in written.parts} | {STACK: written.tolerance}
-    parity = measure(session.run(bundle.golden.rows), bundle.golden, tolerances)
-    if not agrees(parity):
-        raise ParityError(
-            f"{bundle.path.parent.name}/{bundle.path.name} does not answer its golden rows under {session.provider}: "
-            f"{describe(parity)}; export it again, or serve it with another provider"
-        )
+    name = f"{bundle.path.parent.name}/{bundle.path.name}"
+    try:
+        answers = [session.run(bundle.golden.rows), _in_small_batches(session, bundle.golden.rows)]
+    except ort_errors() as error:
+        raise BundleError(f"{name} cannot answer its golden rows under {session.provider}; export it again") from error
+    for answer in answers:
+        _check_shapes(name, answer, bundle.golden)
+        parity = measure(answer, bundle.golden, tolerances)
+        if not agrees(parity):
+            raise ParityError(
+                f"{name} does not answer its golden rows under {session.provider}: "
+                f"{describe(parity)}; export it again, or serve it with another provider"
+            )
     return parity
+
+
+def _in_small_batches(session: ComposedSession, rows: npt.NDArray[np.float32]) -> Answer:
+    """Answer the rows as single callers would ask, which may take another way through the session."""
+    starts = range(0, len(rows), NARROW_ROWS)
+    answers = [session.run(rows[start : start + NARROW_ROWS]) for start in starts]
+    return Answer(
+        np.concatenate([answer.class_index for answer in answers]),
+        np.concatenate([answer.probabilities for answer in answers]),
+        {name: np.concatenate([answer.base[name] for answer in answers]) for name in session.part_names},
+    )
+
+
+def _check_shapes(name: str, answer: Answer, golden: Golden) -> None:
+    tables = [answer.probabilities, *answer.base.values()]
+    if answer.class_index.shape != golden.class_index.shape or any(
+        table.shape != golden.probabilities.shape for table in tables
+    ):
+        raise BundleError(f"{name} answers in another shape than its golden rows have; export it again")
 
 
 def describe(parity: Parity) -> str:

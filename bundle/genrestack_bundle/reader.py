@@ -1,21 +1,18 @@
 """Open a bundle: an untrusted folder until every file in it is what the manifest says."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from genrestack_bundle import golden as golden_rows
 from genrestack_bundle.compose import compose
 from genrestack_bundle.errors import BundleError
 from genrestack_bundle.golden import Golden
+from genrestack_bundle.graphs import check_graph
 from genrestack_bundle.integrity import read_verified
-from genrestack_bundle.layout import GOLDEN, MAX_FILE_BYTES
+from genrestack_bundle.layout import GOLDEN, MAX_FILE_BYTES, is_version
 from genrestack_bundle.manifest import read_manifest
 from genrestack_proto.v1.model_pb2 import PART_KIND_BASE, Model
-
-if TYPE_CHECKING:
-    from onnx import GraphProto
 
 
 @dataclass(frozen=True)
@@ -46,9 +43,11 @@ def open_bundle(path: Path) -> Bundle:
         BundleError: a file is missing, altered, too large or unsafe; the message names it.
 
     """
-    if not path.is_dir():
+    if not _is_folder(path):
         raise BundleError(f"there is no bundle at {path}; `genrestack export` makes one")
-    if not path.name.isdecimal():
+    # A relative path may not name the model's folder.
+    path = path.absolute()
+    if not is_version(path.name):
         raise BundleError(f"{path} is not a version of a model: a bundle's folder is named 1, 2, 3 …")
     model = read_manifest(path)
     contents = {
@@ -61,8 +60,15 @@ def open_bundle(path: Path) -> Bundle:
     bundle = Bundle(path, model, {part.file: contents[part.file] for part in model.parts}, golden)
     _check_golden(bundle)
     for part in model.parts:
-        check_graph(part.file, bundle.graphs[part.file])
+        check_graph(part.file, bundle.graphs[part.file], opset=model.opset, ml_opset=model.ml_opset)
     return bundle
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError as error:
+        raise BundleError(f"{path} cannot be read ({error.strerror}); check its permissions") from error
 
 
 def _check_golden(bundle: Bundle) -> None:
@@ -71,35 +77,3 @@ def _check_golden(bundle: Bundle) -> None:
     names = set(golden.parts) == set(bundle.part_names) == {part.name for part in model.parity.parts}
     if shapes != (len(model.features), len(model.classes)) or not names:
         raise BundleError(f"{GOLDEN} is of another model than the manifest; export the model again")
-
-
-def check_graph(file: str, data: bytes) -> None:
-    """Refuse an ONNX model that reads other files or needs operators of its own.
-
-    Raises:
-        BundleError: the file is not an ONNX model, keeps tensors outside it, or uses an unknown operator domain.
-
-    """
-    import onnx
-    from google.protobuf.message import DecodeError
-
-    try:
-        model = onnx.load_model_from_string(data)
-    except DecodeError as error:
-        raise BundleError(f"{file} is not an ONNX model; export the model again") from error
-    if model.functions:
-        raise BundleError(f"{file} brings functions of its own; a bundle holds standard operators only")
-    for graph in _graphs(model.graph):
-        tensors = [*graph.initializer, *(a.t for node in graph.node for a in node.attribute if a.HasField("t"))]
-        if any(tensor.external_data or tensor.data_location for tensor in tensors):
-            raise BundleError(f"{file} keeps tensors in other files; export the model again")
-        if any(node.domain not in {"", "ai.onnx", "ai.onnx.ml"} for node in graph.node):
-            raise BundleError(f"{file} uses operators that stock onnxruntime does not have; export the model again")
-
-
-def _graphs(graph: "GraphProto") -> "Iterator[GraphProto]":
-    yield graph
-    for node in graph.node:
-        for attribute in node.attribute:
-            for inner in [attribute.g] if attribute.HasField("g") else attribute.graphs:
-                yield from _graphs(inner)

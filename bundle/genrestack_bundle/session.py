@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _CPU = "CPUExecutionProvider"
 _CUDA = "CUDAExecutionProvider"
+# Up to so many rows, waking further threads costs more than they save: a session of one thread answers.
+NARROW_ROWS = 16
 # TF32 keeps ten bits of a product's mantissa, and parity fails.
 _OPTIONS: dict[str, dict[str, str]] = {_CPU: {}, _CUDA: {"use_tf32": "0"}}
 
@@ -34,7 +36,7 @@ class Answer:
 
 
 class ComposedSession:
-    """One onnxruntime session over a composed graph; `run` may be called from several threads at once."""
+    """A composed graph in onnxruntime; `run` may be called from several threads at once."""
 
     def __init__(
         self, graph: bytes, *, part_names: Sequence[str], provider: str = "auto", threads: int | None = None
@@ -56,22 +58,28 @@ class ComposedSession:
         self.threads = threads or usable_cpus()
         self.part_names = tuple(part_names)
         wanted = _choose(provider, ort.get_available_providers())
-        try:
-            self._session = ort.InferenceSession(
-                graph, sess_options=_options(ort, self.threads), providers=[(wanted, _OPTIONS[wanted])]
-            )
-        except _load_errors(ort) as error:
-            raise BundleError("onnxruntime refuses the composed graph; export the model again") from error
-        self.provider: str = self._session.get_providers()[0]
+        self._wide = _load(ort, graph, wanted, self.threads)
+        self._narrow = self._wide if self.threads == 1 or wanted != _CPU else _load(ort, graph, wanted, 1)
+        self.provider: str = self._wide.get_providers()[0]
         if self.provider != wanted:
             raise ProviderError(f"{wanted} did not start, onnxruntime fell back to {self.provider}; see its log")
-        self.provider_options: dict[str, str] = dict(self._session.get_provider_options()[self.provider])
+        self.provider_options: dict[str, str] = dict(self._wide.get_provider_options()[self.provider])
         self._outputs = [CLASS_INDEX, PROBABILITIES, *map(base_output, self.part_names)]
 
     def run(self, rows: npt.NDArray[np.float32]) -> Answer:
         """Answer n rows of unscaled features, float32 of shape (n, f)."""
-        index, probabilities, *base = self._session.run(self._outputs, {FEATURES: rows})
+        session = self._narrow if len(rows) <= NARROW_ROWS else self._wide
+        index, probabilities, *base = session.run(self._outputs, {FEATURES: rows})
         return Answer(index, probabilities, dict(zip(self.part_names, base, strict=True)))
+
+
+def _load(ort: Any, graph: bytes, provider: str, threads: int) -> "onnxruntime.InferenceSession":
+    try:
+        return ort.InferenceSession(
+            graph, sess_options=_options(ort, threads), providers=[(provider, _OPTIONS[provider])]
+        )
+    except ort_errors() as error:
+        raise BundleError("onnxruntime refuses the composed graph; export the model again") from error
 
 
 def import_onnxruntime() -> Any:
@@ -106,7 +114,8 @@ def _choose(provider: str, available: Sequence[str]) -> str:
     return names[provider]
 
 
-def _load_errors(ort: Any) -> tuple[type[Exception], ...]:
-    state = ort.capi.onnxruntime_pybind11_state
-    names = ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NotImplemented", "RuntimeException")
-    return tuple(getattr(state, name) for name in names)
+def ort_errors() -> tuple[type[Exception], ...]:
+    """All that onnxruntime raises: its own classes have no base in common."""
+    state = import_onnxruntime().capi.onnxruntime_pybind11_state
+    own = (kind for kind in vars(state).values() if isinstance(kind, type) and issubclass(kind, Exception))
+    return (*own, RuntimeError, ValueError)

@@ -4,6 +4,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from genrestack_bundle import golden as golden_rows
@@ -11,7 +12,7 @@ from genrestack_bundle import manifest
 from genrestack_bundle.errors import BundleError
 from genrestack_bundle.golden import Golden
 from genrestack_bundle.integrity import sha256
-from genrestack_bundle.layout import FORMAT, GOLDEN, MANIFEST, SUMS, check_model_name, list_versions
+from genrestack_bundle.layout import FORMAT, GOLDEN, MANIFEST, SUMS, check_model_name, is_safe_name, next_version
 from genrestack_proto.v1.model_pb2 import File, Model
 
 
@@ -41,6 +42,9 @@ def write_bundle(
     check_model_name(model.name)
     contents = {part.file: graphs[part.file] for part in model.parts}
     contents |= {GOLDEN: golden_rows.pack(golden), **(extra or {})}
+    for name in contents:
+        if not is_safe_name(name):
+            raise BundleError(f"{name!r} is not a file name a bundle may hold; use letters, digits, '.', '_' and '-'")
     filled = Model()
     filled.CopyFrom(model)
     filled.format = FORMAT
@@ -60,17 +64,30 @@ def write_bundle(
 
 
 def _write(model_dir: Path, model: Model, contents: Mapping[str, bytes]) -> Path:
+    new = not model_dir.exists()
     model_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        return _write_aside(model_dir, model, contents)
+    except BaseException:
+        if new:
+            # Goes only while it is empty, so another writer's version stays.
+            with suppress(OSError):
+                model_dir.rmdir()
+        raise
+
+
+def _write_aside(model_dir: Path, model: Model, contents: Mapping[str, bytes]) -> Path:
     aside = Path(tempfile.mkdtemp(prefix=".writing-", dir=model_dir))
     try:
         for name, data in contents.items():
             _write_file(aside / name, data)
         while True:
-            model.version = max(list_versions(model_dir), default=0) + 1
+            model.version = next_version(model_dir)
             packed = manifest.pack(model)
             _write_file(aside / MANIFEST, packed)
             _write_file(aside / SUMS, manifest.pack_sums(packed))
             aside.chmod(0o755)
+            _sync(aside)
             target = model_dir / str(model.version)
             try:
                 # Renaming onto a folder with files in it fails, so two writers never share a version.

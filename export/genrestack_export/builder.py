@@ -68,6 +68,10 @@ class GraphBuilder:
         """Sum over one axis."""
         return self.node("ReduceSum", value, self.constant([axis], np.int64), keepdims=int(keepdims))
 
+    def sum_columns(self, value: str, columns: int) -> str:
+        """Sum a float64 matrix over its columns, to (n, 1); as a product with ones, much quicker than `ReduceSum`."""
+        return self.node("MatMul", value, self.constant(np.ones((columns, 1)), np.float64))
+
     def absorb(self, graph: Any, wires: dict[str, str]) -> list[str]:
         """Take in the nodes of a graph made elsewhere, its inputs wired to values of this one; returns its outputs."""
         prefix = self._name("other") + "/"

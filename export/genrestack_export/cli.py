@@ -162,6 +162,8 @@ def _export_pickles(
 
     click.echo("warning: unpickling runs code from the file; only open files you trust", err=True)
     table = load_table(rows, label=label, need_label=False)
+    for note in table.notes:
+        click.echo(note, err=True)
     fitted = load_pickle(stack)
     fitted_scaler = None if scaler is None else load_pickle(scaler)
     click.echo("exporting: converting the parts, then proving them against the original …", err=True)

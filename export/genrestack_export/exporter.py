@@ -16,7 +16,7 @@ from genrestack_bundle.parity import worst
 from genrestack_export import rows as proof_rows
 from genrestack_export.builder import ML_OPSET, OPSET
 from genrestack_export.errors import ExportError
-from genrestack_export.original import Original, answer_scaled, read_original
+from genrestack_export.original import Original, answer_scaled, read_original, rows_without_names
 from genrestack_export.parts import ConvertedPart, Precision, convert_base, convert_meta, convert_scaler
 from genrestack_export.proof import Expected, Proof, prove_export, tolerances
 from genrestack_export.ties import tied_rows
@@ -88,7 +88,8 @@ def export_stack(
     # Converting is quick and refuses what is not supported; only then is the original asked, which may take long.
     around = [[convert_scaler(scaler)] if scaler is not None else [], [convert_meta(stack.final_estimator_)]]
     parts = [convert_base(i, n, e, len(names), single=single) for i, (n, e) in enumerate(original.base.items())]
-    expected = _expected(original, rows, seen, names)
+    with rows_without_names():
+        expected = _expected(original, rows, seen, names)
     parts = [_settle(original, expected.golden, position, part) for position, part in enumerate(parts)]
     whole = [*around[0], *parts, *around[1]]
     model = Model(
@@ -132,7 +133,8 @@ def _settle(original: Original, expected: Golden, position: int, part: Converted
         return part
     name = part.part.name
     session = _run_alone(part)
-    scaled = original.scale(expected.rows.astype(np.float64))
+    with rows_without_names():
+        scaled = original.scale(expected.rows.astype(np.float64))
     if worst(session(scaled), expected.parts[name])[1] <= _SINGLE_TARGET:
         return part
     return convert_base(position, name, original.base[name], original.features, single=False)

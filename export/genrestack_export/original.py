@@ -1,5 +1,8 @@
 """What is exported: a fitted stack with its scaler, and what it answers."""
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,6 +70,14 @@ def answer_scaled(original: Original, scaled: Rows, rows: npt.NDArray[np.float32
     )
 
 
+@contextmanager
+def rows_without_names() -> Iterator[None]:
+    """Keep scikit-learn from warning that rows of an array have no names: `check_order` has seen to the order."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "X does not have valid feature names", UserWarning)
+        yield
+
+
 def read_original(stack: Any, scaler: Any) -> Original:
     """Check what can be checked before anything is converted.
 
@@ -94,7 +105,8 @@ def read_original(stack: Any, scaler: Any) -> Original:
     base = {name: stack.named_estimators_[name] for name in names}
     _check_classes(stack, base)
     features = int(stack.n_features_in_)
-    if scaler is not None and int(scaler.n_features_in_) != features:
+    # What is no scaler of ours may not know its width; it is refused by its kind.
+    if scaler is not None and int(getattr(scaler, "n_features_in_", features)) != features:
         raise ExportError(
             f"the scaler was fitted on {scaler.n_features_in_} columns and the stack on {features}; pass the pair that "
             "belongs together"

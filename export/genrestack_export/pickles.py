@@ -1,10 +1,30 @@
 """Somebody's own pickled stack and scaler."""
 
+import lzma
 import pickle
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
 from genrestack_export.errors import ExportError
+
+# What bytes that are no whole pickle are known to raise, in pickle itself and in joblib's decompressors.
+_DAMAGE = (
+    pickle.UnpicklingError,
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    ImportError,
+    OverflowError,
+    AssertionError,
+    RuntimeError,
+    SyntaxError,
+    struct.error,
+    zlib.error,
+    lzma.LZMAError,
+)
 
 
 def load_pickle(path: Path) -> Any:
@@ -31,5 +51,5 @@ def load_pickle(path: Path) -> Any:
             f"{path} was written with other library versions, or refers to code of its own ({error}); load it with the "
             "versions it was written with, or import that code first and call genrestack_export.export_stack"
         ) from error
-    except (pickle.UnpicklingError, EOFError, ValueError, KeyError, IndexError, TypeError, ImportError) as error:
+    except _DAMAGE as error:
         raise ExportError(f"{path} is not a pickle of an estimator; write it with joblib.dump") from error

@@ -167,7 +167,8 @@ def _make_rbf_rows(g: GraphBuilder, vectors: SupportVectors, dtype: np.dtype[Any
     reach = float(np.abs(vectors.vectors - centre).max()) + float(np.sqrt(_VANISHED / vectors.gamma))
     centred = g.node("Sub", SCALED, g.constant(centre, np.float64))
     bounded = g.node("Clip", centred, g.scalar(-reach, np.float64), g.scalar(reach, np.float64))
-    square = g.reduce_sum(g.node("Mul", bounded, bounded), 1)
-    norms = g.node("Mul", square, g.scalar(-vectors.gamma, np.float64))
+    # −γ goes into the sum's weights.
+    weights = np.full((vectors.vectors.shape[1], 1), -vectors.gamma)
+    norms = g.node("MatMul", g.node("Mul", bounded, bounded), g.constant(weights, np.float64))
     rows = g.node("Concat", bounded, norms, axis=1)
     return rows if dtype == np.float64 else g.cast(rows, FLOAT)

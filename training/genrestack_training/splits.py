@@ -71,8 +71,8 @@ def _caution(table: Table) -> str:
     """Say what a random split cannot show."""
     if "filename" in table.identifiers:
         return (
-            "Where several rows were cut from one recording, they stand on both sides, and the figures measure how well "
-            "recordings are recognised, not how well genres of unheard recordings are."
+            "Where several rows were cut from one recording, they stand on both sides, and the figures measure how "
+            "well recordings are recognised, not how well genres of unheard recordings are."
         )
     return "Where several rows come from one source, they stand on both sides, and the figures flatter the model."
 
