@@ -2,6 +2,7 @@
 
 import lzma
 import pickle
+import re
 import struct
 import zlib
 from pathlib import Path
@@ -41,15 +42,21 @@ def load_pickle(path: Path) -> Any:
     except FileNotFoundError as error:
         raise ExportError(f"there is no file {path}; check the path") from error
     except OSError as error:
-        raise ExportError(f"{path} cannot be read: {error.strerror or 'not a file'}") from error
+        raise ExportError(f"{path} cannot be read: {error.strerror or 'not a file'}; name the pickle's file") from error
     except ModuleNotFoundError as error:
         raise ExportError(
             f"{path} needs the Python module {error.name!r}, which is not installed here; install it and try again"
         ) from error
     except AttributeError as error:
         raise ExportError(
-            f"{path} was written with other library versions, or refers to code of its own ({error}); load it with the "
+            f"{path} was written with other library versions, or refers to code of its own{_asked_for(error)}; load it with the "
             "versions it was written with, or import that code first and call genrestack_export.export_stack"
         ) from error
     except _DAMAGE as error:
         raise ExportError(f"{path} is not a pickle of an estimator; write it with joblib.dump") from error
+
+
+def _asked_for(error: AttributeError) -> str:
+    """Name what the pickle wanted; the unpickler's own words speak of modules as Python prints them."""
+    found = re.search(r"attribute '([^']+)'", str(error))
+    return f" ({found[1]!r})" if found else ""
