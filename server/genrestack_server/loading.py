@@ -12,7 +12,6 @@ from genrestack_bundle import (
     BundleError,
     ComposedSession,
     ProviderError,
-    list_versions,
     open_bundle,
     prove,
 )
@@ -21,6 +20,7 @@ from genrestack_proto.v1.model_pb2 import MODEL_STATE_READY, Model, Parity, Runt
 from genrestack_server.config import ServerConfig
 from genrestack_server.errors import RepositoryError, StartError
 from genrestack_server.registry import ServedModel
+from genrestack_server.repository import versions_of
 
 _log = logging.getLogger(__name__)
 
@@ -36,12 +36,12 @@ def load_newest(name: str, config: ServerConfig, *, stopped: Callable[[], bool] 
     """Load the newest version of a model that is good; each one that is not is logged with its reason and skipped.
 
     Raises:
-        RepositoryError: no version is good.
+        RepositoryError: no version is good, or the model's folder cannot be read.
         StartError: the execution provider asked for is missing, so that no version can be.
 
     """
     reasons: list[str] = []
-    for version in reversed(list_versions(config.models_dir / name)):
+    for version in reversed(versions_of(config.models_dir / name)):
         if stopped():
             break
         try:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from genrestack_bundle import list_models, list_versions
+from genrestack_bundle import BundleError, list_models, list_versions
 from genrestack_server.errors import RepositoryError
 
 _MANIFEST = "manifest.json"
@@ -13,7 +13,8 @@ def find_models(models_dir: Path) -> list[str]:
     """Names of the models in a repository, in alphabetical order.
 
     Raises:
-        RepositoryError: the folder is missing, empty, or something other than a repository; the message says what.
+        RepositoryError: the folder is missing, unreadable, empty, or something other than a repository; the message
+            says what.
 
     """
     if not models_dir.exists():
@@ -25,10 +26,23 @@ def find_models(models_dir: Path) -> list[str]:
     raise RepositoryError(_why_none(models_dir))
 
 
+def versions_of(model_dir: Path) -> list[int]:
+    """Versions of one model, ascending.
+
+    Raises:
+        RepositoryError: the folder cannot be read.
+
+    """
+    try:
+        return list_versions(model_dir)
+    except BundleError as error:
+        raise RepositoryError(str(error)) from error
+
+
 def _why_none(models_dir: Path) -> str:
     whole = models_dir.resolve()
     if (whole / _MANIFEST).is_file():
         return f"{models_dir} is a single bundle; serve its repository: genrestack serve {whole.parent.parent}"
-    if list_versions(whole):
+    if versions_of(whole):
         return f"{models_dir} is the folder of one model; serve its repository: genrestack serve {whole.parent}"
     return f"{models_dir} holds no <name>/<version>/ folders, so there is nothing to serve; {_MAKE_ONE}"
