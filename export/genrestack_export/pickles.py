@@ -49,8 +49,8 @@ def load_pickle(path: Path) -> Any:
         ) from error
     except AttributeError as error:
         raise ExportError(
-            f"{path} was written with other library versions, or refers to code of its own{_asked_for(error)}; load it with the "
-            "versions it was written with, or import that code first and call genrestack_export.export_stack"
+            f"{path} was written with other library versions, or refers to code of its own{_asked_for(error)}; load it "
+            "with the versions it was written with, or import that code first and call genrestack_export.export_stack"
         ) from error
     except _DAMAGE as error:
         raise ExportError(f"{path} is not a pickle of an estimator; write it with joblib.dump") from error
