@@ -1,23 +1,13 @@
 """Fixtures that every folder of tests shares."""
 
-import os
 from pathlib import Path
 
 import pytest
 from support.stacks import FittedStack, export, fit_digits
+from support.tools import STRICT, need
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
-STRICT = os.environ.get("REQUIRE_TOOLS") == "1"
-
-
-def need(found: bool, what: str, *, required: bool = STRICT) -> None:
-    """Skip, saying what is needed; fail instead where REQUIRE_TOOLS=1 promises that it is there."""
-    if found:
-        return
-    if required:
-        pytest.fail(f"REQUIRE_TOOLS=1, but this test needs {what}")
-    pytest.skip(f"needs {what}")
 
 
 @pytest.fixture(scope="session")
