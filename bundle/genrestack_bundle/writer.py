@@ -1,5 +1,6 @@
 """Write a bundle: it appears whole under the next version, or not at all."""
 
+import errno
 import os
 import shutil
 import tempfile
@@ -59,8 +60,14 @@ def write_bundle(
     except OSError as error:
         raise BundleError(
             f"the bundle could not be written below {models_dir} ({error.strerror}); nothing was left behind. "
-            "Free some space or choose another folder, and export again"
+            f"{_advice(error)}, and export again"
         ) from error
+
+
+def _advice(error: OSError) -> str:
+    if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+        return "Free some space, or choose another folder with --models"
+    return "Make the folder writable, or choose another one with --models"
 
 
 def _write(model_dir: Path, model: Model, contents: Mapping[str, bytes]) -> Path:

@@ -78,14 +78,17 @@ def train(
     ONNX graphs have to answer what the trained stack answers, or no bundle is written.
     """
     with _plain_errors():
+        from genrestack_export.places import check_writable
         from genrestack_training import load_table, read_overrides
         from genrestack_training import train as fit
         from genrestack_training.display import terminal_progress
+        from genrestack_training.folder import run_name
 
         loaded = load_table(table, label=label)
         for note in loaded.notes:
             click.echo(note, err=True)
         overrides = None if settings is None else read_overrides(settings)
+        check_writable(models_dir, name or run_name(table))
         with terminal_progress() as progress:
             run = fit(
                 loaded,

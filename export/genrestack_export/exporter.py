@@ -161,7 +161,10 @@ def _check_names(original: Original, names: list[str], classes: Sequence[str] | 
     if not all(isinstance(name, str) for name in names):
         raise ExportError("feature names have to be text; pass [str(name) for name in names]")
     if len(names) != original.features:
-        raise ExportError(f"{len(names)} feature names were given, but the stack takes {original.features} columns")
+        raise ExportError(
+            f"{len(names)} feature names were given, but the stack takes {original.features} columns; "
+            "give the columns it was fitted on, all of them and no others"
+        )
     doubled = sorted({n for n in names if names.count(n) > 1})
     if doubled:
         raise ExportError(f"feature names have to differ, but these come twice: {', '.join(doubled)}")

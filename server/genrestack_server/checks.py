@@ -126,7 +126,10 @@ def _check_finite(rows: FloatMatrix, names: Sequence[str]) -> None:
 def _not_finite(rows: FloatMatrix, bad: npt.NDArray[np.intp], names: Sequence[str]) -> Iterator[Violation]:
     for row, column in bad:
         what = "NaN" if np.isnan(rows[row, column]) else "infinite (or too large for float32)"
-        yield Violation(f"rows[{row}].{names[column]}", f"feature {names[column]!r} of row {row} is {what}")
+        yield Violation(
+            f"rows[{row}].{names[column]}",
+            f"feature {names[column]!r} of row {row} is {what}; correct it or leave the row out",
+        )
 
 
 def _ends(names: Sequence[str]) -> str:

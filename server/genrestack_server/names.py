@@ -37,7 +37,11 @@ def _refusal(given: Sequence[str], served: ServedModel) -> InvalidRequestError:
     present = set(given)
     missing = [name for name in served.feature_names if name not in present]
     wrong = list(_wrong_columns(given, served))
-    violations = [Violation("feature_names", f"missing: {listed(map(repr, missing))}")] if missing else []
+    violations = (
+        [Violation("feature_names", f"missing: {listed(map(repr, missing))}; every feature needs its column")]
+        if missing
+        else []
+    )
     for column, first in wrong[: _MAX_VIOLATIONS - len(violations)]:
         violations.append(Violation(f"feature_names[{column}]", _described(given[column], first, missing, served)))
     return InvalidRequestError(violations, len(wrong) + bool(missing))

@@ -129,7 +129,8 @@ class Server:
             return []
         if config.default_model not in {None, *names}:
             raise StartError(
-                f"the default model {config.default_model!r} is not in {config.models_dir}: {listed(names)}"
+                f"the default model {config.default_model!r} is not in {config.models_dir}: {listed(names)}; "
+                "name one of these with --default-model"
             )
         return names
 

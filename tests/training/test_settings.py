@@ -124,8 +124,8 @@ def test_unknown_preset_lists_what_there_is() -> None:
 
 
 def test_files_that_hold_no_settings(write: Write, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="is not valid TOML"):
-        read_overrides(write("[knn\n", "broken.toml"))
+    with pytest.raises(SettingsError, match=r"broken.toml, line 2: this is not TOML; write .*$"):
+        read_overrides(write("[knn]\nk: 3\n", "broken.toml"))
     with pytest.raises(SettingsError, match=r"other.toml: \[knn\] has no setting 'k'"):
         read_overrides(write("[knn]\nk = 3\n", "other.toml"))
     with pytest.raises(SettingsError, match="cannot read the settings file"):

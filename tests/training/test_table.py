@@ -151,19 +151,19 @@ def test_an_unnamed_feature_is_refused(write: Write) -> None:
         ("\n \n", "is empty"),
         ("a,b,label\n", "a header and no rows"),
         ("a,b\n1,2\n", "no label column 'label'; its columns are a, b"),
-        ("a,label\n1,x\nfast,y\nslow,y\n", "column 'a' is not numeric: row 2 holds 'fast'"),
+        ("a,label\n1,x\nfast,y\nslow,y\n", "column 'a' is not numeric: data row 2 holds 'fast'"),
         ("a,b,label\n1,[2, 3],x\n", "more values|has 4 values where the header has 3|not numeric"),
-        ('a,b,label\n1,"[2, 3]",x\n', r"column 'b' is not numeric: row 1 holds '\[2, 3\]'"),
-        ("a,b,label\n1,,x\n2,inf,y\n3,-inf,y\n", r"column 'b' rows 1, 2, 3 \(NaN or nothing and Inf\)"),
-        ("a,b,label\nNaN,1,x\n2,3,y\n", r"column 'a' row 1 \(NaN or nothing\)"),
+        ('a,b,label\n1,"[2, 3]",x\n', r"column 'b' is not numeric: data row 1 holds '\[2, 3\]'"),
+        ("a,b,label\n1,,x\n2,inf,y\n3,-inf,y\n", r"column 'b' data rows 1, 2, 3 \(NaN or nothing and Inf\)"),
+        ("a,b,label\nNaN,1,x\n2,3,y\n", r"column 'a' data row 1 \(NaN or nothing\)"),
         ("a,b,a,label\n1,2,3,x\n", r"the column 'a' more than once \(columns 1, 3\)"),
         ("a;b;label\n1;2;x\n", "semicolons"),
         ("a\tb\tlabel\n1\t2\tx\n", "tabs"),
         ("a,b,label\n1,2,x\n1,2,x,3\n", "line 3 has 4 values where the header has 3"),
         ("a,b,label\n1,2,x,9\n1,2,x,9\n", "more values than the header has names|line 2 has 4 values"),
-        ("a,b,label\n1,x\n", "no label in row 1"),
-        ("a,label\n1,x\n2,\n3, \n", "no label in rows 2, 3"),
-        ("a,label\n1,1\n2,2.5\n", r"holds fractions \(row 2: 2.5\)"),
+        ("a,b,label\n1,x\n", "no label in data row 1"),
+        ("a,label\n1,x\n2,\n3, \n", "no label in data rows 2, 3"),
+        ("a,label\n1,1\n2,2.5\n", r"holds fractions \(data row 2: 2.5\)"),
         ("filename,length,label\na.wav,1,x\n", "no feature column beside filename, length, label"),
         ("a,label\n" + '"' + "1,x\n2,y\n", "is not a table"),
         ('"' + "a" * 200_000, "first line holds no column names"),
@@ -181,9 +181,19 @@ def test_what_is_wrong_is_named(write: Write, content: str | bytes, message: str
     assert "\n" not in str(caught.value)
 
 
+def test_of_many_columns_the_likely_labels_are_named(write: Write) -> None:
+    names = [f"f{i}" for i in range(57)]
+    path = write(f"{','.join(names)},genre\n{','.join(['1'] * 57)},jazz\n")
+    message = (
+        r"its 58 columns go from f0, f1, f2 to f55, f56, genre; text is in genre\. Name the label column with --label"
+    )
+    with pytest.raises(TableError, match=message):
+        load_table(path)
+
+
 def test_many_faults_are_counted_and_not_all_listed(write: Write) -> None:
     header = ",".join(f"f{i}" for i in range(8))
-    with pytest.raises(TableError, match=r"column 'f0' rows 1, 2, 3, 4, 5 and 4 more .*; and 3 more columns"):
+    with pytest.raises(TableError, match=r"column 'f0' data rows 1, 2, 3, 4, 5 and 4 more .*; and 3 more columns"):
         load_table(write(f"{header},label\n" + (",".join([""] * 8) + ",x\n") * 9))
 
 
@@ -213,7 +223,7 @@ def test_no_file_and_a_folder(tmp_path: Path) -> None:
 def test_text_columns_of_a_parquet_table_are_named(tmp_path: Path) -> None:
     path = tmp_path / "t.parquet"
     pd.DataFrame({"when": pd.to_datetime(["2024-01-01", "2024-01-02"]), "label": ["x", "y"]}).to_parquet(path)
-    with pytest.raises(TableError, match="column 'when' is not numeric: row 1"):
+    with pytest.raises(TableError, match="column 'when' is not numeric: data row 1"):
         load_table(path)
 
 

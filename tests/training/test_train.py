@@ -220,9 +220,13 @@ def with_labels(table: Table, labels: list[str], tmp_path: Path) -> Table:
 
 
 def test_tables_that_cannot_be_trained_on(small_table: Table, tmp_path: Path) -> None:
-    with pytest.raises(TableError, match="every row has the label 'a'; a classifier needs at least two classes"):
+    with pytest.raises(
+        TableError, match=r"other.csv: every row has the label 'a'; a classifier needs at least two classes"
+    ):
         train(with_labels(small_table, ["a"] * 20, tmp_path), runs_dir=None)
-    with pytest.raises(TableError, match=r"at least 5 rows of each class, and fewer are there of: 'b' \(4\)"):
+    with pytest.raises(
+        TableError, match=r"other.csv: 5 folds need at least 5 rows of each class, and fewer are there of: 'b' \(4\)"
+    ):
         train(with_labels(small_table, ["a"] * 20 + ["b"] * 4, tmp_path), runs_dir=None)
     with pytest.raises(TableError, match=r"left to fit after the split of: 'b' \(4\)"):
         train(with_labels(small_table, ["a"] * 20 + ["b"] * 5, tmp_path), runs_dir=None)

@@ -20,8 +20,14 @@ def check_table(table: Table, settings: Settings) -> np.ndarray:
         raise TableError(f"{table.path} has no labels; name its label column with --label")
     classes = np.unique(table.labels)
     if len(classes) < 2:
-        raise TableError(f"every row has the label {str(classes[0])!r}; a classifier needs at least two classes")
-    _check_folds(table.labels, classes, settings, "")
+        raise TableError(
+            f"{table.path}: every row has the label {str(classes[0])!r}; a classifier needs at least two classes; "
+            "add rows of another"
+        )
+    try:
+        _check_folds(table.labels, classes, settings, "")
+    except TableError as exc:
+        raise TableError(f"{table.path}: {exc}") from None
     return table.labels
 
 

@@ -31,7 +31,7 @@ def numeric_column(column: pd.Series) -> np.ndarray:
     if len(bad) or numbers.dtype.kind not in "iufb":
         row = int(bad[0]) if len(bad) else 0
         raise TableError(
-            f"column {column.name!r} is not numeric: row {row + 1} holds {reprlib.repr(column.iloc[row])}. "
+            f"column {column.name!r} is not numeric: data row {row + 1} holds {reprlib.repr(column.iloc[row])}. "
             "Correct it, remove the column, or name it as the label if it is the label",
         )
     return numbers.to_numpy(dtype=np.float64, na_value=np.nan)
@@ -83,5 +83,6 @@ def _refuse_fractions(name: Any, texts: list[str]) -> None:
     if len(fractions) and numbers.notna().all():
         row = int(fractions[0])
         raise TableError(
-            f"column {name!r} holds fractions (row {row + 1}: {texts[row]}); labels are text or whole numbers"
+            f"column {name!r} holds fractions (data row {row + 1}: {texts[row]}); labels are text or whole numbers. "
+            "Name another label column with --label"
         )

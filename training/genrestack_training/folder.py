@@ -8,6 +8,7 @@ import struct
 import tempfile
 import uuid
 import warnings
+import zipfile
 import zlib
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -218,9 +219,10 @@ def _read_facts(folder: Path) -> dict[str, Any]:
 def _read_arrays(folder: Path) -> dict[str, np.ndarray]:
     file = folder / "reference.npz"
     try:
-        with np.load(file, allow_pickle=False) as arrays:
+        # Opened here: numpy leaves a file open that turns out to be no archive.
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
-    except (ValueError, OSError, EOFError, KeyError) as exc:
+    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as exc:
         raise RunError(f"{file} is broken; train again") from exc
 
 

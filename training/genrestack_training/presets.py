@@ -1,5 +1,6 @@
 """Named settings, and how a TOML file or `--epochs` overrides them."""
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import fields, replace
@@ -58,8 +59,10 @@ def read_overrides(path: str | Path) -> dict[str, dict[str, Any]]:
     except OSError as exc:
         raise SettingsError(f"cannot read the settings file {path}: {exc.strerror}; check the path") from exc
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+        found = re.search(r"line (\d+)", str(exc))
+        where = f", line {found[1]}" if found else ""
         raise SettingsError(
-            f"{path} is not valid TOML ({exc}); write sections such as [mlp] and lines such as epochs = 50"
+            f"{path}{where}: this is not TOML; write sections such as [mlp] and lines such as epochs = 50"
         ) from exc
     try:
         _overridden(Settings(), overrides)

@@ -16,6 +16,7 @@ from genrestack_training.wording import listed, rows_named
 
 IDENTIFIERS = ("filename", "length")
 """Columns that name a row and say nothing of how it sounds: dropped from the features and remembered."""
+_FEW = 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,9 +119,18 @@ def _row_numbers(column: "pd.Series[Any]") -> bool:
 
 def _labels(frame: pd.DataFrame, label: str) -> np.ndarray:
     if label not in frame.columns:
-        columns = listed(list(frame.columns), most=60)
-        raise TableError(f"no label column {label!r}; its columns are {columns}. Name the label column with --label")
+        raise TableError(f"no label column {label!r}; {_label_candidates(frame)}. Name the label column with --label")
     return label_texts(frame[label])
+
+
+def _label_candidates(frame: pd.DataFrame) -> str:
+    """Say which columns there are: all of a few; of many those that hold text, as labels do, and the first and last."""
+    names = [str(name) for name in frame.columns]
+    if len(names) <= _FEW:
+        return f"its columns are {', '.join(names)}"
+    ends = f"its {len(names)} columns go from {', '.join(names[:3])} to {', '.join(names[-3:])}"
+    texts = [name for name in names if name not in IDENTIFIERS and not pd.api.types.is_numeric_dtype(frame[name])]
+    return f"{ends}; text is in {listed(texts)}" if texts else ends
 
 
 def _features(frame: pd.DataFrame, names: list[str]) -> np.ndarray:

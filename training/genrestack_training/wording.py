@@ -10,6 +10,6 @@ def listed(items: Sequence[object], most: int = 5) -> str:
 
 
 def rows_named(indices: Iterable[int]) -> str:
-    """Give `row 1` or `rows 1, 2, 3` for row numbers that count from 0."""
+    """Give `data row 1` or `data rows 1, 2, 3` for row numbers that count from 0; the header is no data row."""
     numbers = [int(index) + 1 for index in indices]
-    return f"row{'s' * (len(numbers) > 1)} {listed(numbers)}"
+    return f"data row{'s' * (len(numbers) > 1)} {listed(numbers)}"
