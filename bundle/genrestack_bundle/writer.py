@@ -67,7 +67,7 @@ def write_bundle(
 def _advice(error: OSError) -> str:
     if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
         return "Free some space, or choose another folder with --models"
-    return "Make the folder writable, or choose another one with --models"
+    return "Make a writable folder of it, or choose another folder with --models"
 
 
 def _write(model_dir: Path, model: Model, contents: Mapping[str, bytes]) -> Path:

@@ -135,7 +135,7 @@ def test_no_space_leaves_nothing_behind(tmp_path: Path, sound: Bundle, before: i
     found = run_script(_WRITE, sound.path, tmp_path, "100000")
     assert found == (
         f"the bundle could not be written below {tmp_path} (File too large); nothing was left behind. "
-        "Free some space or choose another folder, and export again\n"
+        "Free some space, or choose another folder with --models, and export again\n"
     )
     assert _folders(tmp_path) == (["again", "again/1"] if before else [])
 
