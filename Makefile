@@ -23,7 +23,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$(EXTRAS)]'
 	@touch $(STAMP)
 
-demo: setup  ## the whole way on a small table: train, export, prove, serve, ask
+demo: setup  ## the whole way on made music: train, export, prove, serve, classify a song
 	@$(BIN)/genrestack demo
 
 test: setup check  ## the checks and all tests that take no more than minutes

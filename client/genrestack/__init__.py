@@ -6,13 +6,15 @@
         prediction = client.predict([[0.1, 0.2, 0.3]])
         print(prediction.labels)
 
-The names below are loaded when first used, so that `genrestack --help` starts without gRPC and numpy.
+`AsyncClient` is the same for asyncio. The names below are loaded when first used, so that `genrestack --help` starts
+without gRPC and numpy.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from genrestack._async_client import AsyncClient
     from genrestack._client import Client
     from genrestack._options import RetryOptions
     from genrestack.errors import (
@@ -35,16 +37,21 @@ if TYPE_CHECKING:
     from genrestack.health import Health
     from genrestack.model_info import ModelInfo
     from genrestack.prediction import Prediction
+    from genrestack.song_prediction import OutsideRange, SongPrediction
 
 _HOMES = {
+    "AsyncClient": "genrestack._async_client",
     "Client": "genrestack._client",
     "Health": "genrestack.health",
     "ModelInfo": "genrestack.model_info",
+    "OutsideRange": "genrestack.song_prediction",
     "Prediction": "genrestack.prediction",
     "RetryOptions": "genrestack._options",
+    "SongPrediction": "genrestack.song_prediction",
 }
 
 __all__ = [
+    "AsyncClient",
     "Cancelled",
     "Client",
     "ClientClosed",
@@ -55,12 +62,14 @@ __all__ = [
     "InvalidInput",
     "ModelInfo",
     "NotFound",
+    "OutsideRange",
     "PermissionDenied",
     "Prediction",
     "ProtocolError",
     "ResourceExhausted",
     "RetryOptions",
     "ServiceError",
+    "SongPrediction",
     "Unauthenticated",
     "Unavailable",
     "Unsupported",

@@ -9,9 +9,12 @@ from genrestack._messages import Selection
 from genrestack._options import NOT_GIVEN, ClientOptions, NotGiven, Timeout, check_timeout, invalid
 from genrestack._retry import Deadline
 from genrestack._status import from_rpc_error
-from genrestack.errors import ClientClosed, GenreStackError
+from genrestack.errors import Cancelled, ClientClosed, DeadlineExceeded, GenreStackError
 from genrestack.health import Health
 
+POLL_SECONDS: Final = 0.1
+"""From one look at a server that is not ready to the next."""
+CLOSED_MEANWHILE: Final = "this client was closed during the call"
 _LOOPBACK: Final = ("localhost:", "127.", "[::1]:", "ipv4:127.", "ipv6:[::1]", "unix:")
 
 
@@ -38,7 +41,12 @@ class BaseClient:
         return Deadline(chosen)
 
     def _error(self, error: grpc.RpcError) -> GenreStackError:
-        return from_rpc_error(error, self.target)
+        named = from_rpc_error(error, self.target)
+        return Cancelled(CLOSED_MEANWHILE) if self._closed and isinstance(named, Cancelled) else named
+
+    def _not_ready(self, service: str, deadline: Deadline, last: str) -> DeadlineExceeded:
+        what = f"{service} at {self.target}" if service else self.target
+        return DeadlineExceeded(f"{what} was not ready within {deadline.timeout:g} s: {last}")
 
 
 def channel_arguments(options: ClientOptions) -> list[tuple[str, str | int]]:
@@ -54,6 +62,14 @@ def channel_arguments(options: ClientOptions) -> list[tuple[str, str | int]]:
         # A proxy set up for the outside world cannot reach this machine's loopback.
         arguments["grpc.enable_http_proxy"] = 0
     return list((arguments | dict(options.channel_options)).items())
+
+
+def check_stream(in_flight: int, on_error: str) -> None:
+    """Raise InvalidInput unless a stream can be run like this."""
+    if in_flight < 1:
+        raise invalid("in_flight", f"is {in_flight}; give 1 or more")
+    if on_error not in ("raise", "return"):
+        raise invalid("on_error", f"is {on_error!r}; give 'raise' or 'return'")
 
 
 def health_service(selection: Selection) -> str:

@@ -75,9 +75,9 @@ def _shown(cell: object) -> str:
 
 def _complaint(value: np.floating) -> str:
     if np.isnan(value):
-        return "is NaN"
+        return "is NaN; fill it in or leave the row out"
     if np.isinf(value):
-        return "is infinite"
+        return "is infinite; correct it or leave the row out"
     return _too_large(f"{value:g}")
 
 

@@ -1,36 +1,33 @@
 """The synchronous client."""
 
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Generator, Iterable
+from contextlib import closing
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar, overload
+from typing import Any, Literal, Self, overload
 
-import grpc
 import numpy as np
 import numpy.typing as npt
-from google.protobuf.message import Message
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2
 
 from genrestack import _options
-from genrestack._base import BaseClient, channel_arguments, health_of, health_service
+from genrestack._base import POLL_SECONDS, check_stream, health_of, health_service
+from genrestack._calls import BlockingCalls
 from genrestack._messages import Selection
-from genrestack._options import NOT_GIVEN, ClientOptions, RetryOptions, Timeout, invalid
-from genrestack._retry import Attempts, Deadline
-from genrestack._rows import Rows, to_rows
-from genrestack._split import SplitCalls
+from genrestack._options import NOT_GIVEN, ClientOptions, RetryOptions, Timeout
+from genrestack._retry import Deadline
+from genrestack._rows import to_rows
 from genrestack._stream import StreamRun
-from genrestack.errors import ClientClosed, DeadlineExceeded, GenreStackError, NotFound, Unavailable
+from genrestack.errors import DeadlineExceeded, GenreStackError, NotFound, Unavailable
 from genrestack.health import Health
 from genrestack.model_info import ModelInfo
 from genrestack.prediction import Prediction
+from genrestack.song_prediction import SongPrediction
 from genrestack_proto.v1 import prediction_pb2 as pb
-from genrestack_proto.v1 import prediction_pb2_grpc
-
-_Response = TypeVar("_Response")
-_POLL_SECONDS = 0.1
 
 
-class Client(BaseClient):
+class Client(BlockingCalls):
     """Asks a GenreStack server; safe to share among threads.
 
     Connects when first used. Every failure is a `genrestack.errors.GenreStackError`.
@@ -64,9 +61,6 @@ class Client(BaseClient):
             channel_options=tuple(channel_options),
         )
         super().__init__(options)
-        self._channel = grpc.insecure_channel(target, channel_arguments(options))
-        self._stub = prediction_pb2_grpc.PredictionServiceStub(self._channel)
-        self._health = health_pb2_grpc.HealthStub(self._channel)
 
     def predict(
         self,
@@ -164,20 +158,63 @@ class Client(BaseClient):
             GenreStackError: as `predict`.
 
         """
-        if in_flight < 1:
-            raise invalid("in_flight", f"is {in_flight}; give 1 or more")
-        if on_error not in ("raise", "return"):
-            raise invalid("on_error", f"is {on_error!r}; give 'raise' or 'return'")
+        check_stream(in_flight, on_error)
         seconds = self._deadline(timeout).timeout
         run = StreamRun(
-            start=self._stub.PredictStream,
+            start=self._begin_stream,
             ask=self._predict,
+            translate=self._error,
             selection=Selection.of(model, version, base=base),
             options=self._options,
             timeout=seconds,
             in_flight=in_flight,
         )
         return run.answers(batches, keep_errors=on_error == "return")
+
+    def classify_song(
+        self,
+        path: str | Path,
+        *,
+        model: str | None = None,
+        version: int | None = None,
+        base: bool = False,
+        window: float = 3.0,
+        hop: float | None = None,
+        timeout: Timeout = NOT_GIVEN,
+    ) -> SongPrediction:
+        """Ask for the label of a whole recording, window by window while it is being read.
+
+        Its probabilities are the mean over all windows, and its label the likeliest by that. Features outside the
+        ranges the model was trained on are told in `warnings`. Of the recording itself, only some windows are
+        in memory at a time.
+
+        Args:
+            path: wav, flac, ogg or mp3; anything else through ffmpeg where that is installed.
+            model: name of a model of the 57 features of `genrestack features`, or some of them; None is the server's
+                default.
+            version: None is the newest one that is ready; all windows are answered by one version.
+            base: also ask what each base estimator says.
+            window: length of a window, s; that of the rows the model was trained on serves it best.
+            hop: from one window's beginning to the next one's, s; None: one after the other.
+            timeout: seconds to wait for one answer, retries included; None for no limit. There is none on the whole.
+
+        Raises:
+            InvalidInput: the file is no recording, silent or shorter than one window; or the model is not one of songs.
+            ModuleNotFoundError: the extra `audio` is not installed; the message says how to.
+            GenreStackError: as `predict`.
+
+        """
+        from genrestack.songs import open_song
+
+        info = self.model(model, version, timeout)
+        with open_song(path, info, window=window, hop=hop) as song:
+            answers = self.predict_stream(
+                song.batches(), model=info.name, version=info.version, base=base, timeout=timeout
+            )
+            with closing(answers):
+                for prediction in answers:
+                    song.add(prediction)
+            return song.result()
 
     def models(self, timeout: Timeout = NOT_GIVEN) -> list[ModelInfo]:
         """List every version that is ready, by name and version; features and parts are left out."""
@@ -216,10 +253,9 @@ class Client(BaseClient):
         deadline = self._deadline(timeout)
         service = health_service(Selection.of(model, version))
         while (last := self._state(service, deadline)) != Health.SERVING:
-            if not deadline.allows(_POLL_SECONDS):
-                what = f"{service} at {self.target}" if service else self.target
-                raise DeadlineExceeded(f"{what} was not ready within {timeout:g} s: {last}")
-            time.sleep(_POLL_SECONDS)
+            if not deadline.allows(POLL_SECONDS):
+                raise self._not_ready(service, deadline, last)
+            time.sleep(POLL_SECONDS)
 
     def close(self) -> None:
         """End every call in flight and the connection; closing again does nothing."""
@@ -234,12 +270,6 @@ class Client(BaseClient):
     ) -> None:
         self.close()
 
-    def _predict(
-        self, rows: Rows, selection: Selection, deadline: Deadline, failed: GenreStackError | None = None
-    ) -> Prediction:
-        wire = SplitCalls(self._stub.Predict, self._call, self._error, self._options, deadline)
-        return wire.predict(rows, selection, failed)
-
     def _check(self, service: str, deadline: Deadline) -> Health:
         try:
             return health_of(self._call(self._health.Check, health_pb2.HealthCheckRequest(service=service), deadline))
@@ -251,27 +281,3 @@ class Client(BaseClient):
             return self._check(service, deadline)
         except (Unavailable, DeadlineExceeded) as error:
             return str(error)
-
-    def _call(
-        self,
-        method: Callable[..., _Response],
-        request: Message,
-        deadline: Deadline,
-        failed: GenreStackError | None = None,
-    ) -> _Response:
-        """Make one unary call, again and again while that helps; `failed` is an attempt made elsewhere."""
-        attempts = Attempts(self._options.retry, deadline)
-        if failed is not None:
-            time.sleep(attempts.delay_after(failed))
-        while True:
-            try:
-                return method(request, timeout=deadline.remaining())
-            except grpc.RpcError as error:
-                delay = attempts.delay_after(self._error(error))
-            except ValueError as error:
-                raise self._closed_meanwhile(error) from error
-            time.sleep(delay)
-
-    def _closed_meanwhile(self, error: ValueError) -> Exception:
-        # gRPC answers a call on a channel that another thread has just closed with a bare ValueError.
-        return ClientClosed("this client was closed during the call") if self._closed else error

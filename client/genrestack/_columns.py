@@ -88,7 +88,7 @@ def batches(table: Table, columns: Columns) -> Iterator[Batch]:
         _check_finite(table, columns, chunk, rows)
         yield Batch(rows, _texts(chunk, columns.identifier), _texts(chunk, columns.label), chunk.position, chunk.places)
     if empty:
-        raise TableError(f"{table.path} has a header and no rows")
+        raise TableError(f"{table.path} has a header and no rows; add rows below the header")
 
 
 def located(error: InvalidInput, path: Path, batch: Batch) -> TableError:
@@ -127,7 +127,7 @@ def _number(table: Table, cell: Any, place: str, name: str) -> float:
         return float(inner)
     except ValueError:
         shown = text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
-        raise TableError(f"{where}: {shown!r} is not a number") from None
+        raise TableError(f"{where}: {shown!r} is not a number; correct it or leave the row out") from None
 
 
 def _check_finite(table: Table, columns: Columns, chunk: Chunk, rows: npt.NDArray[np.float64]) -> None:
@@ -136,7 +136,8 @@ def _check_finite(table: Table, columns: Columns, chunk: Chunk, rows: npt.NDArra
     if finite.all():
         return
     row, column = np.argwhere(~finite)[0]
-    what = "is too large for float32" if np.isfinite(rows[row, column]) else "is not a finite number"
+    large = np.isfinite(rows[row, column])
+    what = "is too large for float32" if large else "is not a finite number; fill it in or leave the row out"
     raise TableError(
         f"{table.path}, {chunk.places[row]}, column {columns.names[column]!r}: {rows[row, column]:g} {what}"
     )

@@ -1,44 +1,48 @@
 """The steps of `genrestack demo`."""
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import cycle
 from pathlib import Path
 from typing import Final
 
 import click
-import numpy as np
-import numpy.typing as npt
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from genrestack import Client, ModelInfo
-from genrestack._columns import batches, match_columns
+from genrestack._demo_figures import BATCH_ROWS, Figures, take_figures
 from genrestack._processes import Background, free_port, run_command, run_python
-from genrestack._table import open_table
+from genrestack.commands._timeline import percent
 from genrestack.commands.models import parity_text
 
-NAME: Final = "digits"
+NAME: Final = "synthetic"
 PRESET: Final = "demo"
-_BATCH_ROWS: Final = 256
-_MEASURED_SECONDS: Final = 2.0
-_KEPT_ASIDE: Final = 97
+WHAT_IT_IS: Final = "ten synthesised styles, made by a program; not real music"
 
-# Runs in a process of its own: the client does without scikit-learn.
-_WRITE_TABLES: Final = """
-import csv, sys
-from sklearn.datasets import load_digits
-digits = load_digits()
-words = "zero one two three four five six seven eight nine".split()
-rows = [[*(f"{value:g}" for value in row), words[label]] for row, label in zip(digits.data, digits.target)]
-header = [f"pixel_{row}_{column}" for row in range(8) for column in range(8)] + ["label"]
-aside = int(sys.argv[3])
-for path, part in ((sys.argv[1], rows[:-aside]), (sys.argv[2], rows[-aside:])):
-    with open(path, "w", newline="") as file:
-        csv.writer(file, lineterminator="\\n").writerows([header, *part])
+# Runs in a process of its own: the client meets the audio package in one module alone, and this is not it. The rows of
+# the second table are sorted so that its first ones are of different styles.
+_WRITE_MUSIC: Final = """
+import csv, gzip, io, sys
+from genrestack_audio import RATE
+from genrestack_audio.synth import DEMO_SONG, demo_table, render, write_wav
+def numbers(row):
+    style, *song_and_window = row[0].split(".")
+    return song_and_window
+header, *rows = csv.reader(io.StringIO(gzip.decompress(demo_table()).decode()))
+heard = [row for row in rows if int(numbers(row)[0]) % 5]
+unheard = sorted((row for row in rows if int(numbers(row)[0]) % 5 == 0), key=numbers)
+samples = render(DEMO_SONG.style, DEMO_SONG.seconds, RATE, DEMO_SONG.seed)
+songs, unseen, song = sys.argv[1:]
+try:
+    for path, part in ((songs, heard), (unseen, unheard)):
+        with open(path, "w", newline="") as file:
+            csv.writer(file, lineterminator="\\n").writerows([header, *part])
+    write_wav(song, samples, RATE)
+except OSError as error:
+    sys.exit(f"Error: cannot write {error.filename or song} ({error.strerror}); choose another folder with --dir")
+print(DEMO_SONG.style, end="")
 """
 
 
@@ -49,14 +53,24 @@ class Places:
     folder: Path
 
     @property
-    def table(self) -> Path:
+    def songs(self) -> Path:
         """Rows to train on."""
-        return self.folder / "digits.csv"
+        return self.folder / "songs.csv"
 
     @property
     def unseen(self) -> Path:
-        """Rows to ask about, which training never sees."""
+        """Rows to ask about: of songs of which training sees nothing."""
         return self.folder / "unseen.csv"
+
+    @property
+    def song(self) -> Path:
+        """A made song that is in neither table."""
+        return self.folder / "song.wav"
+
+    @property
+    def picture(self) -> Path:
+        """What the model hears in it, over time."""
+        return self.folder / "song.png"
 
     @property
     def models(self) -> Path:
@@ -77,72 +91,71 @@ def run_demo(folder: Path) -> None:
     """Go the whole way; raises click.ClickException naming the command that failed."""
     started = time.monotonic()
     places = Places(folder)
-    _write_tables(places)
+    style = write_music(places)
     run_command(
-        "train", places.table, "--preset", PRESET, "--models", places.models, "--name", NAME,
+        "train", places.songs, "--preset", PRESET, "--models", places.models, "--name", NAME,
         "--run", places.new_run(), "--seed", 42,
     )  # fmt: skip
     port = free_port(50051)
     address = f"127.0.0.1:{port}"
     with Background("serve", places.models, "--port", port, log=places.server_log) as server:
         server.wait_for_port(port)
+        asking = ("--server", address, "--model", NAME)
         run_command("health", "--server", address, "--wait", 60)
-        run_command("predict", places.unseen, "--server", address, "--limit", 5)
-        with Client(address, timeout=60) as client:
-            info = client.model(NAME)
-            speed = measure(client, places.table, info)
-    _close(info, speed, address, places, time.monotonic() - started)
+        run_command("predict", places.unseen, *asking, "--limit", 5)
+        run_command("predict", places.song, *asking, "--plot", places.picture)
+        figures = take_figures(address, NAME, places.songs, places.unseen, places.song)
+    _close(_facts(figures, style, address, places), time.monotonic() - started)
 
 
-def measure(client: Client, path: Path, info: ModelInfo, seconds: float = _MEASURED_SECONDS) -> float:
-    """Rows/s through `predict_stream`: the table over and over in batches of 256 for about `seconds` seconds."""
-    with open_table(path, _BATCH_ROWS) as table:
-        rows = np.concatenate(
-            [batch.rows for batch in batches(table, match_columns(table, info.feature_names, "label"))]
-        )
-    parts = [rows[first : first + _BATCH_ROWS] for first in range(0, len(rows), _BATCH_ROWS)]
-    client.predict(parts[0], info.name, info.version)
-    started = time.monotonic()
-    done = sum(
-        len(prediction)
-        for prediction in client.predict_stream(_for(seconds, parts), model=info.name, version=info.version)
-    )
-    return done / (time.monotonic() - started)
+def write_music(places: Places) -> str:
+    """Write the tables and the song; give the style that the song was made in."""
+    try:
+        places.folder.mkdir(parents=True, exist_ok=True)
+        # Asked here: the lines above run in another process, and the server's log comes much later.
+        places.server_log.touch()
+    except OSError as error:
+        raise click.ClickException(
+            f"cannot write into {places.folder} ({error.strerror}); choose another folder with --dir"
+        ) from error
+    click.echo(f"# {WHAT_IT_IS}:")
+    click.echo(f"#   {places.songs}: songs to train on, a row for each of their three windows")
+    click.echo(f"#   {places.unseen}: every fifth song, kept out of training as a whole, to ask about")
+    click.echo(f"#   {places.song}: a song that is in neither table")
+    return run_python(_WRITE_MUSIC, places.songs, places.unseen, places.song, what="writing the made music")
 
 
-def _for(seconds: float, parts: list[npt.NDArray[np.float64]]) -> Iterator[npt.NDArray[np.float64]]:
-    end = time.monotonic() + seconds
-    for part in cycle(parts):
-        yield part
-        if time.monotonic() >= end:
-            return
-
-
-def _write_tables(places: Places) -> None:
-    places.folder.mkdir(parents=True, exist_ok=True)
-    click.echo(f"# scikit-learn's digits: {places.table} to train on, {places.unseen} kept aside to ask about")
-    run_python(_WRITE_TABLES, places.table, places.unseen, _KEPT_ASIDE, what="writing the digits table")
-
-
-def _close(info: ModelInfo, speed: float, address: str, places: Places, seconds: float) -> None:
-    accuracy = info.metrics.get("accuracy")
-    table = Table(title=f"the whole way in {seconds:.0f} s", box=box.SIMPLE, show_header=False, title_justify="left")
-    facts = {
+def _facts(figures: Figures, style: str, address: str, places: Places) -> dict[str, str]:
+    info, unheard, song = figures.info, figures.unheard, figures.song
+    answer = f"{song.label} ({percent(float(song.probabilities.max()))})"
+    verdict = "the style it was made in" if song.label == style else f"but it was made in {style}"
+    return {
         "preset": info.provenance.preset or PRESET,
-        "accuracy": "-" if accuracy is None else f"{accuracy:.3f} on the rows held back from fitting",
+        "rows held back": f"{info.metrics['accuracy']:.3f} right; drawn at random, so other windows of the same songs "
+        "were trained on",
+        "songs never heard": f"{unheard.accuracy:.3f} right; {unheard.rows} rows of {unheard.songs} songs kept out of "
+        "training as a whole: the figure to go by",
         "parity at export": parity_text(info.parity),
         "parity as served": f"{parity_text(info.served_parity)} ({info.provider})",
-        "speed": f"{speed:,.0f} rows/s in batches of {_BATCH_ROWS}, over gRPC",
+        "speed": f"{figures.speed:,.0f} rows/s in batches of {BATCH_ROWS}, over gRPC",
         "served on": f"{address}, stopped now",
+        places.song.name: f"{answer}, {verdict}; drawn in {places.picture}",
         "kept in": str(places.folder),
     }
+
+
+def _close(facts: dict[str, str], seconds: float) -> None:
+    click.echo(f"\nThe whole way in {seconds:.0f} s, on {WHAT_IT_IS}:")
+    table = Table(box=box.SIMPLE, show_header=False)
     for name, fact in facts.items():
-        table.add_row(name, fact)
+        table.add_row(name, Text(fact))
     Console().print(table)
-    click.echo("Now with a table of your own, a column for each feature and one called label:")
+    click.echo("Now with songs of your own, a folder of them for each genre:")
     for line in (
-        "genrestack train yours.csv --models models --name yours",
+        "genrestack features genres -o songs.csv",
+        "genrestack train songs.csv --models models --name yours",
         "genrestack serve models",
-        "genrestack predict yours.csv --model yours",
+        "genrestack predict song.mp3 --model yours --plot song.png",
     ):
         click.echo(f"  $ {line}")
+    click.echo("A table made elsewhere will do as well: a column for each feature, and one called label.")

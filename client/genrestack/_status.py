@@ -38,6 +38,8 @@ _CLASSES: Final[dict[grpc.StatusCode, type[GenreStackError]]] = {
 }
 _NUMBERS: Final = {code.value[0]: code for code in grpc.StatusCode}
 _DETAILS_KEY: Final = "grpc-status-details-bin"
+_UNRESOLVED: Final = ("dns resolution failed", "name resolution", "errors resolving", "address lookup failed")
+_CUT: Final = ("socket closed", "connection reset", "broken pipe", "goaway", "stream removed", "connection refused")
 
 
 def from_rpc_error(error: grpc.RpcError, target: str) -> GenreStackError:
@@ -62,7 +64,9 @@ def make_error(code: grpc.StatusCode, text: str, status: status_pb2.Status | Non
     if kind is ResourceExhausted:
         return ResourceExhausted(text, _retry_after(status))
     if kind is DeadlineExceeded:
-        return DeadlineExceeded(f"{target} gave no whole answer in time ({text}); give a longer timeout")
+        return DeadlineExceeded(
+            f"{target} gave no whole answer in time; give a longer timeout, or ask fewer rows at once"
+        )
     if kind is Internal:
         return Internal(f"{target} failed with {code.name}: {text}")
     return kind(text)
@@ -76,10 +80,17 @@ def is_too_large(error: GenreStackError) -> bool:
 
 
 def _unreachable(text: str, target: str) -> str:
-    if "failed to connect" in text.lower():
-        return f"nothing answers at {target}; start one: genrestack serve models"
-    if "DNS resolution failed" in text or "name resolution" in text.lower():
-        return f"the host of {target} is not known here; check the address"
+    """Say what gRPC's own words for a failed connection mean; the words of whoever did answer stand as they are."""
+    lower = text.lower()
+    if "http/2" in lower or "http1" in lower:
+        return f"what answers at {target} is no gRPC server; check the port (genrestack serve says which one it has)"
+    if "failed to connect" in lower:
+        hint = "" if ":" in target else f"the address has no port, try {target}:50051, or "
+        return f"nothing answers at {target}; {hint}start one: genrestack serve models"
+    if any(words in lower for words in _UNRESOLVED):
+        return f"the address {target} is not known here; give it as HOST:PORT, such as localhost:50051"
+    if any(words in lower for words in _CUT):
+        return f"the connection to {target} broke off; see whether it still runs: genrestack health --server {target}"
     return f"{target} is not available: {text}"
 
 

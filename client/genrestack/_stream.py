@@ -2,20 +2,18 @@
 
 import queue
 import time
-from collections import deque
-from collections.abc import Generator, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any, Protocol
 
 import grpc
 
-from genrestack._messages import Selection, predict_request, rows_per_message, to_prediction
+from genrestack._messages import Selection
 from genrestack._options import ClientOptions
 from genrestack._retry import Attempts, Deadline
-from genrestack._rows import Rows, to_rows
-from genrestack._status import from_rpc_error, from_status, is_too_large
+from genrestack._rows import Rows
 from genrestack._stream_call import Start, StreamCall
-from genrestack.errors import GenreStackError, InvalidInput, ProtocolError
+from genrestack._window import Window, in_batch
+from genrestack.errors import GenreStackError
 from genrestack.prediction import Prediction
 from genrestack_proto.v1 import prediction_pb2 as pb
 
@@ -26,25 +24,15 @@ class _Ask(Protocol):
     ) -> Prediction: ...
 
 
-@dataclass
-class _Item:
-    """A batch whose answer has not been taken yet."""
-
-    number: int
-    rows: Rows | None = None
-    request: pb.PredictRequest | None = None
-    """What went into the stream; None if the batch is faulty, or too large for one message and asked apart."""
-    error: GenreStackError | None = None
-
-
 class StreamRun:
-    """One `predict_stream`: the items under way, and the call that carries them."""
+    """One `predict_stream`: the batches under way, and the call that carries them; `AsyncStreamRun` is the twin."""
 
     def __init__(
         self,
         *,
         start: Start,
         ask: _Ask,
+        translate: Callable[[grpc.RpcError], GenreStackError],
         selection: Selection,
         options: ClientOptions,
         timeout: float | None,
@@ -52,13 +40,12 @@ class StreamRun:
     ) -> None:
         self._start = start
         self._ask = ask
+        self._translate = translate
         self._selection = selection
         self._options = options
         self._timeout = timeout
         self._in_flight = in_flight
-        self._pending: deque[_Item] = deque()
-        self._taken = 0
-        self._exhausted = False
+        self._window = Window(selection, options)
         self._call: StreamCall | None = None
 
     def answers(
@@ -67,7 +54,7 @@ class StreamRun:
         """Yield each batch's answer in its turn; an item's error too if `keep_errors`, else raise it."""
         source = iter(batches)
         try:
-            while self._pending or not self._exhausted:
+            while self._window or not self._window.exhausted:
                 if self._wants_more():
                     self._advance(source)
                     continue
@@ -81,85 +68,53 @@ class StreamRun:
 
     def _wants_more(self) -> bool:
         # An answer that is there already is handed out before the next batch is fetched, which may take long.
-        if self._exhausted or len(self._pending) >= self._in_flight:
+        if self._window.exhausted or len(self._window) >= self._in_flight:
             return False
-        return not (self._pending and self._call is not None and self._call.has_answer())
+        return not (self._window and self._call is not None and self._call.has_answer())
 
     def _advance(self, source: Iterator[Any]) -> None:
         try:
             batch = next(source)
         except StopIteration:
-            self._exhausted = True
+            self._window.exhausted = True
             if self._call is not None:
                 self._call.finish()
             return
-        item = self._item(batch)
-        self._taken += 1
-        self._pending.append(item)
-        if item.request is not None:
+        request = self._window.admit(batch)
+        if request is not None:
             self._call = self._call or StreamCall(self._start)
-            self._call.send(item.request)
-
-    def _item(self, batch: Any) -> _Item:
-        try:
-            rows = to_rows(batch)
-            if len(rows) > rows_per_message(rows, self._options):
-                return _Item(self._taken, rows)
-        except InvalidInput as error:
-            return _Item(self._taken, error=_in_batch(error, self._taken))
-        return _Item(self._taken, rows, predict_request(rows, self._selection))
+            self._call.send(request)
 
     def _settle_head(self) -> Prediction | GenreStackError:
-        head = self._pending[0]
-        answer = self._receive(head) if head.request is not None else None
-        self._pending.popleft()
-        if head.rows is None:
-            return head.error or ProtocolError("a batch without rows and without error")
+        number = self._window.head.number
+        answer = self._receive()
         try:
-            return self._read(head.rows, answer)
+            outcome = self._window.settle(answer)
+            if isinstance(outcome, Prediction):
+                return outcome
+            return self._ask(outcome.rows, self._selection, Deadline(self._timeout), outcome.failed)
         except GenreStackError as error:
-            return _in_batch(error, head.number)
+            return in_batch(error, number)
 
-    def _read(self, rows: Rows, answer: pb.PredictStreamResponse | None) -> Prediction:
-        outcome = answer.WhichOneof("outcome") if answer is not None else "none"
-        if answer is None:
-            return self._ask(rows, self._selection, Deadline(self._timeout))
-        if outcome == "response":
-            return to_prediction([answer.response], len(rows))
-        if outcome == "error":
-            failed = from_status(answer.error, self._options.target)
-            return self._ask(rows, self._selection, Deadline(self._timeout), failed)
-        raise ProtocolError(f"item {answer.index} of the stream came back with neither answer nor error")
-
-    def _receive(self, head: _Item) -> pb.PredictStreamResponse | None:
-        """Wait for the head's answer; None if the head turned out too large for the stream."""
+    def _receive(self) -> pb.PredictStreamResponse | None:
+        """Wait for the head's answer; None if it is not, or turned out too large to be, in the stream."""
         deadline = Deadline(self._timeout)
         attempts = Attempts(self._options.retry, deadline)
-        while self._call is not None and head.request is not None:
+        while self._call is not None and self._window.head.request is not None:
             try:
                 return self._call.receive(deadline.remaining())
             except queue.Empty:
                 deadline.remaining()
             except grpc.RpcError as broken:
-                self._resume(head, from_rpc_error(broken, self._options.target), attempts)
+                self._resume(self._translate(broken), attempts)
         return None
 
-    def _resume(self, head: _Item, error: GenreStackError, attempts: Attempts) -> None:
-        if is_too_large(error):
-            head.request = None
-        else:
-            time.sleep(attempts.delay_after(error))
+    def _resume(self, error: GenreStackError, attempts: Attempts) -> None:
+        time.sleep(self._window.delay_after(error, attempts))
         if self._call is not None:
             self._call.close()
         self._call = StreamCall(self._start)
-        for item in self._pending:
-            if item.request is not None:
-                self._call.send(item.request)
-        if self._exhausted:
+        for request in self._window.unanswered():
+            self._call.send(request)
+        if self._window.exhausted:
             self._call.finish()
-
-
-def _in_batch(error: GenreStackError, number: int) -> GenreStackError:
-    if not isinstance(error, InvalidInput):
-        return error
-    return InvalidInput(f"batch {number}: {error}", error.violations)

@@ -7,20 +7,24 @@ from typing import Protocol
 
 import grpc
 
-from genrestack.errors import ProtocolError
+from genrestack._window import AnswerOrder
 from genrestack_proto.v1 import prediction_pb2 as pb
 
 
-class _StreamingCall(Protocol):
-    def __iter__(self) -> Iterator[pb.PredictStreamResponse]: ...
+class StreamingCall(Protocol):
+    """What gRPC gives for a stream that was begun."""
 
-    def cancel(self) -> object: ...
+    def __iter__(self) -> Iterator[pb.PredictStreamResponse]:
+        """Answers as they come."""
+
+    def cancel(self) -> object:
+        """End it."""
 
 
 class Start(Protocol):
     """Begins the call with an iterator of requests."""
 
-    def __call__(self, requests: Iterator[pb.PredictRequest], /) -> _StreamingCall: ...
+    def __call__(self, requests: Iterator[pb.PredictRequest], /) -> StreamingCall: ...
 
 
 class StreamCall:
@@ -33,7 +37,7 @@ class StreamCall:
     def __init__(self, start: Start) -> None:
         self._outbox: SimpleQueue[pb.PredictRequest | None] = SimpleQueue()
         self._inbox: SimpleQueue[pb.PredictStreamResponse | grpc.RpcError | None] = SimpleQueue()
-        self._received = 0
+        self._order = AnswerOrder()
         self._call = start(iter(self._outbox.get, None))
         self._reader = threading.Thread(target=self._read, name="genrestack-stream", daemon=True)
         self._reader.start()
@@ -60,14 +64,9 @@ class StreamCall:
 
         """
         answer = self._inbox.get(timeout=timeout)
-        if answer is None:
-            raise ProtocolError(f"the server ended the stream after {self._received} answers, with more due")
         if isinstance(answer, grpc.RpcError):
             raise answer
-        if answer.index != self._received:
-            raise ProtocolError(f"item {answer.index} of the stream was answered where {self._received} was due")
-        self._received += 1
-        return answer
+        return self._order.check(answer)
 
     def close(self) -> None:
         """End the call and both threads."""

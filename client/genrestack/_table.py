@@ -61,7 +61,7 @@ def open_table(path: Path, rows_per_chunk: int) -> Iterator[Table]:
     if not is_table(path):
         raise TableError(f"{path} is not a table (.csv, .csv.gz, .parquet)")
     if not path.is_file():
-        raise TableError(f"{path}: there is no such file")
+        raise TableError(f"{path}: there is no such file; check the path")
     reader = _open_parquet if path.name.lower().endswith(".parquet") else _open_csv
     with ExitStack() as stack:
         with _readable(path):

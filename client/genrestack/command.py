@@ -21,7 +21,8 @@ EXTRAS: Final = {
     "train": "train",
     "export": "train",
     "serve": "server",
-    "demo": "train,server",
+    "predict": "audio",
+    "demo": "train,server,audio",
 }
 """What has to be installed for a subcommand whose libraries are missing."""
 

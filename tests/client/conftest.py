@@ -3,12 +3,14 @@
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from client.servicer import Script, serving
-from server.live import running_server
+from server.live import Command, end_process, running_server, serve_process
 from server.tiny_bundle import TinyStack, write_tiny
+from support.stacks import export
 
 from genrestack import Client, RetryOptions
 
@@ -41,6 +43,26 @@ def real_server(tmp_path_factory: pytest.TempPathFactory, real_stack: TinyStack)
         yield f"127.0.0.1:{running.port}"
 
 
+@contextmanager
+def served_apart(folder: Path, *options: str) -> Iterator[str]:
+    """Serve from a process of its own: grpc.aio does not bear two event loops in one."""
+    process = serve_process(folder, "--port", "0", "--threads", "1", *options)
+    try:
+        assert process.stdout is not None
+        yield f"127.0.0.1:{Command(process, process.stdout.readline()).running.port}"
+    finally:
+        end_process(process)
+
+
+@pytest.fixture(scope="session")
+def server_apart(tmp_path_factory: pytest.TempPathFactory, real_stack: TinyStack) -> Iterator[str]:
+    """HOST:PORT of the real server in a process of its own, with limits as those of `real_server`."""
+    folder = tmp_path_factory.mktemp("models-apart")
+    write_tiny(folder, "tiny", real_stack)
+    with served_apart(folder, "--max-rows", "100") as target:
+        yield target
+
+
 @pytest.fixture
 def no_threads_left() -> Iterator[None]:
     """Fail if a thread that the test started outlives it."""
@@ -50,3 +72,33 @@ def no_threads_left() -> Iterator[None]:
     while left := set(threading.enumerate()) - before:
         assert time.monotonic() < end, left
         time.sleep(0.01)
+
+
+SUBSET = ("tempo", "mfcc2_mean", "rms_mean", "spectral_centroid_mean")
+"""Some of the 57 features, in an order of their own."""
+
+
+@pytest.fixture(scope="session")
+def song_models(tmp_path_factory: pytest.TempPathFactory, real_stack: TinyStack) -> Path:
+    """A repository of `songs` (all 57 features), `few` (SUBSET) and `tiny` (features of no recording)."""
+    from support.songs import fit_songs
+
+    folder = tmp_path_factory.mktemp("song-models")
+    export(fit_songs(), folder, "songs")
+    export(fit_songs(SUBSET), folder, "few")
+    write_tiny(folder, "tiny", real_stack)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def song_server(song_models: Path) -> Iterator[str]:
+    """HOST:PORT of a server of `song_models`."""
+    with running_server(song_models) as running:
+        yield f"127.0.0.1:{running.port}"
+
+
+@pytest.fixture(scope="session")
+def song_server_apart(song_models: Path) -> Iterator[str]:
+    """HOST:PORT of the same in a process of its own."""
+    with served_apart(song_models) as target:
+        yield target

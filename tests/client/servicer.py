@@ -73,9 +73,12 @@ class Script(prediction_pb2_grpc.PredictionServiceServicer):
     requests: list[pb.PredictRequest] = field(default_factory=list)
     arrivals: list[float] = field(default_factory=list)
     cancelled: threading.Event = field(default_factory=threading.Event)
+    abandoned: list[bool] = field(default_factory=list)
+    """For each Predict, whether its caller had given up before the answer was made."""
 
     def Predict(self, request: pb.PredictRequest, context: Any) -> pb.PredictResponse:
         outcome = self._next(request)
+        self.abandoned.append(not context.is_active())
         return outcome if isinstance(outcome, pb.PredictResponse) else _abort(context, outcome)
 
     def PredictStream(self, request_iterator: Any, context: Any) -> Iterator[pb.PredictStreamResponse]:

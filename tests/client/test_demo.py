@@ -5,15 +5,19 @@ import signal
 import subprocess
 import sys
 import time
+import wave
+from dataclasses import replace
 from pathlib import Path
 
 import click
+import numpy as np
 import pandas as pd
 import pytest
 from server.tiny_bundle import FEATURES, TinyStack, draw_rows, write_tiny
 
-from genrestack import Client
-from genrestack._demo import Places, _write_tables, measure
+from genrestack import Client, Prediction, SongPrediction
+from genrestack._demo import Places, _facts, run_demo, write_music
+from genrestack._demo_figures import Figures, Unheard, count_right, measure
 from genrestack._processes import Background, _listens, free_port, run_command
 
 
@@ -81,13 +85,70 @@ def test_speed_is_measured_over_the_wire(real_server: str, tmp_path: Path) -> No
         assert measure(client, path, client.model("tiny"), seconds=0.1) > 0
 
 
-def test_the_digits_are_written_with_some_kept_aside(tmp_path: Path) -> None:
-    places = Places(tmp_path)
-    _write_tables(places)
-    table, unseen = pd.read_csv(places.table), pd.read_csv(places.unseen)
-    assert (len(table), len(unseen)) == (1700, 97)
-    assert list(table)[:2] == ["pixel_0_0", "pixel_0_1"]
-    assert set(table["label"]) == {"zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"}
+def test_answers_are_counted_by_row_and_songs_by_name(real_server: str, tmp_path: Path) -> None:
+    rows, path = draw_rows(30), tmp_path / "table.csv"
+    with Client(real_server) as client:
+        labels = client.predict(rows).labels
+        frame = pd.DataFrame(rows, columns=list(FEATURES))
+        frame.insert(0, "filename", [f"a.{row // 3:03d}.{row % 3}.wav" for row in range(30)])
+        frame.assign(label=["none", *labels[1:]]).to_csv(path, index=False)
+        assert count_right(client, path, client.model("tiny")) == Unheard(songs=10, rows=30, right=29)
+
+
+@pytest.fixture(scope="module")
+def music(tmp_path_factory: pytest.TempPathFactory) -> tuple[Places, str]:
+    places = Places(tmp_path_factory.mktemp("music") / "demo")
+    return places, write_music(places)
+
+
+def test_whole_songs_are_kept_out_of_training(music: tuple[Places, str]) -> None:
+    songs, unseen = pd.read_csv(music[0].songs), pd.read_csv(music[0].unseen)
+    assert (len(songs), len(unseen)) == (960, 240)
+    heard, unheard = ({name.rsplit(".", 2)[0] for name in table["filename"]} for table in (songs, unseen))
+    assert (len(heard), len(unheard), len(heard & unheard)) == (320, 80, 0)
+    assert set(songs["label"].value_counts()) == {96}
+    assert set(unseen["label"].value_counts()) == {24}
+    assert unseen["label"].head(10).is_unique
+
+
+def test_the_song_is_made_in_one_of_the_styles(music: tuple[Places, str]) -> None:
+    places, style = music
+    assert style in set(pd.read_csv(places.songs)["label"])
+    with wave.open(str(places.song), "rb") as song:
+        assert (song.getnframes(), song.getframerate()) == (30 * 22_050, 22_050)
+
+
+@pytest.mark.parametrize(
+    ("style", "verdict"), [("low", "the style it was made in"), ("high", "but it was made in high")]
+)
+def test_the_song_is_held_against_its_style(real_server: str, style: str, verdict: str) -> None:
+    with Client(real_server) as client:
+        info = replace(client.model("tiny"), metrics={"accuracy": 0.75})
+    one = np.array([[0.9, 0.1]], dtype=np.float32)
+    windows = Prediction(["low"], one, ("low", "high"), "tiny", 1)
+    song = SongPrediction(
+        "song.wav", "low", one[0], windows.classes, "tiny", 1, windows, np.zeros(1), window=3, hop=3, duration=3
+    )
+    facts = _facts(Figures(info, Unheard(10, 30, 15), song, 1000.0), style, "host:1", Places(Path("demo")))
+    assert facts["song.wav"] == f"low (90 %), {verdict}; drawn in demo/song.png"
+    assert facts["rows held back"].startswith("0.750 right")
+    assert facts["songs never heard"].startswith("0.500 right; 30 rows of 10 songs")
+
+
+def test_a_file_that_cannot_be_written_is_named(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "unseen.csv").mkdir()
+    with pytest.raises(click.ClickException, match="writing the made music failed with exit status 1"):
+        write_music(Places(tmp_path))
+    said = capfd.readouterr().err
+    assert f"cannot write {tmp_path / 'unseen.csv'} (Is a directory); choose another folder with --dir\n" in said
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(
+        click.ClickException, match=r"cannot write into .*demo \(.*\); choose another folder with --dir"
+    ):
+        run_demo(tmp_path / "file" / "demo")
 
 
 @pytest.mark.long
@@ -95,8 +156,13 @@ def test_the_whole_way(tmp_path: Path) -> None:
     argv = [sys.executable, "-m", "genrestack", "demo", "--dir", str(tmp_path / "demo")]
     done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=280)
     assert done.returncode == 0, done.stdout + done.stderr
-    for step in ("train", "serve", "health", "predict"):
-        assert f"\n$ genrestack {step} " in done.stdout
+    steps = [line.split()[2] for line in done.stdout.splitlines() if line.startswith("$ genrestack ")]
+    assert steps == ["train", "serve", "health", "predict", "predict"]
     assert "SERVING" in done.stdout
+    assert "of 240 labelled rows" in done.stdout
     assert "rows/s in batches of 256" in done.stdout
-    assert [path.name for path in (tmp_path / "demo" / "models" / "digits").iterdir()] == ["1"]
+    assert "the style it was made in" in done.stdout
+    assert "not real music" in done.stdout
+    places = Places(tmp_path / "demo")
+    assert places.picture.read_bytes().startswith(b"\x89PNG")
+    assert [path.name for path in (places.models / "synthetic").iterdir()] == ["1"]

@@ -29,3 +29,19 @@ def reading(table: Table, *, quiet: bool) -> Iterator[Callable[[int, int], objec
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(table.path.name, total=max(1, table.size), rows=0)
         yield lambda position, rows: progress.update(task, completed=position, rows=rows)
+
+
+@contextmanager
+def listening(name: str, seconds: float | None, *, quiet: bool) -> Iterator[Callable[[float], object]]:
+    """Show how far a song has been heard; yields a function of seconds. `quiet` as in `reading`."""
+    if not sys.stderr.isatty() or (quiet and sys.stdout.isatty()):
+        yield lambda _seconds: None
+        return
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as progress:
+        task = progress.add_task(escape(name), total=seconds)
+        yield lambda reached: progress.update(task, completed=reached)

@@ -1,15 +1,18 @@
-"""`genrestack predict`: rows of a table in, labels out."""
+"""`genrestack predict`: rows of a table in, labels out; or songs in, genres out."""
 
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
+from click.core import ParameterSource
 
 from genrestack.commands._options import model_options, server_option, timeout_option
+from genrestack.commands._songs import SongOptions, predict_songs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,11 +24,26 @@ if TYPE_CHECKING:
     from genrestack.commands._answers import Tally, Writer
 
 BATCH_ROWS: Final = 256
+_SONG_OPTIONS: Final = ("plot", "window", "hop")
+_TABLE_OPTIONS: Final = ("label", "limit")
+
+
+@dataclass(frozen=True)
+class TableOptions:
+    """How tables are asked about and told."""
+
+    base: bool
+    form: str | None
+    label: str
+    """Column with the true label."""
+    limit: int
+    """Rows shown to people; 0 for all."""
 
 
 @click.command(
-    short_help="Predict a label for each row of a table.",
-    epilog="Example: genrestack predict songs.csv --model gtzan --csv > answers.csv",
+    short_help="Predict the genre of songs, or a label for each row of a table.",
+    epilog="Example: genrestack predict song.mp3 --plot song.png · "
+    "genrestack predict songs.csv --model gtzan --csv > answers.csv",
 )
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @server_option
@@ -33,52 +51,113 @@ BATCH_ROWS: Final = 256
 @click.option("--base", is_flag=True, help="Also show what each base estimator says.")
 @click.option("--json", "form", flag_value="json", help="Print JSON.")
 @click.option("--csv", "form", flag_value="csv", help="Print CSV.")
-@click.option("--label", metavar="COLUMN", default="label", show_default=True, help="Column with the true label.")
+@click.option("--plot", metavar="PICTURE", type=click.Path(path_type=Path), help="Songs: draw one's genres over time.")
+@click.option(
+    "--window", metavar="SECONDS", type=float, default=3.0, show_default=True,
+    help="Songs: length of a window; that of the rows the model was trained on serves it best.",
+)  # fmt: skip
+@click.option("--hop", metavar="SECONDS", type=float, help="Songs: from one window to the next; default: a window.")
+@click.option(
+    "--label", metavar="COLUMN", default="label", show_default=True, help="Tables: column with the true label."
+)
 @click.option(
     "--limit", metavar="N", type=click.IntRange(0), default=20, show_default=True,
-    help="Rows shown in the readable table; 0 for all. JSON and CSV always have all.",
+    help="Tables: rows shown in the readable form; 0 for all. JSON and CSV always have all.",
 )  # fmt: skip
 @timeout_option(30.0, "How long to wait for the answer to one batch.")
+@click.pass_context
 def predict(
+    ctx: click.Context,
+    *,
     files: tuple[Path, ...],
     server: str,
     model: str | None,
     version: int | None,
-    base: bool,  # noqa: FBT001 - click's way
+    base: bool,
     form: str | None,
+    plot: Path | None,
+    window: float,
+    hop: float | None,
     label: str,
     limit: int,
     timeout: float,
 ) -> None:
-    """Predict a label for each row of one or more tables (.csv, .csv.gz, .parquet).
+    """Predict the genre of songs, or a label for each row of tables.
 
-    Columns are matched by name. `filename` is shown beside the answer, a column with the true labels gives the
-    accuracy, other columns that are no features of the model are left out with a note.
+    Songs: a FILE is a recording (wav, flac, ogg, mp3; other kinds through ffmpeg) or a folder of them. It is cut into
+    windows, and its probabilities are the mean over them. One song is told in detail, several in a line each; those
+    that cannot be read are named and left out, and the exit status is 1 at the end.
+
+    Tables (.csv, .csv.gz, .parquet): columns are matched by name. `filename` is shown beside the answer, a column with
+    the true labels gives the accuracy, other columns that are no features of the model are left out with a note.
     """
     from genrestack import Client
+
+    tables = _are_tables(ctx, files)
+    with Client(server, timeout=timeout) as client:
+        if tables:
+            _predict_tables(client, model, version, files, TableOptions(base, form, label, limit))
+        else:
+            predict_songs(client, model, version, files, SongOptions(window, hop, base, form, plot))
+
+
+def _are_tables(ctx: click.Context, files: tuple[Path, ...]) -> bool:
+    """Tell by their names whether the files are tables; raises click.UsageError for tables and songs at once."""
+    from genrestack._table import is_table
+
+    tables = [path for path in files if is_table(path)]
+    if tables and len(tables) < len(files):
+        song = next(path for path in files if not is_table(path))
+        raise click.UsageError(f"{tables[0]} is a table and {song} is none; give tables or songs, one kind at a time")
+    if tables:
+        _check_files(files)
+    strange = _SONG_OPTIONS if tables else _TABLE_OPTIONS
+    for name in strange:
+        if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--{name} is for {'songs, not for tables' if tables else 'tables, not for songs'}")
+    return bool(tables)
+
+
+def _predict_tables(
+    client: "Client", model: str | None, version: int | None, files: tuple[Path, ...], options: "TableOptions"
+) -> None:
     from genrestack.commands._answers import Tally, make_writer
 
-    _check_files(files)
-    with Client(server, timeout=timeout) as client:
-        info = client.model(model, version)
-        writer = make_writer(form, info, base=base, limit=limit or sys.maxsize, several=len(files) > 1)
-        tally = Tally()
+    info = client.model(model, version)
+    writer = make_writer(
+        options.form, info, base=options.base, limit=options.limit or sys.maxsize, several=len(files) > 1
+    )
+    tally = Tally()
+    with _counted_on_failure(tally):
         for path in files:
-            _predict_file(client, info, path, label, writer, tally, base=base)
-        writer.close(tally)
+            _predict_file(client, info, path, options.label, writer, tally, base=options.base)
+    writer.close(tally)
     for line in tally.lines(info.classes):
-        click.echo(line, err=form is not None)
+        click.echo(line, err=options.form is not None)
+
+
+@contextmanager
+def _counted_on_failure(tally: "Tally") -> Iterator[None]:
+    """Say of answers that are cut off how many there were: a pipe or a file may hold them already."""
+    from genrestack import DeadlineExceeded, Unavailable
+
+    try:
+        yield
+    except (DeadlineExceeded, Unavailable) as error:
+        if not tally.rows:
+            raise
+        raise click.ClickException(f"{error} (after the answers to {tally.rows:,} rows)") from error
 
 
 def _check_files(files: tuple[Path, ...]) -> None:
     # All of them, before the first answer is printed.
-    from genrestack._table import TableError, is_table
+    from genrestack._table import TableError
 
     for path in files:
-        if not is_table(path):
-            raise TableError(f"{path} is not a table (.csv, .csv.gz, .parquet)")
+        if path.is_dir():
+            raise TableError(f"{path} is a folder; name the table in it")
         if not path.is_file():
-            raise TableError(f"{path}: there is no such file")
+            raise TableError(f"{path}: there is no such file; check the path")
 
 
 def _predict_file(

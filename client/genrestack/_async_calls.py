@@ -1,0 +1,162 @@
+"""Unary calls that are awaited: tried again within one deadline, and several for one large input."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakSet
+
+import grpc
+from google.protobuf.message import Message
+from grpc import aio
+from grpc_health.v1 import health_pb2_grpc
+
+from genrestack._aio import task_is_cancelled
+from genrestack._async_stream_call import Begun
+from genrestack._base import CLOSED_MEANWHILE, BaseClient, channel_arguments
+from genrestack._ending import status_of
+from genrestack._messages import Selection
+from genrestack._options import ClientOptions, invalid
+from genrestack._retry import Attempts, Deadline
+from genrestack._rows import Rows
+from genrestack._split import Ask, SplitPlan, Steps, Take
+from genrestack.errors import ClientClosed, GenreStackError, ServiceError
+from genrestack.prediction import Prediction
+from genrestack_proto.v1 import prediction_pb2 as pb
+from genrestack_proto.v1.prediction_pb2_grpc import PredictionServiceStub
+
+if TYPE_CHECKING:
+    from genrestack_proto.v1.prediction_pb2_grpc import PredictionServiceAsyncStub
+
+_Response = TypeVar("_Response")
+_Begun = aio.UnaryUnaryCall[Any, _Response]
+_Sent = aio.UnaryUnaryCall[pb.PredictRequest, pb.PredictResponse]
+
+
+@dataclass(frozen=True)
+class _Connection:
+    """A channel, which belongs to the event loop it was made in."""
+
+    loop: asyncio.AbstractEventLoop
+    channel: aio.Channel
+    stub: "PredictionServiceAsyncStub"
+    health: health_pb2_grpc.HealthStub
+
+    @classmethod
+    def make(cls, options: ClientOptions) -> "_Connection":
+        channel = aio.insecure_channel(options.target, channel_arguments(options))
+        health = health_pb2_grpc.HealthStub(channel)
+        return cls(asyncio.get_running_loop(), channel, PredictionServiceStub(channel), health)
+
+
+class AwaitedCalls(BaseClient):
+    """A connection, and the ways to make a call on it; the twin of `BlockingCalls`."""
+
+    def __init__(self, options: ClientOptions) -> None:
+        super().__init__(options)
+        self._connection: _Connection | None = None
+        # Older releases of gRPC end unary calls alone when a channel is closed.
+        self._streams: WeakSet[Begun] = WeakSet()
+
+    async def close(self) -> None:
+        """End every call in flight and the connection; closing again does nothing."""
+        self._closed = True
+        made, self._connection = self._connection, None
+        if made is not None and made.loop is asyncio.get_running_loop():
+            for stream in self._streams:
+                stream.cancel()
+            await made.channel.close()
+
+    @property
+    def _stub(self) -> "PredictionServiceAsyncStub":
+        return self._connected().stub
+
+    @property
+    def _health(self) -> health_pb2_grpc.HealthStub:
+        return self._connected().health
+
+    def _connected(self) -> _Connection:
+        """Make the channel in the loop that first needs it; when that loop is gone, another in the next."""
+        if self._closed:
+            raise ClientClosed(CLOSED_MEANWHILE)
+        made = self._connection
+        if made is not None and made.loop is asyncio.get_running_loop():
+            return made
+        if made is not None and not made.loop.is_closed():
+            raise invalid("event_loop", "is not the one this client was first used in; make a client in each")
+        self._connection = _Connection.make(self._options)
+        return self._connection
+
+    async def _predict(
+        self, rows: Rows, selection: Selection, deadline: Deadline, failed: GenreStackError | None = None
+    ) -> Prediction:
+        sent: list[_Sent] = []
+
+        def send(request: pb.PredictRequest) -> _Sent:
+            sent.append(self._begin(self._stub.Predict, request, deadline))
+            return sent[-1]
+
+        try:
+            return await self._run(SplitPlan(send, self._options).steps(rows, selection, failed), deadline)
+        finally:
+            # What the plan has cancelled takes a moment to be gone.
+            await asyncio.gather(*(call.code() for call in sent if not call.done()))
+
+    async def _run(self, steps: Steps[_Sent, Prediction], deadline: Deadline) -> Prediction:
+        try:
+            step = next(steps)
+            while True:
+                try:
+                    answer = await self._perform(step, deadline)
+                except GenreStackError as error:
+                    step = steps.throw(error)
+                else:
+                    step = steps.send(answer)
+        except StopIteration as done:
+            prediction: Prediction = done.value
+            return prediction
+        finally:
+            steps.close()
+
+    async def _perform(self, step: Ask | Take[_Sent], deadline: Deadline) -> pb.PredictResponse:
+        if isinstance(step, Ask):
+            return await self._call(self._stub.Predict, step.request, deadline, step.failed)
+        return await self._answer(step.sent)
+
+    async def _call(
+        self,
+        method: Callable[..., _Begun[_Response]],
+        request: Message,
+        deadline: Deadline,
+        failed: GenreStackError | None = None,
+    ) -> _Response:
+        """Make one unary call, again and again while that helps; `failed` is an attempt made elsewhere."""
+        attempts = Attempts(self._options.retry, deadline)
+        if failed is not None:
+            await asyncio.sleep(attempts.delay_after(failed))
+        while True:
+            try:
+                return await self._answer(self._begin(method, request, deadline))
+            except ServiceError as error:
+                delay = attempts.delay_after(error)
+            await asyncio.sleep(delay)
+
+    def _begin(
+        self, method: Callable[..., _Begun[_Response]], request: Message, deadline: Deadline
+    ) -> _Begun[_Response]:
+        return method(request, timeout=deadline.remaining())
+
+    async def _answer(self, call: _Begun[_Response]) -> _Response:
+        try:
+            return await call
+        except grpc.RpcError as error:
+            raise self._error(error) from error
+        except asyncio.CancelledError:
+            if task_is_cancelled():
+                raise
+            raise self._error(await status_of(call)) from None
+
+    def _begin_stream(self) -> Begun:
+        stream = self._stub.PredictStream()
+        self._streams.add(stream)
+        return stream

@@ -1,0 +1,110 @@
+"""Unary calls that block: tried again within one deadline, and several for one large input."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Protocol, TypeVar
+
+import grpc
+from google.protobuf.message import Message
+from grpc_health.v1 import health_pb2_grpc
+
+from genrestack._base import CLOSED_MEANWHILE, BaseClient, channel_arguments
+from genrestack._messages import Selection
+from genrestack._options import ClientOptions
+from genrestack._retry import Attempts, Deadline
+from genrestack._rows import Rows
+from genrestack._split import Ask, SplitPlan, Steps, Take
+from genrestack._stream_call import StreamingCall
+from genrestack.errors import Cancelled, ClientClosed, GenreStackError
+from genrestack.prediction import Prediction
+from genrestack_proto.v1 import prediction_pb2 as pb
+from genrestack_proto.v1 import prediction_pb2_grpc
+
+_Response = TypeVar("_Response")
+
+
+class _Future(Protocol):
+    def result(self) -> pb.PredictResponse: ...
+
+    def cancel(self) -> object: ...
+
+
+class BlockingCalls(BaseClient):
+    """A connection, and the ways to make a call on it; `AwaitedCalls` is the twin."""
+
+    def __init__(self, options: ClientOptions) -> None:
+        super().__init__(options)
+        self._channel = grpc.insecure_channel(options.target, channel_arguments(options))
+        self._stub = prediction_pb2_grpc.PredictionServiceStub(self._channel)
+        self._health = health_pb2_grpc.HealthStub(self._channel)
+
+    def _predict(
+        self, rows: Rows, selection: Selection, deadline: Deadline, failed: GenreStackError | None = None
+    ) -> Prediction:
+        def send(request: pb.PredictRequest) -> _Future:
+            return self._begin(self._stub.Predict.future, request, deadline)
+
+        return self._run(SplitPlan(send, self._options).steps(rows, selection, failed), deadline)
+
+    def _run(self, steps: Steps[_Future, Prediction], deadline: Deadline) -> Prediction:
+        try:
+            step = next(steps)
+            while True:
+                try:
+                    answer = self._perform(step, deadline)
+                except GenreStackError as error:
+                    step = steps.throw(error)
+                else:
+                    step = steps.send(answer)
+        except StopIteration as done:
+            prediction: Prediction = done.value
+            return prediction
+        finally:
+            steps.close()
+
+    def _perform(self, step: Ask | Take[_Future], deadline: Deadline) -> pb.PredictResponse:
+        if isinstance(step, Ask):
+            return self._call(self._stub.Predict, step.request, deadline, step.failed)
+        try:
+            return step.sent.result()
+        except grpc.RpcError as error:
+            raise self._error(error) from error
+        except grpc.FutureCancelledError as error:
+            raise Cancelled(CLOSED_MEANWHILE) from error
+
+    def _call(
+        self,
+        method: Callable[..., _Response],
+        request: Message,
+        deadline: Deadline,
+        failed: GenreStackError | None = None,
+    ) -> _Response:
+        """Make one unary call, again and again while that helps; `failed` is an attempt made elsewhere."""
+        attempts = Attempts(self._options.retry, deadline)
+        if failed is not None:
+            time.sleep(attempts.delay_after(failed))
+        while True:
+            try:
+                return self._begin(method, request, deadline)
+            except grpc.RpcError as error:
+                delay = attempts.delay_after(self._error(error))
+            time.sleep(delay)
+
+    def _begin(self, method: Callable[..., _Response], request: Message, deadline: Deadline) -> _Response:
+        with self._open():
+            return method(request, timeout=deadline.remaining())
+
+    def _begin_stream(self, requests: Iterator[pb.PredictRequest]) -> StreamingCall:
+        with self._open():
+            return self._stub.PredictStream(requests)
+
+    @contextmanager
+    def _open(self) -> Iterator[None]:
+        try:
+            yield
+        except ValueError as error:
+            # gRPC answers a call on a channel that another thread has just closed with a bare ValueError.
+            if not self._closed:
+                raise
+            raise ClientClosed(CLOSED_MEANWHILE) from error

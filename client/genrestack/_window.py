@@ -1,0 +1,139 @@
+"""The batches of a stream that are under way: numbered, bounded by whoever fetches them, answered in order.
+
+Neither sends nor waits: both clients' streams do that, each in its own way, and keep their account here.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from genrestack._messages import Selection, predict_request, rows_per_message, to_prediction
+from genrestack._options import ClientOptions
+from genrestack._retry import Attempts
+from genrestack._rows import Rows, to_rows
+from genrestack._status import from_status, is_too_large
+from genrestack.errors import GenreStackError, InvalidInput, ProtocolError
+from genrestack.prediction import Prediction
+from genrestack_proto.v1 import prediction_pb2 as pb
+
+
+@dataclass
+class Item:
+    """A batch whose answer has not been taken yet."""
+
+    number: int
+    rows: Rows | None = None
+    """None if the batch is faulty."""
+    request: pb.PredictRequest | None = None
+    """What went into the stream; None if the batch is faulty, or too large for one message and asked apart."""
+    error: InvalidInput | None = None
+
+
+@dataclass(frozen=True)
+class Apart:
+    """A batch that is asked by calls of its own, since the stream has no answer to it."""
+
+    rows: Rows
+    failed: GenreStackError | None = None
+    """What became of it in the stream."""
+
+
+class Window:
+    """Batches fetched and not yet answered, oldest first."""
+
+    def __init__(self, selection: Selection, options: ClientOptions) -> None:
+        self._selection = selection
+        self._options = options
+        self._items: deque[Item] = deque()
+        self._admitted = 0
+        self.exhausted = False
+        """Whether the last batch has been fetched."""
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @property
+    def head(self) -> Item:
+        """The batch whose answer is due."""
+        return self._items[0]
+
+    def admit(self, batch: Any) -> pb.PredictRequest | None:
+        """Take in the next batch; return what is to be sent for it, if anything."""
+        item = self._item(batch)
+        self._admitted += 1
+        self._items.append(item)
+        return item.request
+
+    def unanswered(self) -> Iterator[pb.PredictRequest]:
+        """Yield what has to be sent again where a stream is taken up anew."""
+        return (item.request for item in self._items if item.request is not None)
+
+    def delay_after(self, error: GenreStackError, attempts: Attempts) -> float:
+        """Seconds to wait before a broken stream is taken up again.
+
+        Raises:
+            GenreStackError: `error`, if that cannot help.
+
+        """
+        if is_too_large(error):
+            self.head.request = None
+            return 0.0
+        return attempts.delay_after(error)
+
+    def settle(self, answer: pb.PredictStreamResponse | None) -> Prediction | Apart:
+        """Take the head out, with its answer if it went into the stream.
+
+        Raises:
+            InvalidInput: the batch is faulty; the message has no number yet, see `in_batch`.
+            ProtocolError: the answer contradicts itself or the batch.
+
+        """
+        head = self._items.popleft()
+        if head.rows is None:
+            raise head.error or ProtocolError("a batch without rows and without error")
+        if answer is None:
+            return Apart(head.rows)
+        outcome = answer.WhichOneof("outcome")
+        if outcome == "response":
+            return to_prediction([answer.response], len(head.rows))
+        if outcome == "error":
+            return Apart(head.rows, from_status(answer.error, self._options.target))
+        raise ProtocolError(f"item {answer.index} of the stream came back with neither answer nor error")
+
+    def _item(self, batch: Any) -> Item:
+        try:
+            rows = to_rows(batch)
+            if len(rows) > rows_per_message(rows, self._options):
+                return Item(self._admitted, rows)
+        except InvalidInput as error:
+            return Item(self._admitted, error=error)
+        return Item(self._admitted, rows, predict_request(rows, self._selection))
+
+
+class AnswerOrder:
+    """Holds the answers of one stream to the order of what was sent."""
+
+    def __init__(self) -> None:
+        self._received = 0
+
+    def check(self, answer: pb.PredictStreamResponse | None) -> pb.PredictStreamResponse:
+        """Return the next answer, None being the end of the stream.
+
+        Raises:
+            ProtocolError: the server left out an item.
+
+        """
+        if answer is None:
+            raise ProtocolError(f"the server ended the stream after {self._received} answers, with more due")
+        if answer.index != self._received:
+            raise ProtocolError(f"item {answer.index} of the stream was answered where {self._received} was due")
+        self._received += 1
+        return answer
+
+
+def in_batch(error: GenreStackError, number: int) -> GenreStackError:
+    """Return the error with the number of the batch that is at fault, where a batch is."""
+    if not isinstance(error, InvalidInput):
+        return error
+    return InvalidInput(f"batch {number}: {error}", error.violations)
