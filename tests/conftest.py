@@ -6,6 +6,11 @@ import pytest
 from support.stacks import FittedStack, export, fit_digits
 from support.tools import STRICT, need
 
+from genrestack_audio.compiled import prepare
+
+# Collecting the tests imports librosa in several processes at once.
+prepare()
+
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 

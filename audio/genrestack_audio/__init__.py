@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from genrestack_audio.columns import FEATURE_NAMES, RATE
+from genrestack_audio.compiled import prepare
 from genrestack_audio.errors import AudioError
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ def __getattr__(name: str) -> Any:
     """Import what needs librosa when it is first asked for."""
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if _LAZY[name] == "segments":
+        prepare()
     value = getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
     globals()[name] = value
     return value

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
+from genrestack_audio.compiled import prepare
 from genrestack_audio.errors import AudioError
 from genrestack_audio.journal import Result
 from genrestack_audio.windows import Windows
@@ -23,6 +24,7 @@ _CRASHED = "brings the decoder down; convert the file to wav with another progra
 
 def compute(path: Path, windows: Windows | None) -> Outcome:
     """Compute all rows of a recording, or with None one row of the whole; an error is returned, being a result."""
+    prepare()
     from genrestack_audio.segments import stream_segments, whole_segment
     from genrestack_audio.sound import open_sound
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from weakref import WeakSet
 
 import grpc
@@ -28,6 +28,9 @@ from genrestack_proto.v1.prediction_pb2_grpc import PredictionServiceStub
 if TYPE_CHECKING:
     from genrestack_proto.v1.prediction_pb2_grpc import PredictionServiceAsyncStub
 
+# gRPC reports the end of a cancelled call to its loop a moment later. If that loop has been closed by then, the report
+# trips up the next loop of the process instead.
+_SETTLING_SECONDS: Final = 0.01
 _Response = TypeVar("_Response")
 _Begun = aio.UnaryUnaryCall[Any, _Response]
 _Sent = aio.UnaryUnaryCall[pb.PredictRequest, pb.PredictResponse]
@@ -66,6 +69,7 @@ class AwaitedCalls(BaseClient):
             for stream in self._streams:
                 stream.cancel()
             await made.channel.close()
+            await asyncio.sleep(_SETTLING_SECONDS)
 
     @property
     def _stub(self) -> "PredictionServiceAsyncStub":

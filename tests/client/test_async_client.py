@@ -274,6 +274,22 @@ def test_one_client_outlives_its_loop(target: str) -> None:
         run(client.models())
 
 
+def test_loops_that_end_right_after_a_cancelled_call_do_not_trouble_the_next(script: Script, target: str) -> None:
+    async def main() -> None:
+        async with AsyncClient(target) as client:
+            asking = asyncio.create_task(client.predict(made_rows(1)))
+            await until(lambda: script.requests)
+            asking.cancel()
+            await asyncio.wait([asking])
+            stream = client.predict_stream(made_rows(n) for n in count())
+            await anext(stream)
+            await stream.aclose()
+
+    script.delay = 0.005
+    for _ in range(10):
+        run(main())
+
+
 def test_two_loops_at_once_want_two_clients(target: str) -> None:
     client = AsyncClient(target)
     with asyncio.Runner() as first:

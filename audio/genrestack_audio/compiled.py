@@ -1,0 +1,75 @@
+"""librosa's compiled functions: compiled by one process at a time, once for all.
+
+librosa has numba compile functions and keep them on the disk. Two processes that do so at the same time write over each
+other, and what they leave crashes every process from then on (seen with numba 0.68 and librosa 0.11). So the first to
+come compiles alone, in a folder of our own, and the others wait for it.
+"""
+
+import fcntl
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import IO
+
+_FOLDER = "NUMBA_CACHE_DIR"
+"""numba's own setting, read when numba is first imported; one that is set already is kept."""
+
+
+def prepare() -> None:
+    """Make sure that what librosa compiles is there; the first time on a machine that takes some twenty seconds.
+
+    Does nothing where numba has been imported before: its folder is chosen then.
+    """
+    if "numba" in sys.modules:
+        return
+    folder = _folder()
+    os.environ[_FOLDER] = str(folder)
+    done = folder / f"complete-{_versions()}"
+    if done.exists():
+        return
+    with (folder / "lock").open("w") as lock, _alone(lock):
+        if not done.exists():
+            _compile()
+            done.touch()
+
+
+def _folder() -> Path:
+    try:
+        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        folder = Path(os.environ.get(_FOLDER) or home / "genrestack" / "numba")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "lock").touch()
+    except (OSError, RuntimeError):
+        # A container without a home that can be written: each process compiles for itself.
+        return Path(tempfile.mkdtemp(prefix="genrestack-numba-"))
+    return folder
+
+
+def _versions() -> str:
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return f"librosa-{version('librosa')}-numba-{version('numba')}-python-{python}"
+
+
+@contextmanager
+def _alone(lock: IO[str]) -> Iterator[None]:
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        fcntl.flock(lock, fcntl.LOCK_UN)
+
+
+def _compile() -> None:
+    """Use everything once that this package uses of librosa."""
+    import numpy as np
+
+    from genrestack_audio.features import features_of
+    from genrestack_audio.plain import extract_plainly
+
+    noise = np.random.default_rng(0).normal(scale=0.1, size=66_149).astype(np.float32)
+    features_of(noise)
+    extract_plainly(noise)
