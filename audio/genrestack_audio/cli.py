@@ -53,12 +53,15 @@ def features(
     _check_usage(output, labels, hop, whole=whole, no_labels=no_labels, overwrite=overwrite)
     with _plain_errors(output):
         from genrestack_audio.clips import find_clips
+        from genrestack_audio.compiled import FIRST_TIME, pending
         from genrestack_audio.labels import read_labels
         from genrestack_audio.table import build_table, check_output
         from genrestack_audio.windows import Windows
         from genrestack_audio.work import usable_cpus
 
         check_output(output)
+        if pending():
+            click.echo(FIRST_TIME, err=True)
         windows = None if whole else Windows(window, hop)
         clips = find_clips(paths, None if labels is None else read_labels(labels), labelled=not no_labels)
         with _shown() as show:

@@ -19,6 +19,15 @@ _FOLDER = "NUMBA_CACHE_DIR"
 """numba's own setting, read when numba is first imported; one that is set already is kept."""
 
 
+FIRST_TIME = "the first time on this machine: compiling what librosa needs, some twenty seconds …"
+"""For a person who would otherwise wonder."""
+
+
+def pending() -> bool:
+    """Tell whether `prepare` would compile."""
+    return "numba" not in sys.modules and not _done(_folder()).exists()
+
+
 def prepare() -> None:
     """Make sure that what librosa compiles is there; the first time on a machine that takes some twenty seconds.
 
@@ -28,7 +37,7 @@ def prepare() -> None:
         return
     folder = _folder()
     os.environ[_FOLDER] = str(folder)
-    done = folder / f"complete-{_versions()}"
+    done = _done(folder)
     if done.exists():
         return
     with (folder / "lock").open("w") as lock, _alone(lock):
@@ -45,13 +54,14 @@ def _folder() -> Path:
         (folder / "lock").touch()
     except (OSError, RuntimeError):
         # A container without a home that can be written: each process compiles for itself.
-        return Path(tempfile.mkdtemp(prefix="genrestack-numba-"))
+        folder = Path(tempfile.mkdtemp(prefix="genrestack-numba-"))
+        os.environ[_FOLDER] = str(folder)
     return folder
 
 
-def _versions() -> str:
+def _done(folder: Path) -> Path:
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    return f"librosa-{version('librosa')}-numba-{version('numba')}-python-{python}"
+    return folder / f"complete-librosa-{version('librosa')}-numba-{version('numba')}-python-{python}"
 
 
 @contextmanager

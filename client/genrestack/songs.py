@@ -163,6 +163,13 @@ def check_installed() -> None:
                 raise ModuleNotFoundError(f"No module named {library!r}", name=library)
 
 
+def first_time() -> str | None:
+    """Say what takes so long the first time that songs are asked about on a machine; None where it was done before."""
+    from genrestack_audio.compiled import FIRST_TIME, pending
+
+    return FIRST_TIME if pending() else None
+
+
 def feature_names() -> tuple[str, ...]:
     """Names of all features that are computed from recordings."""
     from genrestack_audio import FEATURE_NAMES

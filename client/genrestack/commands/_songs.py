@@ -37,7 +37,7 @@ def predict_songs(
 ) -> None:
     """Ask about every song; leaves with exit status 1, at the end, if one had to be left out."""
     from genrestack._song_answers import check_model
-    from genrestack.songs import check_installed, feature_names, make_windows
+    from genrestack.songs import check_installed, feature_names, first_time, make_windows
 
     check_installed()
     songs = _all_songs(paths)
@@ -45,6 +45,8 @@ def predict_songs(
     make_windows(options.window, options.hop)
     info = client.model(model, version)
     check_model(info, feature_names())
+    if note := first_time():
+        click.echo(note, err=True)
     writer = _writer(info, songs, options)
     failed = 0
     for number, path in enumerate(songs):
