@@ -1,5 +1,8 @@
 """The steps of `genrestack demo`."""
 
+import os
+import shutil
+import sys
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -152,10 +155,16 @@ def _close(facts: dict[str, str], seconds: float) -> None:
     Console().print(table)
     click.echo("Now with songs of your own, a folder of them for each genre:")
     for line in (
-        "genrestack features genres -o songs.csv",
-        "genrestack train songs.csv --models models --name yours",
-        "genrestack serve models",
-        "genrestack predict song.mp3 --model yours --plot song.png",
+        "features genres -o songs.csv",
+        "train songs.csv --models models --name yours",
+        "serve models &",
+        "predict song.mp3 --model yours --plot song.png",
     ):
-        click.echo(f"  $ {line}")
+        click.echo(f"  $ {_typed()} {line}")
     click.echo("A table made elsewhere will do as well: a column for each feature, and one called label.")
+
+
+def _typed() -> str:
+    """Give the command as it has to be typed here: `make demo` does not put it on the PATH."""
+    found = shutil.which("genrestack")
+    return "genrestack" if found else os.path.relpath(Path(sys.executable).with_name("genrestack"))
