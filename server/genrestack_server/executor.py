@@ -12,10 +12,10 @@ from genrestack_server.errors import DeadlinePassedError
 class Executor:
     """A thread that runs sessions, first come, first served.
 
-    One thread is enough: a run already uses every core the process has (intra-op threads), and a second run beside it
-    made neither streams nor single rows quicker. Waking that thread and being woken by it costs a lone caller a
-    fifth of a one-row call, so a quick run that has nobody beside it is done at once, on the event loop; as soon as
-    there are two, both go to the thread, and the loop stays free.
+    One thread: a run of many rows already uses every core the process has (intra-op threads), and with every run on all
+    cores a second one beside it made neither streams nor single rows quicker. A quick run that has nobody beside it is
+    done at once, on the event loop, which spares a lone caller the waking of that thread and the waking by it; as soon
+    as there are two, both go to the thread, and the loop stays free.
 
     What is cancelled or past its deadline while it waits is never computed.
     """
