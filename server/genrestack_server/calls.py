@@ -53,7 +53,7 @@ class Observer:
         """Take note of one execution of a composed session."""
 
     def rejected(self, reason: str) -> None:
-        """Take note of a request refused before any work: `queue_full`, `deadline`, `cancelled`, `draining`, `token` …."""
+        """Take note of a request refused before any work, e.g. `queue_full`, `deadline`, `draining`, `token`."""
 
     def loaded(self, served: "ServedModel", seconds: float) -> None:
         """Take note of a version that is served from now on."""
