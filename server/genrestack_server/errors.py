@@ -8,6 +8,7 @@ ServerError
     ├── InvalidRequestError     the request contradicts itself or the model; carries the fields at fault
     ├── ModelNotFoundError      no such model or version
     ├── DeadlinePassedError     the caller no longer waits
+    ├── QueueFullError          too many rows wait already; says when to come back
     └── UnavailableError        try again, here or on another server
         ├── LoadingError        models are still being loaded
         └── DrainingError       the server is stopping
@@ -74,6 +75,19 @@ class ModelNotFoundError(RequestError):
 
 class DeadlinePassedError(RequestError):
     """The caller's deadline passed before the rows were computed."""
+
+
+class QueueFullError(RequestError):
+    """Too many rows wait already.
+
+    Attributes:
+        retry_after: seconds after which there is likely to be room.
+
+    """
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        self.retry_after = retry_after
+        super().__init__(message)
 
 
 class UnavailableError(RequestError):

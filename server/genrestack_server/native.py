@@ -1,10 +1,9 @@
 """Front end of `genrestack.v1.PredictionService`: translates messages, decides nothing."""
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
-from typing import Any, Final, ParamSpec, TypeVar, cast
+from typing import Any, Final, ParamSpec, TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError, Message
@@ -13,13 +12,16 @@ from google.rpc import status_pb2
 from genrestack_proto.matrix import FloatMatrix
 from genrestack_proto.v1 import prediction_pb2 as pb
 from genrestack_server.answers import described, predicted, summarised
+from genrestack_server.arrival import fill, next_item
+from genrestack_server.calls import Call
 from genrestack_server.checks import check_bytes, check_request
 from genrestack_server.config import ServerConfig
 from genrestack_server.errors import InvalidRequestError
 from genrestack_server.pipeline import pipelined
 from genrestack_server.predictor import Predictor
+from genrestack_server.reception import Reception
 from genrestack_server.registry import ServedModel
-from genrestack_server.status import Context, answered, outcome
+from genrestack_server.status import Context
 from genrestack_server.text import counted
 
 SERVICE_NAME: Final = pb.DESCRIPTOR.services_by_name["PredictionService"].full_name
@@ -41,8 +43,9 @@ class NativeService:
     Python exception.
     """
 
-    def __init__(self, predictor: Predictor, config: ServerConfig) -> None:
+    def __init__(self, predictor: Predictor, reception: Reception, config: ServerConfig) -> None:
         self._predictor = predictor
+        self._reception = reception
         self._config = config
 
     def add_to(self, server: grpc.aio.Server) -> None:
@@ -57,47 +60,57 @@ class NativeService:
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE_NAME, handlers),))
 
     async def _predict(self, data: bytes, context: Context) -> pb.PredictResponse:
-        return await answered(context, self._admitted(data, _deadline(context)))
+        return await self._reception.answered(context, "Predict", lambda call: self._admitted(data, call))
 
     async def _predict_stream(
         self, requests: AsyncIterator[bytes], context: Context
     ) -> AsyncGenerator[pb.PredictStreamResponse, None]:
-        async with aclosing(self._stream(requests, _deadline(context))) as responses:
-            while (response := await answered(context, anext(responses, None))) is not None:
+        stream = Call("PredictStream")
+        async with aclosing(self._stream(requests, context, stream)) as responses:
+            while (response := await self._reception.carried_on(context, stream, anext(responses, None))) is not None:
                 yield response
 
     async def _list_models(self, data: bytes, context: Context) -> pb.ListModelsResponse:
-        return await answered(context, self._listed(data))
+        return await self._reception.answered(context, "ListModels", lambda _: self._listed(data))
 
     async def _get_model(self, data: bytes, context: Context) -> pb.GetModelResponse:
-        return await answered(context, self._described(data))
+        return await self._reception.answered(context, "GetModel", lambda call: self._described(data, call))
 
-    async def _admitted(self, data: bytes, deadline: float | None) -> pb.PredictResponse:
+    async def _admitted(self, data: bytes, call: Call) -> pb.PredictResponse:
         with self._predictor.gate.passing():
-            return await self._answer(data, deadline)
+            return await self._answer(data, call)
 
-    async def _answer(self, data: bytes, deadline: float | None) -> pb.PredictResponse:
+    async def _answer(self, data: bytes, call: Call) -> pb.PredictResponse:
         large = len(data) > _LARGE_BYTES
-        request, served, rows = await _aside(large, self._unpacked, data)
-        answer = await self._predictor.predict(served, rows, deadline)
+        request, served, rows = await _aside(large, self._unpacked, data, call)
+        answer = await self._predictor.predict(served, rows, call)
         return await _aside(large, predicted, request, served, answer)
 
-    def _unpacked(self, data: bytes) -> tuple[pb.PredictRequest, ServedModel, FloatMatrix]:
+    def _unpacked(self, data: bytes, call: Call) -> tuple[pb.PredictRequest, ServedModel, FloatMatrix]:
         check_bytes(len(data), self._config)
         request = _parsed(pb.PredictRequest, data)
-        served = self._predictor.find(request.model, request.version)
-        return request, served, check_request(request, served, self._config)
+        served = self._found(request.model, request.version, call)
+        rows = check_request(request, served, self._config)
+        call.rows = len(rows)
+        return request, served, rows
+
+    def _found(self, model: str, version: int, call: Call) -> ServedModel:
+        served = self._predictor.find(model, version)
+        call.model, call.version = served.name, served.version
+        return served
 
     async def _stream(
-        self, requests: AsyncIterator[bytes], deadline: float | None
+        self, requests: AsyncIterator[bytes], context: Context, stream: Call
     ) -> AsyncGenerator[pb.PredictStreamResponse, None]:
         async def work(data: bytes) -> pb.PredictStreamResponse:
-            result = await outcome(self._answer(data, deadline))
+            call = next_item(stream)
+            result = await self._reception.outcome(call, self._answer(data, call))
             if isinstance(result, status_pb2.Status):
                 return pb.PredictStreamResponse(error=result)
             return pb.PredictStreamResponse(response=result)
 
         index = 0
+        fill(stream, context)
         with self._predictor.gate.passing():
             async with aclosing(pipelined(requests, work, _STREAM_DEPTH)) as responses:
                 async for response in responses:
@@ -110,9 +123,9 @@ class NativeService:
         registry = self._predictor.registry
         return pb.ListModelsResponse(models=[summarised(served, registry) for served in registry.ready()])
 
-    async def _described(self, data: bytes) -> pb.GetModelResponse:
+    async def _described(self, data: bytes, call: Call) -> pb.GetModelResponse:
         request = _parsed(pb.GetModelRequest, data)
-        served = self._predictor.find(request.model, request.version)
+        served = self._found(request.model, request.version, call)
         return pb.GetModelResponse(model=described(served, self._predictor.registry))
 
 
@@ -129,8 +142,3 @@ def _parsed(kind: type[_Message], data: bytes) -> _Message:
 async def _aside(large: bool, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:  # noqa: FBT001
     """Do large work in another thread, small work at once."""
     return await asyncio.to_thread(work, *args, **kwargs) if large else work(*args, **kwargs)
-
-
-def _deadline(context: Context) -> float | None:
-    remaining = cast("float | None", context.time_remaining())
-    return None if remaining is None else time.monotonic() + remaining

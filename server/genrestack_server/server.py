@@ -8,6 +8,7 @@ from typing import Final, Self
 
 from grpc import aio
 
+from genrestack_server.calls import Observers
 from genrestack_server.config import ServerConfig
 from genrestack_server.errors import AddressError, RepositoryError, StartError
 from genrestack_server.executor import Executor
@@ -17,6 +18,7 @@ from genrestack_server.listening import check_address, join_address
 from genrestack_server.loading import load_newest
 from genrestack_server.native import SERVICE_NAME, NativeService
 from genrestack_server.predictor import Predictor
+from genrestack_server.reception import Reception
 from genrestack_server.registry import Registry, ServedModel
 from genrestack_server.repository import find_models
 from genrestack_server.text import counted, listed
@@ -41,6 +43,8 @@ class Server:
         self.registry = Registry(self.config.default_model)
         self.gate = Gate()
         """What is in flight."""
+        self.observers = Observers()
+        """Who is told of what happens."""
         self._executor = Executor()
         self._health = Health(["", SERVICE_NAME])
         self._grpc: aio.Server | None = None
@@ -141,7 +145,7 @@ class Server:
         for name in names:
             self._health.set(name, serving=False)
         predictor = Predictor(self.registry, self._executor, self.gate)
-        NativeService(predictor, config).add_to(self._grpc)
+        NativeService(predictor, Reception(self.observers), config).add_to(self._grpc)
         add_health_and_reflection(self._grpc, self._health, [SERVICE_NAME])
         try:
             self.port = self._grpc.add_insecure_port(join_address(config.host, config.port))

@@ -3,6 +3,7 @@
 import logging
 import secrets
 from collections.abc import Awaitable
+from datetime import timedelta
 from typing import Any, Final, TypeAlias, TypeVar, cast
 
 import grpc
@@ -12,6 +13,7 @@ from genrestack_server.errors import (
     DeadlinePassedError,
     InvalidRequestError,
     ModelNotFoundError,
+    QueueFullError,
     RequestError,
     UnavailableError,
 )
@@ -25,16 +27,18 @@ CODES: Final[dict[type[RequestError], grpc.StatusCode]] = {
     InvalidRequestError: grpc.StatusCode.INVALID_ARGUMENT,
     ModelNotFoundError: grpc.StatusCode.NOT_FOUND,
     DeadlinePassedError: grpc.StatusCode.DEADLINE_EXCEEDED,
+    QueueFullError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     UnavailableError: grpc.StatusCode.UNAVAILABLE,
 }
 """Error class to status; a subclass has its parent's."""
 
 DETAILS_KEY: Final = "grpc-status-details-bin"
-_BY_NUMBER: Final = {code.value[0]: code for code in grpc.StatusCode}
+BY_NUMBER: Final = {code.value[0]: code for code in grpc.StatusCode}
+"""The status code of each number on the wire."""
 # A status travels in trailers, of which a peer takes 8 KiB by default: the text percent-encoded (up to threefold), and
 # the whole once more in base64.
 _MAX_MESSAGE_BYTES: Final = 1000
-_MAX_STATUS_BYTES: Final = 3000
+_MAX_DETAIL_BYTES: Final = 2000
 _MAX_FIELD_BYTES: Final = 200
 _MAX_TEXT_BYTES: Final = 800
 
@@ -51,7 +55,7 @@ def to_status(error: Exception) -> status_pb2.Status:
     """Say of an exception what a caller may know; anything not in the table is INTERNAL with an id the log carries."""
     for kind in type(error).__mro__:
         if kind in CODES:
-            return _status(CODES[kind], str(error), _violations(error))
+            return _status(CODES[kind], str(error), _detail(error))
     number = secrets.token_hex(4)
     _log.error("internal error %s", number, exc_info=error)
     text = f"internal error {number}; the server's log says more under this id"
@@ -62,14 +66,27 @@ async def answered(context: Context, work: Awaitable[_T]) -> _T:
     """Await an answer for a call, or end the call with the status and details that say why there is none."""
     result = await outcome(work)
     if isinstance(result, status_pb2.Status):
-        await context.abort(_BY_NUMBER[result.code], result.message, ((DETAILS_KEY, result.SerializeToString()),))
+        await end_with(context, result)
     return cast(_T, result)
 
 
-def _violations(error: Exception) -> error_details_pb2.BadRequest | None:
-    if not isinstance(error, InvalidRequestError):
-        return None
-    return error_details_pb2.BadRequest(
+async def end_with(context: Context, status: status_pb2.Status) -> None:
+    """End a call with a status and its details; does not return."""
+    await context.abort(BY_NUMBER[status.code], status.message, ((DETAILS_KEY, status.SerializeToString()),))
+
+
+def _detail(error: Exception) -> "error_details_pb2.BadRequest | error_details_pb2.RetryInfo | None":
+    if isinstance(error, InvalidRequestError):
+        return _bad_request(error)
+    if isinstance(error, QueueFullError):
+        detail = error_details_pb2.RetryInfo()
+        detail.retry_delay.FromTimedelta(timedelta(seconds=error.retry_after))
+        return detail
+    return None
+
+
+def _bad_request(error: InvalidRequestError) -> error_details_pb2.BadRequest:
+    bad = error_details_pb2.BadRequest(
         field_violations=[
             error_details_pb2.BadRequest.FieldViolation(
                 field=clipped(v.field, _MAX_FIELD_BYTES), description=clipped(v.description, _MAX_TEXT_BYTES)
@@ -77,12 +94,15 @@ def _violations(error: Exception) -> error_details_pb2.BadRequest | None:
             for v in error.violations
         ]
     )
+    while bad.ByteSize() > _MAX_DETAIL_BYTES and len(bad.field_violations) > 1:
+        del bad.field_violations[-1]
+    return bad
 
 
-def _status(code: grpc.StatusCode, text: str, detail: error_details_pb2.BadRequest | None) -> status_pb2.Status:
+def _status(
+    code: grpc.StatusCode, text: str, detail: "error_details_pb2.BadRequest | error_details_pb2.RetryInfo | None"
+) -> status_pb2.Status:
     status = status_pb2.Status(code=code.value[0], message=clipped(text, _MAX_MESSAGE_BYTES))
     if detail is not None:
-        while detail.ByteSize() + status.ByteSize() > _MAX_STATUS_BYTES and len(detail.field_violations) > 1:
-            del detail.field_violations[-1]
         status.details.add().Pack(detail)
     return status

@@ -1,0 +1,72 @@
+"""From what a caller says beside its message to a `Call`: deadline, priority, request id, trace context."""
+
+import random
+import time
+from typing import Final, cast
+
+from genrestack_server.calls import Call
+from genrestack_server.errors import InvalidRequestError
+from genrestack_server.status import Context
+from genrestack_server.text import shown
+
+REQUEST_ID_KEY: Final = "x-request-id"
+TRACE_KEY: Final = "traceparent"
+PRIORITY_KEY: Final = "genrestack-priority"
+PRIORITIES: Final = {"high": True, "normal": False}
+"""What the metadata may say, and whether that is urgent."""
+# A caller's own id goes into every log line of its request.
+_MAX_REQUEST_ID: Final = 128
+
+
+def fill(call: Call, context: Context) -> None:
+    """Take over what the context of a call says.
+
+    Raises:
+        InvalidRequestError: there is no such priority.
+
+    """
+    remaining = cast("float | None", context.time_remaining())
+    call.deadline = None if remaining is None else call.began + remaining
+    priority: str | None = None
+    for key, value in context.invocation_metadata() or ():
+        if key == REQUEST_ID_KEY:
+            call.request_id = str(value)[:_MAX_REQUEST_ID]
+        elif key == TRACE_KEY:
+            call.traceparent = str(value)
+        elif key == PRIORITY_KEY:
+            priority = str(value)
+    if not call.request_id:
+        call.request_id = new_request_id()
+    if priority is not None:
+        call.urgent = is_urgent(priority)
+
+
+def new_request_id() -> str:
+    """Make an id that no other request has, in all likelihood: 16 hexadecimal digits."""
+    return f"{random.getrandbits(64):016x}"
+
+
+def is_urgent(priority: str) -> bool:
+    """Tell whether a priority is the upper one.
+
+    Raises:
+        InvalidRequestError: it is neither.
+
+    """
+    urgent = PRIORITIES.get(priority)
+    if urgent is None:
+        text = f"there is no priority {shown(priority)}; use one of: {', '.join(PRIORITIES)}"
+        raise InvalidRequestError.of(PRIORITY_KEY, text)
+    return urgent
+
+
+def next_item(stream: Call) -> Call:
+    """Make the call of a stream's next item: it began now, all else is the stream's."""
+    return Call(
+        stream.method,
+        request_id=stream.request_id,
+        traceparent=stream.traceparent,
+        deadline=stream.deadline,
+        urgent=stream.urgent,
+        began=time.monotonic(),
+    )
