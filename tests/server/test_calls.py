@@ -104,8 +104,8 @@ def test_each_item_of_a_stream_is_a_call(tiny_server: Running, noted: Noted) -> 
     assert {(call.method, call.request_id) for call in calls} == {("PredictStream", "abc")}
     assert sorted((call.model, call.version, call.rows, call.code.name) for call in calls) == [
         ("", 0, 0, "NOT_FOUND"),
-        ("tiny", 2, 3, "OK"),
         ("tiny", 2, 0, "INVALID_ARGUMENT"),
+        ("tiny", 2, 3, "OK"),
         ("tiny", 2, 3, "OK"),
     ]
 
