@@ -7,10 +7,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def generated(folder: Path) -> dict[str, str]:
+def generated(folder: Path) -> dict[str, bytes]:
     """Every generated file below `folder`, by its relative path."""
-    paths = [*folder.rglob("*_pb2*.py"), *folder.rglob("*_pb2*.pyi")]
-    return {str(path.relative_to(folder)): path.read_text(encoding="utf-8") for path in paths}
+    patterns = ("*_pb2*.py", "*_pb2*.pyi", "*.binpb")
+    return {str(path.relative_to(folder)): path.read_bytes() for glob in patterns for path in folder.rglob(glob)}
 
 
 def test_generated_code_is_current(tmp_path: Path) -> None:
