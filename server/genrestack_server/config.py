@@ -1,134 +1,254 @@
-"""Options of a server."""
+"""Options of a server: the one place where they are named, described and bounded."""
 
-import math
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
+
+from genrestack_server.settings import Setting, settings_of
 
 Provider = Literal["auto", "cpu", "cuda"]
 RepositoryMode = Literal["poll", "explicit"]
 Management = Literal["closed", "open"]
+LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["text", "json"]
 
 MIB = 2**20
+# gRPC counts milliseconds in 32 bits; this is 20 days.
+_LONGEST_AGE: Final = 1_728_000
+_DAY: Final = 86_400
 
-_BOUNDS: Final[dict[str, tuple[float, float]]] = {
-    "port": (0, 65_535),
-    "threads": (1, 1024),
-    # gRPC counts bytes in 32 bits, and is told twice this.
-    "max_message_mib": (1, 1000),
-    "max_rows": (1, 2**32 - 1),
-    "grace": (0, math.inf),
-    "workers": (1, 256),
-    "max_batch_rows": (1, 2**20),
-    "max_queue_delay": (0, 10),
-    "max_queue_rows": (1, 2**31 - 1),
-    "poll_interval": (0.05, 86_400),
-    "metrics_port": (0, 65_535),
-    "max_concurrent_rpcs": (1, 2**31 - 1),
-    "max_connection_age": (1, math.inf),
-    "max_connection_age_grace": (0, math.inf),
-    "min_ping_interval": (0, 86_400),
-    "log_sample": (0, 1),
+SECTIONS: Final = {
+    "server": "Server",
+    "models": "Models and versions",
+    "batching": "Batching",
+    "limits": "Limits",
+    "security": "Security",
+    "observing": "Observing",
 }
+"""Section of a settings file to its title."""
+
+_server = partial(Setting, "server")
+_models = partial(Setting, "models")
+_batching = partial(Setting, "batching")
+_limits = partial(Setting, "limits")
+_security = partial(Setting, "security")
+_observing = partial(Setting, "observing")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerConfig:
-    """Everything a `Server` can be told; the command's options have the same names."""
+    """Everything a `Server` can be told.
 
-    models_dir: Path = Path("models")
-    """Model repository, `<name>/<version>/`."""
-    host: str = "127.0.0.1"
-    """Name or address to listen on; IPv6 addresses without brackets."""
-    port: int = 50051
-    """TCP port; 0 picks a free one."""
-    provider: Provider = "auto"
-    """Execution provider; `auto` is CUDA where it is there, else CPU."""
-    threads: int | None = None
-    """Intra-op threads of a run; None: as many as this process may use, shared among the workers."""
-    workers: int = 1
-    """Processes that serve the port together."""
-    default_model: str | None = None
-    """Model that answers when a request names none; None: the only one there is."""
-    allow_empty: bool = False
-    """Start even if there is nothing, or not everything, to serve."""
-    grace: float = 30.0
-    """Seconds that requests in flight get to finish when the server stops."""
+    Each is also a flag of `genrestack serve`, an environment variable and a key of its settings file, all of them made
+    from the annotations below.
+
+    Raises:
+        ValueError: naming the option and what it may be.
+
+    """
+
+    models_dir: Annotated[Path, _models("Model repository, <name>/<version>/.", metavar="DIR", argument=True)] = Path(
+        "models"
+    )
+
+    # Server.
+    host: Annotated[
+        str, _server("Name or address to listen on, IPv6 without brackets; 0.0.0.0 for all.", metavar="HOST")
+    ] = "127.0.0.1"
+    port: Annotated[int, _server("TCP port; 0 picks a free one.", least=0, most=65_535)] = 50051
+    provider: Annotated[Provider, _server("What runs the graph; auto is CUDA where it is there, else CPU.")] = "auto"
+    threads: Annotated[
+        int | None,
+        _server(
+            "Threads of one run.", unset="the CPUs this process may use, shared among the workers", least=1, most=1024
+        ),
+    ] = None
+    workers: Annotated[int, _server("Processes that serve the port together.", least=1, most=256)] = 1
+    grace: Annotated[
+        float,
+        _server("Time for requests in flight when the server is told to stop.", metavar="SECONDS", least=0),
+    ] = 30.0
 
     # Models and versions.
-    repository_mode: RepositoryMode = "poll"
-    """`poll` notices new and removed versions by itself; `explicit` loads and unloads when told by RPC."""
-    poll_interval: float = 1.0
-    """Seconds between two looks at the repository."""
-    version_policy: str = "latest:1"
-    """Which versions of a model are served: `latest:N`, `all`, or numbers such as `1,3`."""
-    load_models: tuple[str, ...] = ()
-    """Models loaded at start in `explicit` mode."""
+    default_model: Annotated[
+        str | None,
+        _models("Model for requests that name none.", metavar="NAME", unset="the only one there is"),
+    ] = None
+    allow_empty: Annotated[bool, _models("Start even if a model, or every model, has no good version.")] = False
+    repository_mode: Annotated[
+        RepositoryMode,
+        _models("poll notices new and removed versions by itself; explicit loads and unloads when told by RPC."),
+    ] = "poll"
+    poll_interval: Annotated[
+        float,
+        _models("Time between two looks at the repository.", metavar="SECONDS", least=0.05, most=_DAY),
+    ] = 1.0
+    version_policy: Annotated[
+        str,
+        _models(
+            "Which versions of a model are served: latest:N, all, or numbers such as 1,3.",
+            metavar="POLICY",
+            pattern=r"latest:[1-9][0-9]*|all|[1-9][0-9]*(,[1-9][0-9]*)*",
+            meant="latest:N, all, or version numbers such as 1,3",
+        ),
+    ] = "latest:1"
+    load_models: Annotated[
+        tuple[str, ...],
+        _models(
+            "Model loaded at start when --repository-mode is explicit; may be given several times.",
+            metavar="NAME",
+            flag="--load-model",
+        ),
+    ] = ()
 
     # Batching.
-    batching: bool = True
-    """Whether waiting requests share an execution; off: one request an execution, all else equal."""
-    max_batch_rows: int = 256
-    """Most rows of one execution; a larger request is computed in pieces of this size."""
-    max_queue_delay: float = 0.0
-    """Seconds an execution may wait for more rows; 0: it takes what waits."""
-    max_queue_rows: int = 131_072
-    """Rows that may wait; what would exceed them is refused at once."""
+    batching: Annotated[
+        bool, _batching("Let waiting requests share an execution; off: one request an execution, all else equal.")
+    ] = True
+    max_batch_rows: Annotated[
+        int,
+        _batching(
+            "Most rows of one execution; a larger request is computed in pieces of this size.", least=1, most=2**20
+        ),
+    ] = 256
+    max_queue_delay: Annotated[
+        float,
+        _batching(
+            "Time an execution may wait for more rows; 0: it takes what waits.", metavar="SECONDS", least=0, most=10
+        ),
+    ] = 0.0
+    max_queue_rows: Annotated[
+        int,
+        _batching("Rows that may wait; what would exceed them is refused at once.", least=1, most=2**31 - 1),
+    ] = 131_072
 
-    # Limits.
-    max_message_mib: int = 64
-    """Largest request and largest answer, in MiB."""
-    max_rows: int = 65_536
-    """Largest number of rows in one request."""
-    max_concurrent_rpcs: int | None = None
-    """Calls served at once; None: no limit."""
-    max_connection_age: float | None = None
-    """Seconds after which a connection is asked to end, so that clients look for other servers; None: never."""
-    max_connection_age_grace: float = 30.0
-    """Seconds that calls on such a connection get to finish."""
-    min_ping_interval: float = 10.0
-    """Seconds a client must leave between keepalive pings; one that pings more often is disconnected."""
+    # Limits. gRPC counts bytes in 32 bits, and is told twice the message size.
+    max_message_mib: Annotated[int, _limits("Largest request and largest answer, in MiB.", least=1, most=1000)] = 64
+    max_rows: Annotated[int, _limits("Most rows in one request.", least=1, most=2**32 - 1)] = 65_536
+    max_concurrent_rpcs: Annotated[
+        int | None,
+        _limits(
+            "Calls served at once; what would exceed them is refused at once.",
+            unset="no limit",
+            least=1,
+            most=2**31 - 1,
+        ),
+    ] = None
+    max_connection_streams: Annotated[
+        int,
+        _limits("Calls in flight on one connection; a client keeps back what exceeds them.", least=1, most=2**31 - 1),
+    ] = 1024
+    max_connection_age: Annotated[
+        float | None,
+        _limits(
+            "Age at which a connection is asked to end, so that clients look for other servers.",
+            metavar="SECONDS",
+            unset="never",
+            least=1,
+            most=_LONGEST_AGE,
+        ),
+    ] = None
+    max_connection_age_grace: Annotated[
+        float,
+        _limits("Time that calls on such a connection get to finish.", metavar="SECONDS", least=0, most=_LONGEST_AGE),
+    ] = 30.0
+    min_ping_interval: Annotated[
+        float,
+        _limits(
+            "Time a client must leave between keepalive pings; one that pings more often is disconnected.",
+            metavar="SECONDS",
+            least=0,
+            most=_DAY,
+        ),
+    ] = 10.0
 
     # Security.
-    tls_cert: Path | None = None
-    """PEM certificate chain; with `tls_key`, the port speaks TLS. Read again when the files change."""
-    tls_key: Path | None = None
-    """PEM private key of `tls_cert`."""
-    tls_client_ca: Path | None = None
-    """PEM certificates that clients' own certificates must come from (mutual TLS)."""
-    token_file: Path | None = None
-    """SHA-256 of the bearer tokens that are let in, one a line; read again when the file changes."""
-    management: Management = "closed"
-    """Whether loading, unloading and statistics answer at all; where there are tokens they need one marked `admin`."""
+    tls_cert: Annotated[
+        Path | None,
+        _security(
+            "PEM certificate chain; with --tls-key, the port speaks TLS. Read again when the files change.",
+            metavar="FILE",
+            unset="no TLS",
+        ),
+    ] = None
+    tls_key: Annotated[Path | None, _security("PEM private key of the certificate.", metavar="FILE")] = None
+    tls_client_ca: Annotated[
+        Path | None,
+        _security(
+            "PEM certificates that clients' own certificates must come from (mutual TLS).",
+            metavar="FILE",
+            unset="clients need no certificate",
+        ),
+    ] = None
+    token_file: Annotated[
+        Path | None,
+        _security(
+            "Bearer tokens that are let in, as `genrestack token` makes them, one a line; read again when "
+            "the file changes.",
+            metavar="FILE",
+            unset="no tokens",
+        ),
+    ] = None
+    management: Annotated[
+        Management,
+        _security(
+            "Whether loading, unloading and statistics answer at all; where there are tokens they need one "
+            "marked admin."
+        ),
+    ] = "closed"
 
     # Observing.
-    metrics_port: int | None = None
-    """HTTP port of the Prometheus metrics; 0 picks a free one, None: no metrics."""
-    metrics_host: str = "127.0.0.1"
-    """Address of the metrics."""
-    otel_endpoint: str | None = None
-    """OTLP collector that traces are sent to, e.g. http://localhost:4317; None: no traces."""
-    log_level: str = "info"
-    """debug, info, warning or error."""
-    log_format: LogFormat = "text"
-    """Readable lines, or one JSON object a line."""
-    log_sample: float = 0.01
-    """Share of the answered requests that are logged at level info; all are at level debug."""
+    metrics_port: Annotated[
+        int | None,
+        _observing(
+            "HTTP port of the Prometheus metrics; 0 picks a free one.", unset="no metrics", least=0, most=65_535
+        ),
+    ] = None
+    metrics_host: Annotated[str, _observing("Address of the metrics.", metavar="HOST")] = "127.0.0.1"
+    otel_endpoint: Annotated[
+        str | None,
+        _observing(
+            "OTLP collector that traces are sent to, e.g. http://localhost:4317.",
+            metavar="URL",
+            unset="no traces",
+            pattern=r"https?://\S+",
+            meant="a URL such as http://localhost:4317",
+        ),
+    ] = None
+    log_level: Annotated[LogLevel, _observing("Least severity of what is logged.")] = "info"
+    log_format: Annotated[LogFormat, _observing("Readable lines, or one JSON object a line.")] = "text"
+    log_sample: Annotated[
+        float,
+        _observing(
+            "Share of the answered requests that are logged at level info; at level debug all are.",
+            metavar="SHARE",
+            least=0,
+            most=1,
+        ),
+    ] = 0.01
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant.
-
-        Raises:
-            ValueError: naming the option and what it may be.
-
-        """
-        for name, (least, most) in _BOUNDS.items():
-            value = getattr(self, name)
-            if value is not None and not least <= value <= most:
-                raise ValueError(f"{name} is {value}; it must lie between {least} and {most}")
+        """Refuse what cannot be meant."""
+        for name, setting in settings_of(ServerConfig).items():
+            try:
+                setting.check(getattr(self, name))
+            except ValueError as error:
+                raise ValueError(f"{name} {error}") from None
+        self._check_together()
 
     @property
     def max_message_bytes(self) -> int:
         """Largest request and largest answer, in bytes."""
         return self.max_message_mib * MIB
+
+    def _check_together(self) -> None:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            given, missing = ("tls_cert", "tls_key") if self.tls_key is None else ("tls_key", "tls_cert")
+            raise ValueError(f"{given} is given without {missing}; TLS needs both")
+        if self.tls_client_ca is not None and self.tls_cert is None:
+            raise ValueError("tls_client_ca is given without tls_cert and tls_key; mutual TLS needs all three")
+        if self.load_models and self.repository_mode != "explicit":
+            raise ValueError(
+                'load_models is given, but repository_mode is "poll", which loads every model; use "explicit"'
+            )

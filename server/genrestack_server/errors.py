@@ -2,6 +2,7 @@
 
 ServerError
 ├── StartError                  the server cannot start; one clear line, exit status 2
+│   ├── SettingsError           a setting is unknown, or not what it may be
 │   ├── AddressError            the host or port cannot be listened on
 │   └── RepositoryError         the model repository holds nothing that can be served
 └── RequestError                a request that is not answered; its text goes to the caller
@@ -24,6 +25,10 @@ class ServerError(Exception):
 
 class StartError(ServerError):
     """The server cannot start; the message is one line for people."""
+
+
+class SettingsError(StartError):
+    """A setting is unknown, or not what it may be; the message names where it was set."""
 
 
 class AddressError(StartError):

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from collections.abc import Iterable
 from typing import Final
 
 LEVELS: Final = ("debug", "info", "warning", "error")
@@ -16,3 +17,9 @@ def configure(level: str) -> None:
     logger.setLevel(level.upper())
     logging.getLogger().addHandler(handler)
     logger.propagate = False
+
+
+def warn(lines: Iterable[str]) -> None:
+    """Log each as a warning."""
+    for line in lines:
+        logging.getLogger(__name__).warning("%s", line)

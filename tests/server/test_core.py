@@ -119,7 +119,7 @@ def test_texts_are_bounded() -> None:
 
 @pytest.mark.parametrize("option", [{"port": 65_536}, {"threads": 0}, {"max_rows": 0}, {"grace": -1.0}])
 def test_options_have_bounds(option: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=f"{next(iter(option))} is .* between"):
+    with pytest.raises(ValueError, match=f"{next(iter(option))} is .*; it must be a "):
         ServerConfig(**option)
 
 

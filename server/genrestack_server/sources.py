@@ -1,0 +1,148 @@
+"""Where settings come from: flags before environment variables before a TOML file before defaults."""
+
+import difflib
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from genrestack_server.config import SECTIONS, ServerConfig
+from genrestack_server.errors import SettingsError
+from genrestack_server.settings import Setting, settings_of
+
+PREFIX: Final = "GENRESTACK_SERVE_"
+CONFIG_VARIABLE: Final = PREFIX + "CONFIG"
+"""Variable that names the settings file."""
+DEFAULT: Final = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Effective:
+    """A configuration, and where each of its values came from, in words."""
+
+    config: ServerConfig
+    origins: Mapping[str, str]
+
+
+def effective(flags: Mapping[str, Any], environ: Mapping[str, str], file: Path | None) -> Effective:
+    """Lay the sources over one another.
+
+    Args:
+        flags: values given on the command line, already read and checked, by the setting's name.
+        environ: the process's environment.
+        file: TOML file of settings.
+
+    Raises:
+        SettingsError: naming the variable, or the file and key, at fault and what it may be.
+
+    """
+    values: dict[str, Any] = {}
+    origins = dict.fromkeys(settings_of(ServerConfig), DEFAULT)
+    for found, origin in (
+        (read_file(file) if file is not None else {}, lambda _: f"file {file}"),
+        (read_environment(environ), lambda setting: f"variable {variable(setting)}"),
+        (flags, lambda setting: "argument" if setting.argument else f"flag {setting.option}"),
+    ):
+        values |= found
+        origins |= _named(found, origin)
+    try:
+        return Effective(ServerConfig(**values), origins)
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
+
+
+def variable(setting: Setting) -> str:
+    """Name the environment variable of a setting."""
+    return PREFIX + setting.name.upper()
+
+
+def read_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    """Read what the environment sets; an empty variable sets nothing.
+
+    Raises:
+        SettingsError: naming the variable and what it may be.
+
+    """
+    values = {}
+    for name, setting in settings_of(ServerConfig).items():
+        if not (text := environ.get(variable(setting), "").strip()):
+            continue
+        try:
+            values[name] = setting.of_text(text)
+        except ValueError as error:
+            raise SettingsError(f"the environment variable {variable(setting)} {error}{_service_link(text)}") from None
+    return values
+
+
+def unknown_variables(environ: Mapping[str, str]) -> list[str]:
+    """Say of every variable with our prefix that sets nothing what it may have been meant as."""
+    known = {CONFIG_VARIABLE, *map(variable, settings_of(ServerConfig).values())}
+    strays = sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
+    return [f"the environment variable {name} sets nothing{_meant(name, known)}" for name in strays]
+
+
+def read_file(path: Path) -> dict[str, Any]:
+    """Read a settings file; a relative path in it starts at the file's own folder.
+
+    Raises:
+        SettingsError: naming the file and the section or key at fault, and what it may be.
+
+    """
+    values: dict[str, Any] = {}
+    for title, section in _parsed(path).items():
+        if title not in SECTIONS:
+            raise SettingsError(f"{path}: {_misplaced(title, SECTIONS)}")
+        if not isinstance(section, dict):
+            raise SettingsError(f"{path}: {title} must be a section: write [{title}] on a line of its own")
+        for key, value in section.items():
+            values[key] = _of_file(path, title, key, value)
+    return values
+
+
+def _of_file(path: Path, title: str, key: str, value: object) -> Any:
+    setting = settings_of(ServerConfig).get(key)
+    if setting is None or setting.section != title:
+        raise SettingsError(f"{path}: [{title}] {_misplaced(key, _keys(title))}")
+    try:
+        taken = setting.of_toml(value)
+    except ValueError as error:
+        raise SettingsError(f"{path}: {title}.{key} {error}") from None
+    return path.parent / taken if isinstance(taken, Path) else taken
+
+
+def _parsed(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"cannot read the settings file {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} is no TOML: {error}") from error
+
+
+def _keys(title: str) -> list[str]:
+    return [name for name, setting in settings_of(ServerConfig).items() if setting.section == title]
+
+
+def _misplaced(name: str, known: Iterable[str]) -> str:
+    setting = settings_of(ServerConfig).get(name)
+    if setting is not None:
+        return f"does not hold {name}; it belongs in [{setting.section}]"
+    return f"has no section or key {name!r}{_meant(name, known)}"
+
+
+def _meant(name: str, known: Iterable[str]) -> str:
+    every = sorted(known)
+    close = difflib.get_close_matches(name, every, n=1)
+    return f"; did you mean {close[0]}?" if close else f"; there are {', '.join(every)}"
+
+
+def _named(found: Mapping[str, Any], origin: Callable[[Setting], str]) -> dict[str, str]:
+    return {name: origin(settings_of(ServerConfig)[name]) for name in found}
+
+
+def _service_link(text: str) -> str:
+    """Kubernetes sets NAME_PORT to an address for every service NAME beside a pod."""
+    if not text.startswith("tcp://"):
+        return ""
+    return " (Kubernetes sets it for a service called genrestack-serve: give the pod enableServiceLinks: false)"
