@@ -29,10 +29,10 @@ def check_request(request: PredictRequest, served: ServedModel, config: ServerCo
     columns = _check_size(request, config)
     order = column_order(request.feature_names, columns, served)
     if order is None:
-        _check_columns(columns, served)
-    _check_answer_size(request, served, config)
+        check_columns(columns, served, "rows.shape")
+    check_answer_bytes(request.rows.shape[0] * served.bytes_a_row[request.base], "rows.shape", config)
     rows = _unpack(request)
-    _check_finite(rows, request.feature_names or served.feature_names)
+    check_finite(rows, request.feature_names or served.feature_names)
     return rows if order is None else np.ascontiguousarray(rows[:, order])
 
 
@@ -66,6 +66,73 @@ def check_answer(probabilities: npt.NDArray[np.float32]) -> None:
     raise InvalidRequestError([Violation(f"rows[{row}]", text) for row in bad[:MAX_VIOLATIONS].tolist()], len(bad))
 
 
+def check_row_count(rows: int, field: str, config: ServerConfig) -> None:
+    """Refuse no rows, and more rows than the limit.
+
+    Raises:
+        InvalidRequestError: naming `field`.
+
+    """
+    if rows == 0:
+        raise InvalidRequestError.of(field, "there are no rows: the first number is 0; send at least one row")
+    if rows > config.max_rows:
+        raise InvalidRequestError.of(
+            field,
+            f"{counted(rows, 'row')} in one request, the limit is {config.max_rows:,} (--max-rows); "
+            "send fewer at a time",
+        )
+
+
+def check_columns(columns: int, served: ServedModel, field: str) -> None:
+    """Refuse another number of columns than the model's.
+
+    Raises:
+        InvalidRequestError: naming `field`.
+
+    """
+    expected = len(served.feature_names)
+    if columns != expected:
+        raise InvalidRequestError.of(
+            field,
+            f"{counted(columns, 'column')}, but {served.title} takes {expected} "
+            f"({_ends(served.feature_names)}); GetModel lists them",
+        )
+
+
+def check_answer_bytes(size: int, field: str, config: ServerConfig) -> None:
+    """Bound the answer too: many classes and every base estimator make it larger than its request.
+
+    Raises:
+        InvalidRequestError: naming `field` and the setting.
+
+    """
+    if size > config.max_message_bytes:
+        raise InvalidRequestError.of(
+            field,
+            f"the answer would have {size / MIB:.1f} MiB, the limit is {config.max_message_mib} MiB "
+            "(--max-message-mib); send fewer rows at a time",
+        )
+
+
+def check_finite(rows: FloatMatrix, names: Sequence[str]) -> None:
+    """Refuse values that are not finite numbers.
+
+    Args:
+        rows: shape (n, f).
+        names: of the f columns.
+
+    Raises:
+        InvalidRequestError: naming row and feature of the first few.
+
+    """
+    finite = np.isfinite(rows)
+    if finite.all():
+        return
+    bad = np.argwhere(~finite)
+    found = islice(_not_finite(rows, bad, names), MAX_VIOLATIONS)
+    raise InvalidRequestError(list(found), len(bad))
+
+
 def _check_size(request: PredictRequest, config: ServerConfig) -> int:
     """Check what can be told without unpacking; return the number of columns."""
     if not request.HasField("rows"):
@@ -75,36 +142,8 @@ def _check_size(request: PredictRequest, config: ServerConfig) -> int:
     shape = request.rows.shape
     if len(shape) != 2:
         raise InvalidRequestError.of("rows.shape", f"expected two numbers, (rows, columns), but there are {len(shape)}")
-    if shape[0] == 0:
-        raise InvalidRequestError.of("rows.shape", "there are no rows: the first number is 0; send at least one row")
-    if shape[0] > config.max_rows:
-        raise InvalidRequestError.of(
-            "rows.shape",
-            f"{counted(shape[0], 'row')} in one request, the limit is {config.max_rows:,} (--max-rows); "
-            "send fewer at a time",
-        )
+    check_row_count(shape[0], "rows.shape", config)
     return shape[1]
-
-
-def _check_columns(columns: int, served: ServedModel) -> None:
-    expected = len(served.feature_names)
-    if columns != expected:
-        raise InvalidRequestError.of(
-            "rows.shape",
-            f"{counted(columns, 'column')}, but {served.title} takes {expected} "
-            f"({_ends(served.feature_names)}); GetModel lists them",
-        )
-
-
-def _check_answer_size(request: PredictRequest, served: ServedModel, config: ServerConfig) -> None:
-    """Bound the answer too: many classes and every base estimator make it larger than its request."""
-    size = request.rows.shape[0] * served.bytes_a_row[request.base]
-    if size > config.max_message_bytes:
-        raise InvalidRequestError.of(
-            "rows.shape",
-            f"the answer would have {size / MIB:.1f} MiB, the limit is {config.max_message_mib} MiB "
-            "(--max-message-mib); send fewer rows at a time",
-        )
 
 
 def _unpack(request: PredictRequest) -> FloatMatrix:
@@ -112,15 +151,6 @@ def _unpack(request: PredictRequest) -> FloatMatrix:
         return from_matrix(request.rows)
     except MatrixError as error:
         raise InvalidRequestError.of(f"rows.{error.field}", str(error)) from error
-
-
-def _check_finite(rows: FloatMatrix, names: Sequence[str]) -> None:
-    finite = np.isfinite(rows)
-    if finite.all():
-        return
-    bad = np.argwhere(~finite)
-    found = islice(_not_finite(rows, bad, names), MAX_VIOLATIONS)
-    raise InvalidRequestError(list(found), len(bad))
 
 
 def _not_finite(rows: FloatMatrix, bad: npt.NDArray[np.intp], names: Sequence[str]) -> Iterator[Violation]:

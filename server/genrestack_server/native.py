@@ -1,39 +1,26 @@
 """Front end of `genrestack.v1.PredictionService`: translates messages, decides nothing."""
 
-import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, Final
 
 import grpc
-from google.protobuf.message import DecodeError, Message
 from google.rpc import status_pb2
 
 from genrestack_proto.matrix import FloatMatrix
 from genrestack_proto.v1 import prediction_pb2 as pb
 from genrestack_server.answers import described, predicted, summarised
-from genrestack_server.arrival import fill, next_item
 from genrestack_server.calls import Call
 from genrestack_server.checks import check_bytes, check_request
 from genrestack_server.config import ServerConfig
-from genrestack_server.errors import InvalidRequestError
-from genrestack_server.pipeline import pipelined
+from genrestack_server.messages import aside, is_large, parsed
 from genrestack_server.predictor import Predictor
 from genrestack_server.reception import Reception
 from genrestack_server.registry import ServedModel
 from genrestack_server.status import Context
-from genrestack_server.text import counted
+from genrestack_server.streaming import Streams
 
 SERVICE_NAME: Final = pb.DESCRIPTOR.services_by_name["PredictionService"].full_name
-
-# One item runs, one is unpacked and waits for its turn, one is being written, one is spare.
-_STREAM_DEPTH: Final = 4
-# Packing and unpacking this much takes up to a millisecond: beyond it, other callers would feel the event loop stop.
-_LARGE_BYTES: Final = 2**20
-
-_P = ParamSpec("_P")
-_T = TypeVar("_T")
-_Message = TypeVar("_Message", bound=Message)
 
 
 class NativeService:
@@ -46,6 +33,7 @@ class NativeService:
     def __init__(self, predictor: Predictor, reception: Reception, config: ServerConfig) -> None:
         self._predictor = predictor
         self._reception = reception
+        self._streams = Streams(reception, predictor.gate)
         self._config = config
 
     def add_to(self, server: grpc.aio.Server) -> None:
@@ -65,10 +53,11 @@ class NativeService:
     async def _predict_stream(
         self, requests: AsyncIterator[bytes], context: Context
     ) -> AsyncGenerator[pb.PredictStreamResponse, None]:
-        stream = Call("PredictStream")
-        async with aclosing(self._stream(requests, context, stream)) as responses:
-            while (response := await self._reception.carried_on(context, stream, anext(responses, None))) is not None:
-                yield response
+        async with aclosing(self._streams.answered(context, "PredictStream", requests, self._answer)) as outcomes:
+            index = 0
+            async for outcome in outcomes:
+                yield _item(index, outcome)
+                index += 1
 
     async def _list_models(self, data: bytes, context: Context) -> pb.ListModelsResponse:
         return await self._reception.answered(context, "ListModels", lambda _: self._listed(data))
@@ -81,14 +70,14 @@ class NativeService:
             return await self._answer(data, call)
 
     async def _answer(self, data: bytes, call: Call) -> pb.PredictResponse:
-        large = len(data) > _LARGE_BYTES
-        request, served, rows = await _aside(large, self._unpacked, data, call)
+        large = is_large(data)
+        request, served, rows = await aside(large, self._unpacked, data, call)
         answer = await self._predictor.predict(served, rows, call)
-        return await _aside(large, predicted, request, served, answer)
+        return await aside(large, predicted, request, served, answer)
 
     def _unpacked(self, data: bytes, call: Call) -> tuple[pb.PredictRequest, ServedModel, FloatMatrix]:
         check_bytes(len(data), self._config)
-        request = _parsed(pb.PredictRequest, data)
+        request = parsed(pb.PredictRequest, data)
         served = self._found(request.model, request.version, call)
         rows = check_request(request, served, self._config)
         call.rows = len(rows)
@@ -99,46 +88,18 @@ class NativeService:
         call.model, call.version = served.name, served.version
         return served
 
-    async def _stream(
-        self, requests: AsyncIterator[bytes], context: Context, stream: Call
-    ) -> AsyncGenerator[pb.PredictStreamResponse, None]:
-        async def work(data: bytes) -> pb.PredictStreamResponse:
-            call = next_item(stream)
-            result = await self._reception.outcome(call, self._answer(data, call))
-            if isinstance(result, status_pb2.Status):
-                return pb.PredictStreamResponse(error=result)
-            return pb.PredictStreamResponse(response=result)
-
-        index = 0
-        fill(stream, context)
-        with self._predictor.gate.passing():
-            async with aclosing(pipelined(requests, work, _STREAM_DEPTH)) as responses:
-                async for response in responses:
-                    response.index = index
-                    yield response
-                    index += 1
-
     async def _listed(self, data: bytes) -> pb.ListModelsResponse:
-        _parsed(pb.ListModelsRequest, data)
+        parsed(pb.ListModelsRequest, data)
         registry = self._predictor.registry
         return pb.ListModelsResponse(models=[summarised(served, registry) for served in registry.ready()])
 
     async def _described(self, data: bytes, call: Call) -> pb.GetModelResponse:
-        request = _parsed(pb.GetModelRequest, data)
+        request = parsed(pb.GetModelRequest, data)
         served = self._found(request.model, request.version, call)
         return pb.GetModelResponse(model=described(served, self._predictor.registry))
 
 
-def _parsed(kind: type[_Message], data: bytes) -> _Message:
-    try:
-        return kind.FromString(data)
-    except DecodeError as error:
-        text = (
-            f"these {counted(len(data), 'byte')} are no {kind.DESCRIPTOR.full_name}; make it with the service's proto"
-        )
-        raise InvalidRequestError.of("request", text) from error
-
-
-async def _aside(large: bool, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:  # noqa: FBT001
-    """Do large work in another thread, small work at once."""
-    return await asyncio.to_thread(work, *args, **kwargs) if large else work(*args, **kwargs)
+def _item(index: int, outcome: pb.PredictResponse | status_pb2.Status) -> pb.PredictStreamResponse:
+    if isinstance(outcome, status_pb2.Status):
+        return pb.PredictStreamResponse(index=index, error=outcome)
+    return pb.PredictStreamResponse(index=index, response=outcome)

@@ -1,0 +1,45 @@
+"""What every front end does with the bytes of a message."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, ParamSpec, TypeVar
+
+from google.protobuf.message import DecodeError, Message
+
+from genrestack_server.errors import InvalidRequestError
+from genrestack_server.text import counted
+
+# Packing and unpacking this much takes up to a millisecond: beyond it, other callers would feel the event loop stop.
+_LARGE_BYTES: Final = 2**20
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+_Message = TypeVar("_Message", bound=Message)
+
+
+def parsed(kind: type[_Message], data: bytes) -> _Message:
+    """Parse a request.
+
+    gRPC's own parsing would end the call as UNKNOWN, with the text of a Python exception.
+
+    Raises:
+        InvalidRequestError: the bytes are no such message.
+
+    """
+    try:
+        return kind.FromString(data)
+    except DecodeError as error:
+        text = (
+            f"these {counted(len(data), 'byte')} are no {kind.DESCRIPTOR.full_name}; make it with the service's proto"
+        )
+        raise InvalidRequestError.of("request", text) from error
+
+
+def is_large(data: bytes) -> bool:
+    """Tell whether a message is so large that it is unpacked, and its answer packed, in another thread."""
+    return len(data) > _LARGE_BYTES
+
+
+async def aside(large: bool, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:  # noqa: FBT001
+    """Do large work in another thread, small work at once."""
+    return await asyncio.to_thread(work, *args, **kwargs) if large else work(*args, **kwargs)
