@@ -6,7 +6,7 @@ from genrestack_bundle.errors import BundleError, ParityError, ProviderError
 from genrestack_bundle.golden import Golden
 from genrestack_bundle.layout import list_models, list_versions
 from genrestack_bundle.parity import prove
-from genrestack_bundle.reader import Bundle, open_bundle
+from genrestack_bundle.reader import Bundle, open_bundle, still_missing
 from genrestack_bundle.session import Answer, ComposedSession
 from genrestack_bundle.writer import write_bundle
 
@@ -24,6 +24,7 @@ __all__ = [
     "list_versions",
     "open_bundle",
     "prove",
+    "still_missing",
     "usable_cpus",
     "write_bundle",
 ]

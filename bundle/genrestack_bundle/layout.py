@@ -1,5 +1,6 @@
 """Names and limits of the files in a bundle: `models/<name>/<version>/…`."""
 
+import os
 import re
 from pathlib import Path
 
@@ -52,7 +53,7 @@ def list_versions(model_dir: Path) -> list[int]:
         BundleError: the folder is there and cannot be read.
 
     """
-    return sorted(int(path.name) for path in _entries(model_dir) if is_version(path.name) and path.is_dir())
+    return sorted(int(entry.name) for entry in _entries(model_dir) if is_version(entry.name) and _is_folder(entry))
 
 
 def list_models(models_dir: Path) -> list[str]:
@@ -64,7 +65,9 @@ def list_models(models_dir: Path) -> list[str]:
         BundleError: the repository is there and cannot be read.
 
     """
-    return sorted(path.name for path in _entries(models_dir) if is_safe_name(path.name) and _may_have_versions(path))
+    return sorted(
+        entry.name for entry in _entries(models_dir) if is_safe_name(entry.name) and _may_have_versions(Path(entry))
+    )
 
 
 def _may_have_versions(model_dir: Path) -> bool:
@@ -74,9 +77,17 @@ def _may_have_versions(model_dir: Path) -> bool:
         return True
 
 
-def _entries(folder: Path) -> list[Path]:
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
     try:
-        return list(folder.iterdir())
+        return entry.is_dir()
+    except OSError:  # a link to where nobody may look
+        return False
+
+
+def _entries(folder: Path) -> "list[os.DirEntry[str]]":
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:

@@ -10,7 +10,7 @@ from genrestack_bundle.errors import BundleError
 from genrestack_bundle.golden import Golden
 from genrestack_bundle.graphs import check_graph
 from genrestack_bundle.integrity import read_verified
-from genrestack_bundle.layout import GOLDEN, MAX_FILE_BYTES, is_version
+from genrestack_bundle.layout import GOLDEN, MANIFEST, MAX_FILE_BYTES, SUMS, is_safe_name, is_version
 from genrestack_bundle.manifest import read_manifest
 from genrestack_proto.v1.model_pb2 import PART_KIND_BASE, Model
 
@@ -62,6 +62,31 @@ def open_bundle(path: Path) -> Bundle:
     for part in model.parts:
         check_graph(part.file, bundle.graphs[part.file], opset=model.opset, ml_opset=model.ml_opset)
     return bundle
+
+
+def still_missing(path: Path) -> str:
+    """Name what the folder of a version that is being copied still lacks, by sizes alone; "" if nothing.
+
+    "" says nothing of what the files hold: whatever else is wrong, `open_bundle` says.
+    """
+    for name in (MANIFEST, SUMS):
+        if _size(path / name) == 0:
+            return f"{name} is missing"
+    try:
+        files = read_manifest(path).files
+    except BundleError:
+        return ""
+    for file in files:
+        if is_safe_name(file.path) and (size := _size(path / file.path)) < file.size_bytes:
+            return f"{file.path} has {size:,} of {file.size_bytes:,} bytes" if size else f"{file.path} is missing"
+    return ""
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.lstat().st_size
+    except OSError:
+        return 0
 
 
 def _is_folder(path: Path) -> bool:

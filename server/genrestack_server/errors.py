@@ -8,6 +8,9 @@ ServerError
 └── RequestError                a request that is not answered; its text goes to the caller
     ├── InvalidRequestError     the request contradicts itself or the model; carries the fields at fault
     ├── ModelNotFoundError      no such model or version
+    ├── NotPossibleError        not as things stand: something has to be changed first
+    │   ├── LoadRefusedError    a version that was to be loaded is no good
+    │   └── NotExplicitError    the server looks after its models by itself
     ├── DeadlinePassedError     the caller no longer waits
     ├── QueueFullError          too many rows wait already; says when to come back
     └── UnavailableError        try again, here or on another server
@@ -76,6 +79,18 @@ class InvalidRequestError(RequestError):
 
 class ModelNotFoundError(RequestError):
     """No such model or version; the message lists what there is."""
+
+
+class NotPossibleError(RequestError):
+    """Not as things stand; trying again helps only after something was changed."""
+
+
+class LoadRefusedError(NotPossibleError):
+    """A version that was to be loaded is no good; the message names the reason."""
+
+
+class NotExplicitError(NotPossibleError):
+    """Loading and unloading by request is for `explicit` mode; in `poll` mode the repository decides."""
 
 
 class DeadlinePassedError(RequestError):

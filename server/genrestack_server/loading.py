@@ -1,8 +1,9 @@
 """From a version's folder to a version that may be served: verified, composed, proven, warm."""
 
 import logging
+import secrets
 import time
-from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -11,16 +12,14 @@ from genrestack_bundle import (
     Bundle,
     BundleError,
     ComposedSession,
-    ProviderError,
     open_bundle,
     prove,
 )
 from genrestack_proto.matrix import FloatMatrix
 from genrestack_proto.v1.model_pb2 import MODEL_STATE_READY, Model, Parity, Runtime
 from genrestack_server.config import ServerConfig
-from genrestack_server.errors import RepositoryError, StartError
 from genrestack_server.registry import ServedModel
-from genrestack_server.repository import versions_of
+from genrestack_server.text import printable
 
 _log = logging.getLogger(__name__)
 
@@ -30,29 +29,6 @@ _WARM_UP_BATCH: Final = 64
 _WARM_UP_RUNS: Final = 5
 # About what reading and writing one message takes the event loop anyway.
 _QUICK_S: Final = 0.0005
-
-
-def load_newest(name: str, config: ServerConfig, *, stopped: Callable[[], bool] = lambda: False) -> ServedModel:
-    """Load the newest version of a model that is good; each one that is not is logged with its reason and skipped.
-
-    Raises:
-        RepositoryError: no version is good, or the model's folder cannot be read.
-        StartError: the execution provider asked for is missing, so that no version can be.
-
-    """
-    reasons: list[str] = []
-    for version in reversed(versions_of(config.models_dir / name)):
-        if stopped():
-            break
-        try:
-            return load_version(name, version, config)
-        except ProviderError as error:
-            raise StartError(str(error)) from error
-        except (BundleError, OSError) as error:
-            reasons.append(f"{name}/{version}: {_reason(error)}")
-            _log.error("%s/%d is skipped: %s", name, version, _reason(error))
-    why = f" ({reasons[0]})" if reasons else ""
-    raise RepositoryError(f"model {name!r} in {config.models_dir} has no version that can be served{why}")
 
 
 def load_version(name: str, version: int, config: ServerConfig) -> ServedModel:
@@ -104,7 +80,16 @@ def _described(bundle: Bundle, session: ComposedSession, parity: Parity) -> Mode
     return model
 
 
-def _reason(error: BundleError | OSError) -> str:
+def why(error: Exception, models_dir: Path) -> str:
+    """Say in one printable line why a version was refused; nothing in it tells where the repository lies."""
     if isinstance(error, OSError):
-        return f"{error.strerror or type(error).__name__}: {error.filename or 'a file of the bundle'}"
-    return str(error)
+        text = f"{error.strerror or type(error).__name__}: {Path(error.filename or 'a file of the bundle').name}"
+    elif isinstance(error, BundleError):
+        text = str(error)
+    else:
+        number = secrets.token_hex(4)
+        _log.error("internal error %s", number, exc_info=error)
+        text = f"it cannot be loaded (internal error {number}; the server's log says more under this id)"
+    for folder in {str(models_dir.absolute()), str(models_dir.resolve()), str(models_dir)}:
+        text = text.replace(f"{folder}/", "")
+    return printable(text)

@@ -1,9 +1,11 @@
 """Which versions are served, and which of them a request means."""
 
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cached_property
-from typing import Final
+from typing import Final, Protocol
 
 from genrestack_bundle import ComposedSession
 from genrestack_proto.v1.model_pb2 import PART_KIND_BASE, Model
@@ -64,8 +66,42 @@ class ServedModel:
         return f"{self.name}/{self.version}"
 
 
+class VersionState(StrEnum):
+    """What becomes of a version that is known."""
+
+    LOADING = "loading"
+    """It is being verified, composed, proven and warmed up."""
+    READY = "ready"
+    """It answers."""
+    UNLOADING = "unloading"
+    """It takes no new requests; those it has are being answered."""
+    UNAVAILABLE = "unavailable"
+    """It is not served; the reason says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexEntry:
+    """One version that is known: served, or lying in the repository."""
+
+    name: str
+    version: int
+    state: VersionState
+    reason: str = ""
+    """Why it is not served, or why its folder, changed since, was not taken up; empty if there is nothing to say."""
+
+
+class Management(Protocol):
+    """Whoever loads and unloads; see `Registry.load`."""
+
+    async def load(self, name: str) -> None:
+        """Load a model."""
+
+    async def unload(self, name: str) -> None:
+        """Unload a model."""
+
+
 class Registry:
-    """The versions that are ready.
+    """The versions that are ready, and what is known of the others. Belongs to one event loop.
 
     Every change swaps one table for another, and a request keeps the `ServedModel` it was given, so that it ends on
     the version it began with.
@@ -74,18 +110,87 @@ class Registry:
     def __init__(self, default_model: str | None = None) -> None:
         self.loading = True
         """Whether models named at start are still being loaded."""
+        self.management: Management | None = None
+        """Whoever loads and unloads on request."""
         self._default = default_model
         self._table: Mapping[str, Mapping[int, ServedModel]] = {}
+        self._notes: dict[tuple[str, int], IndexEntry] = {}
+        self._leaving: dict[tuple[str, int], weakref.ref[ServedModel]] = {}
 
     def add(self, served: ServedModel) -> None:
-        """Serve a version from now on."""
-        versions = {**self._table.get(served.name, {}), served.version: served}
-        table = {**self._table, served.name: dict(sorted(versions.items()))}
-        self._table = dict(sorted(table.items()))
+        """Serve a version from now on, in the place of one of the same number."""
+        self._set(served.name, {**self._table.get(served.name, {}), served.version: served})
+        self._notes.pop((served.name, served.version), None)
+
+    def remove(self, name: str, version: int) -> ServedModel:
+        """Serve a version no longer; whoever holds it ends on it."""
+        served = self._table[name][version]
+        self._set(name, {number: other for number, other in self._table[name].items() if number != version})
+        self._leaving[name, version] = weakref.ref(served)
+        return served
+
+    def note(self, name: str, version: int, state: VersionState, reason: str = "") -> None:
+        """Keep in mind, for the index, what there is to say of a version."""
+        self._notes[name, version] = IndexEntry(name, version, state, reason)
+
+    def forget(self, name: str, version: int) -> None:
+        """Keep nothing in mind of a version."""
+        self._notes.pop((name, version), None)
+
+    def versions(self, name: str) -> Mapping[int, ServedModel]:
+        """Versions of a model that are ready, by number; none if there is no such model."""
+        return self._table.get(name, {})
+
+    def names(self) -> list[str]:
+        """Models of which a version is ready, in alphabetical order."""
+        return list(self._table)
 
     def ready(self) -> list[ServedModel]:
         """Every version that is ready, by name and then version."""
         return [served for versions in self._table.values() for served in versions.values()]
+
+    def index(self) -> list[IndexEntry]:
+        """Every version that is known, ready or not, by name and then version."""
+        gone = [title for title, held in self._leaving.items() if held() is None]
+        for title in gone:
+            del self._leaving[title]
+        entries = {title: IndexEntry(*title, VersionState.UNLOADING) for title in self._leaving}
+        entries = {**self._notes, **entries}
+        for served in self.ready():
+            title = served.name, served.version
+            reason = self._notes[title].reason if title in self._notes else ""
+            entries[title] = IndexEntry(*title, VersionState.READY, reason)
+        return [entries[title] for title in sorted(entries)]
+
+    async def load(self, name: str) -> None:
+        """Load the versions of a model that the policy wants, newly looked up; those served before serve meanwhile.
+
+        Raises:
+            ModelNotFoundError: the repository holds no such model.
+            LoadRefusedError: a version is no good; the message names the reason. The last good one is served on.
+            NotExplicitError: the server is in `poll` mode.
+
+        """
+        await self._managed().load(name)
+
+    async def unload(self, name: str) -> None:
+        """Serve no version of a model any more; requests in flight are answered, then its memory is freed.
+
+        Raises:
+            ModelNotFoundError: the repository holds no such model, and none is served.
+            NotExplicitError: the server is in `poll` mode.
+
+        """
+        await self._managed().unload(name)
+
+    def _managed(self) -> Management:
+        if self.management is None:
+            raise LoadingError("the server is starting; try again in a few seconds")
+        return self.management
+
+    def _set(self, name: str, versions: Mapping[int, ServedModel]) -> None:
+        table = {**self._table, name: dict(sorted(versions.items()))}
+        self._table = {model: table[model] for model in sorted(table) if table[model]}
 
     def is_default_version(self, served: ServedModel) -> bool:
         """Tell whether a version is the one that answers when none is named."""
@@ -116,7 +221,7 @@ class Registry:
             return table[name]
         self._refuse_while_loading()
         if not table:
-            raise ModelNotFoundError("no model is served here; the server was started without one")
+            raise ModelNotFoundError("no model is served here")
         if name:
             raise ModelNotFoundError(f"there is no model {shown(name)} here; served: {listed(table)}")
         if len(table) > 1:

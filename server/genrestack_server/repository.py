@@ -9,6 +9,18 @@ _MANIFEST = "manifest.json"
 _MAKE_ONE = "`genrestack train TABLE` makes one"
 
 
+def look(models_dir: Path) -> dict[str, list[int] | None]:
+    """Versions of every model in a repository, ascending; None where a model's folder cannot be read just now.
+
+    Raises:
+        RepositoryError: the repository itself is missing or cannot be read.
+
+    """
+    if not _is_folder(models_dir):
+        raise RepositoryError(f"there is no model repository at {models_dir}")
+    return {name: _versions_if_readable(models_dir / name) for name in _names(models_dir)}
+
+
 def find_models(models_dir: Path) -> list[str]:
     """Names of the models in a repository, in alphabetical order.
 
@@ -17,11 +29,11 @@ def find_models(models_dir: Path) -> list[str]:
             says what.
 
     """
-    if not models_dir.exists():
+    if not _is_folder(models_dir) and not models_dir.exists():
         raise RepositoryError(f"there is no model repository at {models_dir}; {_MAKE_ONE}, or name another folder")
-    if not models_dir.is_dir():
+    if not _is_folder(models_dir):
         raise RepositoryError(f"{models_dir} is a file; name the folder that holds <name>/<version>/ folders")
-    if names := list_models(models_dir):
+    if names := _names(models_dir):
         return names
     raise RepositoryError(_why_none(models_dir))
 
@@ -37,6 +49,27 @@ def versions_of(model_dir: Path) -> list[int]:
         return list_versions(model_dir)
     except BundleError as error:
         raise RepositoryError(str(error)) from error
+
+
+def _names(models_dir: Path) -> list[str]:
+    try:
+        return list_models(models_dir)
+    except BundleError as error:
+        raise RepositoryError(str(error)) from error
+
+
+def _versions_if_readable(model_dir: Path) -> list[int] | None:
+    try:
+        return list_versions(model_dir)
+    except BundleError:
+        return None
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError as error:
+        raise RepositoryError(f"{path} cannot be read ({error.strerror}); check its permissions") from error
 
 
 def _why_none(models_dir: Path) -> str:

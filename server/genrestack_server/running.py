@@ -38,7 +38,7 @@ async def _serve(config: ServerConfig, announce: Callable[[Server], None]) -> in
             announce(server)
         await stopped
         answered = all([await stop for stop in stops])
-    if not answered or not starting.done():
+    if not answered or not starting.done() or server.busy:
         # A run or a load under way cannot be interrupted, and the interpreter would wait for its thread.
         _leave(1 if len(stops) > 1 else 0)
     return 0

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import threading
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Final, Self
 
@@ -10,12 +11,12 @@ from grpc import aio
 
 from genrestack_server.calls import Observers
 from genrestack_server.config import ServerConfig
-from genrestack_server.errors import AddressError, RepositoryError, StartError
+from genrestack_server.errors import AddressError, DrainingError, RepositoryError, StartError
 from genrestack_server.executor import Executor
 from genrestack_server.gate import Gate
 from genrestack_server.health import Health, add_health_and_reflection
+from genrestack_server.keeper import Keeper
 from genrestack_server.listening import check_address, join_address
-from genrestack_server.loading import load_newest
 from genrestack_server.native import SERVICE_NAME, NativeService
 from genrestack_server.predictor import Predictor
 from genrestack_server.reception import Reception
@@ -30,6 +31,7 @@ _log = logging.getLogger(__name__)
 _TRANSPORT_ROOM: Final = 2
 # Answers whose handlers have ended still have to leave.
 _FLUSH_S: Final = 0.5
+_SERVICES: Final = ("", SERVICE_NAME)
 
 
 class Server:
@@ -44,9 +46,10 @@ class Server:
         self.gate = Gate()
         """What is in flight."""
         self.observers = Observers()
-        """Who is told of what happens."""
+        """Who is told of calls, executions and loads; add to them before `start`."""
+        self._keeper = Keeper(self.config, self.registry, self.observers, self._announce)
         self._executor = Executor()
-        self._health = Health(["", SERVICE_NAME])
+        self._health = Health(_SERVICES)
         self._grpc: aio.Server | None = None
         self._stopping = threading.Event()
         self._stopped = asyncio.Event()
@@ -66,14 +69,16 @@ class Server:
         try:
             names = self._find_models()
             await self._listen(names)
-            await self._load(names)
+            await self._keeper.start(names)
+        except DrainingError:
+            return
         except BaseException:
             await self.stop(grace=0)
             raise
         self.registry.loading = False
-        if self.registry.ready():
-            self._health.set("", serving=True)
-            self._health.set(SERVICE_NAME, serving=True)
+        self.registry.management = self._keeper
+        self._announce_services()
+        self._keeper.watch()
 
     async def wait(self) -> None:
         """Wait until the server has stopped."""
@@ -92,6 +97,7 @@ class Server:
         if not self._stopping.is_set() and not self.registry.loading:
             _log.info("stopping: %s in flight", counted(self.gate.in_flight, "call"))
         self._stopping.set()
+        self._keeper.close()
         self._health.drain()
         self.gate.close()
         answered = await self.gate.drained(self.config.grace if grace is None else grace)
@@ -109,6 +115,11 @@ class Server:
         return join_address(self.config.host, self.port)
 
     @property
+    def busy(self) -> bool:
+        """Whether something is being loaded; that cannot be interrupted, and goes on after `stop`."""
+        return self._keeper.busy > 0
+
+    @property
     def models(self) -> list[ServedModel]:
         """The versions that are ready, by name and then version."""
         return self.registry.ready()
@@ -123,20 +134,29 @@ class Server:
         await self.stop()
 
     def _find_models(self) -> list[str]:
+        """Find the models to load at start."""
         config = self.config
+        explicit = config.repository_mode == "explicit"
         try:
-            names = find_models(config.models_dir)
+            found = find_models(config.models_dir)
         except RepositoryError as error:
             if not config.allow_empty:
                 raise
             _log.warning("nothing is served: %s", error)
             return []
-        if config.default_model not in {None, *names}:
-            raise StartError(
-                f"the default model {config.default_model!r} is not in {config.models_dir}: {listed(names)}; "
-                "name one of these with --default-model"
-            )
-        return names
+        if explicit:
+            self._refuse_absent(config.load_models, found, "model to load", "--load-model")
+            return list(dict.fromkeys(config.load_models))
+        self._refuse_absent([config.default_model or found[0]], found, "default model", "--default-model")
+        return found
+
+    def _refuse_absent(self, names: Sequence[str], found: Sequence[str], what: str, option: str) -> None:
+        for name in names:
+            if name not in found:
+                raise StartError(
+                    f"the {what} {name!r} is not in {self.config.models_dir}: {listed(found)}; "
+                    f"name one of these with {option}"
+                )
 
     async def _listen(self, names: list[str]) -> None:
         config = self.config
@@ -154,20 +174,19 @@ class Server:
             raise AddressError(f"cannot listen on {where}; choose another with --host and --port") from error
         await self._grpc.start()
 
-    async def _load(self, names: list[str]) -> None:
-        for name in names:
-            try:
-                served = await asyncio.to_thread(load_newest, name, self.config, stopped=self._stopping.is_set)
-            except RepositoryError as error:
-                if self._stopping.is_set():
-                    return
-                if not self.config.allow_empty:
-                    raise
-                _log.error("%s", error)
-                continue
-            self.registry.add(served)
-            self._health.set(name, serving=True)
-            self._health.set(served.title, serving=True)
+    def _announce(self, name: str, version: int | None) -> None:
+        """Say of a model, or of one version, whether it is served, and with it of the whole."""
+        versions = self.registry.versions(name)
+        if version is None:
+            self._health.set(name, serving=bool(versions))
+        else:
+            self._health.set(f"{name}/{version}", serving=version in versions)
+        self._announce_services()
+
+    def _announce_services(self) -> None:
+        serving = not self.registry.loading and bool(self.registry.names())
+        for name in _SERVICES:
+            self._health.set(name, serving=serving)
 
 
 def _channel_options(config: ServerConfig) -> list[tuple[str, int]]:

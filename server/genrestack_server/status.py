@@ -13,6 +13,7 @@ from genrestack_server.errors import (
     DeadlinePassedError,
     InvalidRequestError,
     ModelNotFoundError,
+    NotPossibleError,
     QueueFullError,
     RequestError,
     UnavailableError,
@@ -26,6 +27,7 @@ Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 CODES: Final[dict[type[RequestError], grpc.StatusCode]] = {
     InvalidRequestError: grpc.StatusCode.INVALID_ARGUMENT,
     ModelNotFoundError: grpc.StatusCode.NOT_FOUND,
+    NotPossibleError: grpc.StatusCode.FAILED_PRECONDITION,
     DeadlinePassedError: grpc.StatusCode.DEADLINE_EXCEEDED,
     QueueFullError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     UnavailableError: grpc.StatusCode.UNAVAILABLE,

@@ -10,6 +10,11 @@ def shown(name: str, limit: int = 48) -> str:
     return repr(name if len(name) <= limit else name[: limit - 1] + "…")
 
 
+def printable(text: str) -> str:
+    """Escape what would break a line of a log: names in a bundle are whatever somebody wrote there."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
 def listed(names: Iterable[str], limit: int = _LISTED) -> str:
     """Join names with commas, the first `limit` of them and the number of the others."""
     every = list(names)

@@ -21,13 +21,13 @@ from genrestack_server.config import ServerConfig
 from genrestack_server.errors import DeadlinePassedError, DrainingError, InvalidRequestError, RequestError, Violation
 from genrestack_server.executor import Executor
 from genrestack_server.gate import Gate
-from genrestack_server.loading import load_newest
+from genrestack_server.loading import load_version
 from genrestack_server.status import CODES, outcome
 from genrestack_server.text import clipped, listed, shown
 
 
 def test_rows_whose_deadline_passes_while_they_wait_are_not_computed(slow_models: Path) -> None:
-    session = load_newest("slow", ServerConfig(models_dir=slow_models, threads=1)).session
+    session = load_version("slow", 1, ServerConfig(models_dir=slow_models, threads=1)).session
 
     async def race() -> None:
         executor = Executor()
@@ -42,7 +42,7 @@ def test_rows_whose_deadline_passes_while_they_wait_are_not_computed(slow_models
 
 
 def test_a_quick_run_that_is_alone_stays_on_the_loop_and_others_do_not(tiny_models: Path) -> None:
-    served = load_newest("tiny", ServerConfig(models_dir=tiny_models, threads=1))
+    served = load_version("tiny", 2, ServerConfig(models_dir=tiny_models, threads=1))
     assert served.quick_rows > 0
     threads: list[str] = []
 
