@@ -1,13 +1,13 @@
-"""`grpc.health.v1`, Check and Watch over a table of names, and server reflection."""
+"""`grpc.health.v1`: Check and Watch over a table of names."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
-from typing import Any
+from typing import Any, Final
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 
+SERVICE_NAME: Final = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 _UNKNOWN = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
@@ -23,17 +23,26 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # the packa
     def __init__(self, names: Iterable[str]) -> None:
         self._status: dict[str, int] = dict.fromkeys(names, NOT_SERVING)
         self._changed = asyncio.Event()
-        self._draining = False
+        self.draining = False
+        """Whether the server is stopping."""
+
+    def add_to(self, server: grpc.aio.Server) -> None:
+        """Answer the service's methods on this server."""
+        health_pb2_grpc.add_HealthServicer_to_server(self, server)
 
     def set(self, name: str, *, serving: bool) -> None:
         """Say whether a name is served; ignored once the server drains."""
-        if not self._draining:
+        if not self.draining:
             self._status[name] = SERVING if serving else NOT_SERVING
             self._announce()
 
+    def is_serving(self, name: str) -> bool:
+        """Tell whether a name is served."""
+        return bool(self._status.get(name) == SERVING)
+
     def drain(self) -> None:
         """Say NOT_SERVING of everything from now on, and end every Watch that has heard it."""
-        self._draining = True
+        self.draining = True
         self._status = dict.fromkeys(self._status, NOT_SERVING)
         self._announce()
 
@@ -52,7 +61,7 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # the packa
             if status != said:
                 yield health_pb2.HealthCheckResponse(status=status)
                 said = status
-            elif self._draining:
+            elif self.draining:
                 return
             else:
                 await changed.wait()
@@ -60,10 +69,3 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # the packa
     def _announce(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
-
-
-def add_health_and_reflection(server: grpc.aio.Server, health: Health, services: Iterable[str]) -> None:
-    """Add this health service, and the reflection that describes it and the services named."""
-    health_pb2_grpc.add_HealthServicer_to_server(health, server)
-    names = [*services, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME]
-    reflection.enable_server_reflection(names, server)

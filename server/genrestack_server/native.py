@@ -53,10 +53,12 @@ class NativeService:
     async def _predict_stream(
         self, requests: AsyncIterator[bytes], context: Context
     ) -> AsyncGenerator[pb.PredictStreamResponse, None]:
-        async with aclosing(self._streams.answered(context, "PredictStream", requests, self._answer)) as outcomes:
-            index = 0
-            async for outcome in outcomes:
-                yield _item(index, outcome)
+        index = 0
+        answers = self._streams.answered(context, "PredictStream", requests, self._item, _refusal)
+        async with aclosing(answers) as responses:
+            async for response in responses:
+                response.index = index
+                yield response
                 index += 1
 
     async def _list_models(self, data: bytes, context: Context) -> pb.ListModelsResponse:
@@ -68,6 +70,9 @@ class NativeService:
     async def _admitted(self, data: bytes, call: Call) -> pb.PredictResponse:
         with self._predictor.gate.passing():
             return await self._answer(data, call)
+
+    async def _item(self, data: bytes, call: Call) -> pb.PredictStreamResponse:
+        return pb.PredictStreamResponse(response=await self._answer(data, call))
 
     async def _answer(self, data: bytes, call: Call) -> pb.PredictResponse:
         large = is_large(data)
@@ -99,7 +104,5 @@ class NativeService:
         return pb.GetModelResponse(model=described(served, self._predictor.registry))
 
 
-def _item(index: int, outcome: pb.PredictResponse | status_pb2.Status) -> pb.PredictStreamResponse:
-    if isinstance(outcome, status_pb2.Status):
-        return pb.PredictStreamResponse(index=index, error=outcome)
-    return pb.PredictStreamResponse(index=index, response=outcome)
+async def _refusal(_: bytes, status: status_pb2.Status) -> pb.PredictStreamResponse:
+    return pb.PredictStreamResponse(error=status)

@@ -9,17 +9,22 @@ from typing import Final, Self
 
 from grpc import aio
 
+from genrestack_server import health, native
 from genrestack_server.calls import Observers
 from genrestack_server.config import ServerConfig
 from genrestack_server.errors import AddressError, DrainingError, RepositoryError, StartError
 from genrestack_server.executor import Executor
 from genrestack_server.gate import Gate
-from genrestack_server.health import Health, add_health_and_reflection
+from genrestack_server.health import Health
 from genrestack_server.keeper import Keeper
 from genrestack_server.listening import check_address, join_address
-from genrestack_server.native import SERVICE_NAME, NativeService
+from genrestack_server.native import NativeService
+from genrestack_server.oip import service as oip
+from genrestack_server.oip.service import InferenceService
+from genrestack_server.oip.statistics import Statistics
 from genrestack_server.predictor import Predictor
 from genrestack_server.reception import Reception
+from genrestack_server.reflecting import add_reflection
 from genrestack_server.registry import Registry, ServedModel
 from genrestack_server.repository import find_models
 from genrestack_server.text import counted, listed
@@ -31,7 +36,7 @@ _log = logging.getLogger(__name__)
 _TRANSPORT_ROOM: Final = 2
 # Answers whose handlers have ended still have to leave.
 _FLUSH_S: Final = 0.5
-_SERVICES: Final = ("", SERVICE_NAME)
+_SERVICES: Final = (native.SERVICE_NAME, oip.SERVICE_NAME)
 
 
 class Server:
@@ -45,11 +50,12 @@ class Server:
         self.registry = Registry(self.config.default_model)
         self.gate = Gate()
         """What is in flight."""
-        self.observers = Observers()
+        self._statistics = Statistics()
+        self.observers = Observers([self._statistics])
         """Who is told of calls, executions and loads; add to them before `start`."""
         self._keeper = Keeper(self.config, self.registry, self.observers, self._announce)
         self._executor = Executor()
-        self._health = Health(_SERVICES)
+        self._health = Health(["", *_SERVICES])
         self._grpc: aio.Server | None = None
         self._stopping = threading.Event()
         self._stopped = asyncio.Event()
@@ -165,8 +171,11 @@ class Server:
         for name in names:
             self._health.set(name, serving=False)
         predictor = Predictor(self.registry, self._executor, self.gate)
-        NativeService(predictor, Reception(self.observers), config).add_to(self._grpc)
-        add_health_and_reflection(self._grpc, self._health, [SERVICE_NAME])
+        reception = Reception(self.observers)
+        NativeService(predictor, reception, config).add_to(self._grpc)
+        InferenceService(predictor, reception, self._health, self._statistics, config).add_to(self._grpc)
+        self._health.add_to(self._grpc)
+        add_reflection(self._grpc, [*_SERVICES, health.SERVICE_NAME])
         try:
             self.port = self._grpc.add_insecure_port(join_address(config.host, config.port))
         except RuntimeError as error:
@@ -185,7 +194,7 @@ class Server:
 
     def _announce_services(self) -> None:
         serving = not self.registry.loading and bool(self.registry.names())
-        for name in _SERVICES:
+        for name in ("", *_SERVICES):
             self._health.set(name, serving=serving)
 
 

@@ -2,7 +2,8 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
-from typing import Final, TypeAlias, TypeVar
+from dataclasses import dataclass
+from typing import Final, TypeVar
 
 from google.rpc import status_pb2
 
@@ -17,16 +18,14 @@ from genrestack_server.status import Context
 _DEPTH: Final = 4
 
 _T = TypeVar("_T")
-Outcome: TypeAlias = _T | status_pb2.Status
-"""The answer to an item, or why there is none."""
 
 
+@dataclass(frozen=True, slots=True)
 class Streams:
     """Answers the streams of one front end."""
 
-    def __init__(self, reception: Reception, gate: Gate) -> None:
-        self._reception = reception
-        self._gate = gate
+    reception: Reception
+    gate: Gate
 
     async def answered(
         self,
@@ -34,35 +33,38 @@ class Streams:
         method: str,
         requests: AsyncIterator[bytes],
         work: Callable[[bytes, Call], Awaitable[_T]],
-    ) -> AsyncGenerator[Outcome[_T], None]:
-        """Yield the outcome of each item, in order, or end the stream with the status that says why it cannot go on.
+        refusal: Callable[[bytes, status_pb2.Status], Awaitable[_T]],
+    ) -> AsyncGenerator[_T, None]:
+        """Yield the answer to each item, in order, or end the stream with the status that says why it cannot go on.
 
         Args:
             context: gRPC's.
             method: the RPC's own name.
             requests: the items.
             work: answers one item, and fills in model, version and rows of its `Call` as soon as it knows them.
+            refusal: makes the answer to an item for which `work` raised.
 
         """
         stream = Call(method)
-        async with aclosing(self._outcomes(context, stream, requests, work)) as outcomes:
-            while (found := await self._reception.carried_on(context, stream, anext(outcomes, None))) is not None:
-                yield found[0]
+        async with aclosing(self._answers(context, stream, requests, work, refusal)) as answers:
+            while (answer := await self.reception.carried_on(context, stream, anext(answers, None))) is not None:
+                yield answer
 
-    async def _outcomes(
+    async def _answers(
         self,
         context: Context,
         stream: Call,
         requests: AsyncIterator[bytes],
         work: Callable[[bytes, Call], Awaitable[_T]],
-    ) -> AsyncGenerator[tuple[Outcome[_T]], None]:
-        # In tuples, so that an item's status is not taken for the stream's.
-        async def item(data: bytes) -> Outcome[_T]:
+        refusal: Callable[[bytes, status_pb2.Status], Awaitable[_T]],
+    ) -> AsyncGenerator[_T, None]:
+        async def item(data: bytes) -> _T:
             call = next_item(stream)
-            return await self._reception.outcome(call, work(data, call))
+            outcome = await self.reception.outcome(call, work(data, call))
+            return await refusal(data, outcome) if isinstance(outcome, status_pb2.Status) else outcome
 
         fill(stream, context)
-        with self._gate.passing():
-            async with aclosing(pipelined(requests, item, _DEPTH)) as outcomes:
-                async for outcome in outcomes:
-                    yield (outcome,)
+        with self.gate.passing():
+            async with aclosing(pipelined(requests, item, _DEPTH)) as answers:
+                async for answer in answers:
+                    yield answer

@@ -1,0 +1,1 @@
+"""Front end of the Open Inference Protocol: translates messages, decides nothing."""
