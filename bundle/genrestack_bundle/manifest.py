@@ -12,6 +12,7 @@ from genrestack_proto.v1.model_pb2 import PART_KIND_BASE, PART_KIND_META, PART_K
 _KINDS = {PART_KIND_SCALER, PART_KIND_BASE, PART_KIND_META}
 # No export allows more; a manifest that does was not written by one.
 _LOOSEST = 1e-3
+_SUMS_BYTES = 1024
 
 
 def pack(model: Model) -> bytes:
@@ -25,6 +26,16 @@ def pack_sums(manifest: bytes) -> bytes:
     return f"{sha256(manifest)}  {MANIFEST}\n".encode()
 
 
+def is_sealed(folder: Path) -> bool:
+    """Tell whether SHA256SUMS is there and speaks of the manifest that is there.
+
+    Raises:
+        BundleError: one of the two is missing or unreadable.
+
+    """
+    return read_bounded(folder, SUMS, _SUMS_BYTES) == pack_sums(read_bounded(folder, MANIFEST, MAX_MANIFEST_BYTES))
+
+
 def read_manifest(folder: Path) -> Model:
     """Read and check the manifest of the bundle in `folder`; the folder's names win over the manifest's.
 
@@ -33,7 +44,7 @@ def read_manifest(folder: Path) -> Model:
 
     """
     data = read_bounded(folder, MANIFEST, MAX_MANIFEST_BYTES)
-    if read_bounded(folder, SUMS, 1024) != pack_sums(data):
+    if read_bounded(folder, SUMS, _SUMS_BYTES) != pack_sums(data):
         raise BundleError(f"{MANIFEST} was altered after the export ({SUMS} differs); export the model again")
     model = Model()
     try:

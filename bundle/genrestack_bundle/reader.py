@@ -11,7 +11,7 @@ from genrestack_bundle.golden import Golden
 from genrestack_bundle.graphs import check_graph
 from genrestack_bundle.integrity import read_verified
 from genrestack_bundle.layout import GOLDEN, MANIFEST, MAX_FILE_BYTES, SUMS, is_safe_name, is_version
-from genrestack_bundle.manifest import read_manifest
+from genrestack_bundle.manifest import is_sealed, read_manifest
 from genrestack_proto.v1.model_pb2 import PART_KIND_BASE, Model
 
 
@@ -65,7 +65,7 @@ def open_bundle(path: Path) -> Bundle:
 
 
 def still_missing(path: Path) -> str:
-    """Name what the folder of a version that is being copied still lacks, by sizes alone; "" if nothing.
+    """Name what the folder of a version that is being copied still lacks, by sizes and the seal alone; "" if nothing.
 
     "" says nothing of what the files hold: whatever else is wrong, `open_bundle` says.
     """
@@ -73,6 +73,8 @@ def still_missing(path: Path) -> str:
         if _size(path / name) == 0:
             return f"{name} is missing"
     try:
+        if not is_sealed(path):
+            return f"{MANIFEST} and {SUMS} do not belong together"
         files = read_manifest(path).files
     except BundleError:
         return ""

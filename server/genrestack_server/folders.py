@@ -1,13 +1,17 @@
-"""A version's folder from outside: whether it has changed, and whether it is still being copied."""
+"""Versions' folders from outside: what has changed, what may still be being copied, what is gone."""
 
 import os
+from collections.abc import Container, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from genrestack_bundle import still_missing
-
 Signature: TypeAlias = tuple[tuple[str, int, int, int], ...]
 """Name, size, and the moments (ns) of the last change of content and of attributes, of every entry of a folder."""
+
+PATIENCE: Final = 5
+"""So many looks in a row must find a half-copied folder unchanged before it is refused, and a served one missing before
+it is let go: copies pause, and network file systems blink."""
 
 _SEAL: Final = frozenset({"manifest.json", "SHA256SUMS"})
 # Nobody's bundle; it only bounds the work that a folder full of something else makes.
@@ -34,9 +38,57 @@ def seal(signature: Signature) -> Signature:
     return tuple((name, size, changed, 0) for name, size, changed, _ in signature if name in _SEAL)
 
 
-def awaited(folder: Path) -> str:
-    """Name what a folder that is being copied still lacks; "" if nothing."""
-    return still_missing(folder)
+@dataclass(slots=True)
+class Folder:
+    """What is remembered of a version's folder."""
+
+    loaded: Signature | None = None
+    """Seal of what is served."""
+    refused: Signature | None = None
+    """What it was when it was refused."""
+    unchanged: int = 0
+    """Looks since it last changed, while it lacks something."""
+    absent: int = 0
+    """Looks since it was there."""
+    _seen: Signature | None = None
+
+    def waits(self, signature: Signature) -> bool:
+        """Take note of a look at a folder that lacks something; tell whether it may yet be being copied."""
+        self.unchanged = self.unchanged + 1 if self._seen == signature else 1
+        self._seen = signature
+        return self.unchanged < PATIENCE
+
+
+class Folders:
+    """What is remembered of every version's folder."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, int], Folder] = {}
+
+    def of(self, name: str, version: int) -> Folder:
+        """Return what is remembered of one; blank if nothing is."""
+        return self._known.setdefault((name, version), Folder())
+
+    def forget(self, name: str, version: int) -> None:
+        """Remember nothing of one any more."""
+        self._known.pop((name, version), None)
+
+    def blinked(self, name: str, served: Iterable[int], present: Container[int]) -> list[int]:
+        """Take note of a look; return the versions served whose folders are missing, but not for long enough to count.
+
+        Args:
+            name: the model.
+            served: its versions that are served.
+            present: its versions whose folders were seen.
+
+        """
+        kept = []
+        for version in served:
+            folder = self.of(name, version)
+            folder.absent = 0 if version in present else folder.absent + 1
+            if 0 < folder.absent < PATIENCE:
+                kept.append(version)
+        return kept
 
 
 def _signed(entry: "os.DirEntry[str]") -> tuple[str, int, int, int]:

@@ -5,12 +5,10 @@ import logging
 import time
 import weakref
 from collections.abc import Callable, Collection, Coroutine, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import partial
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any
 
-from genrestack_bundle import ProviderError
+from genrestack_bundle import ProviderError, still_missing
+from genrestack_server.aside import Aside
 from genrestack_server.calls import Observer
 from genrestack_server.config import ServerConfig
 from genrestack_server.errors import (
@@ -21,37 +19,15 @@ from genrestack_server.errors import (
     RepositoryError,
     StartError,
 )
-from genrestack_server.folders import Signature, awaited, seal, sign
+from genrestack_server.folders import Folders, Signature, seal, sign
 from genrestack_server.loading import load_version, why
 from genrestack_server.memory import give_back
 from genrestack_server.policy import VersionPolicy
 from genrestack_server.registry import Registry, ServedModel, VersionState
-from genrestack_server.repository import look
+from genrestack_server.repository import Trouble, look, versions_of
 from genrestack_server.text import listed, shown
 
 _log = logging.getLogger(__name__)
-
-# So many looks in a row must find a half-copied folder unchanged before it is refused, and a served one missing before
-# it is let go: copies pause, and network file systems blink.
-PATIENCE: Final = 5
-
-_P = ParamSpec("_P")
-_T = TypeVar("_T")
-
-
-@dataclass(slots=True)
-class _Folder:
-    """What is remembered of a version's folder."""
-
-    seen: Signature | None = None
-    unchanged: int = 0
-    """Looks since it changed, while something is missing in it."""
-    refused: Signature | None = None
-    """What it was when it was refused."""
-    loaded: Signature | None = None
-    """Seal of what is served."""
-    absent: int = 0
-    """Looks since it was there."""
 
 
 class Keeper:
@@ -61,7 +37,7 @@ class Keeper:
     """
 
     def __init__(
-        self, config: ServerConfig, registry: Registry, observers: Observer, announce: Callable[[str, int | None], None]
+        self, config: ServerConfig, registry: Registry, observers: Observer, announce: Callable[[str, int], None]
     ) -> None:
         """Make a keeper that does nothing yet.
 
@@ -69,8 +45,7 @@ class Keeper:
             config: the repository, the policy, the mode.
             registry: what is served.
             observers: who is told of it.
-            announce: called with a model's name and a version, or None for the model itself, whenever it may have
-                begun or ceased to be served.
+            announce: called with a model's name and a version that has begun or ceased to be served.
 
         """
         self._config = config
@@ -78,14 +53,16 @@ class Keeper:
         self._observers = observers
         self._announce = announce
         self._policy = VersionPolicy.parse(config.version_policy)
-        self._folders: dict[tuple[str, int], _Folder] = {}
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="genrestack-load")
+        self._folders = Folders()
+        self._aside = Aside("genrestack-load")
         self._lock = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._trouble = ""
-        self._closed = False
-        self.busy = 0
-        """How many things are being done aside, or wait to be."""
+        self._trouble = Trouble()
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is being done aside."""
+        return self._aside.busy > 0
 
     async def start(self, names: Sequence[str]) -> None:
         """Load these models, newest good versions first.
@@ -97,11 +74,13 @@ class Keeper:
 
         """
         async with self._lock:
-            found = await self._aside(look, self._config.models_dir) if names else {}
             for name in names:
-                refused = await self._settle(name, found.get(name) or (), patient=False)
-                if not self._registry.versions(name):
-                    self._complain(name, refused)
+                try:
+                    await self._start(name)
+                except RepositoryError as error:
+                    if not self._config.allow_empty:
+                        raise
+                    _log.error("%s", error)
 
     def watch(self) -> None:
         """Look at the repository once every `poll_interval` from now on."""
@@ -123,14 +102,14 @@ class Keeper:
     async def look_once(self) -> None:
         """Look at the repository, and act on what is new, changed, or gone."""
         try:
-            found = await self._aside(look, self._config.models_dir)
+            found = await self._aside.run(look, self._config.models_dir)
         except RepositoryError as error:
-            self._hiccup(str(error))
+            self._trouble.begins(str(error))
             return
         if not found and self._registry.names():
-            self._hiccup(f"{self._config.models_dir} holds no model any more")
+            self._trouble.begins(f"{self._config.models_dir} holds no model any more")
             return
-        self._recovered()
+        self._trouble.ends()
         async with self._lock:
             for name in sorted({*found, *self._registry.names()}):
                 versions = found.get(name, ())
@@ -140,27 +119,35 @@ class Keeper:
 
     def close(self) -> None:
         """Begin nothing more; what is being loaded is finished aside and not served."""
-        self._closed = True
+        self._aside.close()
         for task in self._tasks:
             task.cancel()
-        self._thread.shutdown(wait=False)
+
+    async def _start(self, name: str) -> None:
+        versions = await self._aside.run(versions_of, self._config.models_dir / name)
+        refused = await self._settle(name, versions, patient=False)
+        if not self._registry.versions(name):
+            because = f" ({refused[0]})" if refused else ""
+            raise RepositoryError(
+                f"model {name!r} in {self._config.models_dir} has no version that can be served{because}"
+            )
 
     async def _watch(self) -> None:
-        while not self._closed:
-            await asyncio.sleep(self._config.poll_interval)
+        while True:
             try:
                 await self.look_once()
             except DrainingError:
                 return
             except Exception:  # noqa: BLE001 - the loop has to outlive whatever is wrong with one look
                 _log.exception("looking at %s failed; it is tried again", self._config.models_dir)
+            await asyncio.sleep(self._config.poll_interval)
 
     async def _load_now(self, name: str) -> None:
         self._only_explicit("loads")
         async with self._lock:
             versions = await self._versions_of(name)
             for version in versions:
-                self._folder(name, version).refused = None
+                self._folders.of(name, version).refused = None
             refused = await self._settle(name, versions, patient=False)
         if refused:
             now = listed(str(version) for version in self._registry.versions(name))
@@ -173,7 +160,7 @@ class Keeper:
 
     async def _versions_of(self, name: str) -> list[int]:
         try:
-            found = await self._aside(look, self._config.models_dir)
+            found = await self._aside.run(look, self._config.models_dir)
         except RepositoryError as error:
             _log.error("%s", error)
             raise LoadRefusedError("the model repository cannot be read; the server's log says more") from error
@@ -189,14 +176,15 @@ class Keeper:
             await self._settle(name, versions)
             return
         for version in versions:
-            if version not in self._registry.versions(name) and self._folder(name, version).refused is None:
+            if version not in self._registry.versions(name) and self._folders.of(name, version).refused is None:
                 self._registry.note(name, version, VersionState.UNAVAILABLE, "it is not loaded")
 
     async def _settle(self, name: str, present: Sequence[int], *, patient: bool = True) -> list[str]:
         """Serve what the policy wants of a model; return the versions refused, each with its reason."""
         good: list[int] = []
         refused: list[str] = []
-        for version in self._policy.candidates({*present, *(self._not_yet_gone(name, present) if patient else ())}):
+        blinked = self._folders.blinked(name, self._registry.versions(name), present) if patient else []
+        for version in self._policy.candidates({*present, *blinked}):
             if self._policy.satisfied(len(good)):
                 break
             reason = await self._bring(name, version, there=version in present, patient=patient)
@@ -212,33 +200,32 @@ class Keeper:
         """Load a version if it is new or changed; return the reason if it is refused now."""
         if not there:
             return ""
-        folder, path = self._folder(name, version), self._config.models_dir / name / str(version)
-        signature = await self._aside(sign, path)
+        folder, path = self._folders.of(name, version), self._config.models_dir / name / str(version)
+        signature = await self._aside.run(sign, path)
         served = version in self._registry.versions(name)
         if served and seal(signature) == folder.loaded:
             self._registry.forget(name, version)
             return ""
         if signature == folder.refused:
             return ""
-        if patient and (lacking := await self._aside(awaited, path)) and self._waits(folder, signature):
+        if patient and (lacking := await self._aside.run(still_missing, path)) and folder.waits(signature):
             self._registry.note(name, version, VersionState.UNAVAILABLE, f"it is not complete yet: {lacking}")
             return ""
         return await self._load(name, version, signature)
 
     async def _load(self, name: str, version: int, signature: Signature) -> str:
-        folder = self._folder(name, version)
+        folder = self._folders.of(name, version)
         self._registry.note(name, version, VersionState.LOADING)
         began = time.monotonic()
-        loaded = await self._aside(self._attempt, name, version)
+        loaded = await self._aside.run(self._attempt, name, version)
         if isinstance(loaded, str):
             folder.refused = signature
             self._refuse(name, version, loaded)
             return loaded
-        self._folders[name, version] = _Folder(loaded=seal(signature))
+        folder.loaded, folder.refused, folder.unchanged = seal(signature), None, 0
         self._free_afterwards(self._registry.versions(name).get(version))
         self._registry.add(loaded)
         self._announce(name, version)
-        self._announce(name, None)
         self._observers.loaded(loaded, time.monotonic() - began)
         return ""
 
@@ -263,7 +250,7 @@ class Keeper:
         reason = f"the version policy is {self._policy}"
         if version in self._registry.versions(name):
             self._let_go(name, version, "its folder is gone" if gone else reason)
-        folder = self._folders.get((name, version), _Folder())
+        folder = self._folders.of(name, version)
         if gone:
             self._forget(name, version)
         elif folder.refused is None and folder.unchanged == 0:
@@ -273,57 +260,17 @@ class Keeper:
         _log.info("%s/%d is no longer served: %s", name, version, reason)
         self._free_afterwards(self._registry.remove(name, version))
         self._registry.note(name, version, VersionState.UNAVAILABLE, reason)
-        self._folder(name, version).loaded = None
+        self._folders.of(name, version).loaded = None
         self._announce(name, version)
-        self._announce(name, None)
         self._observers.unloaded(name, version)
 
     def _free_afterwards(self, served: ServedModel | None) -> None:
         """Once the last request has let a version go, give its memory back to the system too."""
         if served is not None:
-            weakref.finalize(served, _from_any_thread, asyncio.get_running_loop(), self._give_back).atexit = False
-
-    def _give_back(self) -> None:
-        if not self._closed:
-            self._thread.submit(give_back)
-
-    def _not_yet_gone(self, name: str, present: Sequence[int]) -> list[int]:
-        """Versions that are served and whose folders are missing, but not for long enough to count."""
-        kept = []
-        for version in self._registry.versions(name):
-            folder = self._folder(name, version)
-            folder.absent = 0 if version in present else folder.absent + 1
-            if 0 < folder.absent < PATIENCE:
-                kept.append(version)
-        return kept
-
-    def _waits(self, folder: _Folder, signature: Signature) -> bool:
-        folder.unchanged = folder.unchanged + 1 if folder.seen == signature else 1
-        folder.seen = signature
-        return folder.unchanged < PATIENCE
-
-    def _complain(self, name: str, refused: Sequence[str]) -> None:
-        because = f" ({refused[0]})" if refused else ""
-        text = f"model {name!r} in {self._config.models_dir} has no version that can be served{because}"
-        if not self._config.allow_empty:
-            raise RepositoryError(text)
-        _log.error("%s", text)
-
-    def _hiccup(self, trouble: str) -> None:
-        if trouble != self._trouble:
-            _log.warning("%s; what is served goes on, and nothing new is noticed until this is mended", trouble)
-        self._trouble = trouble
-
-    def _recovered(self) -> None:
-        if self._trouble:
-            _log.info("%s can be read again", self._config.models_dir)
-        self._trouble = ""
-
-    def _folder(self, name: str, version: int) -> _Folder:
-        return self._folders.setdefault((name, version), _Folder())
+            weakref.finalize(served, _give_back_soon, asyncio.get_running_loop(), self._aside).atexit = False
 
     def _forget(self, name: str, version: int) -> None:
-        self._folders.pop((name, version), None)
+        self._folders.forget(name, version)
         self._registry.forget(name, version)
 
     def _forget_others(self, found: dict[str, list[int] | None]) -> None:
@@ -347,16 +294,8 @@ class Keeper:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _aside(self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        if self._closed:
-            raise DrainingError("the server is stopping; ask another server")
-        self.busy += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, partial(work, *args, **kwargs))
-        finally:
-            self.busy -= 1
 
-
-def _from_any_thread(loop: asyncio.AbstractEventLoop, work: Callable[[], None]) -> None:
+def _give_back_soon(loop: asyncio.AbstractEventLoop, aside: Aside) -> None:
+    # Called by whichever thread let go last, and a moment before the memory is free.
     if not loop.is_closed():
-        loop.call_soon_threadsafe(work)
+        loop.call_soon_threadsafe(aside.soon, give_back)

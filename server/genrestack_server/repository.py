@@ -1,9 +1,12 @@
 """The model repository on disk: which models it holds, and what to say when it holds none."""
 
+import logging
 from pathlib import Path
 
 from genrestack_bundle import BundleError, list_models, list_versions
 from genrestack_server.errors import RepositoryError
+
+_log = logging.getLogger(__name__)
 
 _MANIFEST = "manifest.json"
 _MAKE_ONE = "`genrestack train TABLE` makes one"
@@ -49,6 +52,25 @@ def versions_of(model_dir: Path) -> list[int]:
         return list_versions(model_dir)
     except BundleError as error:
         raise RepositoryError(str(error)) from error
+
+
+class Trouble:
+    """A repository that cannot be read just now, said once."""
+
+    def __init__(self) -> None:
+        self._said = ""
+
+    def begins(self, what: str) -> None:
+        """Say what it is, if it was not said already."""
+        if what != self._said:
+            _log.warning("%s; what is served goes on, and nothing new is noticed until this is mended", what)
+        self._said = what
+
+    def ends(self) -> None:
+        """Say that it is over, if there was any."""
+        if self._said:
+            _log.info("the model repository can be read again")
+        self._said = ""
 
 
 def _names(models_dir: Path) -> list[str]:

@@ -123,7 +123,7 @@ class Server:
     @property
     def busy(self) -> bool:
         """Whether something is being loaded; that cannot be interrupted, and goes on after `stop`."""
-        return self._keeper.busy > 0
+        return self._keeper.busy
 
     @property
     def models(self) -> list[ServedModel]:
@@ -183,13 +183,11 @@ class Server:
             raise AddressError(f"cannot listen on {where}; choose another with --host and --port") from error
         await self._grpc.start()
 
-    def _announce(self, name: str, version: int | None) -> None:
-        """Say of a model, or of one version, whether it is served, and with it of the whole."""
+    def _announce(self, name: str, version: int) -> None:
+        """Say of a version, of its model and of the whole whether they are served."""
         versions = self.registry.versions(name)
-        if version is None:
-            self._health.set(name, serving=bool(versions))
-        else:
-            self._health.set(f"{name}/{version}", serving=version in versions)
+        self._health.set(f"{name}/{version}", serving=version in versions)
+        self._health.set(name, serving=bool(versions))
         self._announce_services()
 
     def _announce_services(self) -> None:

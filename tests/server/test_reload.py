@@ -1,56 +1,284 @@
 """Versions that come, change and go while the server runs, over a real port."""
 
-import time
-from collections.abc import Callable
+import os
+import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import grpc
+import numpy as np
 import pytest
 from server.live import Running, RunServer
 from server.tiny_bundle import TinyStack, draw_rows, write_tiny
+from server.watching import LOOK_S, Seen, alone, ask, index, refusal, registry, some_looks, states, wait_until
 
 from genrestack_proto.matrix import from_matrix, to_matrix
-from genrestack_proto.v1.prediction_pb2 import PredictRequest, PredictResponse
-from genrestack_server.registry import IndexEntry, VersionState
+from genrestack_proto.v1.prediction_pb2 import PredictRequest
+from genrestack_server.registry import VersionState
 
-LOOK_S = 0.05
-
-
-def ask(running: Running, model: str = "", version: int = 0) -> PredictResponse:
-    return running.stub.Predict(PredictRequest(model=model, version=version, rows=to_matrix(draw_rows(3))), timeout=20)
+READY, UNAVAILABLE, UNLOADING = VersionState.READY, VersionState.UNAVAILABLE, VersionState.UNLOADING
 
 
-def refusal(running: Running, model: str = "", version: int = 0) -> tuple[grpc.StatusCode, str]:
-    with pytest.raises(grpc.RpcError) as caught:
-        ask(running, model, version)
-    return caught.value.code(), str(caught.value.details())
+def flip_a_byte(file: Path) -> None:
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
 
 
-def wait_until(true: Callable[[], bool], timeout_s: float = 30) -> None:
-    end = time.monotonic() + timeout_s
-    while not true():
-        assert time.monotonic() < end, "it did not come about"
-        time.sleep(0.01)
-
-
-def index(running: Running) -> list[IndexEntry]:
-    assert running.server is not None
-    return running.server.registry.index()
-
-
-def test_a_new_version_is_noticed_and_the_old_one_let_go(
-    tmp_path: Path, stack: TinyStack, run_server: RunServer
-) -> None:
+def test_a_new_version_takes_over(tmp_path: Path, stack: TinyStack, run_server: RunServer) -> None:
     write_tiny(tmp_path, "tiny", stack)
     with run_server(tmp_path, poll_interval=LOOK_S) as running:
+        seen = Seen(running)
         assert ask(running).version == 1
         other = TinyStack.draw(5)
         write_tiny(tmp_path, "tiny", other)
         wait_until(lambda: ask(running).version == 2)
         found = from_matrix(ask(running).probabilities)
         assert abs(found - other.predict_proba(draw_rows(3))).max() < 1e-6
-        assert running.health("tiny/2") == running.health("tiny") == running.health() == "SERVING"
         wait_until(lambda: running.health("tiny/1") == "NOT_SERVING")
-        assert [(e.version, e.state) for e in index(running)] == [
-            (1, VersionState.UNAVAILABLE), (2, VersionState.READY),
-        ]  # fmt: skip
+        assert running.health("tiny/2") == running.health("tiny") == running.health() == "SERVING"
+        assert index(running) == {
+            "tiny/1": (UNAVAILABLE, "it is not served: the version policy is latest:1"),
+            "tiny/2": (READY, ""),
+        }
+        assert (seen.loads, seen.unloads, seen.failures) == (["tiny/2"], ["tiny/1"], [])
+        code, text = refusal(running, "tiny", 1)
+        assert (code, text) == (
+            grpc.StatusCode.NOT_FOUND, "model 'tiny' has no version 1 here; served: 2 (0 means the newest)",
+        )  # fmt: skip
+
+
+def _newest_is(running: Running, version: int) -> bool:
+    return registry(running).find("tiny", 0).version == version
+
+
+def swap_under_load(folder: Path, run_server: RunServer, versions: int) -> int:
+    """Swap so many versions while four callers ask; every answer has to be one version's own. Returns how many."""
+    write_tiny(folder, "tiny", TinyStack.draw(1))
+    done, answers = threading.Event(), list[tuple[int, int, np.ndarray]]()
+
+    def call(running: Running, caller: int) -> None:
+        seed = caller
+        while not done.is_set():
+            seed += 4
+            request = PredictRequest(rows=to_matrix(draw_rows(1 + seed % 40, seed)))
+            response = running.stub.Predict(request, timeout=30)
+            answers.append((response.version, seed, from_matrix(response.probabilities)))
+
+    with run_server(folder, poll_interval=LOOK_S) as running, ThreadPoolExecutor(4) as pool:
+        callers = [pool.submit(call, running, caller) for caller in range(4)]
+        try:
+            for version in range(2, versions + 1):
+                write_tiny(folder, "tiny", TinyStack.draw(version))
+                wait_until(partial(_newest_is, running, version))
+        finally:
+            done.set()
+        for caller in callers:
+            caller.result()
+        assert registry(running).find("tiny", 0).version == versions
+    graphs = {version: alone(folder / "tiny" / str(version)) for version in {version for version, _, _ in answers}}
+    for version, seed, found in answers:
+        assert abs(found - graphs[version](draw_rows(1 + seed % 40, seed))).max() < 1e-6
+    assert len(graphs) > versions // 2
+    return len(answers)
+
+
+def test_versions_swapped_under_load(tmp_path: Path, run_server: RunServer) -> None:
+    assert swap_under_load(tmp_path, run_server, 8) > 50
+
+
+@pytest.mark.long
+def test_fifty_versions_swapped_under_load(tmp_path: Path, run_server: RunServer) -> None:
+    print(
+        f"\n{swap_under_load(tmp_path, run_server, 50):,} answers over 50 versions, each as its version's graph alone"
+    )
+
+
+def test_a_request_ends_on_the_version_it_began_with(tmp_path: Path, stack: TinyStack, run_server: RunServer) -> None:
+    write_tiny(tmp_path, "slow", stack, slow=600)
+    with run_server(tmp_path, poll_interval=LOOK_S) as running, ThreadPoolExecutor(1) as pool:
+        assert running.server is not None
+        batch = pool.submit(ask, running, rows=600)
+        wait_until(lambda: bool(running.server and running.server.gate.in_flight))
+        write_tiny(tmp_path, "slow", TinyStack.draw(3))
+        wait_until(lambda: registry(running).find("slow", 0).version == 2)
+        assert states(running) == {"slow/1": UNLOADING, "slow/2": READY}
+        assert not batch.done()
+        answer = batch.result(60)
+        assert (answer.version, len(answer.labels)) == (1, 600)
+        assert abs(from_matrix(answer.probabilities) - stack.predict_proba(draw_rows(600))).max() < 1e-6
+        wait_until(lambda: states(running)["slow/1"] == UNAVAILABLE)
+
+
+def test_a_bad_version_is_refused_once_and_served_when_repaired(
+    tmp_path: Path, stack: TinyStack, run_server: RunServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    models = tmp_path / "models"
+    write_tiny(models, "tiny", stack)
+    with run_server(models, poll_interval=LOOK_S) as running:
+        seen = Seen(running)
+        good = write_tiny(tmp_path / "aside", "tiny", TinyStack.draw(2))
+        bad = Path(shutil.copytree(good, tmp_path / "aside" / "bad"))
+        flip_a_byte(bad / "left.onnx")
+        bad.rename(models / "tiny" / "2")
+        wait_until(lambda: bool(seen.failures))
+        some_looks()
+        reason = "left.onnx was altered after the export (its sha256 differs); export the model again"
+        assert seen.failures == [("tiny/2", reason)]
+        assert index(running) == {"tiny/1": (READY, ""), "tiny/2": (UNAVAILABLE, reason)}
+        lines = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+        assert lines == [f"tiny/2 is refused: {reason}; tiny/1 goes on"]
+        assert ask(running).version == 1
+        shutil.copy(good / "left.onnx", models / "tiny" / "2" / "left.onnx")
+        wait_until(lambda: ask(running).version == 2)
+        assert index(running)["tiny/2"] == (READY, "")
+
+
+def test_a_liar_is_refused_by_its_golden_rows(tmp_path: Path, stack: TinyStack, run_server: RunServer) -> None:
+    write_tiny(tmp_path, "tiny", stack)
+    with run_server(tmp_path, poll_interval=LOOK_S) as running:
+        seen = Seen(running)
+        write_tiny(tmp_path, "tiny", stack, answers=TinyStack(stack.left, stack.right, -stack.meta))
+        wait_until(lambda: bool(seen.failures))
+        ((title, reason),) = seen.failures
+        assert title == "tiny/2"
+        assert "does not answer its golden rows" in reason
+        assert ask(running).version == 1
+
+
+def test_a_version_half_copied_is_waited_for(tmp_path: Path, stack: TinyStack, run_server: RunServer) -> None:
+    models = tmp_path / "models"
+    write_tiny(models, "tiny", stack)
+    whole = write_tiny(tmp_path / "aside", "tiny", stack)
+    with run_server(models, poll_interval=LOOK_S) as running:
+        seen = Seen(running)
+        target = models / "tiny" / "2"
+        target.mkdir()
+        lacking = []
+        # The manifest comes first, and the last file in two halves.
+        for file in [whole / "manifest.json", *sorted(p for p in whole.iterdir() if p.name != "manifest.json")]:
+            data = file.read_bytes()
+            for part in (data[: len(data) // 2], data):
+                (target / file.name).write_bytes(part)
+                if part is not data:
+                    some_looks(2)
+                    lacking.append(index(running)["tiny/2"][1])
+        wait_until(lambda: ask(running).version == 2)
+        assert seen.failures == []
+        assert "it is not complete yet: SHA256SUMS is missing" in lacking
+        assert any(text.startswith("it is not complete yet: meta.onnx has ") for text in lacking)
+        assert "it is not complete yet: manifest.json and SHA256SUMS do not belong together" in lacking
+
+
+def test_a_copy_that_stops_half_way_is_refused_in_the_end(
+    tmp_path: Path, stack: TinyStack, run_server: RunServer
+) -> None:
+    models = tmp_path / "models"
+    write_tiny(models, "tiny", stack)
+    whole = write_tiny(tmp_path / "aside", "tiny", stack)
+    with run_server(models, poll_interval=LOOK_S) as running:
+        seen = Seen(running)
+        shutil.copytree(whole, models / "tiny" / "2", ignore=shutil.ignore_patterns("meta.onnx"))
+        wait_until(lambda: bool(seen.failures))
+        some_looks()
+        assert seen.failures == [("tiny/2", "meta.onnx is missing from tiny/2; export the model again")]
+        shutil.copy(whole / "meta.onnx", models / "tiny" / "2")
+        wait_until(lambda: ask(running).version == 2)
+
+
+def test_a_version_written_anew_under_its_number(tmp_path: Path, stack: TinyStack, run_server: RunServer) -> None:
+    path = write_tiny(tmp_path, "tiny", stack)
+    other = TinyStack.draw(4)
+    fresh = write_tiny(tmp_path / "aside", "tiny", other)
+    with run_server(tmp_path, poll_interval=LOOK_S) as running:
+        seen = Seen(running)
+        for file in fresh.iterdir():
+            shutil.copy(file, path / file.name)
+        wait_until(lambda: seen.loads == ["tiny/1"])
+        found = from_matrix(ask(running).probabilities)
+        assert abs(found - other.predict_proba(draw_rows(3))).max() < 1e-6
+        os.truncate(path / "SHA256SUMS", 5)
+        wait_until(lambda: bool(seen.failures))
+        assert ask(running).version == 1
+        state, reason = index(running)["tiny/1"]
+        assert state == READY
+        assert reason.startswith("manifest.json was altered")
+
+
+def test_a_version_that_goes_makes_room_for_an_older_one(
+    tmp_path: Path, stack: TinyStack, run_server: RunServer
+) -> None:
+    for _ in range(2):
+        write_tiny(tmp_path, "tiny", stack)
+    with run_server(tmp_path, poll_interval=LOOK_S) as running:
+        assert ask(running).version == 2
+        shutil.rmtree(tmp_path / "tiny" / "2")
+        wait_until(lambda: ask(running).version == 1)
+        wait_until(lambda: states(running) == {"tiny/1": READY})
+        assert running.health("tiny/2") == "NOT_SERVING"
+
+
+def test_models_come_and_go(tmp_path: Path, stack: TinyStack, run_server: RunServer) -> None:
+    write_tiny(tmp_path, "jazz", stack)
+    with run_server(tmp_path, poll_interval=LOOK_S) as running:
+        seen = Seen(running)
+        write_tiny(tmp_path, "rock", TinyStack.draw(9))
+        wait_until(lambda: states(running) == {"jazz/1": READY, "rock/1": READY})
+        assert ask(running, "rock").model == "rock"
+        assert running.health("rock") == "SERVING"
+        assert refusal(running)[0] == grpc.StatusCode.INVALID_ARGUMENT
+        shutil.rmtree(tmp_path / "rock")
+        wait_until(lambda: states(running) == {"jazz/1": READY})
+        assert running.health("rock") == running.health("rock/1") == "NOT_SERVING"
+        assert running.health() == "SERVING"
+        assert refusal(running, "rock") == (grpc.StatusCode.NOT_FOUND, "there is no model 'rock' here; served: jazz")
+        assert ask(running).model == "jazz"
+        assert (seen.loads, seen.unloads) == (["rock/1"], ["rock/1"])
+
+
+@pytest.mark.parametrize("how", ["gone", "empty", "a file"])
+def test_a_repository_that_is_away_for_a_while(
+    tmp_path: Path, stack: TinyStack, run_server: RunServer, caplog: pytest.LogCaptureFixture, how: str
+) -> None:
+    models, away = tmp_path / "models", tmp_path / "away"
+    write_tiny(models, "tiny", stack)
+    with run_server(models, poll_interval=LOOK_S) as running:
+        seen = Seen(running)
+        models.rename(away)
+        if how == "empty":
+            models.mkdir()
+        elif how == "a file":
+            models.write_text("")
+        some_looks(12)
+        assert ask(running).version == 1
+        assert running.health("tiny") == "SERVING"
+        lines = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+        assert len(lines) == 1
+        assert "what is served goes on" in lines[0]
+        if how == "empty":
+            models.rmdir()
+        elif how == "a file":
+            models.unlink()
+        away.rename(models)
+        write_tiny(models, "tiny", stack)
+        wait_until(lambda: ask(running).version == 2)
+        assert seen.unloads in ([], ["tiny/1"])
+
+
+def test_a_version_may_be_a_link_that_is_swapped(tmp_path: Path, stack: TinyStack, run_server: RunServer) -> None:
+    """As `ln -sfn`, git-sync and mounted volumes do it; inside the folder itself nothing may be a link."""
+    store, other = tmp_path / "store", TinyStack.draw(6)
+    first, second = write_tiny(store, "tiny", stack), write_tiny(store, "tiny", other)
+    link = tmp_path / "models" / "tiny" / "1"
+    link.parent.mkdir(parents=True)
+    link.symlink_to(first)
+    with run_server(tmp_path / "models", poll_interval=LOOK_S) as running:
+        seen = Seen(running)
+        assert ask(running).version == 1
+        (tmp_path / "next").symlink_to(second)
+        (tmp_path / "next").rename(link)
+        wait_until(lambda: seen.loads == ["tiny/1"])
+        found = from_matrix(ask(running).probabilities)
+        assert abs(found - other.predict_proba(draw_rows(3))).max() < 1e-6

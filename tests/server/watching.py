@@ -1,0 +1,100 @@
+"""What tests of models that come and go share: asking, waiting, and the same graphs run alone."""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+import grpc
+import numpy.typing as npt
+import pytest
+from server.live import Running
+from server.tiny_bundle import draw_rows
+
+from genrestack_bundle import ComposedSession, open_bundle
+from genrestack_proto.matrix import to_matrix
+from genrestack_proto.v1.prediction_pb2 import PredictRequest, PredictResponse
+from genrestack_server.calls import Observer
+from genrestack_server.registry import Registry, ServedModel, VersionState
+
+LOOK_S = 0.05
+"""Seconds between two looks of a server under test."""
+
+_T = TypeVar("_T")
+
+
+def ask(running: Running, model: str = "", version: int = 0, rows: int = 3) -> PredictResponse:
+    return running.stub.Predict(
+        PredictRequest(model=model, version=version, rows=to_matrix(draw_rows(rows))), timeout=30
+    )
+
+
+def refusal(running: Running, model: str = "", version: int = 0) -> tuple[grpc.StatusCode, str]:
+    with pytest.raises(grpc.RpcError) as caught:
+        ask(running, model, version)
+    return caught.value.code(), str(caught.value.details())
+
+
+def wait_until(true: Callable[[], bool], timeout_s: float = 30) -> None:
+    end = time.monotonic() + timeout_s
+    while not true():
+        assert time.monotonic() < end, "it did not come about"
+        time.sleep(0.01)
+
+
+def some_looks(count: int = 4) -> None:
+    """Let the server look at its repository a few times."""
+    time.sleep(count * LOOK_S)
+
+
+def registry(running: Running) -> Registry:
+    assert running.server is not None
+    return running.server.registry
+
+
+def on_loop(running: Running, work: Coroutine[Any, Any, _T]) -> _T:
+    """Do this on the server's event loop."""
+    assert running.loop is not None
+    return asyncio.run_coroutine_threadsafe(work, running.loop).result(60)
+
+
+def index(running: Running) -> dict[str, tuple[VersionState, str]]:
+    """State and reason of every version that is known, by `<name>/<version>`."""
+
+    async def read() -> dict[str, tuple[VersionState, str]]:
+        return {f"{e.name}/{e.version}": (e.state, e.reason) for e in registry(running).index()}
+
+    return on_loop(running, read())
+
+
+def states(running: Running) -> dict[str, VersionState]:
+    return {title: state for title, (state, _) in index(running).items()}
+
+
+def alone(bundle: Path) -> Callable[[Any], npt.NDArray[Any]]:
+    """Return the composed graph of a bundle in a session of its own, from rows to probabilities."""
+    opened = open_bundle(bundle)
+    session = ComposedSession(opened.compose(), part_names=opened.part_names, provider="cpu", threads=1)
+    return lambda rows: session.run(rows).probabilities
+
+
+class Seen(Observer):
+    """Keeps what it is told of versions."""
+
+    def __init__(self, running: Running) -> None:
+        self.loads: list[str] = []
+        self.unloads: list[str] = []
+        self.failures: list[tuple[str, str]] = []
+        assert running.server is not None
+        running.server.observers.add(self)
+
+    def loaded(self, served: ServedModel, seconds: float) -> None:
+        assert seconds > 0
+        self.loads.append(served.title)
+
+    def unloaded(self, name: str, version: int) -> None:
+        self.unloads.append(f"{name}/{version}")
+
+    def load_failed(self, name: str, version: int, reason: str) -> None:
+        self.failures.append((f"{name}/{version}", reason))
