@@ -48,8 +48,11 @@ _PRECISION = click.option(
     type=click.Choice(SPLIT_NAMES),
     default="random",
     show_default=True,
-    help="Rows held back for the figures: a random fifth, or none.",
+    help="Rows held back for the figures: a random fifth, whole recordings, whole artists, or none.",
 )
+@click.option("--groups", type=click.Path(path_type=Path), help="CSV of filename and group (an artist), for artist.")
+@click.option("--track-column", metavar="NAME", help="Column naming a row's recording; default: read from filename.")
+@click.option("--artist-column", metavar="NAME", help="Column naming a row's artist, in place of --groups.")
 @_MODELS
 @click.option("--name", help="The model's name; default: the table's file name.")
 @click.option("--run", "run_dir", type=click.Path(path_type=Path), help="Folder of the run; default: runs/NAME/TIME.")
@@ -63,6 +66,9 @@ def train(
     table: Path,
     preset: str,
     split: str,
+    groups: Path | None,
+    track_column: str | None,
+    artist_column: str | None,
     models_dir: Path,
     name: str | None,
     run_dir: Path | None,
@@ -79,12 +85,12 @@ def train(
     """
     with _plain_errors():
         from genrestack_export.places import check_writable
-        from genrestack_training import load_table, read_overrides
+        from genrestack_training import load_table, read_groups, read_overrides
         from genrestack_training import train as fit
         from genrestack_training.display import terminal_progress
         from genrestack_training.folder import run_name
 
-        loaded = load_table(table, label=label)
+        loaded = load_table(table, label=label, track_column=track_column, artist_column=artist_column)
         for note in loaded.notes:
             click.echo(note, err=True)
         overrides = None if settings is None else read_overrides(settings)
@@ -94,6 +100,7 @@ def train(
                 loaded,
                 preset=preset,
                 split=split,
+                artists=None if groups is None else read_groups(groups),
                 overrides=overrides,
                 epochs=epochs,
                 seed=seed,

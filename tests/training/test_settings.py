@@ -45,6 +45,7 @@ def test_every_setting_can_be_overridden(write: Write) -> None:
         [stack]
         estimators = ["svc", "knn"]
         folds = 3
+        folds_by = "rows"
         passthrough = false
         [knn]
         n_neighbors = 4

@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     from genrestack_training.errors import RunError, SettingsError, TableError, TrainingError
     from genrestack_training.evaluation import ClassReport, Evaluation
     from genrestack_training.folder import RunWarning, load_run, save_run
+    from genrestack_training.grouping import Grouping, find_grouping, track_of
+    from genrestack_training.groups import read_groups
     from genrestack_training.presets import PRESETS, read_overrides, resolve_settings
     from genrestack_training.progress import Progress, Step
     from genrestack_training.recipe import train
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 # Public name → module; scikit-learn and pandas are imported when a name that needs them is first asked for.
 _HOME = {
+    "Grouping": "grouping",
     "PRESETS": "presets",
     "SPLITS": "splits",
     "SPLIT_NAMES": "settings",
@@ -38,14 +41,17 @@ _HOME = {
     "TrainingError": "errors",
     "build_scaler": "stack",
     "build_stack": "stack",
+    "find_grouping": "grouping",
     "load_run": "folder",
     "load_table": "table",
+    "read_groups": "groups",
     "read_overrides": "presets",
     "render": "summary",
     "report_text": "summary",
     "resolve_settings": "presets",
     "save_run": "folder",
     "terminal_progress": "display",
+    "track_of": "grouping",
     "train": "recipe",
 }
 
@@ -62,6 +68,7 @@ __all__ = [
     "SPLIT_NAMES",
     "ClassReport",
     "Evaluation",
+    "Grouping",
     "Progress",
     "Provenance",
     "Run",
@@ -75,13 +82,16 @@ __all__ = [
     "TrainingError",
     "build_scaler",
     "build_stack",
+    "find_grouping",
     "load_run",
     "load_table",
+    "read_groups",
     "read_overrides",
     "render",
     "report_text",
     "resolve_settings",
     "save_run",
     "terminal_progress",
+    "track_of",
     "train",
 ]

@@ -66,7 +66,7 @@ def watched(stack: StackingClassifier, progress: Progress, *, rows: int) -> Iter
     """Report to `progress` on the fits that `stack` makes within the block; the stack must run one fit at a time.
 
     Args:
-        stack: an unfitted stack with a whole number of folds (`cv`).
+        stack: an unfitted stack whose `cv` is a number of folds or a list of them.
         progress: told at the start of every fit, at the end of every epoch, and when all is fitted.
         rows: training rows; the first estimate of the work rests on them.
 
@@ -88,10 +88,10 @@ class _Watch:
 
     def __init__(self, stack: StackingClassifier, progress: Progress, rows: int) -> None:
         self._progress = progress
-        self._folds: int = stack.cv
+        self._folds: int = stack.cv if isinstance(stack.cv, int) else len(stack.cv)
         self._fold: dict[str, int] = {}
         self._start = time.monotonic()
-        self._estimate = Estimate([*stack.estimators, (META, stack.final_estimator)], folds=stack.cv, rows=rows)
+        self._estimate = Estimate([*stack.estimators, (META, stack.final_estimator)], folds=self._folds, rows=rows)
         self._last = ("", 0)
 
     def fit_begins(self, part: str) -> int:

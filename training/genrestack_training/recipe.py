@@ -2,7 +2,7 @@
 
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -12,14 +12,16 @@ from pathlib import Path
 from sklearn.exceptions import ConvergenceWarning
 
 from genrestack_training.checks import check_seed, check_table, check_training_side
+from genrestack_training.errors import TableError
 from genrestack_training.evaluation import evaluate
 from genrestack_training.folder import plan_run_folder, run_name, save_run
+from genrestack_training.grouping import Grouping, find_grouping
 from genrestack_training.made import made_rows
 from genrestack_training.presets import Overrides, resolve_settings
 from genrestack_training.progress import Progress, Silent, watched
 from genrestack_training.run import Provenance, Run
 from genrestack_training.settings import Settings
-from genrestack_training.splits import Split, make_split
+from genrestack_training.splits import Split, inner_folds, make_split
 from genrestack_training.stack import build_scaler, build_stack
 from genrestack_training.table import Table
 
@@ -32,6 +34,7 @@ def train(
     *,
     preset: str = "notebook",
     split: str = "random",
+    artists: Mapping[str, str] | None = None,
     overrides: Overrides | None = None,
     epochs: int | None = None,
     seed: int = 42,
@@ -46,6 +49,7 @@ def train(
         table: rows with labels.
         preset: a key of `PRESETS`.
         split: a key of `SPLITS`; "none" fits every row and gives no figures.
+        artists: filename → artist or other group, as `read_groups` gives it; the split "artist" keeps these whole.
         overrides: section → key → value, laid over the preset.
         epochs: shortcut for the network's number of epochs.
         seed: one seed for the split and everything that draws random numbers; the same seed gives the same run.
@@ -65,13 +69,15 @@ def train(
     settings = resolve_settings(preset, overrides=overrides, epochs=epochs)
     check_seed(seed)
     labels = check_table(table, settings)
+    grouping = _grouping(table, artists)
     folder = plan_run_folder(name, runs_dir=runs_dir, run_dir=run_dir)
 
     # Split: hold back rows that no estimator will see.
-    sides = make_split(split, table, test_share=settings.split.test_share, seed=seed)
+    sides = make_split(split, table, test_share=settings.split.test_share, seed=seed, grouping=grouping)
     training_rows, training_labels = table.features[sides.training], labels[sides.training]
     test_rows, test_labels = table.features[sides.test], labels[sides.test]
     check_training_side(training_labels, labels, settings)
+    inner = inner_folds(settings.stack.folds_by, sides, labels, grouping, settings.stack.folds, seed)
 
     # Scale: learn the features' ranges from the training rows (or, as the notebook does, from all).
     scaler = build_scaler(settings)
@@ -80,7 +86,7 @@ def train(
         scaler.fit(table.features if settings.scaler.fit_on == "all" else training_rows)
 
     # Fit: every base estimator on all training rows and once a fold, then the meta-learner.
-    stack = build_stack(settings, seed=seed)
+    stack = build_stack(settings, seed=seed, folds=inner)
     begun = time.monotonic()
     with watched(stack, progress, rows=len(training_rows)), _notes_of_the_fit(settings) as notes:
         stack.fit(scale(training_rows), training_labels)
@@ -106,6 +112,13 @@ def train(
         provenance=_provenance(table, sides, settings, preset, seed, fit_seconds, tuple(notes)),
     )
     return run if folder is None else replace(run, path=save_run(run, folder))
+
+
+def _grouping(table: Table, artists: Mapping[str, str] | None) -> Grouping:
+    try:
+        return find_grouping(table, artists)
+    except TableError as exc:
+        raise TableError(f"{table.path}: {exc}") from None
 
 
 @contextmanager

@@ -6,7 +6,7 @@ The sections and keys below are those of the TOML file that overrides a preset.
 from dataclasses import dataclass, field
 from typing import Any
 
-SPLIT_NAMES = ("random", "none")
+SPLIT_NAMES = ("random", "track", "artist", "none")
 """What a split may be called; here so that a command can list them without importing scikit-learn."""
 
 
@@ -36,10 +36,16 @@ class ScalerSettings:
 
 @dataclass(frozen=True)
 class StackSettings:
-    """Which base estimators there are, and how the meta-learner's training rows come about."""
+    """Which base estimators there are, and how the meta-learner's training rows come about.
+
+    `folds_by` says what the folds keep whole: "split" is what the split keeps whole (single rows after a random split,
+    as in the notebook; without a split, what "groups" means), "rows" nothing, "groups" the coarsest that is known:
+    artists if they were given, else recordings with several rows.
+    """
 
     estimators: tuple[str, ...] = _setting(("knn", "svc", "mlp"), choices=("knn", "svc", "mlp"), least_items=1)
     folds: int = _setting(5, least=2)
+    folds_by: str = _setting("split", choices=("split", "rows", "groups"))
     passthrough: bool = _setting(True)
 
 

@@ -8,6 +8,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.svm import SVC
 
+from genrestack_training.folds import Folds
 from genrestack_training.presets import Overrides, resolve_settings
 from genrestack_training.settings import KnnSettings, MlpSettings, Settings, SvcSettings
 
@@ -18,6 +19,7 @@ def build_stack(
     overrides: Overrides | None = None,
     epochs: int | None = None,
     seed: int | None = None,
+    folds: Folds | None = None,
 ) -> StackingClassifier:
     """Build the unfitted stack of a preset: base estimators "knn", "svc", "mlp" and a logistic regression over them.
 
@@ -26,6 +28,8 @@ def build_stack(
         overrides: section → key → value, laid over the preset.
         epochs: shortcut for the network's number of epochs.
         seed: makes the estimators that draw random numbers (the SVC's inner folds, the network) repeatable.
+        folds: the rows of each fold, which the meta-learner's training rows come from; by default the settings' number
+            of folds, cut by class alone.
 
     Returns:
         scikit-learn's own `StackingClassifier`. It expects scaled rows, float64, shape (n, f), and takes any labels.
@@ -43,7 +47,7 @@ def build_stack(
     return StackingClassifier(
         estimators=[(name, makers[name]()) for name in settings.stack.estimators],
         final_estimator=LogisticRegression(C=settings.meta.C, max_iter=settings.meta.max_iter),
-        cv=settings.stack.folds,
+        cv=settings.stack.folds if folds is None else folds,
         passthrough=settings.stack.passthrough,
     )
 

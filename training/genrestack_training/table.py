@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,24 +29,37 @@ class Table:
     labels: np.ndarray | None
     """str, shape (n,): the user's own texts; whole numbers as their digits. None if the table has none."""
     identifiers: Mapping[str, np.ndarray]
-    """Column name → values, shape (n,), of the `IDENTIFIERS` that the table has."""
+    """Column name → values, shape (n,), of the `IDENTIFIERS` that the table has and of the columns named below."""
     path: Path
     sha256: str
     """Hex digest of the file's bytes."""
     notes: tuple[str, ...] = ()
     """What was passed over on reading, one plain line each."""
+    track_column: str | None = None
+    """The identifier that names a row's recording; None: the filename does."""
+    artist_column: str | None = None
+    """The identifier that names a row's artist; None if no column does."""
 
 
-def load_table(path: str | Path, *, label: str = "label", need_label: bool = True) -> Table:
+def load_table(
+    path: str | Path,
+    *,
+    label: str = "label",
+    need_label: bool = True,
+    track_column: str | None = None,
+    artist_column: str | None = None,
+) -> Table:
     """Read a feature table from `.csv`, `.csv.gz` or `.parquet`.
 
-    Every column but the label, `filename`, `length` and an unnamed running number is a feature. A number in brackets,
-    `[89.1]`, is read as the number.
+    Every column but the label, `filename`, `length`, the two below and an unnamed running number is a feature. A number
+    in brackets, `[89.1]`, is read as the number.
 
     Args:
         path: the file.
         label: name of the label column, which holds text or whole numbers.
         need_label: if False, a table without that column is taken too, and its `labels` are None.
+        track_column: column that names the recording a row comes from, where the filename does not.
+        artist_column: column that names the recording's artist, or another group that splits may keep whole.
 
     Raises:
         TableError: the file is no such table; the message names the row and column and says what to do.
@@ -56,29 +69,44 @@ def load_table(path: str | Path, *, label: str = "label", need_label: bool = Tru
     content = _read_bytes(path)
     frame = read_frame(path, content, label=label)
     try:
-        return _table(frame, path, hashlib.sha256(content).hexdigest(), label=label, need_label=need_label)
+        table = _table(
+            frame, path, label=label, need_label=need_label, groups=tuple(c for c in (track_column, artist_column) if c)
+        )
     except TableError as exc:
         raise TableError(f"{path}: {exc}") from None
+    sha256 = hashlib.sha256(content).hexdigest()
+    return replace(table, sha256=sha256, track_column=track_column, artist_column=artist_column)
 
 
-def _table(frame: pd.DataFrame, path: Path, sha256: str, *, label: str, need_label: bool) -> Table:
+def _table(frame: pd.DataFrame, path: Path, *, label: str, need_label: bool, groups: tuple[str, ...]) -> Table:
     """Sort the columns by what they are; errors name columns and rows, and leave the file to the caller."""
     frame, notes = _without_row_numbers(frame)
     if frame.empty:
         raise TableError("the table has a header and no rows; add rows below the header")
     labels = _labels(frame, label) if need_label or label in frame.columns else None
-    names = [str(c) for c in frame.columns if c != label and c not in IDENTIFIERS]
+    _check_group_columns(frame, label, groups)
+    identifiers = [c for c in dict.fromkeys((*IDENTIFIERS, *groups)) if c in frame.columns and c != label]
+    names = [str(c) for c in frame.columns if c != label and c not in identifiers]
     if not names:
         raise TableError(f"there is no feature column beside {', '.join(frame.columns)}; add numeric columns")
     return Table(
         features=_features(frame, names),
         feature_names=tuple(names),
         labels=labels,
-        identifiers={c: plain_column(frame[c]) for c in IDENTIFIERS if c in frame.columns and c != label},
+        identifiers={c: plain_column(frame[c]) for c in identifiers},
         path=path,
-        sha256=sha256,
+        sha256="",
         notes=notes,
     )
+
+
+def _check_group_columns(frame: pd.DataFrame, label: str, groups: tuple[str, ...]) -> None:
+    for column in groups:
+        if column not in frame.columns:
+            names = listed([str(name) for name in frame.columns], _FEW)
+            raise TableError(f"there is no column {column!r} to group rows by; its columns are {names}")
+        if column == label:
+            raise TableError(f"column {column!r} is the label; rows cannot be grouped by it: name another column")
 
 
 def _read_bytes(path: Path) -> bytes:
