@@ -7,13 +7,15 @@ from typing import Any, Final
 import grpc
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
+from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from genrestack_proto.inference import open_inference_pb2
 from genrestack_proto.v1 import prediction_pb2
 
-_DESCRIBED: Final = (prediction_pb2, open_inference_pb2, health_pb2, reflection_pb2)
+# The details of a refusal travel as google.protobuf.Any: a tool that shows them asks what is in it.
+_DESCRIBED: Final = (prediction_pb2, open_inference_pb2, health_pb2, reflection_pb2, error_details_pb2)
 
 
 def add_reflection(server: grpc.aio.Server, services: Iterable[str]) -> None:

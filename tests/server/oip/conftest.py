@@ -1,4 +1,4 @@
-"""A server that manages its models by request, and a client of the protocol that somebody else wrote."""
+"""Clients of the protocol that somebody else wrote, and servers that let them manage models."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,8 +6,15 @@ from typing import Any
 
 import pytest
 import tritonclient.grpc as triton
-from server.live import Running
+from server.live import Running, running_server
 from tritonclient.grpc import service_pb2_grpc
+
+
+@pytest.fixture(scope="session")
+def tiny_server(tiny_models: Path) -> Iterator[Running]:
+    """A server of `tiny` whose statistics may be asked for."""
+    with running_server(tiny_models, max_rows=1000, max_message_mib=1, management="open") as running:
+        yield running
 
 
 @pytest.fixture
@@ -21,10 +28,3 @@ def client(tiny_server: Running) -> Iterator[Any]:
 def inference_stub(tiny_server: Running) -> Any:
     """The stub that tritonclient has compiled in."""
     return service_pb2_grpc.GRPCInferenceServiceStub(tiny_server.channel)
-
-
-@pytest.fixture
-def empty_models(tmp_path: Path) -> Path:
-    folder = tmp_path / "models"
-    folder.mkdir()
-    return folder

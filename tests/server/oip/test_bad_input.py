@@ -150,11 +150,12 @@ def test_what_is_no_version(inference_stub: Any, version: str) -> None:
 
 @pytest.mark.parametrize(("model", "version"), [("rock", ""), ("tiny", "1"), ("", "9999999999")])
 def test_unknown_models_and_versions(client: Any, model: str, version: str) -> None:
-    for ask in (
+    asks: list[Callable[[], Any]] = [
         lambda: client.infer(model, features(ROWS), version),
         lambda: client.get_model_metadata(model, version),
         lambda: client.get_inference_statistics(model, version),
-    ):
+    ]
+    for ask in asks:
         with pytest.raises(InferenceServerException) as caught:
             ask()
         assert caught.value.status() == "StatusCode.NOT_FOUND"

@@ -1,0 +1,83 @@
+"""`priority` and `timeout` of a request, as Triton has them, and the id that goes into the log."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tritonclient.grpc as triton
+from server.live import RunServer
+from server.oip.asking import features
+from server.tiny_bundle import draw_rows
+from tritonclient.utils import InferenceServerException
+
+from genrestack_proto.inference.open_inference_pb2 import InferParameter
+from genrestack_server.calls import Call, Observer
+from genrestack_server.oip.parameters import obey
+
+
+def obeyed(parameters: Mapping[str, InferParameter], **known: Any) -> Call:
+    call = Call("ModelInfer", began=100.0, **known)
+    obey(parameters, call)
+    return call
+
+
+@pytest.mark.parametrize("kind", ["int64_param", "uint64_param"])
+@pytest.mark.parametrize(
+    ("level", "before", "urgent"),
+    [(1, False, True), (2, True, False), (0, True, True), (0, False, False), (9, False, False), (2**62, True, True)],
+)
+def test_priority(kind: str, level: int, before: bool, urgent: bool) -> None:
+    parameter = InferParameter()
+    setattr(parameter, kind, level)
+    assert obeyed({"priority": parameter}, urgent=before).urgent is urgent
+
+
+@pytest.mark.parametrize(
+    ("microseconds", "before", "deadline"),
+    [(0, None, None), (0, 105.0, 105.0), (2_500_000, None, 102.5), (2_500_000, 101.0, 101.0), (10**6, 105.0, 101.0)],
+)
+def test_timeout_only_ever_shortens(microseconds: int, before: float | None, deadline: float | None) -> None:
+    parameters = {"timeout": InferParameter(int64_param=microseconds)}
+    assert obeyed(parameters, deadline=before).deadline == deadline
+
+
+def test_what_is_past_its_timeout_is_not_computed(slow_models: Path, run_server: RunServer) -> None:
+    with (
+        run_server(slow_models) as running,
+        triton.InferenceServerClient(f"127.0.0.1:{running.port}") as client,
+    ):
+        answers: list[Any] = []
+        client.async_infer("slow", features(draw_rows(600)), lambda result, error: answers.append((result, error)))
+        time.sleep(0.05)
+        with pytest.raises(InferenceServerException) as caught:
+            client.infer("slow", features(draw_rows(1)), timeout=1000, priority=2)
+        assert caught.value.status() == "StatusCode.DEADLINE_EXCEEDED"
+        assert client.infer("slow", features(draw_rows(1)), timeout=60_000_000).as_numpy("label").shape == (1,)
+
+
+def test_observers_are_told_id_priority_and_deadline(tiny_models: Path, run_server: RunServer) -> None:
+    ended: list[Call] = []
+
+    class Noting(Observer):
+        def call_ended(self, call: Call) -> None:
+            ended.append(call)
+
+    with (
+        run_server(tiny_models) as running,
+        triton.InferenceServerClient(f"127.0.0.1:{running.port}") as client,
+    ):
+        assert running.server is not None
+        running.server.observers.add(Noting())
+        client.infer("tiny", features(draw_rows(2)), request_id="a\nb" + "c" * 500, priority=1, timeout=10**6)
+        client.infer("tiny", features(draw_rows(1)), headers={"x-request-id": "beside", "genrestack-priority": "high"})
+        with pytest.raises(InferenceServerException):
+            client.infer("tiny", features(np.full((1, 4), np.inf, dtype=np.float32)), request_id="bad")
+    first, second, third = ended
+    assert (first.method, first.model, first.version, first.rows, first.urgent) == ("ModelInfer", "tiny", 2, 2, True)
+    assert first.request_id == "a?b" + "c" * 125
+    assert first.deadline == pytest.approx(first.began + 1)
+    assert (second.request_id, second.urgent) == ("beside", True)
+    assert (third.request_id, third.code.name) == ("bad", "INVALID_ARGUMENT")
