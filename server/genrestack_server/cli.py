@@ -1,15 +1,13 @@
 """The `genrestack serve` command."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from genrestack_server.flags import SettingsCommand, given
-
-if TYPE_CHECKING:
-    from genrestack_server.server import Server
 
 
 class CannotStart(click.ClickException):
@@ -71,13 +69,7 @@ def _print(found: Any) -> None:
     click.echo(as_toml(found), nl=False)
 
 
-def _announce(server: "Server") -> None:
-    for served in server.models:
-        threads = served.session.threads
-        click.echo(
-            f"serving {served.title} on {server.address} — {served.session.provider}, "
-            f"{threads} {'thread' if threads == 1 else 'threads'}"
-        )
-    if not server.models:
-        click.echo(f"serving nothing yet on {server.address}")
+def _announce(lines: Sequence[str]) -> None:
+    for line in lines:
+        click.echo(line)
     sys.stdout.flush()

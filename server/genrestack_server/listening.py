@@ -2,7 +2,7 @@
 
 import errno
 import socket
-from typing import Final
+from typing import Any, Final
 
 from genrestack_server.errors import AddressError
 
@@ -10,8 +10,8 @@ from genrestack_server.errors import AddressError
 _ABSENT: Final = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 
 
-def check_address(host: str, port: int) -> None:
-    """Bind every address a host name stands for, and let go again.
+def check_address(host: str, port: int, prefix: str = "") -> None:
+    """Bind every address a host name stands for, and let go again; `prefix` as in `address_error`.
 
     gRPC itself is content with one of them, and says little when it gets none.
 
@@ -21,16 +21,16 @@ def check_address(host: str, port: int) -> None:
     """
     absent: OSError | None = None
     usable = 0
-    for family, address in _resolve(host, port):
+    for family, address in resolve(host, port, prefix):
         try:
             _bind(family, address)
             usable += 1
         except OSError as error:
             if error.errno not in _ABSENT:
-                raise AddressError(_reason(host, port, error)) from error
+                raise address_error(host, port, error, prefix) from error
             absent = error
     if absent is not None and not usable:
-        raise AddressError(_reason(host, port, absent)) from absent
+        raise address_error(host, port, absent, prefix) from absent
 
 
 def join_address(host: str, port: int) -> str:
@@ -38,30 +38,44 @@ def join_address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _resolve(host: str, port: int) -> list[tuple[int, object]]:
+def resolve(host: str, port: int, prefix: str = "") -> list[tuple[socket.AddressFamily, tuple[Any, ...]]]:
+    """Find every family and address a host name stands for.
+
+    Raises:
+        AddressError: it stands for none.
+
+    """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
-        raise AddressError(f"--host {host} is not a name or address this machine knows; try 127.0.0.1") from error
+        raise AddressError(
+            f"--{prefix}host {host} is not a name or address this machine knows; try 127.0.0.1"
+        ) from error
     return [(entry[0], entry[4]) for entry in found]
 
 
-def _bind(family: int, address: object) -> None:
+def _bind(family: int, address: tuple[Any, ...]) -> None:
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         # As gRPC does: a port whose last connections still linger is free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        probe.bind(address)  # type: ignore[arg-type]  # as getaddrinfo gave it
+        probe.bind(address)
         probe.listen(1)
 
 
-def _reason(host: str, port: int, error: OSError) -> str:
-    where = join_address(host, port)
+def address_error(host: str, port: int, error: OSError, prefix: str = "") -> AddressError:
+    """Say why an address cannot be listened on, and that `--<prefix>host` and `--<prefix>port` choose another."""
+    to_host, to_port = f"--{prefix}host", f"--{prefix}port"
     if error.errno == errno.EADDRINUSE:
-        return f"port {port} on {host} is taken by another program; stop it, or choose another with --port (0: any)"
-    if error.errno == errno.EACCES:
-        return f"port {port} on {host} needs rights this user does not have; choose one above 1023 with --port"
-    if error.errno in _ABSENT:
-        return f"{host} is not an address of this machine; choose another with --host (127.0.0.1, or 0.0.0.0 for all)"
-    return f"cannot listen on {where} ({error.strerror}); choose another with --host and --port"
+        text = f"port {port} on {host} is taken by another program; stop it, or choose another with {to_port} (0: any)"
+    elif error.errno == errno.EACCES:
+        text = f"port {port} on {host} needs rights this user does not have; choose one above 1023 with {to_port}"
+    elif error.errno in _ABSENT:
+        text = (
+            f"{host} is not an address of this machine; choose another with {to_host} (127.0.0.1, or 0.0.0.0 for all)"
+        )
+    else:
+        where = join_address(host, port)
+        text = f"cannot listen on {where} ({error.strerror}); choose another with {to_host} and {to_port}"
+    return AddressError(text)

@@ -19,6 +19,7 @@ from genrestack_server.health import Health
 from genrestack_server.keeper import Keeper
 from genrestack_server.listening import check_address, join_address
 from genrestack_server.native import NativeService
+from genrestack_server.observation import Observation
 from genrestack_server.oip import service as oip
 from genrestack_server.oip.service import InferenceService
 from genrestack_server.oip.statistics import Statistics
@@ -42,9 +43,16 @@ _SERVICES: Final = (native.SERVICE_NAME, oip.SERVICE_NAME)
 class Server:
     """One server in one event loop: `start`, `wait`, `stop`, or `async with`."""
 
-    def __init__(self, config: ServerConfig | None = None) -> None:
-        """Make a server that does nothing yet; call this inside the event loop it will live in."""
+    def __init__(self, config: ServerConfig | None = None, *, shares_port: bool = False) -> None:
+        """Make a server that does nothing yet; call this inside the event loop it will live in.
+
+        Args:
+            config: what to serve, and where.
+            shares_port: whether it is one of several workers on a port that their supervisor keeps for them.
+
+        """
         self.config = config or ServerConfig()
+        self.shares_port = shares_port
         self.port = 0
         """The port listened on, once `start` has bound it."""
         self.registry = Registry(self.config.default_model)
@@ -54,6 +62,10 @@ class Server:
         self.observers = Observers([self._statistics])
         """Who is told of calls, executions and loads; add to them before `start`."""
         self._keeper = Keeper(self.config, self.registry, self.observers, self._announce)
+        self.observation = Observation(
+            self.config, self.observers, queue_rows=lambda: 0, in_flight=lambda: self.gate.in_flight
+        )
+        """Its metrics and traces."""
         self._executor = Executor()
         self._health = Health(["", *_SERVICES])
         self._grpc: aio.Server | None = None
@@ -74,17 +86,23 @@ class Server:
         """
         try:
             names = self._find_models()
-            await self._listen(names)
+            built = self._build(names)
+            if not self.shares_port:
+                self.observation.open()
+                await self._listen(built)
             await self._keeper.start(names)
+            self.registry.loading = False
+            self.registry.management = self._keeper
+            self._announce_services()
+            # The kernel hands connections to whoever listens: one of several workers does so once it can answer.
+            if self.shares_port:
+                await self._listen(built)
+            self._keeper.watch()
         except DrainingError:
             return
         except BaseException:
             await self.stop(grace=0)
             raise
-        self.registry.loading = False
-        self.registry.management = self._keeper
-        self._announce_services()
-        self._keeper.watch()
 
     async def wait(self) -> None:
         """Wait until the server has stopped."""
@@ -105,13 +123,13 @@ class Server:
         self._stopping.set()
         self._keeper.close()
         self._health.drain()
-        self.gate.close()
-        answered = await self.gate.drained(self.config.grace if grace is None else grace)
+        answered = await self._drain(self.config.grace if grace is None else grace)
         if not answered:
             _log.warning("%s cut off: the time to finish is over", counted(self.gate.in_flight, "call"))
         if self._grpc is not None:
             await self._grpc.stop(_FLUSH_S if answered else 0)
         self._executor.close()
+        await asyncio.to_thread(self.observation.close)
         self._stopped.set()
         return answered
 
@@ -164,24 +182,44 @@ class Server:
                     f"name one of these with {option}"
                 )
 
-    async def _listen(self, names: list[str]) -> None:
+    async def _drain(self, grace: float) -> bool:
+        """Let what is in flight end, and nothing more in; tell whether it did."""
+        if self._grpc is None or not self.shares_port:
+            self.gate.close()
+            return await self.gate.drained(grace)
+        # Its siblings get new connections as soon as it no longer listens, and gRPC sends callers that are connected
+        # here over to them; nobody has to be refused. What is cut off is cut off by `stop`, which tells of it.
+        leaving = asyncio.create_task(self._grpc.stop(grace + _FLUSH_S))
+        answered = await self.gate.drained(grace)
+        self.gate.close()
+        await self._grpc.stop(_FLUSH_S if answered else 0)
+        await leaving
+        return answered
+
+    def _build(self, names: list[str]) -> aio.Server:
         config = self.config
-        check_address(config.host, config.port)
-        self._grpc = aio.server(options=_channel_options(config))
+        server = aio.server(options=_channel_options(config, shares_port=self.shares_port))
         for name in names:
             self._health.set(name, serving=False)
         predictor = Predictor(self.registry, self._executor, self.gate)
         reception = Reception(self.observers)
-        NativeService(predictor, reception, config).add_to(self._grpc)
-        InferenceService(predictor, reception, self._health, self._statistics, config).add_to(self._grpc)
-        self._health.add_to(self._grpc)
-        add_reflection(self._grpc, [*_SERVICES, health.SERVICE_NAME])
+        NativeService(predictor, reception, config).add_to(server)
+        InferenceService(predictor, reception, self._health, self._statistics, config).add_to(server)
+        self._health.add_to(server)
+        add_reflection(server, [*_SERVICES, health.SERVICE_NAME])
+        return server
+
+    async def _listen(self, server: aio.Server) -> None:
+        config = self.config
+        if not self.shares_port:
+            check_address(config.host, config.port)
         try:
-            self.port = self._grpc.add_insecure_port(join_address(config.host, config.port))
+            self.port = server.add_insecure_port(join_address(config.host, config.port))
         except RuntimeError as error:
             where = join_address(config.host, config.port)
             raise AddressError(f"cannot listen on {where}; choose another with --host and --port") from error
-        await self._grpc.start()
+        self._grpc = server
+        await server.start()
 
     def _announce(self, name: str, version: int) -> None:
         """Say of a version, of its model and of the whole whether they are served."""
@@ -196,11 +234,11 @@ class Server:
             self._health.set(name, serving=serving)
 
 
-def _channel_options(config: ServerConfig) -> list[tuple[str, int]]:
+def _channel_options(config: ServerConfig, *, shares_port: bool) -> list[tuple[str, int]]:
     room = config.max_message_bytes * _TRANSPORT_ROOM
     return [
         # On by default, with which a second server on a busy port takes half its connections without a word.
-        ("grpc.so_reuseport", 0),
+        ("grpc.so_reuseport", int(shares_port)),
         ("grpc.max_receive_message_length", room),
         ("grpc.max_send_message_length", room),
     ]

@@ -1,0 +1,220 @@
+"""Several workers on one port: started, watched, restarted and stopped from here.
+
+This process serves nothing itself; it imports neither gRPC nor onnxruntime.
+"""
+
+import asyncio
+import logging
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from genrestack_server.config import ServerConfig
+from genrestack_server.errors import StartError
+from genrestack_server.running import Announce, on_signals
+from genrestack_server.sharing import reserved_port
+from genrestack_server.workers import Worker, ending
+
+if TYPE_CHECKING:
+    from genrestack_server.totals import Totals
+
+_log = logging.getLogger(__name__)
+
+_TICK_S: Final = 0.2
+# A supervisor that was itself held up this long (a suspended machine, a frozen container) cannot blame its workers.
+_LATE_S: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long a supervisor waits for what, in seconds."""
+
+    silence: float = 10.0
+    """Without a sign that a worker's event loop turns, after which it counts as stuck."""
+    first_sign: float = 120.0
+    """Until the first of these signs: a process imports its libraries first."""
+    first_pause: float = 0.1
+    """Between a worker's end and its restart; doubled each time it has ended soon again."""
+    longest_pause: float = 30.0
+    """The most that comes of it."""
+    settled: float = 60.0
+    """After which a worker has not ended soon."""
+    attempts: int = 3
+    """Starts of a worker that may fail in a row (this one is a number)."""
+    farewell: float = 5.0
+    """Beyond the time to finish, after which a worker that was told to stop is killed."""
+
+
+def supervise(config: ServerConfig, announce: Announce, patience: Patience | None = None) -> int:
+    """Serve with `config.workers` workers until SIGINT or SIGTERM, drain, and return the exit status.
+
+    Args:
+        config: what to serve, and where.
+        announce: called once, when all workers serve.
+        patience: how long to wait for what.
+
+    Raises:
+        StartError: the server cannot start.
+
+    """
+    return asyncio.run(_supervise(config, announce, patience or Patience()))
+
+
+async def _supervise(config: ServerConfig, announce: Announce, patience: Patience) -> int:
+    with ExitStack() as held:
+        port = held.enter_context(reserved_port(config.host, config.port))
+        supervisor = Supervisor(replace(config, port=port), patience)
+        lines = []
+        if config.metrics_port is not None:
+            from genrestack_server.endpoint import metrics_endpoint
+            from genrestack_server.totals import Totals
+
+            supervisor.totals = Totals(lambda: supervisor.serving)
+            endpoint = metrics_endpoint(config.metrics_host, config.metrics_port, supervisor.totals)
+            lines = [f"metrics on {held.enter_context(endpoint)}"]
+        with on_signals(supervisor.stop):
+            await supervisor.run(lambda said: announce([*said, *lines]))
+        return supervisor.status
+
+
+class Supervisor:
+    """Keeps workers serving until it is told to stop. Belongs to one event loop."""
+
+    def __init__(self, config: ServerConfig, patience: Patience) -> None:
+        """Start nothing yet.
+
+        Args:
+            config: what every worker gets; its port has a number, and is reserved.
+            patience: how long to wait for what.
+
+        """
+        self.totals: Totals | None = None
+        """What the workers count, if anybody wants to know."""
+        self._config = config
+        self._patience = patience
+        self._workers: dict[int, Worker] = {}
+        self._failed = dict.fromkeys(range(1, config.workers + 1), 0)
+        """Starts that failed in a row, by the worker's number."""
+        self._announce: Announce | None = None
+        self._stopping = asyncio.Event()
+        self._at_once = False
+        self._last_moment = float("inf")
+        self._failure: StartError | None = None
+
+    @property
+    def serving(self) -> int:
+        """How many workers say that they serve."""
+        return sum(worker.said is not None for worker in list(self._workers.values()))
+
+    @property
+    def status(self) -> int:
+        """Exit status of the process."""
+        return 1 if self._at_once else 0
+
+    def stop(self) -> None:
+        """Let every worker finish what is in flight and end; the second time, end at once."""
+        self._at_once = self._stopping.is_set()
+        if not self._at_once:
+            _log.info("stopping: every worker finishes what is in flight")
+        self._end(0 if self._at_once else self._config.grace)
+
+    async def run(self, announce: Announce) -> None:
+        """Keep workers serving until `stop`; `announce` once, when all of them serve.
+
+        Raises:
+            StartError: they cannot start.
+
+        """
+        self._announce = announce
+        watch = asyncio.create_task(self._watch())
+        try:
+            await asyncio.gather(*(self._keep(number) for number in self._failed))
+        finally:
+            watch.cancel()
+            for worker in self._workers.values():
+                worker.kill()
+        if self._failure is not None:
+            raise self._failure
+
+    async def _keep(self, number: int) -> None:
+        """Have a worker of this number, and after its end another one."""
+        soon = 0
+        while not self._stopping.is_set():
+            worker = self._workers[number] = await Worker.start(number, self._config)
+            if self._stopping.is_set():
+                self._tell_to_stop(worker)
+            status = await worker.follow(self._heard)
+            del self._workers[number]
+            if self.totals is not None:
+                self.totals.bury(str(number))
+            if not self._stopping.is_set():
+                self._judge(worker, status)
+                settled = worker.said is not None and time.monotonic() - worker.began > self._patience.settled
+                soon = 0 if settled else soon + 1
+                await self._pause(soon)
+
+    def _heard(self, worker: Worker) -> None:
+        if self.totals is not None:
+            self.totals.update(str(worker.number), worker.metrics)
+        if worker.said is not None:
+            self._failed[worker.number] = 0
+            if self._announce is not None and self.serving == self._config.workers:
+                self._announce(worker.said)
+                self._announce = None
+
+    def _judge(self, worker: Worker, status: int) -> None:
+        """Take note of a worker that nobody told to end, and give up where another one would be no better."""
+        how = "no longer answered and was killed" if worker.stuck else ending(status)
+        if self.totals is not None:
+            self.totals.restarts.labels("stuck" if worker.stuck else "ended").inc()
+        if worker.said is not None:
+            _log.error("worker %d (process %d) %s; it is restarted", worker.number, worker.process.pid, how)
+            return
+        self._failed[worker.number] += 1
+        text = worker.failure or f"worker {worker.number} {how} while it started; the lines above may say why"
+        if self._is_hopeless(worker):
+            self._failure = StartError(text)
+            self._end(0)
+        else:
+            _log.error("worker %d cannot start and is tried again: %s", worker.number, text)
+
+    def _is_hopeless(self, worker: Worker) -> bool:
+        often = [failed >= self._patience.attempts for failed in self._failed.values()]
+        if self._announce is None:
+            return all(often)
+        return worker.failure is not None or any(often)
+
+    async def _pause(self, soon: int) -> None:
+        patience = self._patience
+        # The exponent is bounded, or the power would leave what a float can hold.
+        pause = min(patience.longest_pause, patience.first_pause * 2 ** min(soon - 1, 20)) if soon else 0.0
+        try:
+            async with asyncio.timeout(pause):
+                await self._stopping.wait()
+        except TimeoutError:
+            pass
+
+    def _end(self, grace: float) -> None:
+        self._stopping.set()
+        self._last_moment = time.monotonic() + grace + self._patience.farewell
+        for worker in self._workers.values():
+            self._tell_to_stop(worker)
+
+    def _tell_to_stop(self, worker: Worker) -> None:
+        worker.tell("leave" if self._at_once or self._failure is not None else "drain")
+
+    async def _watch(self) -> None:
+        """Kill whoever is stuck, and at the very end whoever is left."""
+        before = time.monotonic()
+        while True:
+            await asyncio.sleep(_TICK_S)
+            now = time.monotonic()
+            for worker in self._workers.values():
+                if now - before > _LATE_S:
+                    worker.heard = now
+                allowed = self._patience.silence if worker.alive else self._patience.first_sign
+                worker.stuck = worker.stuck or now - worker.heard > allowed
+                if worker.stuck or now > self._last_moment:
+                    worker.kill()
+            before = now

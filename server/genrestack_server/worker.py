@@ -1,0 +1,120 @@
+"""One of several processes that serve a port together; its supervisor alone starts it."""
+
+import asyncio
+import base64
+import ctypes
+import json
+import logging
+import pickle
+import signal
+import socket
+import sys
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from genrestack_server import logs
+from genrestack_server.config import ServerConfig
+from genrestack_server.errors import StartError
+from genrestack_server.running import Life, leave
+from genrestack_server.workers import BEAT_S
+
+if TYPE_CHECKING:
+    from genrestack_server.server import Server
+
+_log = logging.getLogger(__name__)
+
+_PR_SET_PDEATHSIG: Final = 1
+
+
+def main() -> int:
+    """Serve what the supervisor at the other end of the socket given as argument says."""
+    _end_with_parent()
+    return asyncio.run(_work(socket.socket(fileno=int(sys.argv[1]))))
+
+
+class _Line:
+    """The worker's end of the line to its supervisor."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+
+    async def order(self) -> ServerConfig:
+        """Read what to serve."""
+        order = base64.b64decode(await self._reader.readline())
+        config: ServerConfig = pickle.loads(order)  # noqa: S301 - from the process that started this one
+        return config
+
+    def tell(self, **message: Any) -> None:
+        self._writer.write(json.dumps(message).encode() + b"\n")
+
+    async def beat(self, server: "Server") -> None:
+        """Show, as long as the event loop turns, that it does; a supervisor that does not read is not written to."""
+        while True:
+            if not self._writer.transport.get_write_buffer_size():
+                self.tell(**_state(server))
+            await asyncio.sleep(BEAT_S)
+
+    async def obey(self, life: Life) -> None:
+        """Do as told; without a supervisor there is nobody to restart or stop this worker, and it ends."""
+        with suppress(OSError):
+            async for order in self._reader:
+                life.stop(at_once=order == b"leave\n")
+        _log.error("the supervisor is gone")
+        leave(1)
+
+    async def end(self, server: "Server") -> None:
+        self.tell(**_state(server))
+        await self._writer.drain()
+
+
+async def _work(channel: socket.socket) -> int:
+    line = _Line(*await asyncio.open_unix_connection(sock=channel))
+    config = await line.order()
+    logs.configure(config.log_level)
+    try:
+        return await _serve(line, _share_cpus(config))
+    except StartError as error:
+        line.tell(failure=str(error))
+        return 2
+
+
+async def _serve(line: _Line, config: ServerConfig) -> int:
+    from genrestack_server.announcing import announcement
+    from genrestack_server.server import Server
+
+    server = Server(config, shares_port=True)
+    life = Life(server)
+    # The supervisor's orders come over the line; a signal from somebody else lets this worker finish and end, and no
+    # second one is counted, as whoever signals a whole group would send two.
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, life.stop)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    tasks = [asyncio.create_task(line.beat(server)), asyncio.create_task(line.obey(life))]
+    finished = await life.pass_by(lambda: line.tell(serving=announcement(server)))
+    await line.end(server)
+    if not finished:
+        leave(life.status)
+    for task in tasks:
+        task.cancel()
+    return life.status
+
+
+def _state(server: "Server") -> dict[str, Any]:
+    return {} if (metrics := server.observation.metrics) is None else {"metrics": metrics.packed()}
+
+
+def _share_cpus(config: ServerConfig) -> ServerConfig:
+    from genrestack_bundle import usable_cpus
+
+    return replace(config, threads=config.threads or max(1, usable_cpus() // config.workers))
+
+
+def _end_with_parent() -> None:
+    """Have the kernel end this process with the one that started it: a stuck event loop would not notice."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
