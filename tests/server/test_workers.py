@@ -41,7 +41,8 @@ def ask(rows: int = 1) -> PredictRequest:
 
 def replaced(running: Supervised, gone: int) -> bool:
     """Whether another worker serves in the place of one."""
-    return gone not in running.workers() and running.metric("genrestack_workers_serving") == 2
+    workers = running.workers()
+    return gone not in workers and len(workers) == 2 and running.metric("genrestack_workers_serving") == 2
 
 
 def connections(pid: int, port: int) -> int:
