@@ -16,17 +16,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from genrestack._async_client import AsyncClient
     from genrestack._client import Client
-    from genrestack._options import RetryOptions
+    from genrestack._options import KeepaliveOptions, RetryOptions
+    from genrestack._tls import TLS
     from genrestack.errors import (
         Cancelled,
         ClientClosed,
         DeadlineExceeded,
+        FailedPrecondition,
         GenreStackError,
         Internal,
         InvalidInput,
         NotFound,
         PermissionDenied,
         ProtocolError,
+        QueueFull,
         ResourceExhausted,
         ServiceError,
         Unauthenticated,
@@ -43,29 +46,35 @@ _HOMES = {
     "AsyncClient": "genrestack._async_client",
     "Client": "genrestack._client",
     "Health": "genrestack.health",
+    "KeepaliveOptions": "genrestack._options",
     "ModelInfo": "genrestack.model_info",
     "OutsideRange": "genrestack.song_prediction",
     "Prediction": "genrestack.prediction",
     "RetryOptions": "genrestack._options",
     "SongPrediction": "genrestack.song_prediction",
+    "TLS": "genrestack._tls",
 }
 
 __all__ = [
+    "TLS",
     "AsyncClient",
     "Cancelled",
     "Client",
     "ClientClosed",
     "DeadlineExceeded",
+    "FailedPrecondition",
     "GenreStackError",
     "Health",
     "Internal",
     "InvalidInput",
+    "KeepaliveOptions",
     "ModelInfo",
     "NotFound",
     "OutsideRange",
     "PermissionDenied",
     "Prediction",
     "ProtocolError",
+    "QueueFull",
     "ResourceExhausted",
     "RetryOptions",
     "ServiceError",

@@ -13,10 +13,13 @@ from grpc_health.v1 import health_pb2_grpc
 
 from genrestack._aio import task_is_cancelled
 from genrestack._async_stream_call import Begun
-from genrestack._base import CLOSED_MEANWHILE, BaseClient, channel_arguments
+from genrestack._base import CLOSED_MEANWHILE, BaseClient
+from genrestack._channels import attempts_at_once, awaited_channel
 from genrestack._ending import status_of
+from genrestack._invalid import invalid
 from genrestack._messages import Selection
-from genrestack._options import ClientOptions, invalid
+from genrestack._metadata import Pairs
+from genrestack._options import ClientOptions
 from genrestack._retry import Attempts, Deadline
 from genrestack._rows import Rows
 from genrestack._split import Ask, SplitPlan, Steps, Take
@@ -47,7 +50,7 @@ class _Connection:
 
     @classmethod
     def make(cls, options: ClientOptions) -> "_Connection":
-        channel = aio.insecure_channel(options.target, channel_arguments(options))
+        channel = awaited_channel(options)
         health = health_pb2_grpc.HealthStub(channel)
         return cls(asyncio.get_running_loop(), channel, PredictionServiceStub(channel), health)
 
@@ -97,21 +100,22 @@ class AwaitedCalls(BaseClient):
         sent: list[_Sent] = []
 
         def send(request: pb.PredictRequest) -> _Sent:
-            sent.append(self._begin(self._stub.Predict, request, deadline))
+            sent.append(self._begin(self._stub.Predict, request, deadline, selection.metadata))
             return sent[-1]
 
         try:
-            return await self._run(SplitPlan(send, self._options).steps(rows, selection, failed), deadline)
+            steps = SplitPlan(send, self._options).steps(rows, selection, failed)
+            return await self._run(steps, deadline, selection.metadata)
         finally:
             # What the plan has cancelled takes a moment to be gone.
             await asyncio.gather(*(call.code() for call in sent if not call.done()))
 
-    async def _run(self, steps: Steps[_Sent, Prediction], deadline: Deadline) -> Prediction:
+    async def _run(self, steps: Steps[_Sent, Prediction], deadline: Deadline, metadata: Pairs) -> Prediction:
         try:
             step = next(steps)
             while True:
                 try:
-                    answer = await self._perform(step, deadline)
+                    answer = await self._perform(step, deadline, metadata)
                 except GenreStackError as error:
                     step = steps.throw(error)
                 else:
@@ -122,9 +126,9 @@ class AwaitedCalls(BaseClient):
         finally:
             steps.close()
 
-    async def _perform(self, step: Ask | Take[_Sent], deadline: Deadline) -> pb.PredictResponse:
+    async def _perform(self, step: Ask | Take[_Sent], deadline: Deadline, metadata: Pairs) -> pb.PredictResponse:
         if isinstance(step, Ask):
-            return await self._call(self._stub.Predict, step.request, deadline, step.failed)
+            return await self._call(self._stub.Predict, step.request, deadline, metadata, step.failed)
         return await self._answer(step.sent)
 
     async def _call(
@@ -132,23 +136,29 @@ class AwaitedCalls(BaseClient):
         method: Callable[..., _Begun[_Response]],
         request: Message,
         deadline: Deadline,
+        metadata: Pairs = (),
         failed: GenreStackError | None = None,
     ) -> _Response:
         """Make one unary call, again and again while that helps; `failed` is an attempt made elsewhere."""
-        attempts = Attempts(self._options.retry, deadline)
+        attempts = Attempts(self._options.retry, deadline, attempts_at_once(self._options.retry))
         if failed is not None:
-            await asyncio.sleep(attempts.delay_after(failed))
+            await asyncio.sleep(attempts.delay_after(failed, made=1))
         while True:
             try:
-                return await self._answer(self._begin(method, request, deadline))
+                return await self._answer(self._begin(method, request, deadline, metadata))
             except ServiceError as error:
                 delay = attempts.delay_after(error)
             await asyncio.sleep(delay)
 
-    def _begin(
+    async def _call_once(
         self, method: Callable[..., _Begun[_Response]], request: Message, deadline: Deadline
+    ) -> _Response:
+        return await self._answer(self._begin(method, request, deadline))
+
+    def _begin(
+        self, method: Callable[..., _Begun[_Response]], request: Message, deadline: Deadline, metadata: Pairs = ()
     ) -> _Begun[_Response]:
-        return method(request, timeout=deadline.remaining())
+        return method(request, timeout=deadline.remaining(), metadata=self._metadata(metadata))
 
     async def _answer(self, call: _Begun[_Response]) -> _Response:
         try:
@@ -160,7 +170,7 @@ class AwaitedCalls(BaseClient):
                 raise
             raise self._error(await status_of(call)) from None
 
-    def _begin_stream(self) -> Begun:
-        stream = self._stub.PredictStream()
+    def _begin_stream(self, metadata: Pairs) -> Begun:
+        stream = self._stub.PredictStream(metadata=self._metadata(metadata))
         self._streams.add(stream)
         return stream

@@ -2,8 +2,9 @@
 # ruff: noqa: ASYNC109 - a timeout here covers retries too and ends in DeadlineExceeded, as that of the twin
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
 from contextlib import ExitStack, aclosing
+from os import PathLike
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, overload
@@ -18,9 +19,12 @@ from genrestack._async_calls import AwaitedCalls
 from genrestack._async_stream import AsyncStreamRun
 from genrestack._base import POLL_SECONDS, check_stream, health_of, health_service
 from genrestack._messages import Selection
-from genrestack._options import NOT_GIVEN, ClientOptions, RetryOptions, Timeout
+from genrestack._metadata import Priority
+from genrestack._options import NOT_GIVEN, ClientOptions, KeepaliveOptions, LoadBalancing, RetryOptions, Timeout
 from genrestack._retry import Deadline
 from genrestack._rows import to_rows
+from genrestack._tls import TLS
+from genrestack._token import Token
 from genrestack.errors import DeadlineExceeded, GenreStackError, NotFound, Unavailable
 from genrestack.health import Health
 from genrestack.model_info import ModelInfo
@@ -36,20 +40,36 @@ class AsyncClient(AwaitedCalls):
     call cancels the call. Rows are checked and packed in the event loop's own thread.
 
     Args:
-        target: HOST:PORT.
+        target: HOST:PORT; `dns:///NAME:PORT` for servers behind one name; or a list of IP addresses with ports.
         timeout: seconds for a whole call, retries included; None for no limit. Each call can have its own.
+        tls: whether the connection is encrypted; a `TLS` says whom to trust and by what to be known.
+        token: bearer token sent with every call; or a function that is asked for one before each call, which has to
+            answer at once.
+        token_file: file that holds it instead; read again while the client lives.
+        allow_plaintext_token: send a token beyond this machine without TLS all the same.
+        load_balancing: None asks all servers in turn (`round_robin`) if the target has a scheme or is a list, else one.
+        keepalive: how a dead connection is found out; None: only by the timeouts of calls.
         max_message_bytes: largest message sent or taken; larger inputs travel in several.
         max_message_rows: rows in one message at most.
         retry: when a call is tried again.
-        channel_options: further gRPC channel arguments.
+        channel_options: further gRPC channel arguments; they win over the client's own.
+
+    Raises:
+        InvalidInput: a setting cannot be used, or a file of `tls` or the token cannot be read.
 
     """
 
     def __init__(
         self,
-        target: str = _options.DEFAULT_TARGET,
+        target: str | Sequence[str] = _options.DEFAULT_TARGET,
         *,
         timeout: float | None = _options.DEFAULT_TIMEOUT,
+        tls: TLS | bool = False,
+        token: Token | None = None,
+        token_file: str | PathLike[str] | None = None,
+        allow_plaintext_token: bool = False,
+        load_balancing: LoadBalancing | None = None,
+        keepalive: KeepaliveOptions | None = KeepaliveOptions(),  # noqa: B008 - frozen
         max_message_bytes: int = _options.DEFAULT_MESSAGE_BYTES,
         max_message_rows: int = _options.DEFAULT_MESSAGE_ROWS,
         retry: RetryOptions = RetryOptions(),  # noqa: B008 - frozen
@@ -58,6 +78,12 @@ class AsyncClient(AwaitedCalls):
         options = ClientOptions(
             target=target,
             timeout=timeout,
+            tls=tls,
+            token=token,
+            token_file=token_file,
+            allow_plaintext_token=allow_plaintext_token,
+            load_balancing=load_balancing,
+            keepalive=keepalive,
             max_message_bytes=max_message_bytes,
             max_message_rows=max_message_rows,
             retry=retry,
@@ -72,6 +98,9 @@ class AsyncClient(AwaitedCalls):
         version: int | None = None,
         base: bool = False,  # noqa: FBT001, FBT002 - the published signature
         timeout: Timeout = NOT_GIVEN,
+        *,
+        priority: Priority | None = None,
+        request_id: str | None = None,
     ) -> Prediction:
         """Ask for labels and probabilities.
 
@@ -84,16 +113,20 @@ class AsyncClient(AwaitedCalls):
                 one version all the same.
             base: also ask what each base estimator says.
             timeout: seconds, retries included; None for no limit.
+            priority: `high` is computed before what is `normal`.
+            request_id: how the server's log and answers call this request; None: the server makes one up.
 
         Raises:
             InvalidInput: the rows cannot be used; the message names row (from 0) and feature.
             NotFound: no such model or version.
             Unavailable, DeadlineExceeded, ResourceExhausted: try later.
+            Unauthenticated, PermissionDenied: the server wants a token, or another one.
             GenreStackError: every other failure.
 
         """
         deadline = self._deadline(timeout)
-        return await self._predict(to_rows(rows), Selection.of(model, version, base=base), deadline)
+        selection = Selection.of(model, version, base=base, priority=priority, request_id=request_id)
+        return await self._predict(to_rows(rows), selection, deadline)
 
     async def predict_proba(
         self,
@@ -116,6 +149,8 @@ class AsyncClient(AwaitedCalls):
         timeout: Timeout = NOT_GIVEN,
         in_flight: int = 8,
         on_error: Literal["raise"] = "raise",
+        priority: Priority | None = None,
+        request_id: str | None = None,
     ) -> AsyncGenerator[Prediction, None]: ...
 
     @overload
@@ -129,6 +164,8 @@ class AsyncClient(AwaitedCalls):
         timeout: Timeout = NOT_GIVEN,
         in_flight: int = 8,
         on_error: Literal["return"],
+        priority: Priority | None = None,
+        request_id: str | None = None,
     ) -> AsyncGenerator[Prediction | GenreStackError, None]: ...
 
     def predict_stream(
@@ -141,6 +178,8 @@ class AsyncClient(AwaitedCalls):
         timeout: Timeout = NOT_GIVEN,
         in_flight: int = 8,
         on_error: Literal["raise", "return"] = "raise",
+        priority: Priority | None = None,
+        request_id: str | None = None,
     ) -> AsyncGenerator[Prediction | GenreStackError, None]:
         """Ask for one batch after the other and yield the answers in the same order.
 
@@ -157,6 +196,8 @@ class AsyncClient(AwaitedCalls):
             in_flight: batches asked and not yet answered at most.
             on_error: "raise" ends the stream at the first batch that fails; "return" yields the error in its place and
                 goes on. A failure of the stream as a whole is raised either way, as is what `batches` raises.
+            priority: as in `predict`, of every batch.
+            request_id: as in `predict`, of the whole stream.
 
         Raises:
             GenreStackError: as `predict`.
@@ -164,11 +205,12 @@ class AsyncClient(AwaitedCalls):
         """
         check_stream(in_flight, on_error)
         seconds = self._deadline(timeout).timeout
+        selection = Selection.of(model, version, base=base, priority=priority, request_id=request_id)
         run = AsyncStreamRun(
             start=self._begin_stream,
             ask=self._predict,
             translate=self._error,
-            selection=Selection.of(model, version, base=base),
+            selection=selection,
             options=self._options,
             timeout=seconds,
             in_flight=in_flight,
@@ -278,7 +320,7 @@ class AsyncClient(AwaitedCalls):
     async def _check(self, service: str, deadline: Deadline) -> Health:
         try:
             request = health_pb2.HealthCheckRequest(service=service)
-            return health_of(await self._call(self._health.Check, request, deadline))
+            return health_of(await self._call_once(self._health.Check, request, deadline))
         except NotFound:
             return Health.UNKNOWN
 

@@ -2,17 +2,19 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
+from functools import partial
 from typing import Any, Protocol
 
 import grpc
 
 from genrestack._aio import ended, spawn
-from genrestack._async_stream_call import AsyncStreamCall, Start
+from genrestack._async_stream_call import AsyncStreamCall, Begun
 from genrestack._messages import Selection
+from genrestack._metadata import Pairs
 from genrestack._options import ClientOptions
 from genrestack._retry import Attempts, Deadline
 from genrestack._rows import Rows
-from genrestack._window import Window, in_batch
+from genrestack._window import COMPLETION_SECONDS, Window, in_batch
 from genrestack.errors import GenreStackError
 from genrestack.prediction import Prediction
 from genrestack_proto.v1 import prediction_pb2 as pb
@@ -24,6 +26,10 @@ class _Ask(Protocol):
     ) -> Prediction: ...
 
 
+class _Start(Protocol):
+    def __call__(self, metadata: Pairs) -> Begun: ...
+
+
 class AsyncStreamRun:
     """One `predict_stream`: the batches under way, and the call that carries them; the twin of `StreamRun`.
 
@@ -33,7 +39,7 @@ class AsyncStreamRun:
     def __init__(
         self,
         *,
-        start: Start,
+        start: _Start,
         ask: _Ask,
         translate: Callable[[grpc.RpcError], GenreStackError],
         selection: Selection,
@@ -41,7 +47,7 @@ class AsyncStreamRun:
         timeout: float | None,
         in_flight: int,
     ) -> None:
-        self._start = start
+        self._start = partial(start, metadata=selection.metadata)
         self._ask = ask
         self._translate = translate
         self._selection = selection
@@ -65,6 +71,8 @@ class AsyncStreamRun:
                 if isinstance(outcome, GenreStackError) and not keep_errors:
                     raise outcome
                 yield outcome
+            if self._call is not None:
+                await self._call.complete(COMPLETION_SECONDS)
         finally:
             await ended(feeder)
             if self._call is not None:

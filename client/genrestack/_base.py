@@ -5,8 +5,10 @@ from typing import Final
 import grpc
 from grpc_health.v1 import health_pb2
 
+from genrestack._invalid import invalid
 from genrestack._messages import Selection
-from genrestack._options import NOT_GIVEN, ClientOptions, NotGiven, Timeout, check_timeout, invalid
+from genrestack._metadata import Pairs, call_pairs
+from genrestack._options import NOT_GIVEN, ClientOptions, NotGiven, Timeout, check_timeout
 from genrestack._retry import Deadline
 from genrestack._status import from_rpc_error
 from genrestack.errors import Cancelled, ClientClosed, DeadlineExceeded, GenreStackError
@@ -15,11 +17,10 @@ from genrestack.health import Health
 POLL_SECONDS: Final = 0.1
 """From one look at a server that is not ready to the next."""
 CLOSED_MEANWHILE: Final = "this client was closed during the call"
-_LOOPBACK: Final = ("localhost:", "127.", "[::1]:", "ipv4:127.", "ipv6:[::1]", "unix:")
 
 
 class BaseClient:
-    """Options, channel arguments, deadlines and error mapping."""
+    """Options, what travels beside a request, deadlines and error mapping."""
 
     def __init__(self, options: ClientOptions) -> None:
         self._options = options
@@ -27,8 +28,8 @@ class BaseClient:
 
     @property
     def target(self) -> str:
-        """The address this client asks."""
-        return self._options.target
+        """The address this client asks; several with commas between them."""
+        return self._options.address.shown
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.target}{', closed' if self._closed else ''}>"
@@ -40,28 +41,16 @@ class BaseClient:
         check_timeout(chosen)
         return Deadline(chosen)
 
+    def _metadata(self, chosen: Pairs = ()) -> Pairs | None:
+        return call_pairs(self._options.token_source, chosen)
+
     def _error(self, error: grpc.RpcError) -> GenreStackError:
-        named = from_rpc_error(error, self.target)
+        named = from_rpc_error(error, self._options.peer)
         return Cancelled(CLOSED_MEANWHILE) if self._closed and isinstance(named, Cancelled) else named
 
     def _not_ready(self, service: str, deadline: Deadline, last: str) -> DeadlineExceeded:
         what = f"{service} at {self.target}" if service else self.target
         return DeadlineExceeded(f"{what} was not ready within {deadline.timeout:g} s: {last}")
-
-
-def channel_arguments(options: ClientOptions) -> list[tuple[str, str | int]]:
-    """GRPC channel arguments for these options; the caller's own come last and win."""
-    arguments: dict[str, str | int] = {
-        "grpc.max_send_message_length": options.max_message_bytes,
-        "grpc.max_receive_message_length": options.max_message_bytes,
-        # gRPC waits a second and more before it connects again; a retry within that time would only repeat the error.
-        "grpc.initial_reconnect_backoff_ms": 100,
-        "grpc.max_reconnect_backoff_ms": max(100, int(options.retry.max_backoff * 1000)),
-    }
-    if options.target.startswith(_LOOPBACK):
-        # A proxy set up for the outside world cannot reach this machine's loopback.
-        arguments["grpc.enable_http_proxy"] = 0
-    return list((arguments | dict(options.channel_options)).items())
 
 
 def check_stream(in_flight: int, on_error: str) -> None:

@@ -9,8 +9,10 @@ import grpc
 from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2_grpc
 
-from genrestack._base import CLOSED_MEANWHILE, BaseClient, channel_arguments
+from genrestack._base import CLOSED_MEANWHILE, BaseClient
+from genrestack._channels import attempts_at_once, blocking_channel
 from genrestack._messages import Selection
+from genrestack._metadata import Pairs
 from genrestack._options import ClientOptions
 from genrestack._retry import Attempts, Deadline
 from genrestack._rows import Rows
@@ -35,7 +37,7 @@ class BlockingCalls(BaseClient):
 
     def __init__(self, options: ClientOptions) -> None:
         super().__init__(options)
-        self._channel = grpc.insecure_channel(options.target, channel_arguments(options))
+        self._channel = blocking_channel(options)
         self._stub = prediction_pb2_grpc.PredictionServiceStub(self._channel)
         self._health = health_pb2_grpc.HealthStub(self._channel)
 
@@ -43,16 +45,16 @@ class BlockingCalls(BaseClient):
         self, rows: Rows, selection: Selection, deadline: Deadline, failed: GenreStackError | None = None
     ) -> Prediction:
         def send(request: pb.PredictRequest) -> _Future:
-            return self._begin(self._stub.Predict.future, request, deadline)
+            return self._begin(self._stub.Predict.future, request, deadline, selection.metadata)
 
-        return self._run(SplitPlan(send, self._options).steps(rows, selection, failed), deadline)
+        return self._run(SplitPlan(send, self._options).steps(rows, selection, failed), deadline, selection.metadata)
 
-    def _run(self, steps: Steps[_Future, Prediction], deadline: Deadline) -> Prediction:
+    def _run(self, steps: Steps[_Future, Prediction], deadline: Deadline, metadata: Pairs) -> Prediction:
         try:
             step = next(steps)
             while True:
                 try:
-                    answer = self._perform(step, deadline)
+                    answer = self._perform(step, deadline, metadata)
                 except GenreStackError as error:
                     step = steps.throw(error)
                 else:
@@ -63,9 +65,9 @@ class BlockingCalls(BaseClient):
         finally:
             steps.close()
 
-    def _perform(self, step: Ask | Take[_Future], deadline: Deadline) -> pb.PredictResponse:
+    def _perform(self, step: Ask | Take[_Future], deadline: Deadline, metadata: Pairs) -> pb.PredictResponse:
         if isinstance(step, Ask):
-            return self._call(self._stub.Predict, step.request, deadline, step.failed)
+            return self._call(self._stub.Predict, step.request, deadline, metadata, step.failed)
         try:
             return step.sent.result()
         except grpc.RpcError as error:
@@ -78,26 +80,35 @@ class BlockingCalls(BaseClient):
         method: Callable[..., _Response],
         request: Message,
         deadline: Deadline,
+        metadata: Pairs = (),
         failed: GenreStackError | None = None,
     ) -> _Response:
         """Make one unary call, again and again while that helps; `failed` is an attempt made elsewhere."""
-        attempts = Attempts(self._options.retry, deadline)
+        attempts = Attempts(self._options.retry, deadline, attempts_at_once(self._options.retry))
         if failed is not None:
-            time.sleep(attempts.delay_after(failed))
+            time.sleep(attempts.delay_after(failed, made=1))
         while True:
             try:
-                return self._begin(method, request, deadline)
+                return self._begin(method, request, deadline, metadata)
             except grpc.RpcError as error:
                 delay = attempts.delay_after(self._error(error))
             time.sleep(delay)
 
-    def _begin(self, method: Callable[..., _Response], request: Message, deadline: Deadline) -> _Response:
-        with self._open():
-            return method(request, timeout=deadline.remaining())
+    def _call_once(self, method: Callable[..., _Response], request: Message, deadline: Deadline) -> _Response:
+        try:
+            return self._begin(method, request, deadline)
+        except grpc.RpcError as error:
+            raise self._error(error) from error
 
-    def _begin_stream(self, requests: Iterator[pb.PredictRequest]) -> StreamingCall:
+    def _begin(
+        self, method: Callable[..., _Response], request: Message, deadline: Deadline, metadata: Pairs = ()
+    ) -> _Response:
         with self._open():
-            return self._stub.PredictStream(requests)
+            return method(request, timeout=deadline.remaining(), metadata=self._metadata(metadata))
+
+    def _begin_stream(self, requests: Iterator[pb.PredictRequest], metadata: Pairs) -> StreamingCall:
+        with self._open():
+            return self._stub.PredictStream(requests, metadata=self._metadata(metadata))
 
     @contextmanager
     def _open(self) -> Iterator[None]:

@@ -1,8 +1,9 @@
 """The synchronous client."""
 
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
+from os import PathLike
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, overload
@@ -15,10 +16,13 @@ from genrestack import _options
 from genrestack._base import POLL_SECONDS, check_stream, health_of, health_service
 from genrestack._calls import BlockingCalls
 from genrestack._messages import Selection
-from genrestack._options import NOT_GIVEN, ClientOptions, RetryOptions, Timeout
+from genrestack._metadata import Priority
+from genrestack._options import NOT_GIVEN, ClientOptions, KeepaliveOptions, LoadBalancing, RetryOptions, Timeout
 from genrestack._retry import Deadline
 from genrestack._rows import to_rows
 from genrestack._stream import StreamRun
+from genrestack._tls import TLS
+from genrestack._token import Token
 from genrestack.errors import DeadlineExceeded, GenreStackError, NotFound, Unavailable
 from genrestack.health import Health
 from genrestack.model_info import ModelInfo
@@ -33,20 +37,36 @@ class Client(BlockingCalls):
     Connects when first used. Every failure is a `genrestack.errors.GenreStackError`.
 
     Args:
-        target: HOST:PORT.
+        target: HOST:PORT; `dns:///NAME:PORT` for servers behind one name; or a list of IP addresses with ports.
         timeout: seconds for a whole call, retries included; None for no limit. Each call can have its own.
+        tls: whether the connection is encrypted; a `TLS` says whom to trust and by what to be known.
+        token: bearer token sent with every call; or a function that is asked for one before each call, which has to
+            answer at once.
+        token_file: file that holds it instead; read again while the client lives.
+        allow_plaintext_token: send a token beyond this machine without TLS all the same.
+        load_balancing: None asks all servers in turn (`round_robin`) if the target has a scheme or is a list, else one.
+        keepalive: how a dead connection is found out; None: only by the timeouts of calls.
         max_message_bytes: largest message sent or taken; larger inputs travel in several.
         max_message_rows: rows in one message at most.
         retry: when a call is tried again.
-        channel_options: further gRPC channel arguments.
+        channel_options: further gRPC channel arguments; they win over the client's own.
+
+    Raises:
+        InvalidInput: a setting cannot be used, or a file of `tls` or the token cannot be read.
 
     """
 
     def __init__(
         self,
-        target: str = _options.DEFAULT_TARGET,
+        target: str | Sequence[str] = _options.DEFAULT_TARGET,
         *,
         timeout: float | None = _options.DEFAULT_TIMEOUT,
+        tls: TLS | bool = False,
+        token: Token | None = None,
+        token_file: str | PathLike[str] | None = None,
+        allow_plaintext_token: bool = False,
+        load_balancing: LoadBalancing | None = None,
+        keepalive: KeepaliveOptions | None = KeepaliveOptions(),  # noqa: B008 - frozen
         max_message_bytes: int = _options.DEFAULT_MESSAGE_BYTES,
         max_message_rows: int = _options.DEFAULT_MESSAGE_ROWS,
         retry: RetryOptions = RetryOptions(),  # noqa: B008 - frozen
@@ -55,6 +75,12 @@ class Client(BlockingCalls):
         options = ClientOptions(
             target=target,
             timeout=timeout,
+            tls=tls,
+            token=token,
+            token_file=token_file,
+            allow_plaintext_token=allow_plaintext_token,
+            load_balancing=load_balancing,
+            keepalive=keepalive,
             max_message_bytes=max_message_bytes,
             max_message_rows=max_message_rows,
             retry=retry,
@@ -69,6 +95,9 @@ class Client(BlockingCalls):
         version: int | None = None,
         base: bool = False,  # noqa: FBT001, FBT002 - the published signature
         timeout: Timeout = NOT_GIVEN,
+        *,
+        priority: Priority | None = None,
+        request_id: str | None = None,
     ) -> Prediction:
         """Ask for labels and probabilities.
 
@@ -81,16 +110,20 @@ class Client(BlockingCalls):
                 one version all the same.
             base: also ask what each base estimator says.
             timeout: seconds, retries included; None for no limit.
+            priority: `high` is computed before what is `normal`.
+            request_id: how the server's log and answers call this request; None: the server makes one up.
 
         Raises:
             InvalidInput: the rows cannot be used; the message names row (from 0) and feature.
             NotFound: no such model or version.
             Unavailable, DeadlineExceeded, ResourceExhausted: try later.
+            Unauthenticated, PermissionDenied: the server wants a token, or another one.
             GenreStackError: every other failure.
 
         """
         deadline = self._deadline(timeout)
-        return self._predict(to_rows(rows), Selection.of(model, version, base=base), deadline)
+        selection = Selection.of(model, version, base=base, priority=priority, request_id=request_id)
+        return self._predict(to_rows(rows), selection, deadline)
 
     def predict_proba(
         self,
@@ -113,6 +146,8 @@ class Client(BlockingCalls):
         timeout: Timeout = NOT_GIVEN,
         in_flight: int = 8,
         on_error: Literal["raise"] = "raise",
+        priority: Priority | None = None,
+        request_id: str | None = None,
     ) -> Generator[Prediction, None, None]: ...
 
     @overload
@@ -126,6 +161,8 @@ class Client(BlockingCalls):
         timeout: Timeout = NOT_GIVEN,
         in_flight: int = 8,
         on_error: Literal["return"],
+        priority: Priority | None = None,
+        request_id: str | None = None,
     ) -> Generator[Prediction | GenreStackError, None, None]: ...
 
     def predict_stream(
@@ -138,6 +175,8 @@ class Client(BlockingCalls):
         timeout: Timeout = NOT_GIVEN,
         in_flight: int = 8,
         on_error: Literal["raise", "return"] = "raise",
+        priority: Priority | None = None,
+        request_id: str | None = None,
     ) -> Generator[Prediction | GenreStackError, None, None]:
         """Ask for one batch after the other and yield the answers in the same order.
 
@@ -153,6 +192,8 @@ class Client(BlockingCalls):
             in_flight: batches asked and not yet answered at most.
             on_error: "raise" ends the stream at the first batch that fails; "return" yields the error in its place and
                 goes on. A failure of the stream as a whole is raised either way, as is what `batches` raises.
+            priority: as in `predict`, of every batch.
+            request_id: as in `predict`, of the whole stream.
 
         Raises:
             GenreStackError: as `predict`.
@@ -160,11 +201,12 @@ class Client(BlockingCalls):
         """
         check_stream(in_flight, on_error)
         seconds = self._deadline(timeout).timeout
+        selection = Selection.of(model, version, base=base, priority=priority, request_id=request_id)
         run = StreamRun(
             start=self._begin_stream,
             ask=self._predict,
             translate=self._error,
-            selection=Selection.of(model, version, base=base),
+            selection=selection,
             options=self._options,
             timeout=seconds,
             in_flight=in_flight,
@@ -272,7 +314,9 @@ class Client(BlockingCalls):
 
     def _check(self, service: str, deadline: Deadline) -> Health:
         try:
-            return health_of(self._call(self._health.Check, health_pb2.HealthCheckRequest(service=service), deadline))
+            return health_of(
+                self._call_once(self._health.Check, health_pb2.HealthCheckRequest(service=service), deadline)
+            )
         except NotFound:
             return Health.UNKNOWN
 

@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from genrestack._options import ClientOptions, invalid
+from genrestack._invalid import invalid
+from genrestack._metadata import Pairs, request_pairs
+from genrestack._options import ClientOptions
 from genrestack._rows import Rows
 from genrestack.errors import ProtocolError
 from genrestack.prediction import Prediction
@@ -23,25 +25,34 @@ _ANSWER_SHARE = 0.8
 
 @dataclass(frozen=True)
 class Selection:
-    """Which model is asked, and for what."""
+    """Which model is asked, for what, and how the request is marked."""
 
     model: str = ""
     version: int = 0
     base: bool = False
+    metadata: Pairs = ()
 
     @classmethod
-    def of(cls, model: str | None, version: int | None, *, base: bool = False) -> "Selection":
+    def of(
+        cls,
+        model: str | None,
+        version: int | None,
+        *,
+        base: bool = False,
+        priority: str | None = None,
+        request_id: str | None = None,
+    ) -> "Selection":
         """Check what a caller gave; None means the server's choice.
 
         Raises:
-            InvalidInput: an empty name, or a version below 1.
+            InvalidInput: an empty name, a version below 1, an unknown priority, or an id that cannot be sent.
 
         """
         if model is not None and not model:
             raise invalid("model", "is empty; give a name, or None for the server's default")
         if version is not None and not 1 <= version < 2**32:
             raise invalid("version", f"is {version}; versions count from 1, None is the newest")
-        return cls(model or "", version or 0, base)
+        return cls(model or "", version or 0, base, request_pairs(priority, request_id))
 
     def pinned(self, answer: pb.PredictResponse) -> "Selection":
         """Ask on where `answer` came from, so that one input is never answered by two versions."""

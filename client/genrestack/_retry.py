@@ -34,34 +34,57 @@ class Deadline:
 
 
 class Attempts:
-    """Counts the attempts of one call and says how long to wait before the next."""
+    """Counts the attempts of one call and says how long to wait before the next.
 
-    def __init__(self, options: RetryOptions, deadline: Deadline) -> None:
+    Args:
+        options: how many, and how far apart.
+        deadline: by which the last of them has to be through.
+        each: attempts that gRPC itself makes of the call before it reports a failure.
+
+    """
+
+    def __init__(self, options: RetryOptions, deadline: Deadline, each: int = 1) -> None:
         self._options = options
         self._deadline = deadline
+        self._each = each
+        self._made = 0
         self._failures = 0
 
-    def delay_after(self, error: GenreStackError) -> float:
+    def delay_after(self, error: GenreStackError, *, made: int | None = None) -> float:
         """Seconds to wait before the call is made again.
+
+        Args:
+            error: what became of it.
+            made: attempts that went into it, where they are not `each`.
 
         Raises:
             GenreStackError: `error` itself, if repeating the call cannot help or there is no time or attempt left.
 
         """
         self._failures += 1
-        if not is_retryable(error) or self._failures >= self._options.attempts:
+        if not is_retryable(error) or self._options.attempts == 1:
             raise error
-        delay = max(self._backoff(), getattr(error, "retry_after", None) or 0.0)
+        if isinstance(error, ResourceExhausted):
+            # The server has named the time: it is kept to, and attempts are not counted, which cost it nothing.
+            delay = (error.retry_after or 0.0) + random.uniform(0, self._growing())  # noqa: S311 - no secret
+        else:
+            self._made += self._each if made is None else made
+            if self._made >= self._options.attempts:
+                raise error
+            delay = max(self._backoff(), getattr(error, "retry_after", None) or 0.0)
         if not self._deadline.allows(delay):
             raise error
         return delay
 
     def _backoff(self) -> float:
+        full = self._growing()
+        return random.uniform(full / 2, full)  # noqa: S311 - spreads callers, keeps no secret
+
+    def _growing(self) -> float:
         options = self._options
         # The exponent is bounded so that a patient caller's thousandth attempt does not overflow.
         growth = options.multiplier ** min(self._failures - 1, 64)
-        full = min(options.max_backoff, options.initial_backoff * growth)
-        return random.uniform(full / 2, full)  # noqa: S311 - spreads callers, keeps no secret
+        return min(options.max_backoff, options.initial_backoff * growth)
 
 
 def is_retryable(error: GenreStackError) -> bool:

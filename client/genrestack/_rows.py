@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genrestack._cells import check_finite, to_numbers
-from genrestack._options import invalid
+from genrestack._invalid import invalid
 from genrestack.errors import InvalidInput
 
 _SHAPES = "give an array of shape (rows, features), a DataFrame, a list of rows, or dicts by feature name"

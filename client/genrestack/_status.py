@@ -6,14 +6,18 @@ import grpc
 from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
+from genrestack._options import Peer
+from genrestack._unavailable import explain_unavailable
 from genrestack.errors import (
     Cancelled,
     DeadlineExceeded,
+    FailedPrecondition,
     GenreStackError,
     Internal,
     InvalidInput,
     NotFound,
     PermissionDenied,
+    QueueFull,
     ResourceExhausted,
     Unauthenticated,
     Unavailable,
@@ -32,66 +36,73 @@ _CLASSES: Final[dict[grpc.StatusCode, type[GenreStackError]]] = {
     _Code.UNAUTHENTICATED: Unauthenticated,
     _Code.PERMISSION_DENIED: PermissionDenied,
     _Code.UNIMPLEMENTED: Unsupported,
-    _Code.FAILED_PRECONDITION: Unsupported,
+    _Code.FAILED_PRECONDITION: FailedPrecondition,
     _Code.CANCELLED: Cancelled,
     _Code.ABORTED: Cancelled,
 }
 _NUMBERS: Final = {code.value[0]: code for code in grpc.StatusCode}
 _DETAILS_KEY: Final = "grpc-status-details-bin"
-_UNRESOLVED: Final = ("dns resolution failed", "name resolution", "errors resolving", "address lookup failed")
-_CUT: Final = ("socket closed", "connection reset", "broken pipe", "goaway", "stream removed", "connection refused")
+_TOO_LARGE: Final = "larger than max"
 
 
-def from_rpc_error(error: grpc.RpcError, target: str) -> GenreStackError:
+def from_rpc_error(error: grpc.RpcError, peer: Peer) -> GenreStackError:
     """Name what ended a call."""
     # Every RpcError that a call raises is that call itself; the base class just does not say so.
     call = cast(grpc.Call, error)
-    return make_error(call.code(), call.details() or "", _rich_status(call), target)
+    return make_error(call.code(), call.details() or "", _rich_status(call), peer)
 
 
-def from_status(status: status_pb2.Status, target: str) -> GenreStackError:
+def from_status(status: status_pb2.Status, peer: Peer) -> GenreStackError:
     """Name what became of one item of a stream."""
-    return make_error(_NUMBERS.get(status.code, _Code.UNKNOWN), status.message, status, target)
+    return make_error(_NUMBERS.get(status.code, _Code.UNKNOWN), status.message, status, peer)
 
 
-def make_error(code: grpc.StatusCode, text: str, status: status_pb2.Status | None, target: str) -> GenreStackError:
+def make_error(code: grpc.StatusCode, text: str, status: status_pb2.Status | None, peer: Peer) -> GenreStackError:
     """Make the exception for a status; `status` brings the details, if there are any."""
     kind = _CLASSES.get(code, Internal)
     if kind is InvalidInput:
         return InvalidInput(text, _violations(status))
     if kind is Unavailable:
-        return Unavailable(_unreachable(text, target), _retry_after(status))
+        return Unavailable(explain_unavailable(text, peer), _retry_after(status))
     if kind is ResourceExhausted:
-        return ResourceExhausted(text, _retry_after(status))
+        return _exhausted(text, _retry_after(status))
     if kind is DeadlineExceeded:
         return DeadlineExceeded(
-            f"{target} gave no whole answer in time; give a longer timeout, or ask fewer rows at once"
+            f"{peer.target} gave no whole answer in time; give a longer timeout, or ask fewer rows at once"
         )
     if kind is Internal:
-        return Internal(f"{target} failed with {code.name}: {text}")
-    return kind(text)
+        return Internal(f"{peer.target} failed with {code.name}: {text}")
+    return kind(text + _next_step(kind, peer))
+
+
+def _exhausted(text: str, retry_after: float | None) -> ResourceExhausted:
+    if retry_after is not None:
+        return QueueFull(
+            f"{text}; the server asked to be tried again after {retry_after:.3g} s, for which the timeout has to be "
+            "long enough: give a longer one, or ask less at once",
+            retry_after,
+        )
+    if _TOO_LARGE in text:
+        return ResourceExhausted(f"{text}; raise max_message_bytes here and --max-message-mib at the server")
+    return ResourceExhausted(f"{text}; try again later, or ask less at once")
+
+
+def _next_step(kind: type[GenreStackError], peer: Peer) -> str:
+    if kind is Unauthenticated:
+        wanted = "a token that is still good" if peer.token else "a token"
+        return f"; give {wanted}: token= or token_file=, for commands GENRESTACK_TOKEN or --token-file"
+    if kind is PermissionDenied:
+        return f"; ask whoever runs {peer.target} for a token that may"
+    if kind is FailedPrecondition:
+        return "; change that first, the same call will not succeed before"
+    return ""
 
 
 def is_too_large(error: GenreStackError) -> bool:
     """Tell whether a message was over a size limit, so that smaller ones may pass."""
     if isinstance(error, InvalidInput):
         return any(v.field in {"rows", "rows.shape"} and "the limit is" in v.description for v in error.violations)
-    return isinstance(error, ResourceExhausted) and "larger than max" in str(error)
-
-
-def _unreachable(text: str, target: str) -> str:
-    """Say what gRPC's own words for a failed connection mean; the words of whoever did answer stand as they are."""
-    lower = text.lower()
-    if "http/2" in lower or "http1" in lower:
-        return f"what answers at {target} is no gRPC server; check the port (genrestack serve says which one it has)"
-    if "failed to connect" in lower:
-        hint = "" if ":" in target else f"the address has no port, try {target}:50051, or "
-        return f"nothing answers at {target}; {hint}start one: genrestack serve models"
-    if any(words in lower for words in _UNRESOLVED):
-        return f"the address {target} is not known here; give it as HOST:PORT, such as localhost:50051"
-    if any(words in lower for words in _CUT):
-        return f"the connection to {target} broke off; see whether it still runs: genrestack health --server {target}"
-    return f"{target} is not available: {text}"
+    return isinstance(error, ResourceExhausted) and _TOO_LARGE in str(error)
 
 
 def _rich_status(call: grpc.Call) -> status_pb2.Status | None:

@@ -3,16 +3,18 @@
 import queue
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
+from functools import partial
 from typing import Any, Protocol
 
 import grpc
 
 from genrestack._messages import Selection
+from genrestack._metadata import Pairs
 from genrestack._options import ClientOptions
 from genrestack._retry import Attempts, Deadline
 from genrestack._rows import Rows
-from genrestack._stream_call import Start, StreamCall
-from genrestack._window import Window, in_batch
+from genrestack._stream_call import StreamCall, StreamingCall
+from genrestack._window import COMPLETION_SECONDS, Window, in_batch
 from genrestack.errors import GenreStackError
 from genrestack.prediction import Prediction
 from genrestack_proto.v1 import prediction_pb2 as pb
@@ -24,13 +26,17 @@ class _Ask(Protocol):
     ) -> Prediction: ...
 
 
+class _Start(Protocol):
+    def __call__(self, requests: Iterator[pb.PredictRequest], /, metadata: Pairs) -> StreamingCall: ...
+
+
 class StreamRun:
     """One `predict_stream`: the batches under way, and the call that carries them; `AsyncStreamRun` is the twin."""
 
     def __init__(
         self,
         *,
-        start: Start,
+        start: _Start,
         ask: _Ask,
         translate: Callable[[grpc.RpcError], GenreStackError],
         selection: Selection,
@@ -38,7 +44,7 @@ class StreamRun:
         timeout: float | None,
         in_flight: int,
     ) -> None:
-        self._start = start
+        self._start = partial(start, metadata=selection.metadata)
         self._ask = ask
         self._translate = translate
         self._selection = selection
@@ -62,6 +68,8 @@ class StreamRun:
                 if isinstance(outcome, GenreStackError) and not keep_errors:
                     raise outcome
                 yield outcome
+            if self._call is not None:
+                self._call.complete(COMPLETION_SECONDS)
         finally:
             if self._call is not None:
                 self._call.close()

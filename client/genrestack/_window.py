@@ -6,7 +6,7 @@ Neither sends nor waits: both clients' streams do that, each in its own way, and
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from genrestack._messages import Selection, predict_request, rows_per_message, to_prediction
 from genrestack._options import ClientOptions
@@ -16,6 +16,9 @@ from genrestack._status import from_status, is_too_large
 from genrestack.errors import GenreStackError, InvalidInput, ProtocolError
 from genrestack.prediction import Prediction
 from genrestack_proto.v1 import prediction_pb2 as pb
+
+COMPLETION_SECONDS: Final = 1.0
+"""How long a server may take to end a stream whose last answer it has given."""
 
 
 @dataclass
@@ -98,7 +101,7 @@ class Window:
         if outcome == "response":
             return to_prediction([answer.response], len(head.rows))
         if outcome == "error":
-            return Apart(head.rows, from_status(answer.error, self._options.target))
+            return Apart(head.rows, from_status(answer.error, self._options.peer))
         raise ProtocolError(f"item {answer.index} of the stream came back with neither answer nor error")
 
     def _item(self, batch: Any) -> Item:

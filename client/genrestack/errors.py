@@ -7,9 +7,11 @@ GenreStackError
     ├── NotFound          no such model or version; also a LookupError
     ├── Unavailable       nothing answers, or the server is stopping; also a ConnectionError
     ├── DeadlineExceeded  the timeout passed first; also a TimeoutError
-    ├── ResourceExhausted the server is full, or a message is over a limit
+    ├── ResourceExhausted the server is at a limit, or a message is over one
+    │   └── QueueFull     its queue is full; it said when to come back
     ├── Unauthenticated   no token, or one the server does not know
     ├── PermissionDenied  a token that may not do this
+    ├── FailedPrecondition something has to change first, at the server or in what is asked
     ├── Unsupported       the server does not offer this call
     ├── Cancelled         somebody ended the call
     ├── ProtocolError     an answer that contradicts the request or itself
@@ -23,12 +25,14 @@ __all__ = [
     "Cancelled",
     "ClientClosed",
     "DeadlineExceeded",
+    "FailedPrecondition",
     "GenreStackError",
     "Internal",
     "InvalidInput",
     "NotFound",
     "PermissionDenied",
     "ProtocolError",
+    "QueueFull",
     "ResourceExhausted",
     "ServiceError",
     "Unauthenticated",
@@ -104,6 +108,10 @@ class ResourceExhausted(_Postponable):
     """
 
 
+class QueueFull(ResourceExhausted):
+    """The server's queue was full until the timeout left no time to come back once more."""
+
+
 class Unauthenticated(ServiceError):
     """The server wants a token and got none that it knows."""
 
@@ -112,8 +120,12 @@ class PermissionDenied(ServiceError):
     """The server knows the caller and refuses this call."""
 
 
+class FailedPrecondition(ServiceError):
+    """The call cannot be answered as things stand; the message says what has to change first."""
+
+
 class Unsupported(ServiceError):
-    """The server does not offer this call, or not in its present state."""
+    """The server does not offer this call."""
 
 
 class Cancelled(ServiceError):

@@ -21,6 +21,7 @@ from genrestack import (
     InvalidInput,
     NotFound,
     ProtocolError,
+    QueueFull,
     ResourceExhausted,
     RetryOptions,
     Unavailable,
@@ -137,10 +138,11 @@ def test_attempts_are_bounded(scripted: Client, script: Script) -> None:
 
 
 def test_a_wait_longer_than_the_deadline_is_not_waited(scripted: Client, script: Script) -> None:
-    script.failures = [failure(Code.UNAVAILABLE, "stopping", retry_info(60))]
-    with pytest.raises(Unavailable) as caught:
+    script.failures = [failure(Code.RESOURCE_EXHAUSTED, "full", retry_info(60))]
+    with pytest.raises(QueueFull, match="asked to be tried again after 60 s") as caught:
         scripted.predict(made_rows(2), timeout=5)
     assert caught.value.retry_after == 60
+    assert len(script.requests) == 1
 
 
 @pytest.mark.parametrize(
@@ -152,7 +154,7 @@ def test_a_wait_longer_than_the_deadline_is_not_waited(scripted: Client, script:
         (Code.UNAUTHENTICATED, "Unauthenticated"),
         (Code.PERMISSION_DENIED, "PermissionDenied"),
         (Code.UNIMPLEMENTED, "Unsupported"),
-        (Code.FAILED_PRECONDITION, "Unsupported"),
+        (Code.FAILED_PRECONDITION, "FailedPrecondition"),
         (Code.CANCELLED, "Cancelled"),
         (Code.INTERNAL, "Internal"),
         (Code.UNKNOWN, "Internal"),

@@ -9,6 +9,7 @@ import grpc
 import pytest
 
 from genrestack import Client, RetryOptions, Unavailable
+from genrestack._options import Peer
 from genrestack._status import make_error
 
 ONCE = RetryOptions(attempts=1)
@@ -67,12 +68,12 @@ def test_a_port_left_out_is_what_is_missing() -> None:
 
 @pytest.mark.parametrize("text", ["Socket closed", "recvmsg:Connection reset by peer", "GOAWAY received"])
 def test_a_connection_that_broke_off_says_how_to_look(text: str) -> None:
-    error = make_error(grpc.StatusCode.UNAVAILABLE, text, None, "host:1")
+    error = make_error(grpc.StatusCode.UNAVAILABLE, text, None, Peer("host:1"))
     assert (
         str(error) == "the connection to host:1 broke off; see whether it still runs: genrestack health --server host:1"
     )
 
 
 def test_what_a_server_says_of_itself_stands() -> None:
-    error = make_error(grpc.StatusCode.UNAVAILABLE, "models are still being loaded", None, "host:1")
+    error = make_error(grpc.StatusCode.UNAVAILABLE, "models are still being loaded", None, Peer("host:1"))
     assert str(error) == "host:1 is not available: models are still being loaded"

@@ -145,7 +145,7 @@ TOLD: dict[str, tuple[Ask, Prepare, dict[str, Any]]] = {
     ),
     "tried again": (one_row, fails(failure(Code.UNAVAILABLE), failure(Code.UNAVAILABLE)), {}),
     "tried often enough": (one_row, fails(*[failure(Code.UNAVAILABLE, "stopping")] * 9), {}),
-    "too long to wait for": (one_row, fails(failure(Code.UNAVAILABLE, "stopping", retry_info(60))), {}),
+    "too long to wait for": (one_row, fails(failure(Code.RESOURCE_EXHAUSTED, "full", retry_info(60))), {}),
     "a label too many": (one_row, spoiled(lambda a: a.labels.append("low")), {}),
     "broken bytes": (one_row, spoiled(lambda a: setattr(a.probabilities, "raw", b"123")), {}),
     **{f"status {c.name}": (one_row, fails(failure(c, "why")), {}) for c in Code if c is not Code.OK},
