@@ -8,6 +8,7 @@ from typing import Final
 from genrestack._invalid import invalid
 
 _BALANCED: Final = ("dns:", "ipv4:", "ipv6:")
+_WEB: Final = ("http://", "https://", "grpc://", "grpcs://")
 _SPREAD: Final = {4: "ipv4", 6: "ipv6"}
 
 
@@ -36,7 +37,7 @@ class Address:
         if not listed or not all(listed):
             raise invalid("target", "is empty; give HOST:PORT")
         for each in listed:
-            if "://" in each:
+            if each.startswith(_WEB):
                 raise invalid("target", f"is {each!r}; give HOST:PORT alone, and whether it speaks TLS apart from it")
         if len(listed) == 1:
             one = listed[0]

@@ -138,6 +138,8 @@ class ClientOptions:
             raise invalid("load_balancing", f"is {self.load_balancing!r}; give 'pick_first' or 'round_robin'")
         if self.token_source is not None:
             self._check_way_of_token()
+        if self.tls_options is not None and "," in self.address.target and self.tls_options.server_name is None:
+            raise invalid("tls.server_name", "is missing; servers that are listed have to show one name, give that")
         self.credentials  # noqa: B018 - reads the files
 
     @cached_property
@@ -178,7 +180,8 @@ class ClientOptions:
         raise invalid(
             "token",
             f"would travel to {self.address.shown} unencrypted, for everybody on the way to read; ask by TLS "
-            "(tls=True, --tls), or allow it where something else encrypts the way (allow_plaintext_token=True, --plaintext-token)",
+            "(tls=True, --tls), or allow it where something else encrypts the way "
+            "(allow_plaintext_token=True, --plaintext-token)",
         )
 
 

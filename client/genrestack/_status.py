@@ -7,7 +7,7 @@ from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
 from genrestack._options import Peer
-from genrestack._unavailable import explain_unavailable
+from genrestack._unavailable import explain_refusal, explain_unavailable
 from genrestack.errors import (
     Cancelled,
     DeadlineExceeded,
@@ -72,7 +72,7 @@ def make_error(code: grpc.StatusCode, text: str, status: status_pb2.Status | Non
         )
     if kind is Internal:
         return Internal(f"{peer.target} failed with {code.name}: {text}")
-    return kind(text + _next_step(kind, peer))
+    return kind(explain_refusal(text, peer) + _next_step(kind, peer))
 
 
 def _exhausted(text: str, retry_after: float | None) -> ResourceExhausted:

@@ -11,6 +11,16 @@ _NO_GREETING: Final = ("socket closed", "connection reset", "broken pipe", "fd s
 _HANDSHAKE: Final = ("handshake failed", "verification check failed", "security handshaker")
 
 
+def explain_refusal(text: str, peer: Peer) -> str:
+    """Say what an answer of HTTP means where one of gRPC was due."""
+    if "http2 header with status" in text.lower():
+        return (
+            f"what answers at {peer.target} speaks HTTP and not gRPC ({text}); check the address, and whether a proxy "
+            "(http_proxy, no_proxy) stands between"
+        )
+    return text
+
+
 def explain_unavailable(text: str, peer: Peer) -> str:
     """Say what happened and what to do about it; the words of whoever did answer stand as they are."""
     lower = text.lower()

@@ -73,15 +73,23 @@ class Script(prediction_pb2_grpc.PredictionServiceServicer):
     requests: list[pb.PredictRequest] = field(default_factory=list)
     arrivals: list[float] = field(default_factory=list)
     cancelled: threading.Event = field(default_factory=threading.Event)
+    metadata: list[dict[str, str]] = field(default_factory=list)
+    """What travelled beside each call."""
+    token: str | None = None
+    """The only one that is let in, if there is one."""
+    ended: list[bool] = field(default_factory=list)
+    """For each stream, whether its caller stayed to the end."""
     abandoned: list[bool] = field(default_factory=list)
     """For each Predict, whether its caller had given up before the answer was made."""
 
     def Predict(self, request: pb.PredictRequest, context: Any) -> pb.PredictResponse:
+        self._admit(context)
         outcome = self._next(request)
         self.abandoned.append(not context.is_active())
         return outcome if isinstance(outcome, pb.PredictResponse) else _abort(context, outcome)
 
     def PredictStream(self, request_iterator: Any, context: Any) -> Iterator[pb.PredictStreamResponse]:
+        self._admit(context)
         context.add_callback(self.cancelled.set)
         breaks = self.stream_breaks.pop(0) if self.stream_breaks else None
         for index, request in enumerate(request_iterator):
@@ -92,13 +100,21 @@ class Script(prediction_pb2_grpc.PredictionServiceServicer):
                 yield pb.PredictStreamResponse(index=index, error=outcome)
             else:
                 yield pb.PredictStreamResponse(index=index, response=outcome)
+        self.ended.append(context.is_active())
 
     def ListModels(self, request: pb.ListModelsRequest, context: Any) -> pb.ListModelsResponse:
+        self._admit(context)
         return pb.ListModelsResponse(models=[model_pb2.Model(name="rule", version=1)])
 
     def GetModel(self, request: pb.GetModelRequest, context: Any) -> pb.GetModelResponse:
         features = [model_pb2.Feature(name=name) for name in FEATURES]
         return pb.GetModelResponse(model=model_pb2.Model(name="rule", version=1, features=features, classes=CLASSES))
+
+    def _admit(self, context: Any) -> None:
+        self.metadata.append({key: value for key, value in context.invocation_metadata() if isinstance(value, str)})
+        given = self.metadata[-1].get("authorization")
+        if self.token is not None and given != f"Bearer {self.token}":
+            _abort(context, failure(grpc.StatusCode.UNAUTHENTICATED, "this server wants a token that it knows"))
 
     def _next(self, request: pb.PredictRequest) -> pb.PredictResponse | status_pb2.Status:
         self.requests.append(request)
@@ -114,13 +130,16 @@ def _abort(context: Any, status: status_pb2.Status) -> Any:
 
 
 @contextmanager
-def serving(script: Script, port: int = 0, message_bytes: int = 2**26) -> Iterator[str]:
+def serving(
+    script: Script, port: int = 0, message_bytes: int = 2**26, credentials: grpc.ServerCredentials | None = None
+) -> Iterator[str]:
     """Serve on a real port; yields HOST:PORT."""
     options = [("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", message_bytes)]
     pool = futures.ThreadPoolExecutor(8)
     server = grpc.server(pool, options=options)
     prediction_pb2_grpc.add_PredictionServiceServicer_to_server(script, server)
-    bound = server.add_insecure_port(f"127.0.0.1:{port}")
+    address = f"127.0.0.1:{port}"
+    bound = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
     server.start()
     try:
         yield f"127.0.0.1:{bound}"

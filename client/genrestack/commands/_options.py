@@ -8,19 +8,6 @@ import click
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
-def server_option(command: _Command) -> _Command:
-    """Add `--server HOST:PORT`."""
-    return click.option(
-        "--server",
-        metavar="HOST:PORT",
-        default="localhost:50051",
-        show_default=True,
-        envvar="GENRESTACK_SERVER",
-        show_envvar=True,
-        help="The server to ask.",
-    )(command)
-
-
 def model_options(command: _Command) -> _Command:
     """Add `--model NAME` and `--version N`."""
     model = click.option("--model", metavar="NAME", help="The model to ask; without it, the server's default.")

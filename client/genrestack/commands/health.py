@@ -2,31 +2,32 @@
 
 import click
 
-from genrestack.commands._options import model_options, server_option, timeout_option
+from genrestack.commands._connection import Connection, connection_options
+from genrestack.commands._options import model_options, timeout_option
 
 
 @click.command(
     short_help="Tell whether a server is ready, by exit status.",
     epilog="Example: genrestack health --server localhost:50051 --model gtzan",
 )
-@server_option
+@connection_options
 @model_options
 @timeout_option(5.0, "How long to wait for the answer.")
 @click.option(
     "--wait", metavar="SECONDS", type=click.FloatRange(0, min_open=True), help="Wait so long for it to become SERVING."
 )
-def health(server: str, model: str | None, version: int | None, timeout: float, wait: float | None) -> None:
+def health(connection: Connection, model: str | None, version: int | None, timeout: float, wait: float | None) -> None:
     """Tell whether a server is ready: exit status 0 if it is SERVING, else 1."""
-    from genrestack import Client, Health
+    from genrestack import Health
 
     if version and not model:
         raise click.UsageError("--version needs --model NAME")
-    with Client(server, timeout=timeout) as client:
+    with connection.client(timeout) as client:
         if wait is not None:
             client.wait_until_ready(wait, model=model, version=version)
         state = client.health(model, version)
     asked = "" if model is None else f" {model}" if version is None else f" {model}/{version}"
     note = " (no such model is served)" if state is Health.UNKNOWN and model else ""
-    click.echo(f"{server}{asked}: {state}{note}")
+    click.echo(f"{connection.server}{asked}: {state}{note}")
     if state is not Health.SERVING:
         raise click.exceptions.Exit(1)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from genrestack.commands._options import server_option, timeout_option
+from genrestack.commands._connection import Connection, connection_options
+from genrestack.commands._options import timeout_option
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -18,14 +19,12 @@ if TYPE_CHECKING:
     short_help="List the models a server answers for.",
     epilog="Example: genrestack models --server localhost:50051 --json",
 )
-@server_option
+@connection_options
 @timeout_option(10.0, "How long to wait for the answer.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything that is known, as JSON.")
-def models(server: str, timeout: float, as_json: bool) -> None:  # noqa: FBT001 - click's way
+def models(connection: Connection, timeout: float, as_json: bool) -> None:  # noqa: FBT001 - click's way
     """List the models a server answers for."""
-    from genrestack import Client
-
-    with Client(server, timeout=timeout) as client:
+    with connection.client(timeout) as client:
         found = client.models()
         if as_json:
             # The list itself leaves features and parts out.
@@ -35,7 +34,8 @@ def models(server: str, timeout: float, as_json: bool) -> None:  # noqa: FBT001 
     elif found:
         _show(found)
     else:
-        click.echo(f"{server} serves no model yet; train one into its folder: genrestack train TABLE --models DIR")
+        advice = "train one into its folder: genrestack train TABLE --models DIR"
+        click.echo(f"{connection.server} serves no model yet; {advice}")
 
 
 def _show(found: "Sequence[ModelInfo]") -> None:

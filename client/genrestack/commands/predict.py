@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 import click
 from click.core import ParameterSource
 
-from genrestack.commands._options import model_options, server_option, timeout_option
+from genrestack.commands._connection import Connection, connection_options
+from genrestack.commands._options import model_options, timeout_option
 from genrestack.commands._songs import SongOptions, predict_songs
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class TableOptions:
     "genrestack predict songs.csv --model gtzan --csv > answers.csv",
 )
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@server_option
+@connection_options
 @model_options
 @click.option("--base", is_flag=True, help="Also show what each base estimator says.")
 @click.option("--json", "form", flag_value="json", help="Print JSON.")
@@ -70,7 +71,7 @@ def predict(
     ctx: click.Context,
     *,
     files: tuple[Path, ...],
-    server: str,
+    connection: Connection,
     model: str | None,
     version: int | None,
     base: bool,
@@ -91,10 +92,8 @@ def predict(
     Tables (.csv, .csv.gz, .parquet): columns are matched by name. `filename` is shown beside the answer, a column with
     the true labels gives the accuracy, other columns that are no features of the model are left out with a note.
     """
-    from genrestack import Client
-
     tables = _are_tables(ctx, files)
-    with Client(server, timeout=timeout) as client:
+    with connection.client(timeout) as client:
         if tables:
             _predict_tables(client, model, version, files, TableOptions(base, form, label, limit))
         else:
