@@ -57,19 +57,31 @@ def test_marks_are_checked(marks: dict[str, Any], field: str) -> None:
 
 def test_the_callers_span_travels() -> None:
     tracer = TracerProvider().get_tracer("test")
-    script = Script()
-    with serving(script) as target:
-        for make in TWINS:
-            with make(target) as client:
+
+    def ask(target: str) -> trace.Span:
+        with Client(target) as client:
+            client.predict(rows(1))
+            with tracer.start_as_current_span("asking") as span:
                 client.predict(rows(1))
-                with tracer.start_as_current_span("asking") as span:
-                    client.predict(rows(1))
-                    list(client.predict_stream([rows(1)]))
-                told: dict[str, str] = {}
-                TraceContextTextMapPropagator().inject(told, trace.set_span_in_context(span))
-                parent = (told["traceparent"], told.get("tracestate"))
-                assert beside(script, "traceparent", "tracestate") == [(None, None), parent, parent]
-            script.metadata.clear()
+                list(client.predict_stream([rows(1)]))
+            return span
+
+    async def ask_and_await(target: str) -> trace.Span:
+        async with AsyncClient(target) as client:
+            await client.predict(rows(1))
+            with tracer.start_as_current_span("asking") as span:
+                await client.predict(rows(1))
+                assert len([p async for p in client.predict_stream([rows(1)])]) == 1
+            return span
+
+    for asked in (ask, lambda target: asyncio.run(ask_and_await(target))):
+        script = Script()
+        with serving(script) as target:
+            span = asked(target)
+        told: dict[str, str] = {}
+        TraceContextTextMapPropagator().inject(told, trace.set_span_in_context(span))
+        parent = (told["traceparent"], told.get("tracestate"))
+        assert beside(script, "traceparent", "tracestate") == [(None, None), parent, parent]
 
 
 def test_cancelling_the_task_cancels_the_call_at_the_server() -> None:
