@@ -14,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from genrestack_bundle.errors import BundleError
-from genrestack_bundle.layout import GOLDEN, MAX_GOLDEN_BYTES
+from genrestack_bundle.layout import GOLDEN, MAX_GOLDEN_BYTES, MAX_GOLDEN_ROWS
 
 _PREFIX = "part."
+_COMPRESSIONS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 # What zipfile, its decompressors and numpy's parser of headers are known to raise on files made to hurt.
 _DAMAGE = (
     ValueError,
@@ -80,9 +81,14 @@ def unpack(data: bytes) -> Golden:
     """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            if sum(entry.file_size for entry in archive.infolist()) > MAX_GOLDEN_BYTES:
+            entries = archive.infolist()
+            if sum(entry.file_size for entry in entries) > MAX_GOLDEN_BYTES:
                 raise BundleError(f"{GOLDEN} unpacks to more than {MAX_GOLDEN_BYTES} bytes; export the model again")
-            arrays = {entry.filename.removesuffix(".npy"): archive.read(entry) for entry in archive.infolist()}
+            if any(entry.compress_type not in _COMPRESSIONS for entry in entries):
+                raise ValueError("compressed otherwise than numpy does")
+            arrays = {entry.filename.removesuffix(".npy"): archive.read(entry) for entry in entries}
+            if len(arrays) < len(entries):
+                raise ValueError("two arrays of one name")
         golden = Golden(
             rows=_array(arrays["rows"], np.float32),
             class_index=_array(arrays["class_index"], np.int64),
@@ -118,3 +124,9 @@ def _check_shapes(golden: Golden) -> None:
     fits = rows > 0 and golden.class_index.shape == (rows,) and golden.probabilities.ndim == 2
     if not fits or any(table.shape != golden.probabilities.shape or table.shape[0] != rows for table in tables):
         raise BundleError(f"{GOLDEN} holds arrays that do not fit together; export the model again")
+    if rows > MAX_GOLDEN_ROWS:
+        raise BundleError(f"{GOLDEN} holds {rows} rows, more than the {MAX_GOLDEN_ROWS} a bundle may hold")
+    if not np.isfinite(golden.rows).all() or not all(np.isfinite(table).all() for table in tables):
+        raise BundleError(f"{GOLDEN} holds values that are not finite numbers; export the model again")
+    if golden.class_index.min() < 0 or golden.class_index.max() >= golden.probabilities.shape[1]:
+        raise BundleError(f"{GOLDEN} names classes that it has no probabilities for; export the model again")

@@ -1,14 +1,20 @@
 """What an ONNX graph may hold before it is handed to onnxruntime."""
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from genrestack_bundle.errors import BundleError
+from genrestack_bundle.layout import MAX_NODES
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
 _DOMAINS = {"", "ai.onnx", "ai.onnx.ml"}
+# TensorProto's numbers of float, the integers of 8 to 64 bits, string, bool, float16 and double: each value in a place
+# of its own, in `raw_data` or in one of the fields below.
+_TENSOR_TYPES = frozenset(range(1, 14))
+_VALUES = ("float_data", "int32_data", "string_data", "int64_data", "double_data", "uint64_data")
 
 
 def parse_graph(file: str, data: bytes) -> "ModelProto":
@@ -34,21 +40,18 @@ def check_graph(file: str, data: bytes, *, opset: int, ml_opset: int) -> None:
     """Refuse an ONNX model that reads other files, brings operators of its own, or means others than the manifest.
 
     Raises:
-        BundleError: the file is not an ONNX model, keeps tensors outside it, uses an operator domain or a version of
-            one that the manifest does not announce, or holds functions.
+        BundleError: the file is not an ONNX model, keeps tensors outside it or tensors that are not as large as they
+            say, uses an operator domain or a version of one that the manifest does not announce, or holds functions.
 
     """
     model = parse_graph(file, data)
     if model.functions:
         raise BundleError(f"{file} brings functions of its own; a bundle holds standard operators only")
+    nodes = 0
     for message in _messages(model):
-        kind = message.DESCRIPTOR.name
-        if kind == "TensorProto" and (message.external_data or message.data_location):
-            raise BundleError(f"{file} keeps tensors in other files; export the model again")
-        if kind == "NodeProto" and message.domain not in _DOMAINS:
-            raise BundleError(f"{file} uses operators that stock onnxruntime does not have; export the model again")
-        if any(isinstance(text, bytes) for text in _texts(message)):
-            raise BundleError(f"{file} holds names that are not text; export the model again")
+        nodes += _check_message(file, message)
+        if nodes > MAX_NODES:
+            raise BundleError(f"{file} has more than {MAX_NODES} operators; export the model again")
     announced = {"": opset, "ai.onnx": opset, "ai.onnx.ml": ml_opset}
     for found in model.opset_import:
         if found.domain in announced and found.version != announced[found.domain]:
@@ -56,6 +59,35 @@ def check_graph(file: str, data: bytes, *, opset: int, ml_opset: int) -> None:
                 f"{file} is written in version {found.version} of the operators {found.domain or 'ai.onnx'}, the "
                 f"manifest says {announced[found.domain]}; export the model again"
             )
+
+
+def _check_message(file: str, message: Any) -> bool:
+    """Check one message of a model, without those in it; tell whether it is an operator."""
+    kind = message.DESCRIPTOR.name
+    if kind == "TensorProto":
+        _check_tensor(file, message)
+    if kind == "SparseTensorProto":
+        raise BundleError(f"{file} holds sparse tensors; export the model again")
+    if kind == "NodeProto" and message.domain not in _DOMAINS:
+        raise BundleError(f"{file} uses operators that stock onnxruntime does not have; export the model again")
+    if any(isinstance(text, bytes) for text in _texts(message)):
+        raise BundleError(f"{file} holds names that are not text; export the model again")
+    return bool(kind == "NodeProto")
+
+
+def _check_tensor(file: str, tensor: Any) -> None:
+    """Refuse a tensor whose values lie elsewhere, or are not as many as its shape says."""
+    from onnx import helper
+
+    if tensor.external_data or tensor.data_location:
+        raise BundleError(f"{file} keeps tensors in other files; export the model again")
+    if tensor.data_type not in _TENSOR_TYPES:
+        raise BundleError(f"{file} holds tensors of a type that no export writes; export the model again")
+    size = helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
+    raw, rest = divmod(len(tensor.raw_data), size)
+    held = raw + sum(len(getattr(tensor, field)) for field in _VALUES)
+    if rest or any(n < 0 for n in tensor.dims) or math.prod(tensor.dims) != held:
+        raise BundleError(f"{file} holds a tensor of another size than its shape says; export the model again")
 
 
 def _messages(message: Any) -> Iterator[Any]:

@@ -17,6 +17,13 @@ MAX_MANIFEST_BYTES = 16 * 2**20
 MAX_GOLDEN_BYTES = 64 * 2**20
 # A protobuf message, and so an ONNX graph, ends at 2 GiB.
 MAX_FILE_BYTES = 2**31 - 1
+# All graphs together are joined into one message, which has to leave room for what joins them.
+MAX_GRAPHS_BYTES = 2**31 - 2**24
+MAX_BUNDLE_BYTES = 2**32
+MAX_FILES = 1000
+# An export writes 64 at most.
+MAX_GOLDEN_ROWS = 10_000
+MAX_NODES = 100_000
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _VERSION = re.compile(r"[1-9][0-9]{0,8}")

@@ -6,7 +6,15 @@ from google.protobuf import json_format
 
 from genrestack_bundle.errors import BundleError
 from genrestack_bundle.integrity import read_bounded, sha256
-from genrestack_bundle.layout import FORMAT, MANIFEST, MAX_MANIFEST_BYTES, SUMS
+from genrestack_bundle.layout import (
+    FORMAT,
+    MANIFEST,
+    MAX_BUNDLE_BYTES,
+    MAX_FILES,
+    MAX_GRAPHS_BYTES,
+    MAX_MANIFEST_BYTES,
+    SUMS,
+)
 from genrestack_proto.v1.model_pb2 import PART_KIND_BASE, PART_KIND_META, PART_KIND_SCALER, Model
 
 _KINDS = {PART_KIND_SCALER, PART_KIND_BASE, PART_KIND_META}
@@ -36,8 +44,12 @@ def is_sealed(folder: Path) -> bool:
     return read_bounded(folder, SUMS, _SUMS_BYTES) == pack_sums(read_bounded(folder, MANIFEST, MAX_MANIFEST_BYTES))
 
 
-def read_manifest(folder: Path) -> Model:
-    """Read and check the manifest of the bundle in `folder`; the folder's names win over the manifest's.
+def read_manifest(folder: Path, called: Path | None = None) -> Model:
+    """Read and check the manifest of the bundle in `folder`; the folders' names win over the manifest's.
+
+    Args:
+        folder: where the files lie.
+        called: the path whose last two names are the model's and the version's; None: `folder`.
 
     Raises:
         BundleError: the manifest is missing, altered, unreadable, of another format, or contradicts itself.
@@ -52,7 +64,8 @@ def read_manifest(folder: Path) -> Model:
     except (json_format.ParseError, UnicodeDecodeError, RecursionError) as error:
         raise BundleError(f"{MANIFEST} is not a manifest; export the model again") from error
     _check(model)
-    model.name, model.version = folder.parent.name, int(folder.name)
+    called = called or folder
+    model.name, model.version = called.parent.name, int(called.name)
     return model
 
 
@@ -60,11 +73,16 @@ def _check(model: Model) -> None:
     if model.format != FORMAT:
         raise BundleError(f"{MANIFEST} has format {model.format}, this version reads {FORMAT}; export the model again")
     files = {file.path: file for file in model.files}
+    sizes = {file.path: file.size_bytes for file in model.files}
     parts = [part.file for part in model.parts]
+    graph_bytes = sum(sizes.get(part, 0) for part in parts)
     kinds = [part.kind for part in model.parts]
     base = [part.name for part in model.parts if part.kind == PART_KIND_BASE]
     tolerances = [model.parity.tolerance, *(part.tolerance for part in model.parity.parts)]
     faults = {
+        f"more than {MAX_FILES} files": len(model.files) > MAX_FILES,
+        f"files of more than {MAX_BUNDLE_BYTES} bytes in all": sum(sizes.values()) > MAX_BUNDLE_BYTES,
+        f"graphs of more than {MAX_GRAPHS_BYTES} bytes in all": graph_bytes > MAX_GRAPHS_BYTES,
         "no features": not model.features,
         "fewer than two classes": len(model.classes) < 2,
         "two features of one name": len({f.name for f in model.features}) < len(model.features),

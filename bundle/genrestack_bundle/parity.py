@@ -1,13 +1,18 @@
 """Comparing answers of a composed graph with the original estimator's."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import numpy.typing as npt
 
 from genrestack_bundle.errors import BundleError, ParityError
 from genrestack_bundle.golden import Golden
 from genrestack_bundle.reader import Bundle
-from genrestack_bundle.session import NARROW_ROWS, Answer, ComposedSession, ort_errors
+from genrestack_bundle.session import NARROW_ROWS, Answer, ComposedSession, ended_after, ort_errors
 from genrestack_proto.v1.model_pb2 import Parity, PartParity
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 STACK = "stack"
 
@@ -49,8 +54,13 @@ def agrees(parity: Parity) -> bool:
     )
 
 
-def prove(session: ComposedSession, bundle: Bundle) -> Parity:
+def prove(session: ComposedSession, bundle: Bundle, *, within_s: float = 60.0) -> Parity:
     """Run a bundle's golden rows through its composed graph under the provider that really runs.
+
+    Args:
+        session: the composed graph.
+        bundle: where the golden rows come from.
+        within_s: seconds after which the graph is taken for one that never ends.
 
     Returns:
         what was measured, with the tolerances the bundle was written under.
@@ -63,9 +73,13 @@ def prove(session: ComposedSession, bundle: Bundle) -> Parity:
     written = bundle.model.parity
     tolerances = {part.name: part.tolerance for part in written.parts} | {STACK: written.tolerance}
     name = f"{bundle.path.parent.name}/{bundle.path.name}"
+    rows = bundle.golden.rows
     try:
-        answers = [session.run(bundle.golden.rows), _in_small_batches(session, bundle.golden.rows)]
+        with ended_after(within_s) as options:
+            answers = [session.run(rows, options), _in_small_batches(session, rows, options)]
     except ort_errors() as error:
+        if options.terminate:
+            raise BundleError(f"{name} needs more than {within_s:g} s for its golden rows; export it again") from error
         raise BundleError(f"{name} cannot answer its golden rows under {session.provider}; export it again") from error
     for answer in answers:
         _check_shapes(name, answer, bundle.golden)
@@ -78,10 +92,12 @@ def prove(session: ComposedSession, bundle: Bundle) -> Parity:
     return parity
 
 
-def _in_small_batches(session: ComposedSession, rows: npt.NDArray[np.float32]) -> Answer:
+def _in_small_batches(
+    session: ComposedSession, rows: npt.NDArray[np.float32], options: "onnxruntime.RunOptions"
+) -> Answer:
     """Answer the rows as single callers would ask, which may take another way through the session."""
     starts = range(0, len(rows), NARROW_ROWS)
-    answers = [session.run(rows[start : start + NARROW_ROWS]) for start in starts]
+    answers = [session.run(rows[start : start + NARROW_ROWS], options) for start in starts]
     return Answer(
         np.concatenate([answer.class_index for answer in answers]),
         np.concatenate([answer.probabilities for answer in answers]),

@@ -9,8 +9,8 @@ from genrestack_bundle.compose import compose
 from genrestack_bundle.errors import BundleError
 from genrestack_bundle.golden import Golden
 from genrestack_bundle.graphs import check_graph
-from genrestack_bundle.integrity import read_verified
-from genrestack_bundle.layout import GOLDEN, MANIFEST, MAX_FILE_BYTES, SUMS, is_safe_name, is_version
+from genrestack_bundle.integrity import read_verified, verify
+from genrestack_bundle.layout import GOLDEN, MANIFEST, MAX_FILE_BYTES, MAX_GOLDEN_BYTES, SUMS, is_safe_name, is_version
 from genrestack_bundle.manifest import is_sealed, read_manifest
 from genrestack_proto.v1.model_pb2 import PART_KIND_BASE, Model
 
@@ -49,11 +49,10 @@ def open_bundle(path: Path) -> Bundle:
     path = path.absolute()
     if not is_version(path.name):
         raise BundleError(f"{path} is not a version of a model: a bundle's folder is named 1, 2, 3 …")
-    model = read_manifest(path)
-    contents = {
-        file.path: read_verified(path, file.path, size=file.size_bytes, digest=file.sha256, limit=MAX_FILE_BYTES)
-        for file in model.files
-    }
+    # The version's folder may be a link that is swapped; every file is read from the one it leads to now.
+    folder = path.resolve()
+    model = read_manifest(folder, path)
+    contents = _read(folder, model)
     if GOLDEN not in contents:
         raise BundleError(f"{GOLDEN} is not in the manifest, so nothing can be proven; export the model again")
     golden = golden_rows.unpack(contents[GOLDEN])
@@ -62,6 +61,20 @@ def open_bundle(path: Path) -> Bundle:
     for part in model.parts:
         check_graph(part.file, bundle.graphs[part.file], opset=model.opset, ml_opset=model.ml_opset)
     return bundle
+
+
+def _read(folder: Path, model: Model) -> dict[str, bytes]:
+    """Verify every file; return those that are needed."""
+    needed = {GOLDEN: MAX_GOLDEN_BYTES} | dict.fromkeys((part.file for part in model.parts), MAX_FILE_BYTES)
+    contents = {}
+    for file in model.files:
+        if file.path in needed:
+            contents[file.path] = read_verified(
+                folder, file.path, size=file.size_bytes, digest=file.sha256, limit=needed[file.path]
+            )
+        else:
+            verify(folder, file.path, size=file.size_bytes, digest=file.sha256, limit=MAX_FILE_BYTES)
+    return contents
 
 
 def still_missing(path: Path) -> str:

@@ -1,7 +1,9 @@
 """A composed graph in onnxruntime."""
 
 import os
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -66,11 +68,24 @@ class ComposedSession:
         self.provider_options: dict[str, str] = dict(self._wide.get_provider_options()[self.provider])
         self._outputs = [CLASS_INDEX, PROBABILITIES, *map(base_output, self.part_names)]
 
-    def run(self, rows: npt.NDArray[np.float32]) -> Answer:
-        """Answer n rows of unscaled features, float32 of shape (n, f)."""
+    def run(self, rows: npt.NDArray[np.float32], options: "onnxruntime.RunOptions | None" = None) -> Answer:
+        """Answer n rows of unscaled features, float32 of shape (n, f); `options` are onnxruntime's for one run."""
         session = self._narrow if len(rows) <= NARROW_ROWS else self._wide
-        index, probabilities, *base = session.run(self._outputs, {FEATURES: rows})
+        index, probabilities, *base = session.run(self._outputs, {FEATURES: rows}, options)
         return Answer(index, probabilities, dict(zip(self.part_names, base, strict=True)))
+
+
+@contextmanager
+def ended_after(seconds: float) -> "Iterator[onnxruntime.RunOptions]":
+    """Make options whose runs end with an error once so many seconds have passed, whatever the graph computes."""
+    options = import_onnxruntime().RunOptions()
+    timer = threading.Timer(seconds, setattr, (options, "terminate", True))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield options
+    finally:
+        timer.cancel()
 
 
 def _load(ort: Any, graph: bytes, provider: str, threads: int) -> "onnxruntime.InferenceSession":

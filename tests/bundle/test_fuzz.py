@@ -99,6 +99,39 @@ def test_cut_file(digits: Path, untouched: dict[str, bytes], name: str, end: flo
         open_bundle(digits)
 
 
+def _spoilt(data: st.DataObject, whole: bytes) -> bytes | None:
+    """Spoil a file's bytes in one of the ways of disks, copies and people; None: the file is gone."""
+    how = data.draw(st.sampled_from(["cut", "flip", "gone", "empty", "grown", "json", "noise"]))
+    place = int(data.draw(st.floats(0, 1, exclude_max=True)) * len(whole))
+    flipped = bytes([whole[place] ^ (1 << data.draw(st.integers(0, 7)))])
+    ways = {
+        "cut": whole[:place],
+        "flip": whole[:place] + flipped + whole[place + 1 :],
+        "gone": None,
+        "empty": b"",
+        "grown": whole + data.draw(st.binary(min_size=1, max_size=9)),
+        "json": json.dumps(data.draw(_json)).encode(),
+        "noise": data.draw(st.binary(max_size=200)),
+    }
+    return ways[how]
+
+
+@fuzz
+@given(data=st.data())
+def test_any_file_spoilt(digits: Path, untouched: dict[str, bytes], data: st.DataObject) -> None:
+    """Unsealed, as accidents are: whichever file it is and whatever became of it, the refusal names it."""
+    _restore(digits, untouched)
+    name = data.draw(st.sampled_from(sorted(untouched)))
+    spoilt = _spoilt(data, untouched[name])
+    assert spoilt != untouched[name]
+    if spoilt is None:
+        (digits / name).unlink()
+    else:
+        (digits / name).write_bytes(spoilt)
+    with pytest.raises(BundleError, match=name.replace(".", r"\.")):
+        open_bundle(digits)
+
+
 def test_restore_restores(digits: Path, untouched: dict[str, bytes]) -> None:
     """What the tests above start from is sound."""
     shutil.rmtree(digits)

@@ -122,6 +122,32 @@ MISFITS: dict[str, Callable[[Arrays], Arrays]] = {
 }
 
 
+UNUSABLE: dict[str, tuple[Callable[[Arrays], Arrays], str]] = {
+    "a row of NaN": (lambda a: a | {"rows": a["rows"] * np.float32(np.nan)}, "not finite"),
+    "infinite rows": (lambda a: a | {"rows": np.full_like(a["rows"], np.inf)}, "not finite"),
+    "probabilities of NaN": (lambda a: a | {"probabilities": a["probabilities"] * np.nan}, "not finite"),
+    "infinite probabilities of a part": (lambda a: a | {KNN: a[KNN] + np.inf}, "not finite"),
+    "a class too many": (lambda a: a | {"class_index": a["class_index"] + 10}, "names classes"),
+    "a class before the first": (lambda a: a | {"class_index": a["class_index"] - 10}, "names classes"),
+    "rows for minutes": (
+        lambda a: {name: np.resize(array, (10_001, *array.shape[1:])) for name, array in a.items()}, "10001 rows"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("unusable", UNUSABLE)
+def test_arrays_that_prove_nothing(digits: Path, arrays: Arrays, unusable: str) -> None:
+    change, complaint = UNUSABLE[unusable]
+    _refused(digits, _npz(change(arrays)), rf"golden\.npz .*{complaint}")
+
+
+def test_two_arrays_of_one_name(digits: Path, arrays: Arrays) -> None:
+    buffer = io.BytesIO(_npz(arrays))
+    with zipfile.ZipFile(buffer, "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
+        archive.writestr("rows.npy", b"")
+    _refused(digits, buffer.getvalue())
+
+
 @pytest.mark.parametrize("misfit", MISFITS)
 def test_shapes_that_do_not_fit_together(digits: Path, arrays: Arrays, misfit: str) -> None:
     _refused(digits, _npz(MISFITS[misfit](arrays)), r"golden\.npz holds arrays that do not fit")

@@ -63,10 +63,49 @@ def _older(model: onnx.ModelProto) -> None:
     model.opset_import[0].version = 12
 
 
+def _sparse_constant(model: onnx.ModelProto) -> None:
+    values, indices = numpy_helper.from_array(np.ones(1), "v"), numpy_helper.from_array(np.array([0]), "i")
+    sparse = helper.make_sparse_tensor(values, indices, [2**60])
+    model.graph.node.append(helper.make_node("Constant", [], ["spied"], sparse_value=sparse))
+
+
+def _shaped(*dims: int) -> Callable[[onnx.ModelProto], None]:
+    def change(model: onnx.ModelProto) -> None:
+        model.graph.initializer[0].dims[:] = dims
+
+    return change
+
+
+def _shaped_constant(model: onnx.ModelProto) -> None:
+    tensor = numpy_helper.from_array(np.zeros(3), "large")
+    tensor.dims[:] = [2**60]
+    model.graph.node.append(helper.make_node("Constant", [], ["large"], value=tensor))
+
+
+def _many(model: onnx.ModelProto) -> None:
+    node = helper.make_node("Identity", ["a"], ["b"])
+    model.graph.node.extend([node] * 100_001)
+
+
 SPOILED: dict[str, tuple[Callable[[onnx.ModelProto], object], str]] = {
     "initializer elsewhere": (lambda m: _external(m.graph.initializer[0]), "keeps tensors in other files"),
     "constant elsewhere": (_external_constant, "keeps tensors in other files"),
-    "sparse tensor elsewhere": (_external_sparse, "keeps tensors in other files"),
+    "sparse tensor": (_external_sparse, "holds sparse tensors"),
+    "sparse tensor in a node": (_sparse_constant, "holds sparse tensors"),
+    "tensor larger than a machine": (_shaped(2**62), "another size than its shape says"),
+    "tensor larger than a machine word": (_shaped(2**40, 2**40), "another size than its shape says"),
+    "tensor of a negative size": (_shaped(-1, -1), "another size than its shape says"),
+    "tensor of half a value": (
+        lambda m: m.graph.initializer.add(dims=[1], data_type=1, raw_data=b"123"),
+        "another size",
+    ),
+    "tensor of no type": (lambda m: m.graph.initializer.add(dims=[0]), "of a type that no export writes"),
+    "tensor of an unknown type": (
+        lambda m: m.graph.initializer.add(dims=[0], data_type=77),
+        "of a type that no export writes",
+    ),
+    "tensor larger than a machine in a node": (_shaped_constant, "another size than its shape says"),
+    "too many operators": (_many, "has more than 100000 operators"),
     "tensor of a branch elsewhere": (_external_in_branch, "keeps tensors in other files"),
     "foreign operator": (_foreign, "stock onnxruntime does not have"),
     "foreign operator in a branch": (_foreign_in_branch, "stock onnxruntime does not have"),
@@ -132,6 +171,15 @@ def _reshape(model: onnx.ModelProto) -> None:
     _make("Reshape", "sevens")(model)
 
 
+def _huge(model: onnx.ModelProto) -> None:
+    """Little on disk, four terabytes when it is computed."""
+    model.graph.initializer.append(numpy_helper.from_array(np.array([2**39]), "long"))
+    value = numpy_helper.from_array(np.array([0.0]), "zero")
+    model.graph.node.append(helper.make_node("ConstantOfShape", ["long"], ["huge"], value=value))
+    model.graph.node.append(helper.make_node("ReduceSum", ["huge"], ["nothing"], keepdims=0))
+    _make("Add", "nothing")(model)
+
+
 MISFITS: dict[str, tuple[str, Callable[[onnx.ModelProto], object], str]] = {
     "input of another name": (
         "svc.onnx", lambda m: setattr(m.graph.input[0], "name", "rows"), r"svc\.onnx does not take .*\(rows, scaled\)"
@@ -141,6 +189,7 @@ MISFITS: dict[str, tuple[str, Callable[[onnx.ModelProto], object], str]] = {
     "nodes in a circle": ("svc.onnx", _loop, r"svc\.onnx, .* do not fit together"),
     "no such operator": ("svc.onnx", _make("Wizardry"), r"svc\.onnx, .* do not fit together"),
     "another element type": ("svc.onnx", _make("Cast", to=int(TensorProto.INT32)), "onnxruntime refuses"),
+    "more memory than there is": ("svc.onnx", _huge, "onnxruntime refuses|cannot answer"),
     "transposed": ("svc.onnx", _make("Transpose", perm=[1, 0]), "onnxruntime refuses|cannot answer"),
     "rows that come out otherwise": ("svc.onnx", _reshape, "onnxruntime refuses|cannot answer"),
     "classes of two dimensions": (
@@ -183,3 +232,32 @@ def test_kinds_swapped(digits: Path) -> None:
     reseal(digits, swap)
     with pytest.raises(BundleError, match=r"knn\.onnx does not take"):
         _whole_way(digits)
+
+
+def _endless(model: onnx.ModelProto) -> None:
+    """A loop that nothing ends."""
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["go_on"], ["again"]), helper.make_node("Identity", ["state"], ["next"])],
+        "body",
+        [
+            helper.make_tensor_value_info("step", TensorProto.INT64, []),
+            helper.make_tensor_value_info("go_on", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("state", TensorProto.DOUBLE, None),
+        ],
+        [
+            helper.make_tensor_value_info("again", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("next", TensorProto.DOUBLE, None),
+        ],
+    )
+    for node in model.graph.node:
+        node.output[:] = ["was" if name == "probabilities" else name for name in node.output]
+    model.graph.initializer.append(numpy_helper.from_array(np.array(True), "yes"))
+    model.graph.node.append(helper.make_node("Loop", ["", "yes", "was"], ["probabilities"], body=body))
+
+
+def test_graph_that_never_ends(digits: Path) -> None:
+    change_graph(digits, "svc.onnx", _endless)
+    opened = open_bundle(digits)
+    session = ComposedSession(opened.compose(), part_names=opened.part_names, provider="cpu", threads=1)
+    with pytest.raises(BundleError, match=r"digits/1 needs more than 0\.5 s for its golden rows"):
+        prove(session, opened, within_s=0.5)

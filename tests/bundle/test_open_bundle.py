@@ -186,6 +186,12 @@ def _drop(*path: Any) -> Callable[[Manifest], None]:
     return edit
 
 
+def _file(manifest: Manifest, path: str) -> Manifest:
+    (entry,) = [file for file in manifest["files"] if file["path"] == path]
+    found: Manifest = entry
+    return found
+
+
 EDITS = {
     "format 2": (_set("format", value=2), "format 2"),
     "no format": (_drop("format"), "format 0"),
@@ -218,8 +224,18 @@ EDITS = {
     "loose tolerance of a part": (_set("parity", "parts", 0, "tolerance", value=1.0), "tolerance"),
     "another opset": (_set("opset", value=17), r"version 18 .*manifest says 17"),
     "another ml opset": (_set("ml_opset", value=1), "manifest says 1"),
-    "huge size": (_set("files", 0, "size_bytes", value=str(2**63)), r"golden\.npz is announced with"),
-    "large size": (_set("files", 0, "size_bytes", value=str(2**31 - 1)), r"golden\.npz was altered"),
+    "huge size": (_set("files", 0, "size_bytes", value=str(2**63)), "files of more than 4294967296 bytes in all"),
+    "large size": (_set("files", 0, "size_bytes", value=str(2**31 - 1)), r"golden\.npz is announced with"),
+    "large size of a graph": (
+        lambda m: _file(m, "knn.onnx").update(size_bytes=str(2**31 - 1)), "graphs of more than 2130706432 bytes in all"
+    ),
+    "large size of a report": (
+        lambda m: _file(m, "metrics.json").update(size_bytes=str(2**31)), r"metrics\.json is announced with"
+    ),
+    "many files": (
+        lambda m: m["files"].extend({"path": f"f{n}", "sha256": "", "size_bytes": "0"} for n in range(1000)),
+        "more than 1000 files",
+    ),
     "negative size": (_set("files", 0, "size_bytes", value="-1"), r"manifest\.json"),
     "file up": (_set("files", 0, "path", value="../1/golden.npz"), r"'\.\./1/golden\.npz' is not a file name"),
     "absolute file": (_set("files", 0, "path", value="/etc/passwd"), "'/etc/passwd' is not a file name"),
