@@ -139,7 +139,8 @@ def _check_shape(tensor: InferInput, served: ServedModel, config: ServerConfig) 
 
 
 def _raw_values(request: pb.ModelInferRequest, tensor: InferInput) -> _Values:
-    if tensor.HasField("contents"):
+    # MLServer sends the message, empty, beside the bytes.
+    if tensor.contents.ListFields():
         text = "the values came in raw_input_contents too; send one of the two"
         raise InvalidRequestError.of("inputs[0].contents", text)
     if len(request.raw_input_contents) != 1:

@@ -12,6 +12,7 @@ import tritonclient.grpc as triton
 from server.live import Running
 from server.oip.asking import BASE_OUTPUTS, features, outputs, typed
 from server.tiny_bundle import CLASSES, TinyStack, draw_rows
+from tritonclient.grpc import service_pb2
 
 from genrestack import Client
 
@@ -98,6 +99,13 @@ def test_numbers_are_answered_with_numbers(inference_stub: Any, stack: TinyStack
     assert list(index.int64_contents) == expected.argmax(axis=1).tolist()
     np.testing.assert_allclose(np.reshape(probabilities.fp32_contents, (5, 3)), expected, atol=1e-6)
     np.testing.assert_allclose(np.reshape(right.fp32_contents, (5, 3)), stack.base(ROWS)["right"], atol=1e-6)
+
+
+def test_an_empty_message_of_numbers_beside_the_bytes(inference_stub: Any) -> None:
+    (tensor,) = features(ROWS)
+    request = service_pb2.ModelInferRequest(inputs=[tensor._get_tensor()], raw_input_contents=[ROWS.tobytes()])
+    request.inputs[0].contents.SetInParent()
+    assert len(inference_stub.ModelInfer(request).raw_output_contents) == 3
 
 
 def test_the_default_model_answers_when_none_is_named(client: Any) -> None:
