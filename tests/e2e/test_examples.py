@@ -16,7 +16,15 @@ from genrestack_training import load_table
 
 EXAMPLES = ROOT / "examples"
 WORDS = {"zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"}
-COVERED = {"serve_and_predict", "async_predict", "dataframe", "stream_large_table", "own_pickles", "digits"}
+COVERED = {
+    "serve_and_predict",
+    "async_predict",
+    "dataframe",
+    "stream_large_table",
+    "open_inference",
+    "own_pickles",
+    "digits",
+}
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +68,19 @@ def test_async_predict(address: str) -> None:
     assert [line.split(":")[0] for line in said[1:]] == [
         "batch 1", "batch 2", "batch 3", "gave up on one; the server was told",
     ]  # fmt: skip
+
+
+def test_open_inference(address: str) -> None:
+    said = run("open_inference", address).splitlines()
+    assert said[0].startswith(
+        "digits takes 64 features and answers label, class_index, probabilities, probabilities.knn"
+    )
+    assert said[1].startswith("labels: ['")
+    assert [line.split(":")[0] for line in said[3:]] == ["item 0", "item 1", "item 2", "refused"]
+    assert "feature 'pixel_0' of row 0 is NaN" in said[4]
+    assert said[6] == (
+        "refused: inputs[0].shape: 2 columns, but digits/1 takes 64 (pixel_0, pixel_1, … pixel_63); GetModel lists them"
+    )
 
 
 @pytest.mark.parametrize("name", ["dataframe", "stream_large_table"])
