@@ -1,16 +1,13 @@
-"""What a training tells while it runs, and that the fitted stack remembers nothing of being watched."""
+"""What a training tells while it runs."""
 
 import io
-import pickle
 
-import numpy as np
 import pytest
 from rich.console import Console
-from training.conftest import LIGHT, Remembered
+from training.conftest import Remembered
 
-from genrestack_training import Run, Step, Table, build_stack, display
+from genrestack_training import Run, Step, display
 from genrestack_training.display import describe, terminal_progress, time_left
-from genrestack_training.progress import watched
 
 
 def test_every_fit_is_heard_in_its_order(tiny_run: Run, heard: Remembered) -> None:
@@ -43,34 +40,12 @@ def test_time_left_is_known_once_each_part_has_been_timed(tiny_run: Run, heard: 
     assert heard.steps[-1].remaining == 0
 
 
-def test_the_fitted_stack_is_as_if_nobody_had_watched(tiny_run: Run) -> None:
-    rows, labels = tiny_run.scaled(tiny_run.training_rows), tiny_run.training_labels
-
-    def fitted(*, watch: bool) -> object:
-        stack = build_stack(overrides=LIGHT, seed=1)
-        if watch:
-            with watched(stack, Remembered(), rows=len(rows)):
-                stack.fit(rows, labels)
-        else:
-            stack.fit(rows, labels)
-        return stack
-
-    assert pickle.dumps(fitted(watch=True)) == pickle.dumps(fitted(watch=False))
-
-
 def test_the_networks_keep_no_listener(tiny_run: Run) -> None:
     network = tiny_run.stack.named_estimators_["mlp"]
-    assert not {"fit", "__sklearn_clone__", "_epoch_listener"} & set(vars(network))
+    assert not {"fit", "__sklearn_clone__", "_epoch_listener", "_execution"} & set(vars(network))
     assert network._fit_callbacks == []
     for _, estimator in tiny_run.stack.estimators:
         assert not {"fit", "__sklearn_clone__", "_epoch_listener"} & set(vars(estimator))
-
-
-def test_a_fit_that_fails_leaves_the_stack_unwatched(small_table: Table) -> None:
-    stack = build_stack(overrides=LIGHT)
-    with pytest.raises(ValueError, match="NaN"), watched(stack, Remembered(), rows=90):
-        stack.fit(np.full_like(small_table.features, np.nan), small_table.labels)
-    assert not any("__sklearn_clone__" in vars(estimator) for _, estimator in stack.estimators)
 
 
 def step(part: str = "mlp", fold: int = 2, epoch: int | None = 30, fraction: float = 0.5) -> Step:

@@ -1,89 +1,78 @@
 """How much of a stack's fit is done and how long the rest will take, learned from the fits made so far."""
 
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
-Fit = tuple[str, int]
+FitKey = tuple[str, int]
 """A part's name and its fold; fold 0 is the fit on all rows."""
+
+# Parts that nobody has timed yet may make up this share of what is to come before an estimate says nothing.
+_UNKNOWN_SHARE: Final = 0.1
 
 
 class Estimate:
-    """Expected seconds of every fit to come; each fit that has been timed corrects those of its part.
+    """Expected seconds of every fit to come; each fit that has been timed corrects those of its part."""
 
-    A stack fits each part once on all rows, then each part once a fold, then the meta-learner. A fit lasts until the
-    next one begins, so a fold's includes the predictions that follow it. What has not been timed is guessed from the
-    number of rows and epochs.
-    """
+    def __init__(self, guesses: Mapping[FitKey, float], *, lanes: int = 1) -> None:
+        """Start from guesses.
 
-    def __init__(self, parts: Sequence[tuple[str, Any]], *, folds: int, rows: int) -> None:
-        base, meta = [name for name, _ in parts[:-1]], parts[-1][0]
-        self._plan: list[Fit] = (
-            [(n, 0) for n in base] + [(n, f) for n in base for f in range(1, folds + 1)] + [(meta, 0)]
-        )
-        estimators = dict(parts)
-        self._guess = {
-            (name, fold): guessed_seconds(estimators[name], rows if fold == 0 else rows * (folds - 1) // folds)
-            for name, fold in self._plan
-        }
-        self._expected = dict(self._guess)
-        self._taken: dict[Fit, float] = {}
-        self._untimed = set(base)
-        self._now: Fit | None = None
-        self._begun = 0.0
-        self._first_epoch = 0.0
-        self._paced = False
+        Args:
+            guesses: seconds of every fit there will be.
+            lanes: how many run at once.
+
+        """
+        self._guess = dict(guesses)
+        self._expected = dict(guesses)
+        self._lanes = lanes
+        self._taken: dict[FitKey, float] = {}
+        self._begun: dict[FitKey, float] = {}
+        self._first_epoch: dict[FitKey, float] = {}
+        self._timed: set[str] = set()
         self._fraction = 0.0
 
-    def begin(self, part: str, fold: int) -> None:
-        """Hear that a fit begins, and with it that the one before has ended."""
-        self._end()
-        self._now, self._begun, self._paced = (part, fold), time.monotonic(), False
+    def begin(self, fit: FitKey) -> None:
+        """Hear that a fit begins."""
+        self._begun[fit] = time.monotonic()
 
-    def epoch(self, done: int, epochs: int) -> None:
-        """Hear how many of its epochs the fit under way has done, 1 … epochs."""
-        spent = time.monotonic() - self._begun
-        if done == 1:
-            # Building the network is in this one: it says nothing of the epochs to come.
-            self._first_epoch = spent
-        elif self._now is not None:
-            pace = (spent - self._first_epoch) / (done - 1)
-            self._paced = True
-            self._learn(self._now, spent + pace * (epochs - done))
+    def epoch(self, fit: FitKey, done: int, epochs: int) -> None:
+        """Hear how many of its epochs a fit has done, 1 … epochs."""
+        spent = time.monotonic() - self._begun[fit]
+        if fit not in self._first_epoch:
+            # Building the network is in the first one: it says nothing of the epochs to come.
+            self._first_epoch[fit] = spent
+        elif done > 1:
+            pace = (spent - self._first_epoch[fit]) / (done - 1)
+            self._learn(fit, spent + pace * (epochs - done))
 
-    def finish(self) -> None:
-        """Hear that the last fit has ended."""
-        self._end()
-        self._plan = []
-        self._untimed = set()
+    def end(self, fit: FitKey) -> None:
+        """Hear that a fit has ended."""
+        self._taken[fit] = time.monotonic() - self._begun.pop(fit)
+        self._learn(fit, self._taken[fit])
+
+    def skip(self, fit: FitKey) -> None:
+        """Hear that a fit need not be made."""
+        self._guess.pop(fit)
+        self._expected.pop(fit)
 
     def state(self) -> tuple[float, float | None]:
-        """Give the share done, 0 to 1 and never falling, and the seconds to go; None until each part has been timed."""
-        done = sum(self._taken.values())
-        to_go = sum(self._expected[fit] for fit in self._plan if fit not in self._taken and fit != self._now)
-        if self._now is not None:
-            spent = time.monotonic() - self._begun
-            done += spent
-            to_go += max(self._expected[self._now] - spent, 0.0)
+        """Give the share done, 0 to 1 and never falling, and the seconds to go; None while too little is known."""
+        now = time.monotonic()
+        spent = {fit: now - begun for fit, begun in self._begun.items()}
+        left = {fit: max(s - spent.get(fit, 0.0), 0.0) for fit, s in self._expected.items() if fit not in self._taken}
+        done, to_go = sum(self._taken.values()) + sum(spent.values()), sum(left.values())
         if done + to_go > 0:
             self._fraction = max(self._fraction, done / (done + to_go))
-        return self._fraction, (None if self._untimed else to_go)
+        unknown = sum(seconds for (part, _), seconds in left.items() if part not in self._timed)
+        if left and (not self._timed or unknown > _UNKNOWN_SHARE * to_go):
+            return self._fraction, None
+        return self._fraction, max(to_go / self._lanes, max(left.values(), default=0.0))
 
-    def _end(self) -> None:
-        if self._now is None:
-            return
-        self._taken[self._now] = time.monotonic() - self._begun
-        self._learn(self._now, self._taken[self._now])
-        self._now = None
-
-    def _learn(self, fit: Fit, seconds: float) -> None:
+    def _learn(self, fit: FitKey, seconds: float) -> None:
         """Expect the part's later fits to be off from their guesses as this one was."""
-        part, fold = fit
-        self._untimed.discard(part)
+        part, _ = fit
+        self._timed.add(part)
         ratio = seconds / self._guess[fit]
-        if fold == 0 and not self._paced:
-            # Without the predictions that each fold will make, this one says only how slow the folds are at least.
-            ratio = max(ratio, 1.0)
         for other in self._expected:
             if other[0] == part:
                 self._expected[other] = self._guess[other] * ratio

@@ -1,21 +1,18 @@
-"""Watch a stack being fitted: which part, which fold, which epoch, how much is done, how long it will take.
-
-scikit-learn 1.9 has callbacks of its own, but neither `StackingClassifier` nor its usual base estimators take them
-yet. What every version has is the cloning protocol: a stack fits nothing but clones of its estimators. `watched`
-gives the estimators a `__sklearn_clone__` whose clones announce their one fit and then forget about it, so the
-fitted stack holds plain estimators and pickles as if nobody had watched.
-"""
+"""Where the fit of a stack stands: which part, which fold, which epoch, how much is done, how long it will take."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from threading import RLock
+from typing import TYPE_CHECKING, Protocol
 
-from sklearn.base import clone
 from sklearn.ensemble import StackingClassifier
+from sklearn.linear_model import LogisticRegression
 
-from genrestack_training.estimate import Estimate
+from genrestack_training.estimate import Estimate, FitKey, guessed_seconds
+
+if TYPE_CHECKING:
+    from genrestack_training.fitting.tasks import FitTask
 
 META = "meta"
 """How the final estimator is named among the parts."""
@@ -61,104 +58,65 @@ class Silent:
         """Say nothing."""
 
 
-@contextmanager
-def watched(stack: StackingClassifier, progress: Progress, *, rows: int) -> Iterator[None]:
-    """Report to `progress` on the fits that `stack` makes within the block; the stack must run one fit at a time.
+class Fits:
+    """Hears of the fits of one stack, which may run side by side, and turns them into steps.
 
-    Args:
-        stack: an unfitted stack whose `cv` is a number of folds or a list of them.
-        progress: told at the start of every fit, at the end of every epoch, and when all is fitted.
-        rows: training rows; the first estimate of the work rests on them.
-
+    Of several fits under way a step speaks of the one that began first. Any thread may call.
     """
-    parts = [*stack.estimators, (META, stack.final_estimator)]
-    watch = _Watch(stack, progress, rows)
-    for name, estimator in parts:
-        _announce_clones(estimator, name, watch)
-    try:
-        yield
-        watch.finished()
-    finally:
-        for _, estimator in parts:
-            vars(estimator).pop("__sklearn_clone__", None)
 
-
-class _Watch:
-    """Counts fits and epochs, and turns them into steps."""
-
-    def __init__(self, stack: StackingClassifier, progress: Progress, rows: int) -> None:
+    def __init__(
+        self, tasks: Sequence["FitTask"], stack: StackingClassifier, progress: Progress, *, rows: int, lanes: int
+    ) -> None:
         self._progress = progress
-        self._folds: int = stack.cv if isinstance(stack.cv, int) else len(stack.cv)
-        self._fold: dict[str, int] = {}
+        self._folds = max((task.fold for task in tasks), default=0)
         self._start = time.monotonic()
-        self._estimate = Estimate([*stack.estimators, (META, stack.final_estimator)], folds=self._folds, rows=rows)
-        self._last = ("", 0)
+        self._lock = RLock()
+        self._under_way: dict[FitKey, tuple[int, int] | None] = {}
+        guesses = {t.key: guessed_seconds(t.estimator, rows if t.training is None else len(t.training)) for t in tasks}
+        final = LogisticRegression() if stack.final_estimator is None else stack.final_estimator
+        self._estimate = Estimate({**guesses, (META, 0): guessed_seconds(final, rows)}, lanes=lanes)
 
-    def fit_begins(self, part: str) -> int:
-        """Report that a part is being fitted, and give its fold."""
-        fold = self._fold[part] = self._fold.get(part, -1) + 1
-        self._estimate.begin(part, fold)
-        self._report(part, fold, None, None)
-        return fold
+    def begin(self, fit: FitKey) -> None:
+        """Hear that a fit begins."""
+        with self._lock:
+            self._estimate.begin(fit)
+            self._under_way[fit] = None
+            self._report()
 
-    def epoch_ends(self, part: str, fold: int, epoch: int, epochs: int) -> None:
-        """Report an epoch."""
-        self._estimate.epoch(epoch, epochs)
-        self._report(part, fold, epoch, epochs)
+    def epoch(self, fit: FitKey, epoch: int, epochs: int) -> None:
+        """Hear how many epochs of a fit are done."""
+        with self._lock:
+            if fit in self._under_way:
+                self._estimate.epoch(fit, epoch, epochs)
+                self._under_way[fit] = (epoch, epochs)
+                self._report()
 
-    def finished(self) -> None:
-        """Report that everything is fitted."""
-        self._estimate.finish()
-        part, fold = self._last
-        self._report(part, fold, None, None)
+    def end(self, fit: FitKey) -> None:
+        """Hear that a fit has ended; one too short for anybody to have heard of it is said to have begun now."""
+        with self._lock:
+            if fit not in self._under_way:
+                self.begin(fit)
+            self._estimate.end(fit)
+            del self._under_way[fit]
 
-    def _report(self, part: str, fold: int, epoch: int | None, epochs: int | None) -> None:
-        self._last = (part, fold)
+    def skip(self, fit: FitKey) -> None:
+        """Hear that a fit need not be made."""
+        with self._lock:
+            self._estimate.skip(fit)
+
+    def begin_meta(self) -> None:
+        """Hear that the meta-learner is being fitted."""
+        self.begin((META, 0))
+
+    def finish(self) -> None:
+        """Hear that everything is fitted."""
+        with self._lock:
+            self._estimate.end((META, 0))
+            self._report()
+
+    def _report(self) -> None:
+        (part, fold), epochs = next(iter(self._under_way.items()))
         fraction, remaining = self._estimate.state()
+        epoch, of = epochs or (None, None)
         elapsed = time.monotonic() - self._start
-        self._progress.update(Step(part, fold, self._folds, epoch, epochs, fraction, elapsed, remaining))
-
-
-def _announce_clones(estimator: Any, part: str, watch: _Watch) -> None:
-    """Make every clone of an estimator, and every clone of a clone, announce its one fit."""
-
-    def cloned() -> Any:
-        fit = vars(estimator).pop("fit", None)
-        del estimator.__sklearn_clone__
-        try:
-            copy = clone(estimator)
-        finally:
-            estimator.__sklearn_clone__ = cloned
-            if fit is not None:
-                estimator.fit = fit
-        _announce_clones(copy, part, watch)
-        copy.fit = _announced_fit(copy, part, watch)
-        return copy
-
-    estimator.__sklearn_clone__ = cloned
-
-
-def _announced_fit(estimator: Any, part: str, watch: _Watch) -> Callable[..., Any]:
-    """Make the `fit` that stands in the estimator's way once."""
-
-    def fit(*args: Any, **kwargs: Any) -> Any:
-        del estimator.fit, estimator.__sklearn_clone__
-        fold = watch.fit_begins(part)
-        with _epochs_heard(estimator, lambda epoch, epochs: watch.epoch_ends(part, fold, epoch, epochs)):
-            return estimator.fit(*args, **kwargs)
-
-    return fit
-
-
-@contextmanager
-def _epochs_heard(estimator: Any, listener: Callable[[int, int], None]) -> Iterator[None]:
-    """Listen to the epochs of an estimator of ours that has any."""
-    # Its name begins with an underscore because scikeras takes every other attribute for a parameter.
-    heard = hasattr(estimator, "_epoch_listener")
-    if heard:
-        vars(estimator)["_epoch_listener"] = listener
-    try:
-        yield
-    finally:
-        if heard:
-            del vars(estimator)["_epoch_listener"]
+        self._progress.update(Step(part, fold, self._folds, epoch, of, fraction, elapsed, remaining))

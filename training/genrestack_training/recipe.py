@@ -14,11 +14,12 @@ from sklearn.exceptions import ConvergenceWarning
 from genrestack_training.checks import check_seed, check_table, check_training_side
 from genrestack_training.errors import TableError
 from genrestack_training.evaluation import evaluate
+from genrestack_training.fitting import fit_stack
 from genrestack_training.folder import plan_run_folder, run_name, save_run
 from genrestack_training.grouping import Grouping, find_grouping
 from genrestack_training.made import made_rows
 from genrestack_training.presets import Overrides, resolve_settings
-from genrestack_training.progress import Progress, Silent, watched
+from genrestack_training.progress import Progress, Silent
 from genrestack_training.run import Provenance, Run
 from genrestack_training.settings import Settings
 from genrestack_training.splits import Split, inner_folds, make_split
@@ -88,8 +89,8 @@ def train(
     # Fit: every base estimator on all training rows and once a fold, then the meta-learner.
     stack = build_stack(settings, seed=seed, folds=inner)
     begun = time.monotonic()
-    with watched(stack, progress, rows=len(training_rows)), _notes_of_the_fit(settings) as notes:
-        stack.fit(scale(training_rows), training_labels)
+    with _notes_of_the_fit(settings) as notes:
+        fit_stack(stack, scale(training_rows), training_labels, progress=progress)
     fit_seconds = time.monotonic() - begun
 
     # Evaluate: the stack and each base model, on the rows held back.
