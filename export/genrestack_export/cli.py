@@ -58,6 +58,9 @@ _PRECISION = click.option(
 @click.option("--run", "run_dir", type=click.Path(path_type=Path), help="Folder of the run; default: runs/NAME/TIME.")
 @click.option("--seed", type=click.IntRange(min=0), default=42, show_default=True, help="One seed for everything.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Epochs of the network, in place of the preset's.")
+@click.option(
+    "--jobs", type=click.IntRange(min=1), show_default="one for each CPU, for long work", help="Fits at once."
+)
 @click.option("--settings", type=click.Path(path_type=Path), help="TOML file with other hyperparameters.")
 @click.option("--label", default="label", show_default=True, help="Name of the label column.")
 @_PRECISION
@@ -74,6 +77,7 @@ def train(
     run_dir: Path | None,
     seed: int,
     epochs: int | None,
+    jobs: int | None,
     settings: Path | None,
     label: str,
     precision: Any,
@@ -106,6 +110,7 @@ def train(
                 seed=seed,
                 name=name,
                 run_dir=run_dir,
+                jobs=jobs,
                 progress=progress,
             )
         _show(run)

@@ -14,7 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from genrestack_training.checks import check_seed, check_table, check_training_side
 from genrestack_training.errors import TableError
 from genrestack_training.evaluation import evaluate
-from genrestack_training.fitting import fit_stack
+from genrestack_training.fitting import FitStore, fit_stack
 from genrestack_training.folder import plan_run_folder, run_name, save_run
 from genrestack_training.grouping import Grouping, find_grouping
 from genrestack_training.made import made_rows
@@ -42,6 +42,7 @@ def train(
     name: str | None = None,
     runs_dir: str | Path | None = "runs",
     run_dir: str | Path | None = None,
+    jobs: int | None = None,
     progress: Progress | None = None,
 ) -> Run:
     """Split, scale, fit and evaluate, and write the run.
@@ -57,6 +58,8 @@ def train(
         name: what the run and the model are called; the table's file name by default.
         runs_dir: the run goes to `runs_dir/name/<UTC time>`; None writes nothing.
         run_dir: the run's own folder, which must not exist yet; wins over `runs_dir`.
+        jobs: fits at once; None: one for each CPU, if the work is long enough for that. Fits that finish are kept
+            beside the run until it is written, so that the same call goes on after an interruption.
         progress: told of every fold and epoch.
 
     Raises:
@@ -89,8 +92,9 @@ def train(
     # Fit: every base estimator on all training rows and once a fold, then the meta-learner.
     stack = build_stack(settings, seed=seed, folds=inner)
     begun = time.monotonic()
+    store = None if folder is None else FitStore(folder.parent / ".fits")
     with _notes_of_the_fit(settings) as notes:
-        fit_stack(stack, scale(training_rows), training_labels, progress=progress)
+        fit_stack(stack, scale(training_rows), training_labels, progress=progress, jobs=jobs, store=store)
     fit_seconds = time.monotonic() - begun
 
     # Evaluate: the stack and each base model, on the rows held back.
@@ -112,7 +116,11 @@ def train(
         settings=settings,
         provenance=_provenance(table, sides, settings, preset, seed, fit_seconds, tuple(notes)),
     )
-    return run if folder is None else replace(run, path=save_run(run, folder))
+    if folder is not None:
+        run = replace(run, path=save_run(run, folder))
+    if store is not None:
+        store.forget()
+    return run
 
 
 def _grouping(table: Table, artists: Mapping[str, str] | None) -> Grouping:

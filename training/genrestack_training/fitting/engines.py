@@ -3,10 +3,11 @@
 import os
 import sys
 import tempfile
+import time
 import warnings
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any, Final, Protocol
@@ -107,6 +108,7 @@ def _guess(task: FitTask, rows: int) -> float:
 def _fit_aside(task: FitTask, rows: Rows, codes: Codes, folder: str) -> tuple[tuple[str, int], Fitted, list[Caught]]:
     """Fit in a process of its own, which leaves word of its epochs in a file and brings its warnings home."""
     _one_thread()
+    _end_with_parent()
     news = _news_file(Path(folder), task.key)
     news.touch()
     with warnings.catch_warnings(record=True) as caught:
@@ -141,6 +143,19 @@ def _one_thread() -> None:
     """Keep TensorFlow, if it is not running yet, to one thread."""
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
     os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
+
+
+@cache
+def _end_with_parent() -> None:
+    """End this process soon after the one that asked for fits: killed, that one could not tell it to stop."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_LOOK_EVERY_S)
+        os._exit(1)
+
+    Thread(target=watch, name="genrestack-parent", daemon=True).start()
 
 
 def _news_file(folder: Path, key: tuple[str, int]) -> Path:

@@ -23,6 +23,7 @@ def fit_stack(
     *,
     progress: Progress | None = None,
     engine: Engine | None = None,
+    jobs: int | None = None,
     store: FitStore | None = None,
 ) -> dict[FitKey, Fitted]:
     """Fit a stack in place, as its own `fit` would, with its base estimators' fits run by an engine.
@@ -32,7 +33,8 @@ def fit_stack(
         rows: scaled rows, shape (n, f).
         labels: shape (n,).
         progress: told of every fit and epoch.
-        engine: where to fit; None chooses by the amount of work.
+        engine: where to fit; None chooses by `jobs` and the amount of work.
+        jobs: fits at once; None: as many as there are CPUs, if the work is long enough for that.
         store: keeps finished fits, and gives those it already has.
 
     Returns:
@@ -44,7 +46,7 @@ def fit_stack(
     """
     codes = LabelEncoder().fit_transform(labels)
     tasks = plan_fits(stack, rows, codes)
-    engine = engine or choose_engine(None, tasks, len(rows))
+    engine = engine or choose_engine(jobs, tasks, len(rows))
     fits = Fits(tasks, stack, progress or Silent(), rows=len(rows), lanes=engine.lanes)
     done: dict[FitKey, Fitted] = {}
     for task, fitted in _kept(tasks, engine, rows, codes, fits, store):
