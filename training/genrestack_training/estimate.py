@@ -7,7 +7,7 @@ from typing import Any, Final
 FitKey = tuple[str, int]
 """A part's name and its fold; fold 0 is the fit on all rows."""
 
-# Parts that nobody has timed yet may make up this share of what is to come before an estimate says nothing.
+# Parts that nobody has timed yet may make up this share of all the work before an estimate says nothing.
 _UNKNOWN_SHARE: Final = 0.1
 
 
@@ -64,7 +64,7 @@ class Estimate:
         if done + to_go > 0:
             self._fraction = max(self._fraction, done / (done + to_go))
         unknown = sum(seconds for (part, _), seconds in left.items() if part not in self._timed)
-        if left and (not self._timed or unknown > _UNKNOWN_SHARE * to_go):
+        if left and (not self._timed or unknown > _UNKNOWN_SHARE * (done + to_go)):
             return self._fraction, None
         return self._fraction, max(to_go / self._lanes, max(left.values(), default=0.0))
 
