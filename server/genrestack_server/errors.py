@@ -3,9 +3,13 @@
 ServerError
 ├── StartError                  the server cannot start; one clear line, exit status 2
 │   ├── SettingsError           a setting is unknown, or not what it may be
+│   ├── CertificateError        the TLS certificate or key cannot be used
+│   ├── TokenFileError          the file of tokens cannot be used
 │   ├── AddressError            the host or port cannot be listened on
 │   └── RepositoryError         the model repository holds nothing that can be served
 └── RequestError                a request that is not answered; its text goes to the caller
+    ├── UnauthenticatedError    the caller has no token, or not a known one
+    ├── PermissionDeniedError   the caller may not do this
     ├── InvalidRequestError     the request contradicts itself or the model; carries the fields at fault
     ├── ModelNotFoundError      no such model or version
     ├── NotPossibleError        not as things stand: something has to be changed first
@@ -34,6 +38,14 @@ class SettingsError(StartError):
     """A setting is unknown, or not what it may be; the message names where it was set."""
 
 
+class CertificateError(StartError):
+    """The TLS certificate or key cannot be used."""
+
+
+class TokenFileError(StartError):
+    """The file of tokens cannot be used."""
+
+
 class AddressError(StartError):
     """The host or port cannot be listened on."""
 
@@ -44,6 +56,14 @@ class RepositoryError(StartError):
 
 class RequestError(ServerError):
     """A request that is not answered; the message goes to the caller as it is."""
+
+
+class UnauthenticatedError(RequestError):
+    """The caller has no token, or not a known one."""
+
+
+class PermissionDeniedError(RequestError):
+    """The caller may not do this."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Host and port: can they be listened on, and how to say so when not."""
 
 import errno
+import ipaddress
 import socket
 from typing import Any, Final
 
@@ -31,6 +32,17 @@ def check_address(host: str, port: int, prefix: str = "") -> None:
             absent = error
     if absent is not None and not usable:
         raise address_error(host, port, absent, prefix) from absent
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether only this machine reaches every address a host name stands for.
+
+    Raises:
+        AddressError: the name is not known here.
+
+    """
+    found = [str(address[0]).partition("%")[0] for _, address in resolve(host, 0)]
+    return all(ipaddress.ip_address(text).is_loopback for text in found)
 
 
 def join_address(host: str, port: int) -> str:

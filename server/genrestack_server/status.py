@@ -14,8 +14,10 @@ from genrestack_server.errors import (
     InvalidRequestError,
     ModelNotFoundError,
     NotPossibleError,
+    PermissionDeniedError,
     QueueFullError,
     RequestError,
+    UnauthenticatedError,
     UnavailableError,
 )
 from genrestack_server.text import clipped
@@ -25,6 +27,8 @@ _T = TypeVar("_T")
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 CODES: Final[dict[type[RequestError], grpc.StatusCode]] = {
+    UnauthenticatedError: grpc.StatusCode.UNAUTHENTICATED,
+    PermissionDeniedError: grpc.StatusCode.PERMISSION_DENIED,
     InvalidRequestError: grpc.StatusCode.INVALID_ARGUMENT,
     ModelNotFoundError: grpc.StatusCode.NOT_FOUND,
     NotPossibleError: grpc.StatusCode.FAILED_PRECONDITION,
