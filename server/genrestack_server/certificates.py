@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import grpc
 
@@ -100,18 +100,20 @@ class Certificates:
             await asyncio.sleep(_DAY_S)
             self._tell_expiry()
 
-    def _changed(self) -> grpc.ServerCertificateConfiguration | None:
+    def _changed(self) -> grpc.ServerCertificateConfiguration:
         """Give gRPC the pair if it has another one; called before a handshake, in a thread of gRPC's."""
-        if self._given is self._for_grpc:
-            return None
+        changed = self._for_grpc if self._given is not self._for_grpc else None
         self._given = self._for_grpc
-        return self._given
+        # The stubs do not know that None means "as before".
+        return cast(grpc.ServerCertificateConfiguration, changed)
 
     def _tell_expiry(self) -> None:
         left = self.expires - time.time()
         until = datetime.fromtimestamp(self.expires, UTC).strftime("%Y-%m-%d %H:%M UTC")
         if left <= 0:
-            _log.error("the TLS certificate %s has expired (%s); no client will connect: renew it", self._files[0], until)
+            _log.error(
+                "the TLS certificate %s has expired (%s); no client will connect: renew it", self._files[0], until
+            )
         elif left < WARN_DAYS * _DAY_S:
             _log.warning("the TLS certificate %s expires in %.1f days (%s)", self._files[0], left / _DAY_S, until)
         else:
@@ -138,11 +140,7 @@ def _shake_hands(chain: Path, key: Path, text: str) -> float:
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     client.check_hostname = False
     client.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    try:
-        # Without a password OpenSSL would ask for one on the terminal.
-        server.load_cert_chain(chain, key, password=b"")
-    except (ssl.SSLError, OSError, ValueError) as error:
-        raise CertificateError(_pair_reason(error, chain, key)) from error
+    _load(server, chain, key)
     try:
         client.load_verify_locations(cadata=text[: text.index(_END) + len(_END)])
         return _expiry(server, client)
@@ -161,18 +159,30 @@ def _expiry(server: ssl.SSLContext, client: ssl.SSLContext) -> float:
             (answering if turn % 2 else asking).do_handshake()
         except ssl.SSLWantReadError:
             continue
-    found = asking.getpeercert()
-    assert found is not None
-    return float(ssl.cert_time_to_seconds(str(found["notAfter"])))
+    found = cast("dict[str, str]", asking.getpeercert())
+    return float(ssl.cert_time_to_seconds(found["notAfter"]))
 
 
-def _pair_reason(error: Exception, chain: Path, key: Path) -> str:
-    reason = getattr(error, "reason", None)
-    if reason == "KEY_VALUES_MISMATCH":
-        return f"the TLS key {key} is not the key of the certificate {chain}"
-    if reason in {"BAD_DECRYPT", "BAD_PASSWORD_READ"}:
-        return f"the TLS key {key} is protected by a password; store it without one, readable by this user alone"
-    return f"the TLS key {key} or the certificate {chain} is no usable PEM file ({reason or error})"
+def _load(server: ssl.SSLContext, chain: Path, key: Path) -> None:
+    asked = False
+
+    def password() -> str:
+        # Without this OpenSSL would ask for it on the terminal.
+        nonlocal asked
+        asked = True
+        return ""
+
+    try:
+        server.load_cert_chain(chain, key, password=password)
+    except (ssl.SSLError, OSError) as error:
+        reason = getattr(error, "reason", None)
+        if asked:
+            text = f"the TLS key {key} is protected by a password; store it without one, readable by this user alone"
+        elif reason == "KEY_VALUES_MISMATCH":
+            text = f"the TLS key {key} is not the key of the certificate {chain}"
+        else:
+            text = f"the TLS key {key} or the certificate {chain} is no usable PEM file ({reason or error})"
+        raise CertificateError(text) from error
 
 
 def _check_client_ca(path: Path, text: str) -> None:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import grpc
 
@@ -22,7 +22,8 @@ MANAGEMENT_METHODS: Final = frozenset(
 AUTHORIZATION: Final = "authorization"
 _SCHEME: Final = "bearer "
 
-Metadata = Iterable[tuple[str, str | bytes]]
+Metadata: TypeAlias = Iterable[tuple[str, str | bytes]]
+_Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
 
 class Guard:
@@ -76,18 +77,20 @@ class GuardInterceptor(grpc.aio.ServerInterceptor):
 
     async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable["grpc.RpcMethodHandler[Any, Any]"]],
+        continuation: "Callable[[grpc.HandlerCallDetails], Awaitable[_Handler | None]]",
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> "grpc.RpcMethodHandler[Any, Any]":
+    ) -> "_Handler | None":
         """Find the handler, or one that refuses; a method there is not stays gRPC's to refuse."""
         handler = await continuation(handler_call_details)
-        try:
-            self._guard.check(handler_call_details.method, handler_call_details.invocation_metadata)
-        except RequestError as error:
-            return handler and self._refusal(handler_call_details.method, error)
+        if handler is not None:
+            method = handler_call_details.method
+            try:
+                self._guard.check(method, handler_call_details.invocation_metadata)
+            except RequestError as error:
+                return self._refusal(method, error)
         return handler
 
-    def _refusal(self, method: str, error: RequestError) -> "grpc.RpcMethodHandler[Any, Any]":
+    def _refusal(self, method: str, error: RequestError) -> "_Handler":
         async def refuse(_: object, context: Context) -> None:
             status = to_status(error)
             reason = "token" if isinstance(error, UnauthenticatedError) else "management"

@@ -1,6 +1,7 @@
 """A server as a process: from start to the signal that ends it."""
 
 import asyncio
+import logging
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
@@ -8,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from genrestack_server.config import ServerConfig
+from genrestack_server.exposure import exposures
 
 if TYPE_CHECKING:
     from genrestack_server.server import Server
@@ -15,11 +17,14 @@ if TYPE_CHECKING:
 Announce = Callable[[Sequence[str]], None]
 """Shows a person the lines that say what is served."""
 
+_log = logging.getLogger(__name__)
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 def run(config: ServerConfig, announce: Announce) -> int:
     """Serve until SIGINT or SIGTERM, drain, and return the exit status; a second signal stops at once.
+
+    SIGHUP reads certificates and tokens again, where there are any.
 
     Args:
         config: what to serve, and where.
@@ -29,6 +34,8 @@ def run(config: ServerConfig, announce: Announce) -> int:
         StartError: the server cannot start.
 
     """
+    for line in exposures(config):
+        _log.warning("%s", line)
     if config.workers > 1:
         from genrestack_server.supervisor import supervise
 
@@ -87,7 +94,7 @@ async def _serve(config: ServerConfig, announce: Announce) -> int:
 
     server = Server(config)
     life = Life(server)
-    with on_signals(life.stop_or_leave):
+    with on_signals(life.stop_or_leave, server.reload if has_files(config) else None):
         finished = await life.pass_by(lambda: announce(announcement(server)))
     if not finished:
         # The interpreter would wait for the thread of what is under way.
@@ -96,21 +103,30 @@ async def _serve(config: ServerConfig, announce: Announce) -> int:
 
 
 @contextmanager
-def on_signals(stop: Callable[[], None]) -> Iterator[None]:
-    """Call `stop` in the event loop for each SIGINT and SIGTERM."""
+def on_signals(stop: Callable[[], None], reload: Callable[[], None] | None) -> Iterator[None]:
+    """Call `stop` in the event loop for each SIGINT and SIGTERM, `reload` for each SIGHUP.
+
+    Without anything to read again SIGHUP keeps its meaning: a terminal that closes ends what was started in it.
+    """
     loop = asyncio.get_running_loop()
     for number in _SIGNALS:
         loop.add_signal_handler(number, stop)
+    if reload is not None:
+        loop.add_signal_handler(signal.SIGHUP, reload)
     try:
         yield
     finally:
-        for number in _SIGNALS:
+        for number in (*_SIGNALS, signal.SIGHUP):
             loop.remove_signal_handler(number)
+
+
+def has_files(config: ServerConfig) -> bool:
+    """Tell whether there are certificates or tokens to read again."""
+    return config.tls_cert is not None or config.token_file is not None
 
 
 def leave(status: int) -> None:
     """End this process without waiting for its threads."""
-    import logging
     import sys
 
     logging.shutdown()

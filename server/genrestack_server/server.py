@@ -28,13 +28,12 @@ from genrestack_server.reception import Reception
 from genrestack_server.reflecting import add_reflection
 from genrestack_server.registry import Registry, ServedModel
 from genrestack_server.repository import find_models
+from genrestack_server.security import Security
 from genrestack_server.text import counted, listed
+from genrestack_server.transport import channel_options
 
 _log = logging.getLogger(__name__)
 
-# The transport takes this many times the limit, so that a request somewhat too large gets an answer that names the
-# setting; anything larger is refused by gRPC itself, unread.
-_TRANSPORT_ROOM: Final = 2
 # Answers whose handlers have ended still have to leave.
 _FLUSH_S: Final = 0.5
 _SERVICES: Final = (native.SERVICE_NAME, oip.SERVICE_NAME)
@@ -68,6 +67,7 @@ class Server:
         """Its metrics and traces."""
         self._executor = Executor()
         self._health = Health(["", *_SERVICES])
+        self._security: Security | None = None
         self._grpc: aio.Server | None = None
         self._stopping = threading.Event()
         self._stopped = asyncio.Event()
@@ -80,23 +80,26 @@ class Server:
 
         Raises:
             AddressError: the host or port cannot be listened on.
+            CertificateError: the TLS certificate or key cannot be used.
+            TokenFileError: the file of tokens cannot be used.
             RepositoryError: there is nothing to serve, or a model without a good version (unless `allow_empty`).
             StartError: the default model or the execution provider is not there.
 
         """
         try:
             names = self._find_models()
-            built = self._build(names)
+            security = self._security = Security(self.config)
+            built = self._build(names, security)
             if not self.shares_port:
                 self.observation.open()
-                await self._listen(built)
+                await self._listen(built, security)
             await self._keeper.start(names)
             self.registry.loading = False
             self.registry.management = self._keeper
             self._announce_services()
             # The kernel hands connections to whoever listens: one of several workers does so once it can answer.
             if self.shares_port:
-                await self._listen(built)
+                await self._listen(built, security)
             self._keeper.watch()
         except DrainingError:
             return
@@ -122,6 +125,8 @@ class Server:
             _log.info("stopping: %s in flight", counted(self.gate.in_flight, "call"))
         self._stopping.set()
         self._keeper.close()
+        if self._security is not None:
+            self._security.stop()
         self._health.drain()
         answered = await self._drain(self.config.grace if grace is None else grace)
         if not answered:
@@ -132,6 +137,11 @@ class Server:
         await asyncio.to_thread(self.observation.close)
         self._stopped.set()
         return answered
+
+    def reload(self) -> None:
+        """Read certificates and tokens again now; what is broken is logged and leaves the old ones in force."""
+        if self._security is not None:
+            self._security.reload()
 
     @property
     def address(self) -> str:
@@ -196,9 +206,12 @@ class Server:
         await leaving
         return answered
 
-    def _build(self, names: list[str]) -> aio.Server:
+    def _build(self, names: list[str], security: Security) -> aio.Server:
         config = self.config
-        server = aio.server(options=_channel_options(config, shares_port=self.shares_port))
+        server = aio.server(
+            options=channel_options(config, shares_port=self.shares_port),
+            interceptors=security.interceptors(self.observers),
+        )
         for name in names:
             self._health.set(name, serving=False)
         predictor = Predictor(self.registry, self._executor, self.gate)
@@ -209,17 +222,18 @@ class Server:
         add_reflection(server, [*_SERVICES, health.SERVICE_NAME])
         return server
 
-    async def _listen(self, server: aio.Server) -> None:
+    async def _listen(self, server: aio.Server, security: Security) -> None:
         config = self.config
         if not self.shares_port:
             check_address(config.host, config.port)
         try:
-            self.port = server.add_insecure_port(join_address(config.host, config.port))
+            self.port = security.add_port(server, join_address(config.host, config.port))
         except RuntimeError as error:
             where = join_address(config.host, config.port)
             raise AddressError(f"cannot listen on {where}; choose another with --host and --port") from error
         self._grpc = server
         await server.start()
+        security.start()
 
     def _announce(self, name: str, version: int) -> None:
         """Say of a version, of its model and of the whole whether they are served."""
@@ -232,13 +246,3 @@ class Server:
         serving = not self.registry.loading and bool(self.registry.names())
         for name in ("", *_SERVICES):
             self._health.set(name, serving=serving)
-
-
-def _channel_options(config: ServerConfig, *, shares_port: bool) -> list[tuple[str, int]]:
-    room = config.max_message_bytes * _TRANSPORT_ROOM
-    return [
-        # On by default, with which a second server on a busy port takes half its connections without a word.
-        ("grpc.so_reuseport", int(shares_port)),
-        ("grpc.max_receive_message_length", room),
-        ("grpc.max_send_message_length", room),
-    ]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from genrestack_server.config import ServerConfig
 from genrestack_server.errors import StartError
-from genrestack_server.running import Announce, on_signals
+from genrestack_server.running import Announce, has_files, on_signals
 from genrestack_server.sharing import reserved_port
 from genrestack_server.workers import Worker, ending
 
@@ -73,7 +73,7 @@ async def _supervise(config: ServerConfig, announce: Announce, patience: Patienc
             supervisor.totals = Totals(lambda: supervisor.serving)
             endpoint = metrics_endpoint(config.metrics_host, config.metrics_port, supervisor.totals)
             lines = [f"metrics on {held.enter_context(endpoint)}"]
-        with on_signals(supervisor.stop):
+        with on_signals(supervisor.stop, supervisor.reload if has_files(config) else None):
             await supervisor.run(lambda said: announce([*said, *lines]))
         return supervisor.status
 
@@ -118,6 +118,11 @@ class Supervisor:
         if not self._at_once:
             _log.info("stopping: every worker finishes what is in flight")
         self._end(0 if self._at_once else self._config.grace)
+
+    def reload(self) -> None:
+        """Let every worker read certificates and tokens again."""
+        for worker in self._workers.values():
+            worker.tell("reload")
 
     async def run(self, announce: Announce) -> None:
         """Keep workers serving until `stop`; `announce` once, when all of them serve.

@@ -55,11 +55,14 @@ class _Line:
                 self.tell(**_state(server))
             await asyncio.sleep(BEAT_S)
 
-    async def obey(self, life: Life) -> None:
+    async def obey(self, life: Life, server: "Server") -> None:
         """Do as told; without a supervisor there is nobody to restart or stop this worker, and it ends."""
         with suppress(OSError):
             async for order in self._reader:
-                life.stop(at_once=order == b"leave\n")
+                if order == b"reload\n":
+                    server.reload()
+                else:
+                    life.stop(at_once=order == b"leave\n")
         _log.error("the supervisor is gone")
         leave(1)
 
@@ -90,7 +93,7 @@ async def _serve(line: _Line, config: ServerConfig) -> int:
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, life.stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    tasks = [asyncio.create_task(line.beat(server)), asyncio.create_task(line.obey(life))]
+    tasks = [asyncio.create_task(line.beat(server)), asyncio.create_task(line.obey(life, server))]
     finished = await life.pass_by(lambda: line.tell(serving=announcement(server)))
     await line.end(server)
     if not finished:
