@@ -102,8 +102,8 @@ def _parsed(line: str, where: str) -> Token | None:
         return None
     if not re.fullmatch(_DIGEST, words[0]):
         raise TokenFileError(f"{where} does not begin with 64 hexadecimal digits; `genrestack token` makes a line")
-    admin = ADMIN in words[1:]
-    names = [word for word in words[1:] if word != ADMIN]
-    if len(words) > 2 + admin or len(names) > 1 or not all(re.fullmatch(NAME, name) for name in names):
+    admin = len(words) > 1 and words[-1] == ADMIN
+    names = words[1:-1] if admin else words[1:]
+    if len(names) > 1 or any(name == ADMIN or not re.fullmatch(NAME, name) for name in names):
         raise TokenFileError(f"{where} must be: DIGEST [NAME] [admin]; a name is letters, digits, '.', '_' and '-'")
     return Token(bytes.fromhex(words[0]), names[0] if names else "", admin)
