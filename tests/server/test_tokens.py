@@ -11,12 +11,14 @@ from typing import Any
 
 import grpc
 import pytest
+import tritonclient.grpc as triton
 from click.testing import CliRunner
 from google.rpc import status_pb2
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from server.live import Launch, Running, RunServer
 from server.test_command import batch, fails
+from tritonclient.utils import InferenceServerException
 
 from genrestack.commands.token import token as token_command
 from genrestack_proto.v1.prediction_pb2 import ListModelsRequest
@@ -199,6 +201,36 @@ def test_management_is_closed_unless_opened_and_authorised(method: str, token_fi
     with pytest.raises(UnauthenticatedError):
         Guard("open", tokens).check(method, ())
     Guard("open", tokens).check(method, bearer("two"))
+
+
+def test_management_over_the_port(token_file: Path, tiny_models: Path, run_server: RunServer) -> None:
+    """A client of somebody else's, with and without the right."""
+
+    def ask(port: int, what: str, *arguments: str, token: str = "") -> object:
+        with triton.InferenceServerClient(f"127.0.0.1:{port}") as client:
+            headers = {"authorization": f"Bearer {token}"} if token else None
+            return getattr(client, what)(*arguments, headers=headers)
+
+    def status(port: int, *asked: str, token: str = "") -> str:
+        with pytest.raises(InferenceServerException) as caught:
+            ask(port, *asked, token=token)
+        return str(caught.value.status())
+
+    managing = [("load_model", "tiny"), ("unload_model", "tiny"), ("get_inference_statistics", "tiny")]
+    with run_server(tiny_models, management="closed") as running:
+        for asked in managing:
+            assert status(running.port, *asked) == "StatusCode.PERMISSION_DENIED"
+        assert ask(running.port, "get_model_repository_index")
+    with run_server(
+        tiny_models, management="open", repository_mode="explicit", load_models=("tiny",), token_file=token_file
+    ) as running:
+        for asked in managing:
+            assert status(running.port, *asked) == "StatusCode.UNAUTHENTICATED"
+            assert status(running.port, *asked, token="one") == "StatusCode.PERMISSION_DENIED"
+        assert ask(running.port, "get_model_repository_index", token="one")
+        assert ask(running.port, "get_inference_statistics", "tiny", token="two")
+        ask(running.port, "unload_model", "tiny", token="two")
+        ask(running.port, "load_model", "tiny", token="two")
 
 
 @pytest.mark.parametrize("method", [INDEX, PREDICT, "/grpc.health.v1.Health/Check"])
