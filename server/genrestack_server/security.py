@@ -12,6 +12,7 @@ from genrestack_server.guard import Guard, GuardInterceptor
 from genrestack_server.tokens import Tokens
 from genrestack_server.watched import WatchedFiles
 
+
 class Security:
     """Everything about a port that keeps people out.
 

@@ -86,7 +86,7 @@ class Worker:
             return await self.process.wait()
 
     def tell(self, order: str) -> None:
-        """Send `drain` or `leave`."""
+        """Send `drain`, `leave` or `reload`."""
         self._writer.write(order.encode() + b"\n")
 
     def kill(self) -> None:

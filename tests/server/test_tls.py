@@ -113,7 +113,10 @@ def test_a_bad_new_certificate_leaves_the_old_one_in_use(
         until(lambda: connects(running.port, later))
 
 
-def test_a_hangup_reads_them_at_once(tmp_path: Path, ca: Authority, tiny_models: Path, launch: Launch) -> None:
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_hangup_reads_them_at_once(
+    workers: str, tmp_path: Path, ca: Authority, tiny_models: Path, launch: Launch
+) -> None:
     pair, later = ca.server(tmp_path), Authority.make()
     command = launch(
         tiny_models, "--port", "0", "--threads", "1", "--tls-cert", pair.certificate, "--tls-key", pair.key

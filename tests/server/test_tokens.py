@@ -25,8 +25,8 @@ from genrestack_proto.v1.prediction_pb2 import ListModelsRequest
 from genrestack_server.calls import Call, Observer
 from genrestack_server.config import ServerConfig
 from genrestack_server.errors import PermissionDeniedError, TokenFileError, UnauthenticatedError
+from genrestack_server.exposure import exposures
 from genrestack_server.guard import MANAGEMENT_METHODS, Guard
-from genrestack_server.security import exposures
 from genrestack_server.tokens import Tokens, read_tokens, token_digest
 
 UNAUTHENTICATED = grpc.StatusCode.UNAUTHENTICATED
