@@ -169,8 +169,8 @@ def _typed_values(tensor: InferInput) -> _Values:
 
 
 def _as_float32(values: _Values) -> FloatMatrix:
-    with np.errstate(over="ignore"):
-        # Beyond float32's range this is infinite, which is refused by row and feature.
+    with np.errstate(over="ignore", invalid="ignore"):
+        # What is beyond float32's range becomes infinite, and a signalling NaN a quiet one: both are refused by name.
         return values.astype(np.float32, copy=False)
 
 

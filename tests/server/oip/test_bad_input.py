@@ -98,6 +98,11 @@ CASES: dict[str, tuple[Any, str, str]] = {
     "NaN": (raw(spoilt(np.nan)), "rows[3].tempo", "feature 'tempo' of row 3 is NaN"),
     "infinite": (typed(spoilt(-np.inf)), "rows[3].tempo", "is infinite"),
     "NaN as double": (raw(spoilt(np.nan, np.float64), datatype="FP64"), "rows[3].tempo", "is NaN"),
+    "a signalling NaN": (
+        raw(np.where(np.eye(4) > 0, np.uint64(0x7FF4000000000000).view(np.float64), 0.0), datatype="FP64"),
+        "rows[0].chroma",
+        "is NaN",
+    ),
     "beyond float32": (raw(spoilt(1e300, np.float64), datatype="FP64"), "rows[3].tempo", "too large for float32"),
     "numbers beyond float32": (typed(spoilt(-1e39, np.float64)), "rows[3].tempo", "too large for float32"),
     "unknown output": (typed(ROWS, "label", "mood"), "outputs[1].name", "tiny/2 has no output 'mood'; it has label, "),
