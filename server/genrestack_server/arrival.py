@@ -68,5 +68,6 @@ def next_item(stream: Call) -> Call:
         traceparent=stream.traceparent,
         deadline=stream.deadline,
         urgent=stream.urgent,
+        patient=True,
         began=time.monotonic(),
     )

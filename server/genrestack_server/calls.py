@@ -29,6 +29,8 @@ class Call:
     """Moment after which nobody waits; None: never."""
     urgent: bool = False
     """The upper of the two priorities."""
+    patient: bool = False
+    """Waits for room in a full queue in place of failing: an item of a stream, whose sender is slowed down by that."""
     began: float = field(default_factory=time.monotonic)
     model: str = ""
     version: int = 0

@@ -4,10 +4,9 @@ import time
 
 from genrestack_bundle import Answer
 from genrestack_proto.matrix import FloatMatrix
+from genrestack_server.batcher import Batcher
 from genrestack_server.calls import Call
-from genrestack_server.checks import check_answer
 from genrestack_server.errors import DeadlinePassedError
-from genrestack_server.executor import Executor
 from genrestack_server.gate import Gate
 from genrestack_server.registry import Registry, ServedModel
 
@@ -15,10 +14,15 @@ from genrestack_server.registry import Registry, ServedModel
 class Predictor:
     """Admission, model look-up, execution."""
 
-    def __init__(self, registry: Registry, executor: Executor, gate: Gate) -> None:
+    def __init__(self, registry: Registry, batcher: Batcher, gate: Gate) -> None:
         self.registry = registry
         self.gate = gate
-        self._executor = executor
+        self._batcher = batcher
+
+    @property
+    def queue_rows(self) -> int:
+        """Rows that wait to be computed, of all models together."""
+        return self._batcher.waiting_rows
 
     def find(self, model: str, version: int) -> ServedModel:
         """Find the version a request means; see `Registry.find`."""
@@ -34,12 +38,10 @@ class Predictor:
 
         Raises:
             DeadlinePassedError: nobody waits for the answer any more.
+            QueueFullError: too many rows wait already.
             InvalidRequestError: the model has no finite answer for some row.
 
         """
-        deadline = call.deadline
-        if deadline is not None and time.monotonic() >= deadline:
+        if call.deadline is not None and time.monotonic() >= call.deadline:
             raise DeadlinePassedError("the deadline had already passed when the request arrived; allow more time")
-        answer = await self._executor.run(served.session, rows, deadline, quick=len(rows) <= served.quick_rows)
-        check_answer(answer.probabilities)
-        return answer
+        return await self._batcher.run(served, rows, call)

@@ -10,6 +10,7 @@ from typing import Final, Self
 from grpc import aio
 
 from genrestack_server import health, native
+from genrestack_server.batcher import Batcher
 from genrestack_server.calls import Observers
 from genrestack_server.config import ServerConfig
 from genrestack_server.errors import AddressError, DrainingError, RepositoryError, StartError
@@ -61,11 +62,16 @@ class Server:
         self.observers = Observers([self._statistics])
         """Who is told of calls, executions and loads; add to them before `start`."""
         self._keeper = Keeper(self.config, self.registry, self.observers, self._announce)
+        self._batcher = Batcher(Executor(), self.observers, self.config)
+        self.predictor = Predictor(self.registry, self._batcher, self.gate)
+        """Answers rows; knows how many wait."""
         self.observation = Observation(
-            self.config, self.observers, queue_rows=lambda: 0, in_flight=lambda: self.gate.in_flight
+            self.config,
+            self.observers,
+            queue_rows=lambda: self.predictor.queue_rows,
+            in_flight=lambda: self.gate.in_flight,
         )
         """Its metrics and traces."""
-        self._executor = Executor()
         self._health = Health(["", *_SERVICES])
         self._security: Security | None = None
         self._grpc: aio.Server | None = None
@@ -133,7 +139,7 @@ class Server:
             _log.warning("%s cut off: the time to finish is over", counted(self.gate.in_flight, "call"))
         if self._grpc is not None:
             await self._grpc.stop(_FLUSH_S if answered else 0)
-        self._executor.close()
+        self._batcher.close()
         await asyncio.to_thread(self.observation.close)
         self._stopped.set()
         return answered
@@ -214,7 +220,7 @@ class Server:
         )
         for name in names:
             self._health.set(name, serving=False)
-        predictor = Predictor(self.registry, self._executor, self.gate)
+        predictor = Predictor(self.registry, self._batcher, self.gate)
         reception = Reception(self.observers)
         NativeService(predictor, reception, config).add_to(server)
         InferenceService(predictor, reception, self._health, self._statistics, config).add_to(server)

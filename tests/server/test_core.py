@@ -2,66 +2,20 @@
 
 import asyncio
 import logging
-import threading
-import time
-from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from urllib.parse import quote
 
 import grpc
 import numpy as np
 import pytest
-from server.tiny_bundle import draw_rows
 
 import genrestack_server
-from genrestack_bundle import Answer, ComposedSession
-from genrestack_proto.matrix import FloatMatrix
 from genrestack_server.checks import check_answer
 from genrestack_server.config import ServerConfig
-from genrestack_server.errors import DeadlinePassedError, DrainingError, InvalidRequestError, RequestError, Violation
-from genrestack_server.executor import Executor
+from genrestack_server.errors import DrainingError, InvalidRequestError, RequestError, Violation
 from genrestack_server.gate import Gate
-from genrestack_server.loading import load_version
 from genrestack_server.status import CODES, outcome
 from genrestack_server.text import clipped, listed, shown
-
-
-def test_rows_whose_deadline_passes_while_they_wait_are_not_computed(slow_models: Path) -> None:
-    session = load_version("slow", 1, ServerConfig(models_dir=slow_models, threads=1)).session
-
-    async def race() -> None:
-        executor = Executor()
-        first = asyncio.ensure_future(executor.run(session, draw_rows(200), None))
-        await asyncio.sleep(0)
-        with pytest.raises(DeadlinePassedError):
-            await executor.run(session, draw_rows(1), time.monotonic() + 0.01)
-        assert len((await first).class_index) == 200
-        executor.close()
-
-    asyncio.run(race())
-
-
-def test_a_quick_run_that_is_alone_stays_on_the_loop_and_others_do_not(tiny_models: Path) -> None:
-    served = load_version("tiny", 2, ServerConfig(models_dir=tiny_models, threads=1))
-    assert served.quick_rows > 0
-    threads: list[str] = []
-
-    class Observed:
-        def run(self, rows: FloatMatrix) -> Answer:
-            threads.append(threading.current_thread().name)
-            return served.session.run(rows)
-
-    async def ask() -> None:
-        executor, session = Executor(), cast(ComposedSession, Observed())
-        await executor.run(session, draw_rows(1), None, quick=True)
-        await executor.run(session, draw_rows(1), None)
-        await asyncio.gather(*(executor.run(session, draw_rows(1), None, quick=True) for _ in range(2)))
-        executor.close()
-
-    asyncio.run(ask())
-    assert threads[0] == threading.current_thread().name
-    assert all(name.startswith("genrestack-run") for name in threads[1:])
-    assert len(threads) == 4
 
 
 def test_the_unexpected_is_internal_with_an_id_that_the_log_carries(caplog: pytest.LogCaptureFixture) -> None:

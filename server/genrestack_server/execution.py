@@ -1,0 +1,119 @@
+"""One execution: requests' rows put together, and the answer taken apart again."""
+
+import asyncio
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from genrestack_bundle import Answer
+from genrestack_proto.matrix import FloatMatrix
+from genrestack_server.calls import Call
+from genrestack_server.checks import check_answer
+from genrestack_server.errors import InvalidRequestError
+from genrestack_server.executor import Ran
+from genrestack_server.lines import Piece, Waiting
+from genrestack_server.registry import ServedModel
+
+_S = TypeVar("_S", bound=np.generic)
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Job(Waiting):
+    """A request that waits for its answer."""
+
+    version: ServedModel
+    matrix: FloatMatrix
+    call: Call
+    answer: "asyncio.Future[Answer]"
+    admitted: float
+    whole: Answer | None = None
+    """The answer so far, where several executions make it."""
+    finite: bool = True
+
+    def fail(self, error: Exception) -> None:
+        """End without an answer, unless nobody waits any more."""
+        if not self.answer.done():
+            self.answer.set_exception(error)
+
+
+class Execution:
+    """The pieces of one execution, all of the same version."""
+
+    def __init__(self, pieces: list[Piece[Job]]) -> None:
+        self.served = pieces[0].job.version
+        self.rows = sum(piece.stop - piece.start for piece in pieces)
+        self.requests = len({piece.job for piece in pieces})
+        self._pieces = pieces
+
+    def begin(self, now: float) -> FloatMatrix:
+        """Put the rows together, float32 of shape (rows, f)."""
+        for job, start, _ in self._pieces:
+            job.call.batch_rows = self.rows
+            if not start:
+                job.call.queued_s = now - job.admitted
+        parts = [job.matrix[start:stop] for job, start, stop in self._pieces]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def end(self, ran: Ran) -> list[Job]:
+        """Hand out the answers, or what went wrong in place of them; return whom it failed."""
+        failed, first = [], 0
+        for job, start, stop in self._pieces:
+            last = first + stop - start
+            job.call.compute_s += ran.seconds
+            if isinstance(ran.answer, Exception):
+                job.fail(ran.answer)
+                failed.append(job)
+            elif not job.answer.done():
+                job.finite &= ran.finite
+                _hand_over(job, start, stop, _rows(ran.answer, first, last))
+            first = last
+        return failed
+
+
+def _hand_over(job: Job, start: int, stop: int, part: Answer) -> None:
+    if start == 0 and stop == job.rows:
+        job.whole = part
+    else:
+        job.whole = job.whole or _blank(part, job.rows)
+        _write(job.whole, part, start, stop)
+    if stop < job.rows:
+        return
+    if not job.finite:
+        try:
+            check_answer(job.whole.probabilities)
+        except InvalidRequestError as error:
+            job.fail(error)
+            return
+    job.answer.set_result(job.whole)
+
+
+def _rows(answer: Answer, first: int, last: int) -> Answer:
+    if first == 0 and last == len(answer.class_index):
+        return answer
+    return Answer(
+        answer.class_index[first:last],
+        answer.probabilities[first:last],
+        {name: table[first:last] for name, table in answer.base.items()},
+    )
+
+
+def _blank(part: Answer, rows: int) -> Answer:
+    return replace(
+        part,
+        class_index=_empty(part.class_index, rows),
+        probabilities=_empty(part.probabilities, rows),
+        base={name: _empty(table, rows) for name, table in part.base.items()},
+    )
+
+
+def _empty(like: "npt.NDArray[_S]", rows: int) -> "npt.NDArray[_S]":
+    return np.empty((rows, *like.shape[1:]), like.dtype)
+
+
+def _write(whole: Answer, part: Answer, start: int, stop: int) -> None:
+    whole.class_index[start:stop] = part.class_index
+    whole.probabilities[start:stop] = part.probabilities
+    for name, table in part.base.items():
+        whole.base[name][start:stop] = table
