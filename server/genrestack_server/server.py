@@ -220,7 +220,7 @@ class Server:
         )
         for name in names:
             self._health.set(name, serving=False)
-        predictor = Predictor(self.registry, self._batcher, self.gate)
+        predictor = self.predictor
         reception = Reception(self.observers)
         NativeService(predictor, reception, config).add_to(server)
         InferenceService(predictor, reception, self._health, self._statistics, config).add_to(server)
