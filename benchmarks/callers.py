@@ -44,7 +44,7 @@ async def measure(spec: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
         for contestant in spec["contestants"]:
             async with grpc.aio.insecure_channel(contestant["address"]) as channel:
                 await channel.channel_ready()
-                call = channel.unary_unary(contestant["method"])
+                call: Any = channel.unary_unary(contestant["method"])
                 request = bytes.fromhex(contestant["request"])
                 block = await _block(call, request, spec["callers"], spec["seconds"])
                 blocks[contestant["name"]].append(block)
