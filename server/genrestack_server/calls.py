@@ -35,6 +35,8 @@ class Call:
     model: str = ""
     version: int = 0
     rows: int = 0
+    admitted: float = 0.0
+    """Moment at which its rows joined the queue; 0: they never did."""
     queued_s: float = 0.0
     """Time between admission and the start of the (first) execution that computed its rows."""
     compute_s: float = 0.0

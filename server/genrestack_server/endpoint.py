@@ -15,6 +15,8 @@ from genrestack_server.listening import address_error, check_address, join_addre
 PATH: Final = "/metrics"
 # Nobody may hold a thread by sending nothing.
 _SILENCE_S: Final = 10.0
+# How soon it notices that it is to end.
+_POLL_S: Final = 0.1
 
 _App = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -52,7 +54,7 @@ def metrics_endpoint(host: str, port: int, collector: Collector) -> Iterator[str
         server = make_server(address[0], port, _only_metrics(make_wsgi_app(collector)), Server, _Handler)
     except OSError as error:
         raise address_error(host, port, error, "metrics-") from error
-    thread = threading.Thread(target=server.serve_forever, name="genrestack-metrics", daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=[_POLL_S], name="genrestack-metrics", daemon=True)
     thread.start()
     try:
         yield f"http://{join_address(host, server.server_port)}{PATH}"

@@ -52,7 +52,7 @@ class Execution:
         for job, start, _ in self._pieces:
             job.call.batch_rows = self.rows
             if not start:
-                job.call.queued_s = now - job.admitted
+                job.call.admitted, job.call.queued_s = job.admitted, now - job.admitted
         parts = [job.matrix[start:stop] for job, start, stop in self._pieces]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 from genrestack_server.calls import Observers
 from genrestack_server.config import ServerConfig
+from genrestack_server.errors import StartError
 
 if TYPE_CHECKING:
     from genrestack_server.metrics import Metrics
+    from genrestack_server.tracing import Tracing
 
 
 class Observation:
@@ -36,18 +38,27 @@ class Observation:
         self.metrics_url: str | None = None
         """Where the metrics are read, while they are."""
         self._config = config
+        self._observers = observers
         self._open = ExitStack()
         if self.metrics is not None:
             observers.add(self.metrics)
 
-    def open(self) -> None:
-        """Open the port of the metrics.
+    def open(self, *, alone: bool) -> None:
+        """Open the port of the metrics, unless a supervisor has it, and begin to trace.
+
+        Args:
+            alone: whether this is the only process of the server.
 
         Raises:
-            AddressError: it cannot be listened on.
+            AddressError: the port cannot be listened on.
+            StartError: what traces need is not installed.
 
         """
-        if self.metrics is not None and self._config.metrics_port is not None:
+        if self._config.otel_endpoint is not None:
+            tracing = _tracing(self._config.otel_endpoint)
+            self._open.callback(tracing.close)
+            self._observers.add(tracing)
+        if alone and self.metrics is not None and self._config.metrics_port is not None:
             from genrestack_server.endpoint import metrics_endpoint
 
             endpoint = metrics_endpoint(self._config.metrics_host, self._config.metrics_port, self.metrics)
@@ -62,3 +73,11 @@ def _metrics(config: ServerConfig, queue_rows: Callable[[], int], in_flight: Cal
     from genrestack_server.metrics import Metrics
 
     return Metrics(queue_rows=queue_rows, queue_limit=config.max_queue_rows, in_flight=in_flight)
+
+
+def _tracing(endpoint: str) -> "Tracing":
+    try:
+        from genrestack_server.tracing import Tracing
+    except ImportError as error:
+        raise StartError('traces (--otel-endpoint) need: pip install "genrestack[server,otel]"') from error
+    return Tracing(endpoint)

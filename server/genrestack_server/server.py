@@ -96,8 +96,8 @@ class Server:
             names = self._find_models()
             security = self._security = Security(self.config)
             built = self._build(names, security)
+            self.observation.open(alone=not self.shares_port)
             if not self.shares_port:
-                self.observation.open()
                 await self._listen(built, security)
             await self._keeper.start(names)
             self.registry.loading = False

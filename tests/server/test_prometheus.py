@@ -1,0 +1,140 @@
+"""A real Prometheus server reads the metrics, and its own tool checks the rules."""
+
+import json
+import shutil
+import subprocess
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from server.supervised import Supervised, supervised, until
+from server.tiny_bundle import draw_rows
+from support.tools import need
+
+from genrestack_proto.matrix import to_matrix
+from genrestack_proto.v1.prediction_pb2 import PredictRequest
+
+DEPLOY = Path(__file__).parents[2] / "deploy" / "prometheus"
+FAMILIES = [
+    "genrestack_requests_total", "genrestack_rows_total", "genrestack_request_seconds_bucket",
+    "genrestack_queue_seconds_count", "genrestack_compute_seconds_sum", "genrestack_batch_rows_count",
+    "genrestack_queue_rows", "genrestack_queue_limit_rows", "genrestack_rejected_total", "genrestack_model_info",
+    "genrestack_model_load_failures_total", "genrestack_worker_restarts_total", "genrestack_workers_serving",
+    "genrestack_requests_in_flight",
+    "process_cpu_seconds_total", "process_resident_memory_bytes", "process_start_time_seconds", "process_open_fds",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def server(tiny_models: Path) -> Iterator[Supervised]:
+    need(shutil.which("prometheus"), "prometheus (Debian package prometheus)")
+    with supervised(tiny_models) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def prometheus(server: Supervised, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The Prometheus server's URL; its settings are those of `deploy/`, with this target and short intervals."""
+    folder = tmp_path_factory.mktemp("prometheus")
+    target = server.metrics_url.removeprefix("http://").removesuffix("/metrics")
+    settings = (DEPLOY / "prometheus.yml").read_text().replace("localhost:9464", target).replace("15s", "1s")
+    (folder / "prometheus.yml").write_text(settings)
+    shutil.copy(DEPLOY / "rules.yml", folder)
+    log = folder / "log"
+    with log.open("w") as stderr:
+        process = subprocess.Popen(
+            ["prometheus", "--config.file=prometheus.yml", "--storage.tsdb.path=data",
+             "--web.listen-address=127.0.0.1:0"],
+            cwd=folder, stderr=stderr, stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+    try:
+        until(lambda: address(log), "Prometheus does not start")
+        until(lambda: ready(address(log)), "Prometheus is not ready")
+        yield address(log)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def address(log: Path) -> str:
+    """Where it listens, by its log."""
+    for line in log.read_text().splitlines():
+        if 'msg="Listening on"' in line:
+            return "http://" + line.split("address=")[1].split()[0]
+    return ""
+
+
+def ready(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/-/ready", timeout=5) as answer:
+            return int(answer.status) == 200
+    except urllib.error.HTTPError as error:
+        error.close()
+        return False
+    except OSError:
+        return False
+
+
+def get(url: str, path: str, **parameters: str) -> Any:
+    with urllib.request.urlopen(f"{url}/api/v1/{path}?{urllib.parse.urlencode(parameters)}", timeout=5) as answer:
+        return json.load(answer)["data"]
+
+
+def query(url: str, expression: str) -> float | None:
+    found = get(url, "query", query=expression)["result"]
+    return float(found[0]["value"][1]) if found else None
+
+
+def test_prometheus_reads_every_family(server: Supervised, prometheus: str) -> None:
+    stub = server.stub()
+    for _ in range(7):
+        stub.Predict(PredictRequest(rows=to_matrix(draw_rows(3))), timeout=10)
+    requests = 'sum(genrestack_requests_total{model="tiny",version="2",method="Predict",code="OK"})'
+    until(lambda: query(prometheus, requests) == 7, "the calls are not there")
+    assert query(prometheus, "sum(genrestack_rows_total)") == 21
+    for family in FAMILIES:
+        assert query(prometheus, f"count({family})"), family
+    assert query(prometheus, "genrestack_workers_serving") == 2
+    assert query(prometheus, 'count(process_resident_memory_bytes{worker=~"1|2|supervisor"})') == 3
+    (target,) = get(prometheus, "targets")["activeTargets"]
+    assert (target["health"], target["lastError"]) == ("up", "")
+    kinds = get(prometheus, "metadata")
+    assert kinds["genrestack_requests"][0]["type"] == "counter"
+    assert kinds["genrestack_request_seconds"][0]["type"] == "histogram"
+    assert all(kinds[name][0]["help"] for name in kinds if name.startswith("genrestack_"))
+    until(lambda: all(rule["health"] == "ok" for rule in rules(prometheus)), "a rule cannot be evaluated")
+    until(lambda: not any(rule["state"] != "inactive" for rule in rules(prometheus)), "something alerts")
+
+
+def rules(url: str) -> list[dict[str, Any]]:
+    return [rule for group in get(url, "rules")["groups"] for rule in group["rules"]]
+
+
+def test_every_rule_speaks_of_families_there_are(server: Supervised, prometheus: str) -> None:
+    import re
+
+    names = set(re.findall(r"\b(genrestack_\w+)", (DEPLOY / "rules.yml").read_text()))
+    assert len(names) >= 7
+    assert not [name for name in names if not any(family.startswith(name) for family in FAMILIES)]
+
+
+@pytest.mark.parametrize(
+    "command", ["check config prometheus.yml", "check rules rules.yml", "test rules rules_test.yml"]
+)
+def test_promtool_agrees(command: str) -> None:
+    need(shutil.which("promtool"), "promtool (Debian package prometheus)")
+    done = subprocess.run(
+        ["promtool", *command.split()], cwd=DEPLOY, check=False, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_promtool_finds_nothing_to_mend(server: Supervised) -> None:
+    with urllib.request.urlopen(server.metrics_url, timeout=10) as answer:
+        text = answer.read()
+    done = subprocess.run(["promtool", "check", "metrics"], input=text, check=False, capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr.decode()
