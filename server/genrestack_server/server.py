@@ -134,7 +134,8 @@ class Server:
         if self._security is not None:
             self._security.stop()
         self._health.drain()
-        answered = await self._drain(self.config.grace if grace is None else grace)
+        self.gate.close()
+        answered = await self.gate.drained(self.config.grace if grace is None else grace)
         if not answered:
             _log.warning("%s cut off: the time to finish is over", counted(self.gate.in_flight, "call"))
         if self._grpc is not None:
@@ -197,20 +198,6 @@ class Server:
                     f"the {what} {name!r} is not in {self.config.models_dir}: {listed(found)}; "
                     f"name one of these with {option}"
                 )
-
-    async def _drain(self, grace: float) -> bool:
-        """Let what is in flight end, and nothing more in; tell whether it did."""
-        if self._grpc is None or not self.shares_port:
-            self.gate.close()
-            return await self.gate.drained(grace)
-        # Its siblings get new connections as soon as it no longer listens, and gRPC sends callers that are connected
-        # here over to them; nobody has to be refused. What is cut off is cut off by `stop`, which tells of it.
-        leaving = asyncio.create_task(self._grpc.stop(grace + _FLUSH_S))
-        answered = await self.gate.drained(grace)
-        self.gate.close()
-        await self._grpc.stop(_FLUSH_S if answered else 0)
-        await leaving
-        return answered
 
     def _build(self, names: list[str], security: Security) -> aio.Server:
         config = self.config
