@@ -57,6 +57,11 @@ def from_status(status: status_pb2.Status, peer: Peer) -> GenreStackError:
     return make_error(_NUMBERS.get(status.code, _Code.UNKNOWN), status.message, status, peer)
 
 
+def code_name(number: int) -> str:
+    """Name of a status by its number."""
+    return _NUMBERS.get(number, _Code.UNKNOWN).name
+
+
 def make_error(code: grpc.StatusCode, text: str, status: status_pb2.Status | None, peer: Peer) -> GenreStackError:
     """Make the exception for a status; `status` brings the details, if there are any."""
     kind = _CLASSES.get(code, Internal)

@@ -22,6 +22,7 @@ EXTRAS: Final = {
     "export": "train",
     "serve": "server",
     "predict": "audio",
+    "bench": "plot",
     "demo": "train,server,audio",
 }
 """What has to be installed for a subcommand whose libraries are missing."""

@@ -14,7 +14,7 @@ import pytest
 
 from genrestack import command
 
-COMMANDS = ("demo", "export", "health", "models", "predict", "serve", "token", "train")
+COMMANDS = ("bench", "demo", "export", "health", "models", "predict", "serve", "token", "train")
 
 
 def genrestack(*arguments: str, **options: Any) -> "subprocess.CompletedProcess[str]":
@@ -52,7 +52,7 @@ def test_version() -> None:
     assert genrestack("--version").stdout.startswith("genrestack 0.")
 
 
-@pytest.mark.parametrize("name", ["demo", "health", "models", "predict", "token"])
+@pytest.mark.parametrize("name", ["bench", "demo", "health", "models", "predict", "token"])
 def test_help_has_an_example(name: str) -> None:
     done = genrestack(name, "--help")
     assert done.returncode == 0

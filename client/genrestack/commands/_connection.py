@@ -38,11 +38,11 @@ class Connection:
 
         return Client(timeout=timeout, **self._settings())
 
-    def options(self, timeout: float) -> "ClientOptions":
+    def options(self, timeout: float, **others: Any) -> "ClientOptions":
         """Make the options alone, for those who call by other means."""
         from genrestack._options import ClientOptions
 
-        return ClientOptions(timeout=timeout, **self._settings())
+        return ClientOptions(timeout=timeout, **self._settings(), **others)
 
     def _settings(self) -> dict[str, Any]:
         from genrestack import TLS
