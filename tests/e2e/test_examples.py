@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 from server.live import running_server
+from support.certificates import Authority
 from support.stacks import FittedStack
 
 from genrestack_bundle import open_bundle
@@ -22,6 +23,7 @@ COVERED = {
     "dataframe",
     "stream_large_table",
     "open_inference",
+    "tls_and_tokens",
     "own_pickles",
     "digits",
 }
@@ -81,6 +83,33 @@ def test_open_inference(address: str) -> None:
     assert said[6] == (
         "refused: inputs[0].shape: 2 columns, but digits/1 takes 64 (pixel_0, pixel_1, … pixel_63); GetModel lists them"
     )
+
+
+def test_tls_and_tokens(models_dir: Path, tmp_path: Path) -> None:
+    ca = Authority.make()
+    pair = ca.server(tmp_path)
+    token = tmp_path / "my.token"
+    make_token = [
+        sys.executable,
+        "-m",
+        "genrestack",
+        "token",
+        "--name",
+        "example",
+        "--append",
+        str(tmp_path / "tokens"),
+    ]
+    token.write_text(subprocess.run(make_token, capture_output=True, text=True, check=True).stdout, encoding="utf-8")
+    secured = {"tls_cert": pair.certificate, "tls_key": pair.key, "token_file": tmp_path / "tokens"}
+    with running_server(models_dir, **secured) as running:
+        said = run("tls_and_tokens", f"127.0.0.1:{running.port}", ca.write(tmp_path / "ca.pem"), token).splitlines()
+    assert said[0].startswith("digits/1 says '")
+    assert said[0].endswith("encrypted all the way")
+    assert said[1:3] == ["3 more through a stream", "health is open to all: SERVING"]
+    assert said[3].startswith("without a token: ")
+    assert "give a token: token= or token_file=" in said[3]
+    assert said[4].startswith("without TLS: ")
+    assert "add --tls (tls=True)" in said[4]
 
 
 @pytest.mark.parametrize("name", ["dataframe", "stream_large_table"])

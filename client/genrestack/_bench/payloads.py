@@ -41,12 +41,12 @@ class Payloads:
             InvalidInput: a request of so many rows is over the limit on messages, or the table cannot be used.
 
         """
-        known = _from_table(table, info) if table is not None else _from_ranges(info, rows, seed)
-        limit = rows_per_message(Rows(known[:1], ()), options)
+        limit = rows_per_message(Rows(np.zeros((1, len(info.features)), np.float32), ()), options)
         if rows > limit:
             raise invalid(
                 "rows", f"is {rows:,}, and one message holds {limit:,} rows of this model at most; give fewer"
             )
+        known = _from_table(table, info) if table is not None else _from_ranges(info, rows, seed)
         selection = Selection.of(info.name, info.version)
         different = max(1, min(_DIFFERENT, _MOST_BYTES // (rows * known.shape[1] * 4)))
         blocks = list(islice(_blocks(known, rows), different))

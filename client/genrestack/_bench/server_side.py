@@ -19,6 +19,8 @@ Totals = dict[str, float]
 class ServerFigures:
     """Means over the measured part; None where nothing was counted."""
 
+    requests: int
+    """Calls of every kind that it answered or refused, this client's or anybody's."""
     executions: int
     """Runs of the model."""
     rows_per_execution: float | None
@@ -64,6 +66,7 @@ def difference(before: Totals, after: Totals) -> ServerFigures:
         return grown(f"{name}_sum") / count if count > 0 else None
 
     return ServerFigures(
+        requests=round(grown("genrestack_requests_total")),
         executions=round(grown("genrestack_batch_rows_count")),
         rows_per_execution=mean("genrestack_batch_rows"),
         queue_seconds=mean("genrestack_queue_seconds"),

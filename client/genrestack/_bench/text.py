@@ -19,6 +19,7 @@ def lines(figures: Figures) -> list[tuple[str, str]]:
     told.append(("this client", f"{figures.client_cpu:.0%} of one core"))
     server = figures.server
     if server is not None:
+        told.append(("server: requests", f"{server.requests:,}"))
         told.append(("server: executions", f"{server.executions:,}"))
         told.append(("server: rows in one", _number(server.rows_per_execution)))
         told.append(("server: waited", _time(server.queue_seconds)))

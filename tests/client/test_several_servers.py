@@ -1,0 +1,78 @@
+"""The real server, several of it, full of work or killed under the client's hands."""
+
+import asyncio
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from client.servicer import Script, serving
+from server.live import Command, end_process, serve_process
+from server.tiny_bundle import TinyStack, draw_rows, write_tiny
+
+from genrestack import AsyncClient, Client, RetryOptions
+
+PATIENT = RetryOptions(initial_backoff=0.02, max_backoff=0.2)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, real_stack: TinyStack) -> Path:
+    folder = tmp_path_factory.mktemp("several")
+    write_tiny(folder, "tiny", real_stack)
+    return folder
+
+
+def started(folder: Path, *options: str) -> "tuple[Command, str]":
+    process = serve_process(folder, "--port", "0", "--threads", "1", *options)
+    assert process.stdout is not None
+    command = Command(process, process.stdout.readline())
+    return command, f"127.0.0.1:{command.running.port}"
+
+
+def test_calls_go_on_when_one_of_two_servers_is_killed(folder: Path) -> None:
+    one, first = started(folder)
+    other, second = started(folder)
+    try:
+        with Client([first, second], retry=PATIENT) as client:
+            rows = draw_rows(3)
+            expected = client.predict_proba(rows)
+            for number in range(60):
+                if number == 20:
+                    end_process(one.process)
+                np.testing.assert_allclose(client.predict_proba(rows), expected, atol=1e-6)
+            stream = client.predict_stream([rows] * 5)
+            assert [len(answer) for answer in stream] == [3] * 5
+    finally:
+        end_process(one.process)
+        end_process(other.process)
+
+
+def test_two_hundred_callers_of_a_short_queue_are_all_answered(folder: Path) -> None:
+    rows = draw_rows(8)
+
+    async def main(target: str) -> None:
+        async with AsyncClient(target, retry=PATIENT, timeout=60) as client:
+            expected = await client.predict_proba(rows)
+            answers = await asyncio.gather(*(client.predict_proba(rows) for _ in range(200)))
+            for answer in answers:
+                np.testing.assert_allclose(answer, expected, atol=1e-6)
+
+    command, target = started(folder, "--max-queue-rows", "16", "--max-batch-rows", "8")
+    try:
+        asyncio.run(main(target))
+    finally:
+        end_process(command.process)
+
+
+def test_a_server_that_starts_late_is_waited_for(folder: Path) -> None:
+    with serving(Script()) as taken:
+        port = int(taken.rpartition(":")[2])
+    with Client(f"127.0.0.1:{port}") as client:
+        began = time.monotonic()
+        process = serve_process(folder, "--port", str(port), "--threads", "1")
+        try:
+            client.wait_until_ready(60, model="tiny")
+            assert len(client.predict(draw_rows(2))) == 2
+        finally:
+            end_process(process)
+        assert time.monotonic() - began < 60
