@@ -119,12 +119,31 @@ def _expected(original: Original, rows: Any, seen: Any, names: list[str]) -> Exp
         tables["copied training row"] = proof_rows.copies(seen)
     places = [f"{source} {i}" for source, table in tables.items() for i in range(len(table))]
     wire = np.concatenate(list(tables.values()))
-    scaled = original.scale(wire.astype(np.float64))
-    tied = tied_rows(original.base, scaled)
-    if tied.all():
+    scaled = original.scale_what_it_can(wire.astype(np.float64))
+    answered = _answered(scaled, given=len(rows))
+    tied = np.zeros(len(wire), dtype=np.bool_)
+    tied[answered] = tied_rows(original.base, scaled[answered])
+    asked = answered & ~tied
+    if not asked.any():
         raise ExportError("a KNN ties on every reference row, so nothing can be compared; pass other reference rows")
-    places = [place for place, left_out in zip(places, tied, strict=True) if not left_out]
-    return Expected(answer_scaled(original, scaled[~tied], wire[~tied]), places, int(tied.sum()))
+    places = [place for place, kept in zip(places, asked, strict=True) if kept]
+    return Expected(answer_scaled(original, scaled[asked], wire[asked]), places, int(tied.sum()))
+
+
+def _answered(scaled: npt.NDArray[np.float64], given: int) -> npt.NDArray[np.bool_]:
+    """Tell which rows the original answers: a power transform overflows far outside what it was fitted on.
+
+    Raises:
+        ExportError: one of the `given` first rows, which came from the caller, is not answered.
+
+    """
+    answered: npt.NDArray[np.bool_] = np.isfinite(scaled).all(axis=1)
+    if not answered[:given].all():
+        raise ExportError(
+            f"reference row {int(np.argmin(answered[:given]))}: the scaler overflows, so the stack has no answer to "
+            "it; pass rows like those it was fitted on"
+        )
+    return answered
 
 
 def _settle(original: Original, expected: Golden, position: int, part: ConvertedPart) -> ConvertedPart:

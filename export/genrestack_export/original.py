@@ -32,6 +32,16 @@ class Original:
         """Scale raw rows of shape (n, f)."""
         return rows if self.scaler is None else np.asarray(self.scaler.transform(rows), dtype=np.float64)
 
+    def scale_what_it_can(self, rows: Rows) -> Rows:
+        """Scale raw rows of shape (n, f); a row on which the scaler overflows, which it may refuse, becomes NaN."""
+        with np.errstate(over="ignore"):
+            try:
+                return self.scale(rows)
+            except ValueError:
+                if len(rows) == 1:
+                    return np.full(rows.shape, np.nan)
+            return np.vstack([self.scale_what_it_can(rows[i : i + 1]) for i in range(len(rows))])
+
     def check_order(self, names: list[str]) -> None:
         """Hold feature names against those that the scaler or the stack was fitted with, where it knows them.
 

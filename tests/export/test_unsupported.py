@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression, RidgeClassifier, SGDClassif
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, MaxAbsScaler, MinMaxScaler, PowerTransformer, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, MaxAbsScaler, MinMaxScaler, SplineTransformer, StandardScaler
 from sklearn.svm import SVC, LinearSVC
 
 from genrestack_export import UnsupportedEstimator
@@ -144,7 +144,7 @@ def test_one_vs_rest_meta_learner(small: Case) -> None:
 @pytest.mark.parametrize(
     ("scaler", "found"),
     [
-        (PowerTransformer(), "PowerTransformer"),
+        (SplineTransformer(), "SplineTransformer"),
         (MaxAbsScaler(), "MaxAbsScaler"),
         (FunctionTransformer(), "FunctionTransformer"),
         (make_pipeline(MinMaxScaler()), "Pipeline"),

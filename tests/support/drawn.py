@@ -10,13 +10,21 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import StackingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
-from sklearn.preprocessing import MinMaxScaler, RobustScaler, StandardScaler
+from sklearn.preprocessing import MinMaxScaler, PowerTransformer, QuantileTransformer, RobustScaler, StandardScaler
 from sklearn.svm import SVC
 
 from support.stacks import FittedStack
 
 NAMES = ("knn", "svc", "mlp", "scaler", "meta", "my net", "Ünï", "a.b-c", "x" * 120, "features")
-SCALERS = {"minmax": MinMaxScaler, "standard": StandardScaler, "robust": RobustScaler, "none": None}
+SCALERS: dict[str, Any] = {
+    "minmax": MinMaxScaler,
+    "standard": StandardScaler,
+    "robust": RobustScaler,
+    "power": PowerTransformer,
+    "uniform": lambda: QuantileTransformer(n_quantiles=40),
+    "normal": lambda: QuantileTransformer(n_quantiles=40, output_distribution="normal"),
+    "none": None,
+}
 
 
 @dataclass(frozen=True)
