@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import StackingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.preprocessing import MinMaxScaler, PowerTransformer, QuantileTransformer, RobustScaler, StandardScaler
 from sklearn.svm import SVC
 
-from genrestack_training import SettingsError, build_stack, read_overrides, resolve_settings
+from genrestack_training import SettingsError, build_scaler, build_stack, read_overrides, resolve_settings
 
 Write = Callable[..., Path]
 
@@ -34,13 +36,58 @@ def test_the_notebook_preset_is_the_notebooks_stack() -> None:
     assert network.input_shape == (None, 57)
 
 
+def test_the_notebook_preset_has_nothing_that_the_notebook_has_not() -> None:
+    """Not even a parameter that is zero: a kept fit is known by its parameters."""
+    knn, svc, mlp = (estimator for _, estimator in build_stack("notebook", seed=3).estimators)
+    assert (type(knn), type(svc)) == (KNeighborsClassifier, SVC)
+    assert sorted(name for name in mlp.get_params() if name.startswith("model__")) == [
+        "model__activation",
+        "model__hidden",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "scaler"),
+    [
+        ("minmax", MinMaxScaler()),
+        ("standard", StandardScaler()),
+        ("robust", RobustScaler()),
+        ("power", PowerTransformer()),
+        ("quantile", QuantileTransformer(n_quantiles=80, output_distribution="normal", subsample=None)),
+    ],
+)
+def test_scalers_are_scikit_learns(kind: str, scaler: Any) -> None:
+    built = build_scaler(resolve_settings(overrides={"scaler": {"kind": kind}}), rows=80)
+    assert built is not None
+    assert type(built) is type(scaler)
+    assert built.get_params() == scaler.get_params()
+
+
+def test_a_calibrated_svc() -> None:
+    svc = build_stack(overrides={"svc": {"calibration": "sigmoid", "C": 3}}, seed=3).estimators[1][1]
+    assert type(svc) is CalibratedClassifierCV
+    assert (svc.method, svc.ensemble, svc.cv) == ("sigmoid", False, 3)
+    assert svc.estimator.get_params() == SVC(C=3.0, gamma="scale").get_params()
+
+
+def test_a_regularised_network() -> None:
+    mlp = build_stack(overrides={"mlp": {"hidden": [20, 10], "dropout": 0.5, "noise": 0.1}}).estimators[2][1]
+    parameters = {k.removeprefix("model__"): v for k, v in mlp.get_params().items() if k.startswith("model__")}
+    network = mlp.model(meta={"n_features_in_": 4, "n_classes_": 3}, **parameters)
+    kinds = [type(layer).__name__ for layer in network.layers]
+    assert kinds == ["GaussianNoise", "Dense", "Dropout", "Dense", "Dropout", "Dense"]
+    assert (network.layers[0].stddev, network.layers[2].rate) == (0.1, 0.5)
+
+
 def test_every_setting_can_be_overridden(write: Write) -> None:
     path = write(
         """
         [split]
         test_share = 0.3
         [scaler]
-        kind = "standard"
+        kind = "quantile"
+        distribution = "uniform"
+        quantiles = 50
         fit_on = "all"
         [stack]
         estimators = ["svc", "knn"]
@@ -57,12 +104,16 @@ def test_every_setting_can_be_overridden(write: Write) -> None:
         gamma = 0.5
         degree = 2
         coef0 = 1
+        calibration = "sigmoid"
+        calibration_folds = 4
         [mlp]
         hidden = []
         activation = "tanh"
         learning_rate = 1e-2
         epochs = 7
         batch_size = 8
+        dropout = 0.5
+        noise = 0.1
         [meta]
         C = 0.5
         max_iter = 500
@@ -76,7 +127,7 @@ def test_every_setting_can_be_overridden(write: Write) -> None:
         assert [key for key in changed if changed[key] == before[key]] == [], section
     stack = build_stack(settings)
     assert [name for name, _ in stack.estimators] == ["svc", "knn"]
-    assert stack.estimators[0][1].C == 10.0
+    assert stack.estimators[0][1].estimator.C == 10.0
     assert isinstance(settings.svc.C, float)
     assert (stack.cv, stack.passthrough, stack.final_estimator.max_iter) == (3, False, 500)
 
@@ -111,7 +162,9 @@ def test_epochs_is_a_shortcut_that_wins() -> None:
         ({"stack": {"estimators": ["knn", "knn"]}}, "names one twice"),
         ({"stack": {"estimators": ["tree"]}}, "must be one of 'knn', 'svc', 'mlp', not 'tree'"),
         ({"stack": {"passthrough": 1}}, "must be true or false, not 1"),
-        ({"scaler": {"kind": "robust"}}, "must be one of 'minmax', 'standard', 'none'"),
+        ({"scaler": {"kind": "log"}}, "must be one of 'minmax', 'standard', 'robust', 'power', 'quantile', 'none'"),
+        ({"mlp": {"dropout": 1.0}}, "must be below 1, not 1.0"),
+        ({"mlp": {"noise": -0.1}}, "must be at least 0.0, not -0.1"),
     ],
 )
 def test_what_cannot_be_is_named(overrides: dict[str, Any], message: str) -> None:

@@ -165,6 +165,17 @@ def test_without_a_split_the_folds_keep_what_is_known(windows: Table, by: str, g
             assert not set(artists[training]) & set(artists[test])
 
 
+def test_folds_by_recording_under_a_split_by_artist(windows: Table) -> None:
+    split, grouping = make_split("artist", windows, test_share=0.2, seed=42), find_grouping(windows)
+    inner = inner_folds("tracks", split, np.asarray(windows.labels), grouping, 3, 42)
+    tracks, artists = (grouping.groups(unit)[split.training] for unit in ("track", "artist"))
+    assert inner is not None
+    assert not any(set(tracks[training]) & set(tracks[test]) for training, test in inner)
+    assert any(set(artists[training]) & set(artists[test]) for training, test in inner)
+    alone = Grouping(np.arange(108).astype(str), None, 108)
+    assert inner_folds("tracks", split, np.asarray(windows.labels), alone, 3, 42) is None
+
+
 def test_single_rows_are_folded_as_scikit_learn_does(windows: Table) -> None:
     labels = np.asarray(windows.labels)
     expected = list(StratifiedKFold(3, shuffle=True, random_state=1).split(labels, labels))

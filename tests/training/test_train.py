@@ -169,7 +169,9 @@ def test_where_the_scaler_is_fitted(small_table: Table, fit_on: str) -> None:
     np.testing.assert_allclose(run.scaler.mean_, expected.mean(axis=0))
 
 
-@pytest.mark.parametrize(("kind", "expected"), [("standard", "StandardScaler"), ("none", "NoneType")])
+@pytest.mark.parametrize(
+    ("kind", "expected"), [("standard", "StandardScaler"), ("quantile", "QuantileTransformer"), ("none", "NoneType")]
+)
 def test_other_scalers(small_table: Table, kind: str, expected: str) -> None:
     settings: dict[str, dict[str, Any]] = {"scaler": {"kind": kind}, "stack": {"estimators": ["knn"], "folds": 2}}
     run = train(small_table, overrides=settings, runs_dir=None)

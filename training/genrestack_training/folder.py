@@ -13,19 +13,19 @@ import zlib
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import joblib
 import numpy as np
 from sklearn.ensemble import StackingClassifier
 from sklearn.exceptions import InconsistentVersionWarning
-from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from genrestack_training.errors import RunError, TrainingError
 from genrestack_training.evaluation import Evaluation
 from genrestack_training.presets import resolve_settings
 from genrestack_training.report import report_html
 from genrestack_training.run import Provenance, Run
+from genrestack_training.stack import Scaler
 
 FORMAT = 1
 FILES = ("stack.joblib", "scaler.joblib", "reference.npz", "metrics.json", "report.html")
@@ -128,7 +128,7 @@ def load_run(path: str | Path) -> Run:
     facts = _read_facts(folder)
     arrays = _read_arrays(folder)
     stack = _unpickled(folder / "stack.joblib", StackingClassifier)
-    scaler = _unpickled(folder / "scaler.joblib", MinMaxScaler, StandardScaler, type(None))
+    scaler = _unpickled(folder / "scaler.joblib", *get_args(Scaler), type(None))
     try:
         provenance = facts["provenance"]
         return Run(

@@ -19,17 +19,24 @@ _WORTH_COMPILING_STEPS: Final = 3000
 _STEPS_AN_EXECUTION: Final = 32
 
 
-def build_mlp(meta: Mapping[str, Any], hidden: Sequence[int], activation: str) -> keras.Sequential:
+def build_mlp(
+    meta: Mapping[str, Any], hidden: Sequence[int], activation: str, dropout: float = 0.0, noise: float = 0.0
+) -> keras.Sequential:
     """Make the uncompiled network: one dense layer per width in `hidden`, then a softmax over the classes.
 
     Args:
         meta: scikeras' description of the data; `n_features_in_` and `n_classes_` are read.
         hidden: width of each hidden layer.
         activation: Keras name of the hidden layers' activation.
+        dropout: share of each hidden layer's units that a training step leaves out.
+        noise: standard deviation of the noise that a training step adds to the features.
 
     """
     layers = [keras.layers.Input((meta["n_features_in_"],))]
-    layers += [keras.layers.Dense(width, activation=activation) for width in hidden]
+    layers += [keras.layers.GaussianNoise(noise)] if noise else []
+    for width in hidden:
+        layers.append(keras.layers.Dense(width, activation=activation))
+        layers += [keras.layers.Dropout(dropout)] if dropout else []
     layers.append(keras.layers.Dense(meta["n_classes_"], activation="softmax"))
     return keras.Sequential(layers)
 

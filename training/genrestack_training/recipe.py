@@ -84,7 +84,7 @@ def train(
     inner = inner_folds(settings.stack.folds_by, sides, labels, grouping, settings.stack.folds, seed)
 
     # Scale: learn the features' ranges from the training rows (or, as the notebook does, from all).
-    scaler = build_scaler(settings)
+    scaler = build_scaler(settings, rows=len(training_rows))
     scale = (lambda rows: rows) if scaler is None else scaler.transform
     if scaler is not None:
         scaler.fit(table.features if settings.scaler.fit_on == "all" else training_rows)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 from sklearn.ensemble import StackingClassifier
-from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from genrestack_training.evaluation import Evaluation
 from genrestack_training.settings import Settings
+from genrestack_training.stack import Scaler
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Run:
     name: str
     stack: StackingClassifier
     """Fitted on the scaled `training_rows`; the one that the figures are of."""
-    scaler: MinMaxScaler | StandardScaler | None
+    scaler: Scaler | None
     feature_names: tuple[str, ...]
     classes: tuple[str, ...]
     """Labels in the order of the probability columns."""

@@ -27,10 +27,12 @@ class ScalerSettings:
     """What scales the features before any estimator sees them.
 
     `fit_on = "all"` fits the scaler on the test rows as well, as the notebook does: the figures then know a little
-    of the rows they are measured on.
+    of the rows they are measured on. `distribution` and `quantiles` are those of `kind = "quantile"`.
     """
 
-    kind: str = _setting("minmax", choices=("minmax", "standard", "none"))
+    kind: str = _setting("minmax", choices=("minmax", "standard", "robust", "power", "quantile", "none"))
+    distribution: str = _setting("normal", choices=("normal", "uniform"))
+    quantiles: int = _setting(1000, least=2)
     fit_on: str = _setting("training", choices=("training", "all"))
 
 
@@ -39,13 +41,13 @@ class StackSettings:
     """Which base estimators there are, and how the meta-learner's training rows come about.
 
     `folds_by` says what the folds keep whole: "split" is what the split keeps whole (single rows after a random split,
-    as in the notebook; without a split, what "groups" means), "rows" nothing, "groups" the coarsest that is known:
-    artists if they were given, else recordings with several rows.
+    as in the notebook; without a split, what "groups" means), "rows" nothing, "tracks" recordings with several rows,
+    "groups" the coarsest that is known: artists if they were given, else recordings with several rows.
     """
 
     estimators: tuple[str, ...] = _setting(("knn", "svc", "mlp"), choices=("knn", "svc", "mlp"), least_items=1)
     folds: int = _setting(5, least=2)
-    folds_by: str = _setting("split", choices=("split", "rows", "groups"))
+    folds_by: str = _setting("split", choices=("split", "rows", "tracks", "groups"))
     passthrough: bool = _setting(True)
 
 
@@ -60,24 +62,36 @@ class KnnSettings:
 
 @dataclass(frozen=True)
 class SvcSettings:
-    """`sklearn.svm.SVC` with `probability=True`."""
+    """`sklearn.svm.SVC` and where its probabilities come from.
+
+    `calibration = "libsvm"` is `probability=True`, libsvm's own five folds and coupling of pairs; "sigmoid" is one
+    sigmoid a class, fitted to decisions of `calibration_folds` folds (`CalibratedClassifierCV`, `ensemble=False`).
+    """
 
     kernel: str = _setting("rbf", choices=("rbf", "linear", "poly", "sigmoid"))
     C: float = _setting(200.0, above=0.0)
     gamma: str | float = _setting("scale", choices=("scale", "auto"), above=0.0)
     degree: int = _setting(3, least=0)
     coef0: float = _setting(0.0)
+    calibration: str = _setting("libsvm", choices=("libsvm", "sigmoid"))
+    calibration_folds: int = _setting(3, least=2)
 
 
 @dataclass(frozen=True)
 class MlpSettings:
-    """Dense Keras network, trained with Adam on sparse categorical cross-entropy."""
+    """Dense Keras network, trained with Adam on sparse categorical cross-entropy.
+
+    `noise` is the standard deviation of Gaussian noise on the scaled features, `dropout` the share of each hidden
+    layer's units left out of a step; both act during the fit alone.
+    """
 
     hidden: tuple[int, ...] = _setting((300, 300, 300, 300, 300), least=1)
     activation: str = _setting("relu", choices=("relu", "elu", "gelu", "selu", "sigmoid", "silu", "softplus", "tanh"))
     learning_rate: float = _setting(1e-4, above=0.0)
     epochs: int = _setting(100, least=1)
     batch_size: int = _setting(64, least=1)
+    dropout: float = _setting(0.0, least=0.0, below=1.0)
+    noise: float = _setting(0.0, least=0.0)
 
 
 @dataclass(frozen=True)

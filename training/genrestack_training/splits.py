@@ -171,9 +171,12 @@ def inner_folds(by: str, split: Split, labels: np.ndarray, grouping: Grouping, f
         TableError: the training side has too few groups.
 
     """
-    unit = {"split": split.unit, "rows": "row", "groups": max(split.unit, grouping.honest_unit, key=list(UNITS).index)}[
-        by
-    ]
+    unit = {
+        "split": split.unit,
+        "rows": "row",
+        "tracks": "track" if grouping.windowed else "row",
+        "groups": max(split.unit, grouping.honest_unit, key=list(UNITS).index),
+    }[by]
     if unit == "row":
         return None
     try:

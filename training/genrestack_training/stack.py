@@ -1,11 +1,13 @@
 """Settings → scikit-learn estimators, none of them fitted yet."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import StackingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
-from sklearn.preprocessing import MinMaxScaler, StandardScaler
+from sklearn.preprocessing import MinMaxScaler, PowerTransformer, QuantileTransformer, RobustScaler, StandardScaler
 from sklearn.svm import SVC
 
 from genrestack_training.folds import Folds
@@ -52,25 +54,51 @@ def build_stack(
     )
 
 
-def build_scaler(settings: Settings) -> MinMaxScaler | StandardScaler | None:
-    """Build the unfitted scaler that the settings name; None for "none"."""
-    return {"minmax": MinMaxScaler, "standard": StandardScaler, "none": lambda: None}[settings.scaler.kind]()
+Scaler: TypeAlias = MinMaxScaler | StandardScaler | RobustScaler | PowerTransformer | QuantileTransformer
+
+
+def build_scaler(settings: Settings, *, rows: int | None = None) -> Scaler | None:
+    """Build the unfitted scaler that the settings name; None for "none".
+
+    Args:
+        settings: of which the section [scaler] counts.
+        rows: how many it will be fitted on; there are no more quantiles than that.
+
+    """
+    chosen = settings.scaler
+    quantiles = chosen.quantiles if rows is None else min(chosen.quantiles, rows)
+    makers: dict[str, Callable[[], Scaler | None]] = {
+        "minmax": MinMaxScaler,
+        "standard": StandardScaler,
+        "robust": RobustScaler,
+        "power": PowerTransformer,
+        # Quantiles of all rows: scikit-learn's default draws 10,000 of them.
+        "quantile": lambda: QuantileTransformer(
+            n_quantiles=quantiles, output_distribution=chosen.distribution, subsample=None
+        ),
+        "none": lambda: None,
+    }
+    return makers[chosen.kind]()
 
 
 def _knn(settings: KnnSettings) -> KNeighborsClassifier:
     return KNeighborsClassifier(n_neighbors=settings.n_neighbors, weights=settings.weights, p=settings.p)
 
 
-def _svc(settings: SvcSettings, seed: int | None) -> SVC:
-    return SVC(
+def _svc(settings: SvcSettings, seed: int | None) -> SVC | CalibratedClassifierCV:
+    libsvm = settings.calibration == "libsvm"
+    svc = SVC(
         C=settings.C,
         kernel=settings.kernel,
         gamma=settings.gamma,
         degree=settings.degree,
         coef0=settings.coef0,
-        probability=True,
-        random_state=seed,
+        **({"probability": True, "random_state": seed} if libsvm else {}),
     )
+    if libsvm:
+        return svc
+    # Folds in the rows' own order: where windows of a recording follow each other, few recordings are cut in two.
+    return CalibratedClassifierCV(svc, method="sigmoid", cv=settings.calibration_folds, ensemble=False)
 
 
 def _mlp(settings: MlpSettings, seed: int | None) -> Any:
@@ -81,6 +109,7 @@ def _mlp(settings: MlpSettings, seed: int | None) -> Any:
         model=build_mlp,
         model__hidden=settings.hidden,
         model__activation=settings.activation,
+        **_regularisation(settings),
         loss="sparse_categorical_crossentropy",
         optimizer="adam",
         optimizer__learning_rate=settings.learning_rate,
@@ -89,3 +118,8 @@ def _mlp(settings: MlpSettings, seed: int | None) -> Any:
         verbose=0,
         random_state=seed,
     )
+
+
+def _regularisation(settings: MlpSettings) -> dict[str, Any]:
+    """Give what is not zero, so that a network without it is the notebook's, parameter for parameter."""
+    return {f"model__{name}": value for name in ("dropout", "noise") if (value := getattr(settings, name))}
