@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import ParamSpec, TypeVar
 
 from genrestack_server.errors import DrainingError
@@ -30,11 +29,15 @@ class Aside:
         """
         if self.closed:
             raise DrainingError("the server is stopping; ask another server")
+        # Not as the future's result: futures chained from thread to loop refer to each other in a circle, which would
+        # hold a whole model in memory until the next collection of garbage.
+        result: list[_T] = []
         self.busy += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, partial(work, *args, **kwargs))
+            await asyncio.get_running_loop().run_in_executor(self._thread, lambda: result.append(work(*args, **kwargs)))
         finally:
             self.busy -= 1
+        return result.pop()
 
     def soon(self, work: Callable[[], None]) -> None:
         """Do this in the thread some time, unless it is closed."""

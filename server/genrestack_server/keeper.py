@@ -21,7 +21,7 @@ from genrestack_server.errors import (
 )
 from genrestack_server.folders import Folders, Signature, seal, sign
 from genrestack_server.loading import load_version, why
-from genrestack_server.memory import give_back
+from genrestack_server.memory import give_back, keep_little
 from genrestack_server.policy import VersionPolicy
 from genrestack_server.registry import Registry, ServedModel, VersionState
 from genrestack_server.repository import Trouble, look, versions_of
@@ -73,6 +73,7 @@ class Keeper:
             DrainingError: `close` was called meanwhile.
 
         """
+        keep_little()
         async with self._lock:
             for name in names:
                 try:
