@@ -1,0 +1,204 @@
+"""Steady load that believes nothing: every answer is compared, every refusal is counted, every wait is timed."""
+
+import itertools
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import grpc
+import numpy as np
+import numpy.typing as npt
+
+from genrestack_bundle import ComposedSession, open_bundle
+from genrestack_proto.matrix import from_matrix, to_matrix
+from genrestack_proto.v1.prediction_pb2 import PredictRequest, PredictResponse
+from genrestack_proto.v1.prediction_pb2_grpc import PredictionServiceStub
+
+TOLERANCE = 1e-6
+POOL = 96
+SIZES = (1, 1, 1, 1, 2, 3, 7, 16, 40)
+# What a caller on a busy machine of two cores may notice late; a call that hangs takes for ever.
+LATE_S = 5.0
+
+Matrix = npt.NDArray[np.float32]
+
+
+@dataclass
+class Expected:
+    """What each version answers to each row of a pool, every row run alone through the composed graph."""
+
+    pool: Matrix
+    answers: dict[tuple[str, int], Matrix] = field(default_factory=dict)
+
+    def learn(self, folder: Path) -> None:
+        """Run the pool through the version in a folder `<name>/<version>`."""
+        bundle = open_bundle(folder)
+        session = ComposedSession(bundle.compose(), part_names=bundle.part_names, provider="cpu", threads=1)
+        alone = [session.run(self.pool[row : row + 1]).probabilities for row in range(len(self.pool))]
+        self.answers[folder.parent.name, int(folder.name)] = np.concatenate(alone)
+
+    def difference(self, response: PredictResponse, begin: int, rows: int) -> float:
+        """Largest difference between an answer and what its version answers alone; infinite if the shape is wrong."""
+        probabilities = from_matrix(response.probabilities)
+        expected = self.answers[response.model, response.version][begin : begin + rows]
+        if probabilities.shape != expected.shape or not np.isfinite(probabilities).all():
+            return float("inf")
+        labels = [response.classes[index] for index in expected.argmax(axis=1)]
+        return float(np.abs(probabilities - expected).max()) if labels == list(response.labels) else float("inf")
+
+
+@dataclass
+class Tally:
+    """What callers saw."""
+
+    answered: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    versions: Counter[int] = field(default_factory=Counter)
+    worst: float = 0.0
+    """Largest difference of an answer."""
+    late: float = 0.0
+    """Seconds by which the slowest call passed its deadline; below 0 if none did."""
+    times: list[tuple[float, float]] = field(default_factory=list)
+    """Of each answered call: when it began, and how long it took, in seconds."""
+
+    def line(self) -> str:
+        """Say it in one line."""
+        refused = ", ".join(f"{count:,} {code}" for code, count in sorted(self.refused.items())) or "none refused"
+        return f"{self.answered:,} answered (largest difference {self.worst:.1e}), {refused}"
+
+    def check(self, *allowed: str) -> None:
+        """Fail on a wrong answer, a status that is not among those allowed, or a call that hung."""
+        assert self.answered, self.line()
+        assert self.worst <= TOLERANCE, self.line()
+        assert set(self.refused) <= set(allowed), self.line()
+        assert self.late < LATE_S, f"a call took {self.late:.1f} s longer than its deadline"
+
+
+class Load:
+    """Callers in a closed loop, half of them unary and every fourth streaming, until told to stop."""
+
+    def __init__(
+        self, connect: Callable[[], grpc.Channel], expected: Expected, *, callers: int = 8, deadline: float = 10.0
+    ):
+        self._connect = connect
+        self._expected = expected
+        self._callers = callers
+        self._deadline = deadline
+        self._over = threading.Event()
+        self._lock = threading.Lock()
+        self._threads: list[threading.Thread] = []
+        self.tally = Tally()
+        self.broken: list[BaseException] = []
+
+    def __enter__(self) -> Self:
+        for number in range(self._callers):
+            work = self._stream if number % 4 == 3 else self._call
+            thread = threading.Thread(target=self._loop, args=(work, random.Random(number)))
+            thread.start()
+            self._threads.append(thread)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        for thread in self._threads:
+            thread.join(self._deadline + 2 * LATE_S)
+            assert not thread.is_alive(), "a call hangs"
+        if self.broken:
+            raise self.broken[0]
+
+    def wait_for(self, more: int, timeout: float = 60.0) -> None:
+        """Wait until so many more calls are answered."""
+        goal, end = self.tally.answered + more, time.monotonic() + timeout
+        while self.tally.answered < goal:
+            assert time.monotonic() < end, f"nothing is answered any more: {self.tally.line()}"
+            assert not self.broken, self.broken
+            time.sleep(0.01)
+
+    def _loop(self, work: Callable[[PredictionServiceStub, random.Random], None], dice: random.Random) -> None:
+        try:
+            while not self._over.is_set():
+                # A fresh connection now and then, as callers come and go.
+                with self._connect() as channel:
+                    stub = PredictionServiceStub(channel)
+                    for _ in range(200):
+                        if self._over.is_set():
+                            break
+                        self._timed(work, stub, dice)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the test fails with it
+            self.broken.append(error)
+
+    def _timed(self, work: Callable[..., None], stub: PredictionServiceStub, dice: random.Random) -> None:
+        began = time.monotonic()
+        try:
+            work(stub, dice)
+        except grpc.RpcError as error:
+            with self._lock:
+                self.tally.refused[error.code().name] += 1
+            # As a polite caller would.
+            time.sleep(0.02)
+        finally:
+            late = time.monotonic() - began - self._deadline
+            with self._lock:
+                self.tally.late = max(self.tally.late, late) if self.tally.times else late
+
+    def _call(self, stub: PredictionServiceStub, dice: random.Random) -> None:
+        begin, rows, request = self._draw(dice)
+        metadata = (("genrestack-priority", dice.choice(("high", "normal"))),)
+        began = time.monotonic()
+        response = stub.Predict(request, timeout=self._deadline, metadata=metadata)
+        self._note(response, begin, rows, began)
+
+    def _stream(self, stub: PredictionServiceStub, dice: random.Random) -> None:
+        drawn = [self._draw(dice) for _ in range(5)]
+        began = time.monotonic()
+        responses = stub.PredictStream(iter([request for *_, request in drawn]), timeout=self._deadline)
+        for count, ((begin, rows, _), item) in enumerate(zip(drawn, responses, strict=False)):
+            assert item.index == count
+            if item.HasField("error"):
+                with self._lock:
+                    self.tally.refused[_name(item.error.code)] += 1
+            else:
+                self._note(item.response, begin, rows, began)
+
+    def _draw(self, dice: random.Random) -> tuple[int, int, PredictRequest]:
+        rows = dice.choice(SIZES)
+        begin = dice.randrange(POOL - rows + 1)
+        return begin, rows, PredictRequest(rows=to_matrix(self._expected.pool[begin : begin + rows]))
+
+    def _note(self, response: PredictResponse, begin: int, rows: int, began: float) -> None:
+        difference = self._expected.difference(response, begin, rows)
+        with self._lock:
+            tally = self.tally
+            tally.answered += 1
+            tally.versions[response.version] += 1
+            tally.worst = max(tally.worst, difference)
+            tally.times.append((began, time.monotonic() - began))
+
+
+def _name(code: int) -> str:
+    return next(known.name for known in grpc.StatusCode if known.value[0] == code)
+
+
+def percentile(times: Sequence[float], share: float) -> float:
+    """The time that this share of the calls stayed within."""
+    return float(np.quantile(np.asarray(times), share)) if times else float("nan")
+
+
+def thirds(times: Sequence[tuple[float, float]]) -> Iterator[list[float]]:
+    """Durations of the calls that began in the first, second and last third of the whole time."""
+    if not times:
+        return
+    first, last = min(began for began, _ in times), max(began for began, _ in times)
+    width = (last - first) / 3 or 1.0
+    for number in range(3):
+        yield [took for began, took in times if min(int((began - first) / width), 2) == number]
+
+
+def listed(facts: Mapping[str, Any]) -> str:
+    """Write figures in one line."""
+    return ", ".join(itertools.starmap("{} {}".format, facts.items()))
