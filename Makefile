@@ -8,7 +8,7 @@ EXTRAS := train,server,audio,otel,dev
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long check format proto bench clean
+.PHONY: help setup demo test test-long test-hard check format proto bench clean
 
 help:  ## list what there is
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -31,6 +31,9 @@ test: setup check  ## the checks and all tests that take no more than minutes
 
 test-long: setup  ## the tests that take longer: hundreds of drawn stacks, the real table trained
 	$(BIN)/python -m pytest -m long -n $(WORKERS) --dist loadfile --timeout 3600
+
+test-hard: setup  ## faults, fuzzing, twice the capacity, leaks: the long form, about half an hour
+	GENRESTACK_TEST_HARD=1 $(BIN)/python -m pytest tests/hard --timeout 3600
 
 check: setup  ## lint, types, import arrows: exactly what CI runs
 	$(BIN)/ruff check .

@@ -37,9 +37,9 @@ class Soaked:
 
 
 def test_twice_the_capacity_for_long(tmp_path: Path, say: Callable[[str], None]) -> None:
-    # Every row costs some hundred microseconds, so that the model is what limits, not this test's own sending.
+    # Every execution costs milliseconds, so that the model is what limits, not this test's own sending.
     expected = Expected(draw_rows(POOL, seed=5))
-    expected.learn(write_tiny(tmp_path, "tiny", TinyStack.draw(1), slow=3))
+    expected.learn(write_tiny(tmp_path, "tiny", TinyStack.draw(1), slow=25))
     with served(tmp_path, "--max-queue-rows", str(QUEUE_ROWS), "--max-batch-rows", "128") as server:
         capacity = asyncio.run(_capacity(server, expected))
         asyncio.run(_offer(server, expected, 2 * capacity, SETTLING))
