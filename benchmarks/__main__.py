@@ -9,6 +9,7 @@ import click
 from rich.console import Console
 
 from benchmarks.call import one_call
+from benchmarks.crowd import crowd
 from benchmarks.effort import FULL, QUICK, Effort
 from benchmarks.figure import Figure
 from benchmarks.in_process import many_rows, one_row
@@ -26,6 +27,7 @@ BENCHMARKS: Final[dict[str, Callable[[Prepared, Effort], tuple[Figure, ...]]]] =
     "stock-parts": stock_parts,
     "call": lambda prepared, effort: one_call(prepared.single, effort),
     "stream": lambda prepared, effort: stream(prepared.single, effort),
+    "crowd": lambda prepared, effort: crowd(prepared.single, effort),
     "start": lambda prepared, effort: start(prepared.single, effort),
     "parity": parity,
 }

@@ -16,7 +16,27 @@ class Effort:
     stream_rounds: int
     stream_batches: int
     starts: int
+    crowd_rounds: int
+    crowd_seconds: float
 
 
-FULL = Effort(rounds=20, block_seconds=0.25, calls=3000, stream_rounds=9, stream_batches=40, starts=5)
-QUICK = Effort(rounds=3, block_seconds=0.1, calls=200, stream_rounds=2, stream_batches=4, starts=1)
+FULL = Effort(
+    rounds=20,
+    block_seconds=0.25,
+    calls=3000,
+    stream_rounds=9,
+    stream_batches=40,
+    starts=5,
+    crowd_rounds=7,
+    crowd_seconds=2.0,
+)
+QUICK = Effort(
+    rounds=3,
+    block_seconds=0.1,
+    calls=200,
+    stream_rounds=2,
+    stream_batches=4,
+    starts=1,
+    crowd_rounds=1,
+    crowd_seconds=0.5,
+)

@@ -52,6 +52,11 @@ def share(
     return Figure(name, value, unit, baseline, ratio, target, None if least is None else ratio >= least, note)
 
 
+def reached(name: str, value: float, unit: str, *, least: float, note: str = "") -> Figure:
+    """Make a figure that stands alone and has a least value."""
+    return Figure(name, value, unit, None, None, f"≥ {least:g} {unit}".rstrip(), value >= least, note)
+
+
 def bounded(name: str, value: float, unit: str, *, most: float, note: str = "") -> Figure:
     """Make a figure that stands alone and has a limit."""
     return Figure(name, value, unit, None, None, f"≤ {most:g} {unit}".rstrip(), value <= most, note)

@@ -48,17 +48,17 @@ def genrestack_server(repository: Path) -> Iterator[Serving]:
     port = _free_port()
     command = [sys.executable, "-m", "genrestack", "serve", str(repository), "--port", str(port)]
     begun = time.perf_counter()
-    with _process([*command, "--provider", "cpu", "--log-level", "warning"]) as process:
-        _wait_until_serving(port, process)
-        yield Serving(port, time.perf_counter() - begun, process.pid)
+    with process([*command, "--provider", "cpu", "--log-level", "warning"]) as started:
+        _wait_until_serving(port, started)
+        yield Serving(port, time.perf_counter() - begun, started.pid)
 
 
 @contextmanager
 def echo_server(answer_bytes: int) -> Iterator[str]:
     """Run the echo server for the length of the block; gives its address."""
-    with _process([sys.executable, "-m", "benchmarks.echo", str(answer_bytes)]) as process:
-        assert process.stdout is not None
-        yield f"127.0.0.1:{int(process.stdout.readline())}"
+    with process([sys.executable, "-m", "benchmarks.echo", str(answer_bytes)]) as started:
+        assert started.stdout is not None
+        yield f"127.0.0.1:{int(started.stdout.readline())}"
 
 
 @contextmanager
@@ -70,17 +70,18 @@ def connected(address: str) -> Iterator[grpc.Channel]:
 
 
 @contextmanager
-def _process(command: list[str]) -> Iterator["subprocess.Popen[str]"]:
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+def process(command: list[str]) -> Iterator["subprocess.Popen[str]"]:
+    """Run a command for the length of the block, with pipes to and from it."""
+    started = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
     try:
-        yield process
+        yield started
     finally:
-        process.terminate()
+        started.terminate()
         try:
-            process.communicate(timeout=_PATIENCE)
+            started.communicate(timeout=_PATIENCE)
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.communicate()
+            started.kill()
+            started.communicate()
 
 
 def _wait_until_serving(port: int, process: "subprocess.Popen[str]") -> None:

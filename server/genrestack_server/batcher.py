@@ -36,7 +36,7 @@ class Batcher:
         self._outside: OrderedDict[Job, None] = OrderedDict()
         self._gathering = Gathering()
         self._rate = DrainRate()
-        self._running = False
+        self._running = 0
         self._next: asyncio.Handle | None = None
         self._closed = False
 
@@ -116,9 +116,14 @@ class Batcher:
             self._lines.put(job)
             self._wake(hurried=job.urgent)
 
+    def _most_running(self) -> int:
+        # Where a whole execution waits there is nothing to wait for: the next one is ready when the present one ends,
+        # and the thread goes on without a gap.
+        return 2 if self._lines.rows >= self._most_rows else 1
+
     def _wake(self, *, hurried: bool = False) -> None:
         """See to it that what waits is computed."""
-        if self._running or self._closed:
+        if self._closed or self._running >= self._most_running():
             return
         at_once = hurried or not self._delay or self._lines.rows >= self._most_rows
         if self._next is not None:
@@ -144,18 +149,25 @@ class Batcher:
         if taken.pieces:
             self._execute(Execution(taken.pieces), now)
         self._let_in()
+        if self._lines.rows:
+            self._wake()
 
     def _execute(self, execution: Execution, now: float) -> None:
-        self._running = True
+        self._running += 1
         self._gathering.begun(execution.requests)
         served, rows = execution.served, execution.begin(now)
-        if execution.requests == 1 and not self._lines.rows and execution.rows <= served.quick_rows:
+        if (
+            self._running == 1
+            and execution.requests == 1
+            and not self._lines.rows
+            and execution.rows <= served.quick_rows
+        ):
             self._end(execution, run_now(served.session, rows))
         else:
             self._executor.start(served.session, rows, partial(self._end, execution))
 
     def _end(self, execution: Execution, ran: Ran) -> None:
-        self._running = False
+        self._running -= 1
         for job in execution.end(ran):
             self._lines.leave(job)
         self._rate.note(execution.rows, ran.seconds)

@@ -10,14 +10,24 @@ from click.testing import CliRunner
 
 from benchmarks.__main__ import main
 from benchmarks.call import one_call
+from benchmarks.crowd import crowd
 from benchmarks.effort import Effort
-from benchmarks.figure import Baseline, Figure, bounded, quicker, share, slower
+from benchmarks.figure import Baseline, Figure, bounded, quicker, reached, share, slower
 from benchmarks.machine import Machine
 from benchmarks.report import BEGIN, END, Report, cells, to_json, write_into
 from benchmarks.start import start
 from benchmarks.stream import stream
 
-SCANT = Effort(rounds=1, block_seconds=0.01, calls=20, stream_rounds=2, stream_batches=2, starts=1)
+SCANT = Effort(
+    rounds=1,
+    block_seconds=0.01,
+    calls=20,
+    stream_rounds=2,
+    stream_batches=2,
+    starts=1,
+    crowd_rounds=1,
+    crowd_seconds=0.2,
+)
 MACHINE = Machine("a CPU", 2, 0.0, "3.11", "Linux", {"numpy": "2"}, "2025-01-01")
 
 
@@ -33,6 +43,16 @@ def test_figures_over_the_wire(models_dir: Path) -> None:
     assert 10 < memory.value < 10_000
 
 
+def test_many_callers(models_dir: Path) -> None:
+    rate, spread, rows, gain = crowd(models_dir, SCANT)
+    assert rate.baseline is not None
+    assert gain.baseline is not None
+    assert min(rate.value, rate.baseline.value, gain.baseline.value) > 1
+    assert rate.value == gain.value
+    assert spread.value >= 1
+    assert 1 <= rows.value <= 64
+
+
 def test_met_and_missed() -> None:
     one = Baseline("that", 1.0)
     assert quicker("a", 0.5, one, least=2).met is True
@@ -41,6 +61,8 @@ def test_met_and_missed() -> None:
     assert slower("a", 2.51, one, most=2.5).met is False
     assert share("a", 0.8, "rows", one, least=0.8).met is True
     assert share("a", 0.79, "rows", one, least=0.8).met is False
+    assert reached("a", 8.0, "rows", least=8).met is True
+    assert reached("a", 7.9, "rows", least=8).met is False
     assert bounded("a", 3.0, "s", most=3).met is True
     assert bounded("a", 3.1, "s", most=3).met is False
     assert quicker("a", 1.0, one).met is None
