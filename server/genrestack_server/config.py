@@ -111,7 +111,7 @@ class ServerConfig:
         _batching(
             "Most rows of one execution; a larger request is computed in pieces of this size.", least=1, most=2**20
         ),
-    ] = 256
+    ] = 64
     max_queue_delay: Annotated[
         float,
         _batching(

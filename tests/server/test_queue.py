@@ -138,7 +138,7 @@ def test_a_reader_that_stops_fills_neither_queue_nor_memory(run_server: RunServe
 
 
 def test_draining_answers_everybody_who_was_let_in(run_server: RunServer, slow_models: Path) -> None:
-    with run_server(slow_models, max_queue_rows=100, max_batch_rows=50) as running:
+    with run_server(slow_models, max_queue_rows=100, max_batch_rows=101) as running:
         calls = fill(running, 50, 100)
         stopped = running.stop(grace=60)
         assert [len(call.result().labels) for call in calls] == [50, 100]
