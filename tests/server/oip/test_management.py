@@ -129,7 +129,11 @@ def test_statistics(explicit: Running, manager: Any) -> None:
     assert counted.inference_count == 1 + 1 + 2 + 40 + 3 + 5 + 6
     assert stats.success.count == stats.queue.count == stats.compute_infer.count == 7
     assert stats.fail.count == 1
-    assert stats.success.ns > 0
+    assert stats.success.ns >= stats.queue.ns + stats.compute_infer.ns > 0
+    assert 0 < counted.execution_count == sum(batch.compute_infer.count for batch in counted.batch_stats)
+    computed = sum(batch.batch_size * batch.compute_infer.count for batch in counted.batch_stats)
+    assert computed == counted.inference_count
+    assert counted.last_inference > 1.6e12
 
 
 def test_statistics_of_all_and_of_a_version_loaded_anew(manager: Any) -> None:

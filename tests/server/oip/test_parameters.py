@@ -1,14 +1,15 @@
 """`priority` and `timeout` of a request, as Triton has them, and the id that goes into the log."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from queue import Queue
 from typing import Any
 
 import numpy as np
 import pytest
 import tritonclient.grpc as triton
-from server.live import RunServer
+from server.live import Running, RunServer
 from server.oip.asking import features
 from server.tiny_bundle import draw_rows
 from tritonclient.utils import InferenceServerException
@@ -22,6 +23,13 @@ def obeyed(parameters: Mapping[str, InferParameter], **known: Any) -> Call:
     call = Call("ModelInfer", began=100.0, **known)
     obey(parameters, call)
     return call
+
+
+def await_in_flight(running: Running, count: int) -> None:
+    assert running.server is not None
+    until = time.monotonic() + 20
+    while running.server.gate.in_flight < count and time.monotonic() < until:
+        time.sleep(0.001)
 
 
 @pytest.mark.parametrize("kind", ["int64_param", "uint64_param"])
@@ -51,11 +59,45 @@ def test_what_is_past_its_timeout_is_not_computed(slow_models: Path, run_server:
     ):
         answers: list[Any] = []
         client.async_infer("slow", features(draw_rows(600)), lambda result, error: answers.append((result, error)))
-        time.sleep(0.05)
+        await_in_flight(running, 1)
         with pytest.raises(InferenceServerException) as caught:
             client.infer("slow", features(draw_rows(1)), timeout=1000, priority=2)
         assert caught.value.status() == "StatusCode.DEADLINE_EXCEEDED"
         assert client.infer("slow", features(draw_rows(1)), timeout=60_000_000).as_numpy("label").shape == (1,)
+
+
+def test_the_upper_priority_overtakes(slow_models: Path, run_server: RunServer) -> None:
+    ended: Queue[str] = Queue()
+
+    def noting(name: str) -> Callable[[Any, Any], None]:
+        return lambda result, error: ended.put(name if error is None else str(error))
+
+    with (
+        run_server(slow_models) as running,
+        triton.InferenceServerClient(f"127.0.0.1:{running.port}") as client,
+    ):
+        client.async_infer("slow", features(draw_rows(400)), noting("first"))
+        await_in_flight(running, 1)
+        client.async_infer("slow", features(draw_rows(400)), noting("usual"), priority=2)
+        await_in_flight(running, 2)
+        client.async_infer("slow", features(draw_rows(1)), noting("urgent"), priority=1)
+        order = [ended.get(timeout=20) for _ in range(3)]
+    assert order.index("urgent") < order.index("usual")
+
+
+def test_a_full_queue_refuses(slow_models: Path, run_server: RunServer) -> None:
+    with (
+        run_server(slow_models, max_queue_rows=10) as running,
+        triton.InferenceServerClient(f"127.0.0.1:{running.port}") as client,
+    ):
+        # An empty queue takes any request, and this one goes on in pieces for half a second.
+        waiting = client.async_infer("slow", features(draw_rows(600)), lambda result, error: None)
+        await_in_flight(running, 1)
+        with pytest.raises(InferenceServerException) as caught:
+            client.infer("slow", features(draw_rows(1)))
+        waiting.cancel()
+    assert caught.value.status() == "StatusCode.RESOURCE_EXHAUSTED"
+    assert "--max-queue-rows" in caught.value.message()
 
 
 def test_observers_are_told_id_priority_and_deadline(tiny_models: Path, run_server: RunServer) -> None:
