@@ -73,7 +73,8 @@ def make_error(code: grpc.StatusCode, text: str, status: status_pb2.Status | Non
         return _exhausted(text, _retry_after(status))
     if kind is DeadlineExceeded:
         return DeadlineExceeded(
-            f"{peer.target} gave no whole answer in time; give a longer timeout, or ask fewer rows at once"
+            f"{peer.target} gave no whole answer in time; give a longer timeout, ask fewer rows at once, "
+            f"or see whether it runs: genrestack health --server {peer.target}"
         )
     if kind is Internal:
         return Internal(f"{peer.target} failed with {code.name}: {text}")

@@ -133,7 +133,9 @@ def test_the_servers_own_figures(capsys: pytest.CaptureFixture[str], tmp_path: P
         server = told["figures"]["server"]
         # The two looks are not taken at the very moments: some of the eight callers' calls fall between.
         assert server["requests"] >= told["figures"]["answered"] - 16 > 0
-        assert server["executions"] <= server["requests"]
+        assert 0 < server["executions"] <= server["requests"]
+        assert server["rows_per_execution"] >= 3
+        assert server["compute_seconds"] > 0
         assert server["rejected"] == 0
     assert "cannot be read" in bench_of_metrics(capsys, tmp_path, url)
 

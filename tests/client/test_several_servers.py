@@ -10,7 +10,7 @@ from client.servicer import Script, serving
 from server.live import Command, end_process, serve_process
 from server.tiny_bundle import TinyStack, draw_rows, write_tiny
 
-from genrestack import AsyncClient, Client, RetryOptions
+from genrestack import AsyncClient, Client, QueueFull, RetryOptions
 
 PATIENT = RetryOptions(initial_backoff=0.02, max_backoff=0.2)
 
@@ -48,16 +48,22 @@ def test_calls_go_on_when_one_of_two_servers_is_killed(folder: Path) -> None:
 
 
 def test_two_hundred_callers_of_a_short_queue_are_all_answered(folder: Path) -> None:
-    rows = draw_rows(8)
+    rows = draw_rows(64)
 
     async def main(target: str) -> None:
-        async with AsyncClient(target, retry=PATIENT, timeout=60) as client:
-            expected = await client.predict_proba(rows)
-            answers = await asyncio.gather(*(client.predict_proba(rows) for _ in range(200)))
-            for answer in answers:
+        async with AsyncClient(target, retry=RetryOptions(attempts=1), timeout=60) as hasty:
+            expected = await hasty.predict_proba(rows)
+            callers = [hasty.predict_proba(rows) for _ in range(200)]
+            outcomes = await asyncio.gather(*callers, return_exceptions=True)
+        refused = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+        assert {type(error) for error in refused} == {QueueFull}
+        assert "--max-queue-rows" in str(refused[0])
+        async with AsyncClient(target, retry=PATIENT, timeout=60) as patient:
+            for answer in await asyncio.gather(*(patient.predict_proba(rows) for _ in range(200))):
                 np.testing.assert_allclose(answer, expected, atol=1e-6)
 
-    command, target = started(folder, "--max-queue-rows", "16", "--max-batch-rows", "8")
+    # One row an execution makes even a small model slow enough.
+    command, target = started(folder, "--max-queue-rows", "256", "--max-batch-rows", "1")
     try:
         asyncio.run(main(target))
     finally:
