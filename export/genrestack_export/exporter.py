@@ -137,7 +137,7 @@ def _answered(scaled: npt.NDArray[np.float64], given: int) -> npt.NDArray[np.boo
         ExportError: one of the `given` first rows, which came from the caller, is not answered.
 
     """
-    answered: npt.NDArray[np.bool_] = np.isfinite(scaled).all(axis=1)
+    answered = np.asarray(np.isfinite(scaled).all(axis=1))
     if not answered[:given].all():
         raise ExportError(
             f"reference row {int(np.argmin(answered[:given]))}: the scaler overflows, so the stack has no answer to "
