@@ -15,8 +15,6 @@ class Aside:
     """One thread, first come, first served."""
 
     def __init__(self, name: str) -> None:
-        self.busy = 0
-        """How many things are being done, or wait to be."""
         self.closed = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
 
@@ -32,11 +30,7 @@ class Aside:
         # Not as the future's result: futures chained from thread to loop refer to each other in a circle, which would
         # hold a whole model in memory until the next collection of garbage.
         result: list[_T] = []
-        self.busy += 1
-        try:
-            await asyncio.get_running_loop().run_in_executor(self._thread, lambda: result.append(work(*args, **kwargs)))
-        finally:
-            self.busy -= 1
+        await asyncio.get_running_loop().run_in_executor(self._thread, lambda: result.append(work(*args, **kwargs)))
         return result.pop()
 
     def soon(self, work: Callable[[], None]) -> None:

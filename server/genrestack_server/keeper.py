@@ -58,11 +58,12 @@ class Keeper:
         self._lock = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._trouble = Trouble()
+        self._loading = False
 
     @property
     def busy(self) -> bool:
-        """Whether something is being done aside."""
-        return self._aside.busy > 0
+        """Whether a version is being loaded just now, which nothing can interrupt."""
+        return self._loading
 
     async def start(self, names: Sequence[str]) -> None:
         """Load these models, newest good versions first.
@@ -231,6 +232,7 @@ class Keeper:
         return ""
 
     def _attempt(self, name: str, version: int) -> ServedModel | str:
+        self._loading = True
         try:
             return load_version(name, version, self._config)
         except ProviderError as error:
@@ -239,6 +241,8 @@ class Keeper:
             return str(error)
         except Exception as error:  # noqa: BLE001 - whatever an untrusted bundle provokes refuses it, and only it
             return why(error, self._config.models_dir)
+        finally:
+            self._loading = False
 
     def _refuse(self, name: str, version: int, reason: str) -> None:
         others = self._registry.versions(name)

@@ -178,14 +178,21 @@ def test_a_byte_order_mark_and_blanks_do_not_matter(
 
 
 def test_models(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, real_server: str) -> None:
-    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("COLUMNS", "200")
     status, out, _ = ask(capsys, "models", "--server", real_server)
     assert status == 0
     assert "tiny" in out
     assert "1 (default)" in out
+    assert "CPU, 1 thread" in out
+    assert "20 of 20 labels" in out
     status, out, _ = ask(capsys, "models", "--server", real_server, "--json")
     (model,) = json.loads(out)
     assert [feature["name"] for feature in model["features"]] == list(FEATURES)
+    assert model["provider"] == "CPUExecutionProvider"
+    assert model["provider_options"] == {}
+    assert model["served_parity"]["labels_agreed"] == model["served_parity"]["rows"] == 20
+    assert {"provenance", "parity", "threads", "state", "default"} <= set(model)
+    assert all(part["sha256"] for part in model["parts"])
 
 
 def test_health(capsys: pytest.CaptureFixture[str], real_server: str) -> None:

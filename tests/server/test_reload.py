@@ -282,3 +282,19 @@ def test_a_version_may_be_a_link_that_is_swapped(tmp_path: Path, stack: TinyStac
         wait_until(lambda: seen.loads == ["tiny/1"])
         found = from_matrix(ask(running).probabilities)
         assert abs(found - other.predict_proba(draw_rows(3))).max() < 1e-6
+
+
+def test_stopping_while_a_version_is_loaded_waits_for_nothing(
+    tmp_path: Path, stack: TinyStack, run_server: RunServer
+) -> None:
+    """What is being loaded cannot be interrupted; it is left to itself and never served."""
+    write_tiny(tmp_path, "slow", stack)
+    with run_server(tmp_path, poll_interval=LOOK_S) as running:
+        server = running.server
+        assert server is not None
+        write_tiny(tmp_path, "slow", stack, slow=3000)
+        wait_until(lambda: server.busy)
+        assert running.stop(grace=5).result(10) is True
+        assert server.busy
+        wait_until(lambda: not server.busy)
+        assert [served.title for served in server.models] == ["slow/1"]

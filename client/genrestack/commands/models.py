@@ -49,7 +49,18 @@ def _table(found: "Sequence[ModelInfo]") -> "Table":
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table("model", "version", "classes", "accuracy", "precision", "provider", "parity", "made", box=box.SIMPLE)
+    table = Table(
+        "model",
+        "version",
+        "classes",
+        "accuracy",
+        "precision",
+        "provider",
+        "proven here",
+        "data",
+        "made",
+        box=box.SIMPLE,
+    )
     for model in found:
         accuracy = model.metrics.get("accuracy")
         table.add_row(
@@ -58,11 +69,20 @@ def _table(found: "Sequence[ModelInfo]") -> "Table":
             str(len(model.classes)),
             "-" if accuracy is None else f"{accuracy:.3f}",
             model.precision,
-            model.provider.removesuffix("ExecutionProvider"),
-            parity_text(model.parity),
+            _provider_text(model),
+            parity_text(model.served_parity),
+            f"{model.provenance.row_count:,} rows {model.provenance.data_sha256[:8]}".strip(),
             model.provenance.created[:10],
         )
     return table
+
+
+def _provider_text(model: "ModelInfo") -> str:
+    """Say which execution provider runs, with its options and threads."""
+    name = model.provider.removesuffix("ExecutionProvider")
+    options = [f"{option}={value}" for option, value in model.provider_options.items()]
+    threads = "1 thread" if model.threads == 1 else f"{model.threads} threads"
+    return ", ".join([name, threads, *options])
 
 
 def parity_text(parity: "ParityInfo") -> str:
