@@ -39,6 +39,16 @@ def test_the_answer_does_not_depend_on_the_batch(digits: Running, small_stack: F
     np.testing.assert_allclose(np.vstack(apart), whole, atol=1e-6)
 
 
+def test_the_answer_does_not_depend_on_who_else_asks(digits: Running, small_stack: FittedStack) -> None:
+    rows = small_stack.rows[:300].astype(np.float32)
+    cuts = np.cumsum([1, 2, 1, 7, 1, 30, 1, 1, 70, 3] * 2)
+    parts = [part for part in np.split(rows, cuts) if len(part)]
+    alone = [from_matrix(digits.stub.Predict(PredictRequest(rows=to_matrix(part))).probabilities) for part in parts]
+    calls = [digits.stub.Predict.future(PredictRequest(rows=to_matrix(part))) for part in parts]
+    for call, expected in zip(calls, alone, strict=True):
+        np.testing.assert_allclose(from_matrix(call.result().probabilities), expected, rtol=0, atol=1e-6)
+
+
 def test_metadata_shows_figures_parity_and_features(digits: Running, small_stack: FittedStack) -> None:
     model = digits.stub.GetModel(GetModelRequest(model="digits")).model
     assert model.metrics["accuracy"] == 0.9
