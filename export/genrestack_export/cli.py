@@ -33,7 +33,8 @@ _PRECISION = click.option(
 
 @click.command(
     short_help="Train on a table, evaluate, and export the next version of the model.",
-    epilog="Example: genrestack train features_3_sec.csv --name gtzan",
+    epilog="Examples: genrestack train features_3_sec.csv --name gtzan · "
+    "genrestack train features_3_sec.csv --split artist --groups artists.csv --folds 5",
 )
 @click.argument("table", type=click.Path(path_type=Path))
 @click.option(
@@ -53,6 +54,16 @@ _PRECISION = click.option(
 @click.option("--groups", type=click.Path(path_type=Path), help="CSV of filename and group (an artist), for artist.")
 @click.option("--track-column", metavar="NAME", help="Column naming a row's recording; default: read from filename.")
 @click.option("--artist-column", metavar="NAME", help="Column naming a row's artist, in place of --groups.")
+@click.option("--folds", type=click.IntRange(min=2), help="Cross-validate as well, over so many folds of groups.")
+@click.option(
+    "--compare",
+    type=click.Choice(["auto", "none", "random", "track", "artist"]),
+    multiple=True,
+    default=["auto"],
+    show_default=True,
+    help="Splits to fit and measure beside it, once for each; auto: after a random split, those that keep recordings "
+    "and artists whole, where they are known. none saves the time.",
+)
 @_MODELS
 @click.option("--name", help="The model's name; default: the table's file name.")
 @click.option("--run", "run_dir", type=click.Path(path_type=Path), help="Folder of the run; default: runs/NAME/TIME.")
@@ -72,6 +83,8 @@ def train(
     groups: Path | None,
     track_column: str | None,
     artist_column: str | None,
+    folds: int | None,
+    compare: tuple[str, ...],
     models_dir: Path,
     name: str | None,
     run_dir: Path | None,
@@ -105,6 +118,8 @@ def train(
                 preset=preset,
                 split=split,
                 artists=None if groups is None else read_groups(groups),
+                folds=folds,
+                compare=_compared(compare),
                 overrides=overrides,
                 epochs=epochs,
                 seed=seed,
@@ -115,6 +130,14 @@ def train(
             )
         _show(run)
         _export_run(run, models_dir, name, precision)
+
+
+def _compared(names: tuple[str, ...]) -> tuple[str, ...] | None:
+    if "auto" in names or "none" in names:
+        if len(set(names)) > 1:
+            raise click.UsageError("--compare auto and --compare none stand alone; name splits, or one of these")
+        return None if "auto" in names else ()
+    return names
 
 
 @click.command(

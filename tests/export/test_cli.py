@@ -265,6 +265,29 @@ def test_train_then_export_the_run(tmp_path: Path) -> None:
     assert open_bundle(tmp_path / "models" / "second" / "1").model.metrics == bundle.model.metrics
 
 
+def test_train_by_artist_in_folds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Groups from a file; the figures of folds and of the other splits are in the manifest and on the screen."""
+    values, labels = draw(90, seed=4)
+    names = [f"song.{row // 3:03d}.{row % 3}.wav" for row in range(90)]
+    labels = np.repeat(labels[:30], 3)
+    frame = pd.DataFrame(values, columns=list(NAMES)).assign(label=labels, filename=names)
+    frame.to_csv(tmp_path / "songs.csv", index=False)
+    lines = [f"song.{song:03d}.wav\t{song % 15}" for song in range(30)]
+    (tmp_path / "artists.tsv").write_text("\n".join(["filename\tartist", *lines]))
+    (tmp_path / "light.toml").write_text('[stack]\nfolds = 2\nestimators = ["knn", "svc"]\n')
+    monkeypatch.chdir(tmp_path)
+    done = _in_process(
+        train, "songs.csv", "--settings", "light.toml", "--split", "artist", "--groups", "artists.tsv", "--folds", "3",
+        "--compare", "random", "--compare", "track",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    metrics = open_bundle(tmp_path / "models" / "songs" / "1").model.metrics
+    assert {"accuracy", "accuracy.lower", "accuracy.song", "accuracy.artist_folds"} <= set(metrics)
+    assert {"accuracy.random_split", "accuracy.track_split", "accuracy.track_split.upper"} <= set(metrics)
+    assert "in 3 folds by artist" in done.output
+    assert "5 of 5" in done.output
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint", "code"),
     [
@@ -273,6 +296,11 @@ def test_train_then_export_the_run(tmp_path: Path) -> None:
         (["songs.csv", "--label", "genre"], "genre", 1),
         (["songs.csv", "--preset", "wizardry"], "'wizardry' is not one of 'notebook'", 2),
         (["songs.csv", "--split", "wizardry"], "'wizardry' is not one of 'random'", 2),
+        (["songs.csv", "--groups", "gone.csv"], "gone.csv", 1),
+        (["songs.csv", "--split", "artist"], "--groups", 1),
+        (["songs.csv", "--track-column", "album"], "no column 'album'", 1),
+        (["songs.csv", "--folds", "1"], "1 is not in the range", 2),
+        (["songs.csv", "--compare", "auto", "--compare", "track"], "stand alone", 2),
         (["songs.csv", "--settings", "gone.toml"], "gone.toml", 1),
         (["songs.csv", "--settings", "songs.csv"], "songs.csv", 1),
         (["songs.csv", "--epochs", "0"], "0 is not in the range", 2),

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from training.conftest import LIGHT
 
-from genrestack_training import Run, RunError, RunWarning, Table, load_run, save_run, train
+from genrestack_training import Run, RunError, RunWarning, Table, load_answers, load_run, save_run, train
 from genrestack_training.folder import FILES, run_name
 from genrestack_training.summary import report_text
 
@@ -36,7 +36,7 @@ def test_a_run_is_read_back_as_it_was(tiny_run: Run) -> None:
         if isinstance(before, np.ndarray):
             np.testing.assert_array_equal(after, before)
             assert after.dtype == before.dtype
-        elif field.name not in {"stack", "scaler"}:
+        elif field.name not in {"stack", "scaler", "answers"}:
             assert after == before, field.name
     rows = tiny_run.reference_rows
     answers, again = tiny_run.stack.predict_proba(tiny_run.scaled(rows)), read.stack.predict_proba(read.scaled(rows))
@@ -109,7 +109,7 @@ def test_a_missing_file_is_named(folder: Path, name: str) -> None:
         load_run(folder)
 
 
-@pytest.mark.parametrize("name", [n for n in FILES if n != "report.html"])
+@pytest.mark.parametrize("name", [n for n in FILES if n not in {"report.html", "answers.npz"}])
 @pytest.mark.parametrize("content", [b"", b"nonsense", b"{}", b"\x80\x05K\x01.", b"PK\x03\x04 cut short"])
 def test_a_broken_file_is_named(folder: Path, name: str, content: bytes) -> None:
     (folder / name).write_bytes(content)
@@ -117,11 +117,19 @@ def test_a_broken_file_is_named(folder: Path, name: str, content: bytes) -> None
         load_run(folder)
 
 
+@pytest.mark.parametrize("content", [b"", b"nonsense", b"{}", b"PK\x03\x04 cut short"])
+def test_broken_answers_are_named_and_leave_the_run_readable(folder: Path, content: bytes) -> None:
+    (folder / "answers.npz").write_bytes(content)
+    with pytest.raises(RunError, match=r"answers\.npz"):
+        load_answers(folder)
+    assert load_run(folder).name == "small"
+
+
 def test_facts_that_do_not_fit_are_refused(folder: Path) -> None:
     facts = json.loads((folder / "metrics.json").read_text())
     unknown_setting = {**facts, "settings": {"knn": {"k": 1}}}
     without_classes = {name: fact for name, fact in facts.items() if name != "classes"}
-    for changed in (unknown_setting, without_classes, {**facts, "format": 2}):
+    for changed in (unknown_setting, without_classes, {**facts, "format": 99}):
         (folder / "metrics.json").write_text(json.dumps(changed))
         with pytest.raises(RunError, match=r"metrics\.json"):
             load_run(folder)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from genrestack_training.display import terminal_progress
     from genrestack_training.errors import RunError, SettingsError, TableError, TrainingError
-    from genrestack_training.evaluation import ClassReport, Evaluation
-    from genrestack_training.folder import RunWarning, load_run, save_run
+    from genrestack_training.figures import ClassReport, Evaluation, Figure
+    from genrestack_training.folder import RunWarning, load_answers, load_run, save_run
     from genrestack_training.grouping import Grouping, find_grouping, track_of
     from genrestack_training.groups import read_groups
     from genrestack_training.presets import PRESETS, read_overrides, resolve_settings
@@ -26,8 +26,9 @@ _HOME = {
     "PRESETS": "presets",
     "SPLITS": "splits",
     "SPLIT_NAMES": "settings",
-    "ClassReport": "evaluation",
-    "Evaluation": "evaluation",
+    "ClassReport": "figures",
+    "Evaluation": "figures",
+    "Figure": "figures",
     "Progress": "progress",
     "Provenance": "run",
     "Run": "run",
@@ -42,6 +43,7 @@ _HOME = {
     "build_scaler": "stack",
     "build_stack": "stack",
     "find_grouping": "grouping",
+    "load_answers": "folder",
     "load_run": "folder",
     "load_table": "table",
     "read_groups": "groups",
@@ -68,6 +70,7 @@ __all__ = [
     "SPLIT_NAMES",
     "ClassReport",
     "Evaluation",
+    "Figure",
     "Grouping",
     "Progress",
     "Provenance",
@@ -83,6 +86,7 @@ __all__ = [
     "build_scaler",
     "build_stack",
     "find_grouping",
+    "load_answers",
     "load_run",
     "load_table",
     "read_groups",

@@ -71,3 +71,14 @@ def check_seed(seed: int) -> None:
     """
     if not 0 <= seed < 2**32:
         raise SettingsError(f"the seed is {seed}; choose a whole number from 0 to {2**32 - 1}")
+
+
+def check_folds(folds: int | None) -> None:
+    """Check a number of folds of a cross-validation.
+
+    Raises:
+        SettingsError: there are fewer than two.
+
+    """
+    if folds is not None and folds < 2:
+        raise SettingsError(f"a cross-validation over {folds} folds holds nothing back; choose 2 or more")

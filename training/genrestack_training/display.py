@@ -52,6 +52,10 @@ def describe(step: Step) -> str:
     """Say in a few words where a fit stands, such as `mlp, fold 2 of 5, epoch 30 of 100`."""
     if step.fraction >= 1.0:
         return "fitted"
+    return f"{step.stage}: {_part(step)}" if step.stage else _part(step)
+
+
+def _part(step: Step) -> str:
     if step.part == META:
         return "meta-learner"
     where = f"fold {step.fold} of {step.folds}" if step.fold else "all training rows"
@@ -71,12 +75,12 @@ class Lines:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._stage: tuple[str, bool] | None = None
+        self._stage: tuple[str, str, bool] | None = None
         self._printed = 0.0
 
     def update(self, step: Step) -> None:
         """Print where the fit stands if it is time for it."""
-        now, stage = time.monotonic(), (step.part, step.fold > 0)
+        now, stage = time.monotonic(), (step.stage, step.part, step.fold > 0)
         if stage == self._stage and step.fraction < 1.0 and now - self._printed < LINE_EVERY:
             return
         self._stage, self._printed = stage, now

@@ -10,7 +10,6 @@ import uuid
 import warnings
 import zipfile
 import zlib
-from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
@@ -20,15 +19,16 @@ import numpy as np
 from sklearn.ensemble import StackingClassifier
 from sklearn.exceptions import InconsistentVersionWarning
 
+from genrestack_training.answers import Answers, from_arrays, to_arrays
 from genrestack_training.errors import RunError, TrainingError
-from genrestack_training.evaluation import Evaluation
+from genrestack_training.plain import to_plain
 from genrestack_training.presets import resolve_settings
+from genrestack_training.record import FORMAT, Record
 from genrestack_training.report import report_html
-from genrestack_training.run import Provenance, Run
+from genrestack_training.run import Run
 from genrestack_training.stack import Scaler
 
-FORMAT = 1
-FILES = ("stack.joblib", "scaler.joblib", "reference.npz", "metrics.json", "report.html")
+FILES = ("stack.joblib", "scaler.joblib", "reference.npz", "answers.npz", "metrics.json", "report.html")
 # What unpickling bytes that are not, or no longer, a pickle of these libraries has been seen to raise.
 DAMAGED = (
     pickle.UnpicklingError,
@@ -130,26 +130,47 @@ def load_run(path: str | Path) -> Run:
     stack = _unpickled(folder / "stack.joblib", StackingClassifier)
     scaler = _unpickled(folder / "scaler.joblib", *get_args(Scaler), type(None))
     try:
-        provenance = facts["provenance"]
+        record = Record.of_plain(facts)
         return Run(
-            name=facts["name"],
+            name=record.name,
             stack=stack,
             scaler=scaler,
-            feature_names=tuple(facts["feature_names"]),
-            classes=tuple(facts["classes"]),
+            feature_names=record.feature_names,
+            classes=record.classes,
             training_rows=arrays["training_rows"],
             training_labels=arrays["training_labels"],
             reference_rows=arrays["rows"],
             reference_labels=arrays.get("labels"),
-            evaluation=None if facts["evaluation"] is None else Evaluation.from_json(facts["evaluation"]),
-            settings=resolve_settings(overrides=facts["settings"]),
-            provenance=Provenance(**{**provenance, "warnings": tuple(provenance["warnings"])}),
+            evaluation=record.evaluation,
+            comparisons=record.comparisons,
+            cross_validation=record.cross_validation,
+            insight=record.insight,
+            settings=resolve_settings(overrides=record.settings),
+            provenance=record.provenance,
             path=folder,
         )
-    except (KeyError, TypeError, TrainingError) as exc:
+    except (KeyError, TypeError, AttributeError, TrainingError) as exc:
         raise RunError(
             f"{folder / 'metrics.json'} or reference.npz does not hold what a run holds; train again"
         ) from exc
+
+
+def load_answers(path: str | Path) -> dict[str, Answers]:
+    """Read what a run's figures were made of: the answers to every row held back, by "evaluation", "folds", ….
+
+    Args:
+        path: as `load_run` takes it.
+
+    Raises:
+        RunError: the folder is not a whole run.
+
+    """
+    folder = _run_in(Path(path))
+    arrays = _read_arrays(folder, "answers.npz")
+    try:
+        return from_arrays(arrays)
+    except (KeyError, ValueError) as exc:
+        raise RunError(f"{folder / 'answers.npz'} does not hold what a run holds; train again") from exc
 
 
 def _refuse_existing(folder: Path) -> None:
@@ -171,24 +192,15 @@ def _write_files(run: Run, folder: Path) -> None:
     if run.reference_labels is not None:
         arrays["labels"] = run.reference_labels
     np.savez_compressed(folder / "reference.npz", allow_pickle=False, **arrays)
-    (folder / "metrics.json").write_text(json.dumps(_facts(run), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / "metrics.json").write_text(_json(run), encoding="utf-8")
+    np.savez_compressed(folder / "answers.npz", allow_pickle=False, **to_arrays(run.answers))
     (folder / "report.html").write_text(report_html(run), encoding="utf-8")
 
 
-def _facts(run: Run) -> dict[str, Any]:
-    return {
-        "format": FORMAT,
-        "name": run.name,
-        "metrics": run.metrics,
-        "evaluation": None
-        if run.evaluation is None
-        else asdict(replace(run.evaluation, base_accuracy=dict(run.evaluation.base_accuracy))),
-        "classes": run.classes,
-        "feature_names": run.feature_names,
-        "reference_made": run.reference_made,
-        "provenance": asdict(replace(run.provenance, library_versions=dict(run.provenance.library_versions))),
-        "settings": asdict(run.settings),
-    }
+def _json(run: Run) -> str:
+    # Long lists of numbers stand on one line each: easier to read, and half the size.
+    text = json.dumps(to_plain(Record.of(run)), indent=1, ensure_ascii=False, allow_nan=False)
+    return re.sub(r"\[[^\[\]{}\"]*\]", lambda found: " ".join(found[0].split()), text) + "\n"
 
 
 def _run_in(path: Path) -> Path:
@@ -216,8 +228,8 @@ def _read_facts(folder: Path) -> dict[str, Any]:
     return facts
 
 
-def _read_arrays(folder: Path) -> dict[str, np.ndarray]:
-    file = folder / "reference.npz"
+def _read_arrays(folder: Path, name: str = "reference.npz") -> dict[str, np.ndarray]:
+    file = folder / name
     try:
         # Opened here: numpy leaves a file open that turns out to be no archive.
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:

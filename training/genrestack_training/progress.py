@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import RLock
 from typing import TYPE_CHECKING, Protocol
 
@@ -36,6 +36,8 @@ class Step:
     """Seconds since the start."""
     remaining: float | None
     """Estimated seconds to go; None while there is nothing to estimate from."""
+    stage: str = ""
+    """Which of several stacks is being fitted, such as "2 of 2, split by recording"; empty if there is one only."""
 
 
 class Progress(Protocol):
@@ -56,6 +58,29 @@ class Silent:
 
     def note(self, line: str) -> None:
         """Say nothing."""
+
+
+class Staged:
+    """Passes on the steps of one stack out of several that take about as long."""
+
+    def __init__(self, progress: Progress, stage: int, stages: int, title: str, *, begun: float) -> None:
+        self._progress = progress
+        self._stage, self._stages = stage, stages
+        self._title = f"{stage} of {stages}, {title}" if stages > 1 else ""
+        self._begun = begun
+
+    def update(self, step: Step) -> None:
+        """Pass a step on as a share of the whole work, which began with the first stack."""
+        fraction = (self._stage - 1 + step.fraction) / self._stages
+        remaining = step.remaining
+        if remaining is not None:
+            remaining += (step.elapsed + remaining) * (self._stages - self._stage)
+        elapsed = time.monotonic() - self._begun
+        self._progress.update(replace(step, fraction=fraction, elapsed=elapsed, remaining=remaining, stage=self._title))
+
+    def note(self, line: str) -> None:
+        """Pass a line on."""
+        self._progress.note(line)
 
 
 class Fits:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from html import escape
 
-from genrestack_training.evaluation import Evaluation
+from genrestack_training.figures import Evaluation
 from genrestack_training.run import Run
 
 _STYLE = """
@@ -31,7 +31,7 @@ def report_html(run: Run) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(run.name)}: training report</title>\n<style>\n{_STYLE}\n</style>\n</head>\n<body>\n"
         f'<h1>{escape(run.name)}</h1>\n<p class="soft">Training report, {escape(run.provenance.created)}</p>\n'
-        f"{figures[0]}<p>{escape(run.provenance.split_meaning)}</p>\n{notes}{figures[1]}"
+        f"{figures[0]}<p>{escape(run.provenance.split_meaning)}</p>\n<p>{escape(run.contrast)}</p>\n{notes}{figures[1]}"
         f"<h2>Where it comes from</h2>\n{_table((), _provenance(run))}</body>\n</html>\n"
     )
 
@@ -48,7 +48,9 @@ def _figures(evaluation: Evaluation) -> tuple[str, str]:
     )
     models = [("the whole stack", f"{evaluation.accuracy:.3f}")]
     models += [(f"{name} alone", f"{accuracy:.3f}") for name, accuracy in evaluation.base_accuracy.items()]
-    classes = [(c.label, f"{c.precision:.3f}", f"{c.recall:.3f}", f"{c.f1:.3f}", c.support) for c in evaluation.classes]
+    classes = [
+        (c.label, *(f"{f.value:.3f}" for f in (c.precision, c.recall, c.f1)), c.support) for c in evaluation.classes
+    ]
     tables = (
         f"<h2>Stack and base models</h2>\n{_table(('model', 'accuracy'), models)}"
         f"<h2>Each class</h2>\n{_table(('class', 'precision', 'recall', 'F1', 'rows'), classes)}"

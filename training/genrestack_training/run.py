@@ -1,13 +1,16 @@
 """A run: what one training made, in memory and as a folder that appears whole or not at all."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from sklearn.ensemble import StackingClassifier
 
-from genrestack_training.evaluation import Evaluation
+from genrestack_training.answers import Answers
+from genrestack_training.figures import Evaluation
+from genrestack_training.headline import contrast, headline
+from genrestack_training.insight import Insight
 from genrestack_training.settings import Settings
 from genrestack_training.stack import Scaler
 
@@ -57,6 +60,14 @@ class Run:
     """None if no rows were held back."""
     settings: Settings
     provenance: Provenance
+    insight: Insight
+    comparisons: tuple[Evaluation, ...] = ()
+    """Of the same stack fitted on other splits, for comparison; their stacks are not kept."""
+    cross_validation: Evaluation | None = None
+    """Over folds, if that was asked for."""
+    answers: Mapping[str, Answers] = field(default_factory=dict)
+    """By "evaluation", "track_split", …, "folds": what the figures were made of. Empty of a run that was read back:
+    `load_answers` reads them."""
     path: Path | None = None
     """The run's folder; None if it was not written."""
 
@@ -66,8 +77,13 @@ class Run:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """Headline figures by name ("accuracy", "accuracy.knn", …); empty without an evaluation."""
-        return {} if self.evaluation is None else self.evaluation.figures()
+        """Headline figures by name ("accuracy", "accuracy.knn", …); empty if no rows were held back for any."""
+        return headline(self.evaluation, self.comparisons, self.cross_validation)
+
+    @property
+    def contrast(self) -> str:
+        """Why a random split's figure differs from a grouped one's, in two sentences; "" if there are not both."""
+        return contrast(self.evaluation, self.comparisons, self.cross_validation)
 
     @property
     def reference_made(self) -> bool:

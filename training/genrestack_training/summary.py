@@ -1,49 +1,101 @@
 """A run's figures as tables for a terminal."""
 
 import io
+from collections.abc import Iterator
 
 from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from genrestack_training.evaluation import Evaluation
+from genrestack_training.figures import Evaluation, Figure
+from genrestack_training.grouping import UNITS
+from genrestack_training.headline import NOUNS
 from genrestack_training.run import Run
+
+_COLUMNS = {
+    "balanced_accuracy": "bal.",
+    "macro_f1": "F1",
+    "top2": "top 2",
+    "log_loss": "loss",
+    "brier": "Brier",
+    "ece": "ECE",
+}
 
 
 def render(run: Run) -> RenderableType:
-    """Give a run's figures as something a rich console prints: accuracies, each class, and what they measure."""
-    meaning = Text(run.provenance.split_meaning)
-    warnings = [Text(line) for line in run.provenance.warnings]
-    if run.evaluation is None:
-        return Group(meaning, *warnings)
-    accuracies, classes = accuracy_table(run.evaluation), class_table(run.evaluation)
-    held_back = Text(f"Accuracy on {run.evaluation.rows} rows held back", style="bold")
-    return Group(
-        held_back,
-        accuracies,
-        Text("Each class, answered by the whole stack", style="bold"),
-        classes,
-        meaning,
-        *warnings,
-    )
+    """Give a run's figures as something a rich console prints: models, other splits, classes, and what they measure."""
+    parts: list[RenderableType] = []
+    if run.evaluation is not None:
+        parts += [_title(run.evaluation), model_table(run.evaluation)]
+    if run.cross_validation is not None:
+        parts += [_title(run.cross_validation), model_table(run.cross_validation)]
+    if run.evaluation is not None and run.evaluation.worth:
+        parts += [Text("The stack without one of its base models", style="bold"), worth_table(run.evaluation)]
+    if run.comparisons:
+        parts += [Text("The whole stack, with rows held back in other ways", style="bold"), split_table(run)]
+    if run.evaluation is not None:
+        parts += [Text("Each class, answered by the whole stack", style="bold"), class_table(run.evaluation)]
+    meanings = [run.provenance.split_meaning]
+    meanings += [] if run.cross_validation is None else [run.cross_validation.meaning]
+    meanings += [line for line in (_intervals(run), run.contrast) if line]
+    return Group(*parts, *(Text(line) for line in (*meanings, *run.provenance.warnings)))
 
 
 def report_text(run: Run, *, width: int = 100) -> str:
     """Give the same as plain text, without colours, at most `width` columns wide."""
-    console = Console(file=io.StringIO(), width=width, color_system=None, force_terminal=False)
+    stream = io.StringIO()
+    console = Console(file=stream, width=width, color_system=None, force_terminal=False)
     console.print(render(run))
-    text: str = console.file.getvalue()  # type: ignore[attr-defined]  # the StringIO above
-    return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
+    return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()) + "\n"
 
 
-def accuracy_table(evaluation: Evaluation) -> Table:
-    """Give the stack's accuracy with each base model's below it."""
+def model_table(evaluation: Evaluation) -> Table:
+    """Give the stack's figures with each base model's below it."""
+    songs = evaluation.songs is not None
     table = Table("model", box=box.SIMPLE)
-    table.add_column("accuracy", justify="right")
-    table.add_row("the whole stack", f"{evaluation.accuracy:.3f}", style="bold")
-    for name, accuracy in evaluation.base_accuracy.items():
-        table.add_row(Text(f"{name} alone"), f"{accuracy:.3f}")
+    for heading in ("accuracy", *(["songs"] if songs else []), *_COLUMNS.values()):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for name, figures in evaluation.models.items():
+        whole = name == "stack"
+        cells = [_spread(figures.rows["accuracy"])]
+        cells += [f"{figures.songs['accuracy'].value:.3f}"] if figures.songs else []
+        cells += [f"{figures.rows[column].value:.3f}" for column in _COLUMNS]
+        table.add_row(Text("whole stack" if whole else f"{name} alone"), *cells, style="bold" if whole else "")
+    return table
+
+
+def worth_table(evaluation: Evaluation) -> Table:
+    """Give what each base model adds to the stack."""
+    table = Table("without", box=box.SIMPLE)
+    for heading in ("accuracy", "less by", "songs, less by", "loss, more"):
+        table.add_column(heading, justify="right")
+    for name, worth in evaluation.worth.items():
+        gain, songs = worth.accuracy_gain, worth.song_accuracy_gain
+        table.add_row(
+            Text(name),
+            f"{worth.accuracy_without.value:.3f}",
+            _spread(gain),
+            _spread(songs) if songs else "",
+            f"{-worth.log_loss_gain.value:.3f}",
+        )
+    return table
+
+
+def split_table(run: Run) -> Table:
+    """Give the stack's accuracy on every split, the exported model's first."""
+    table = Table("rows held back", box=box.SIMPLE)
+    for heading in ("accuracy", "songs", "loss", "seconds"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for evaluation in _evaluations(run):
+        stack = evaluation.models["stack"]
+        table.add_row(
+            _held_back(evaluation),
+            _spread(stack.rows["accuracy"]),
+            _spread(stack.songs["accuracy"]) if stack.songs else "",
+            f"{stack.rows['log_loss'].value:.3f}",
+            f"{evaluation.seconds:.0f}",
+        )
     return table
 
 
@@ -53,5 +105,35 @@ def class_table(evaluation: Evaluation) -> Table:
     for heading in ("precision", "recall", "F1", "rows"):
         table.add_column(heading, justify="right")
     for c in evaluation.classes:
-        table.add_row(Text(c.label), f"{c.precision:.3f}", f"{c.recall:.3f}", f"{c.f1:.3f}", str(c.support))
+        table.add_row(Text(c.label), *(_spread(f) for f in (c.precision, c.recall, c.f1)), str(c.support))
     return table
+
+
+def _evaluations(run: Run) -> Iterator[Evaluation]:
+    yield from (e for e in (run.evaluation, *run.comparisons, run.cross_validation) if e is not None)
+
+
+def _title(evaluation: Evaluation) -> Text:
+    how = f"in {evaluation.folds} folds " if evaluation.folds > 1 else ""
+    return Text(f"{evaluation.rows} rows held back {how}{NOUNS[evaluation.split]}", style="bold")
+
+
+def _held_back(evaluation: Evaluation) -> str:
+    return NOUNS[evaluation.split] + (f", {evaluation.folds} folds" if evaluation.folds > 1 else "")
+
+
+def _spread(figure: Figure) -> str:
+    """Give `0.701 [0.66, 0.74]`."""
+    if figure.lower is None or figure.upper is None:
+        return f"{figure.value:.3f}"
+    return f"{figure.value:.3f} [{figure.lower:.2f}, {figure.upper:.2f}]"
+
+
+def _intervals(run: Run) -> str:
+    found = next((e for e in _evaluations(run) if e.models["stack"].rows["accuracy"].lower is not None), None)
+    if found is None:
+        return ""
+    return (
+        f"In brackets: 95 % intervals, from resampling the {UNITS[found.interval_unit]} held back. "
+        "What each figure means: docs/evaluation.md."
+    )

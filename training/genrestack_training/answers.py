@@ -1,0 +1,180 @@
+"""What a stack and its parts answer on rows that were held back: all that figures are made of."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.ensemble import StackingClassifier
+
+STACK = "stack"
+"""How the whole stack is named among the models."""
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """Answers to n rows, or to n songs, by every model, with what is true of them."""
+
+    classes: tuple[str, ...]
+    rows: np.ndarray
+    """int64, shape (n,): their numbers in the table; a song's is its first row's."""
+    truth: np.ndarray
+    """int64, shape (n,): true class, as its place in `classes`."""
+    groups: np.ndarray
+    """int64, shape (n,): numbers of the groups that intervals are resampled over."""
+    tracks: np.ndarray | None
+    """str, shape (n,): the recordings; None if nobody knows."""
+    probabilities: Mapping[str, np.ndarray]
+    """Model → float64, shape (n, k); `STACK` and each base model."""
+    decisions: Mapping[str, np.ndarray]
+    """Model → int64, shape (n,): what its own `predict` answers, which need not be the most probable class."""
+    without: Mapping[str, np.ndarray]
+    """Base model → float64, shape (n, k): what a stack without it answers; empty if there is one only."""
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The stack, then the base models in their order."""
+        return tuple(self.probabilities)
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """Rows that were held back."""
+
+    rows: np.ndarray
+    """int64, shape (n,): numbers in the table."""
+    labels: np.ndarray
+    groups: np.ndarray
+    tracks: np.ndarray | None
+
+
+def ask(
+    stack: StackingClassifier, scaled: np.ndarray, held: Held, reduced: Mapping[str, tuple[Any, np.ndarray]]
+) -> Answers:
+    """Ask a fitted stack and each of its parts about the rows held back.
+
+    Args:
+        stack: its parts give probabilities.
+        scaled: the rows as the stack takes them, float64, shape (n, f).
+        held: what is known of them; every label is one of the stack's classes.
+        reduced: base model → the meta-learner of a stack without it, and the columns that it takes.
+
+    """
+    columns = stack.transform(scaled)
+    names = [name for name, _ in stack.estimators]
+    probabilities = {STACK: stack.final_estimator_.predict_proba(columns)}
+    probabilities |= dict(zip(names, base_probabilities(columns, len(names), len(stack.classes_)), strict=True))
+    decisions = {STACK: np.argmax(probabilities[STACK], axis=1)}
+    # Base models are fitted on the classes' numbers.
+    decisions |= {
+        n: np.asarray(e.predict(scaled), dtype=np.int64) for n, e in zip(names, stack.estimators_, strict=True)
+    }
+    return Answers(
+        classes=tuple(str(c) for c in stack.classes_),
+        rows=held.rows,
+        truth=np.searchsorted(stack.classes_, held.labels),
+        groups=held.groups,
+        tracks=held.tracks,
+        probabilities=probabilities,
+        decisions=decisions,
+        without={name: meta.predict_proba(columns[:, taken]) for name, (meta, taken) in reduced.items()},
+    )
+
+
+def base_probabilities(columns: np.ndarray, models: int, classes: int) -> list[np.ndarray]:
+    """Take the base models' probabilities, each float64 of shape (n, k), out of a meta-learner's columns."""
+    width = meta_width(classes)
+    parts = [columns[:, i * width : (i + 1) * width].astype(np.float64) for i in range(models)]
+    return [np.column_stack([1 - p, p]) if width == 1 else p for p in parts]
+
+
+def meta_width(classes: int) -> int:
+    """Give the columns that a base model has in front of the meta-learner: of two classes, a stack drops the first."""
+    return 1 if classes == 2 else classes
+
+
+def by_song(answers: Answers) -> Answers | None:
+    """Give the answers to whole songs: the mean of their rows' probabilities, and the most probable class of it.
+
+    Rows of one recording with two labels count as two songs. None if it is not known which rows are of one recording.
+    """
+    if answers.tracks is None:
+        return None
+    songs = np.unique(np.column_stack([answers.tracks, answers.truth.astype(str)]), axis=0, return_inverse=True)[1]
+    songs = songs.reshape(-1)
+    first = np.unique(songs, return_index=True)[1]
+    counts = np.bincount(songs)[:, None]
+
+    def mean(values: np.ndarray) -> np.ndarray:
+        sums = np.zeros((len(counts), values.shape[1]))
+        np.add.at(sums, songs, values)
+        return np.asarray(sums / counts)
+
+    probabilities = {name: mean(values) for name, values in answers.probabilities.items()}
+    return Answers(
+        classes=answers.classes,
+        rows=answers.rows[first],
+        truth=answers.truth[first],
+        groups=answers.groups[first],
+        tracks=answers.tracks[first],
+        probabilities=probabilities,
+        decisions={name: np.argmax(values, axis=1) for name, values in probabilities.items()},
+        without={name: mean(values) for name, values in answers.without.items()},
+    )
+
+
+def pooled(parts: Sequence[Answers]) -> Answers:
+    """Put the answers of several folds together."""
+    first = parts[0]
+
+    def joined(which: str) -> dict[str, np.ndarray]:
+        return {name: np.concatenate([getattr(p, which)[name] for p in parts]) for name in getattr(first, which)}
+
+    return Answers(
+        classes=first.classes,
+        rows=np.concatenate([p.rows for p in parts]),
+        truth=np.concatenate([p.truth for p in parts]),
+        groups=np.concatenate([p.groups for p in parts]),
+        tracks=None if first.tracks is None else np.concatenate([p.tracks for p in parts if p.tracks is not None]),
+        probabilities=joined("probabilities"),
+        decisions=joined("decisions"),
+        without=joined("without"),
+    )
+
+
+def to_arrays(answers: Mapping[str, Answers]) -> dict[str, np.ndarray]:
+    """Give answers as named arrays that a file without pickles can hold; probabilities as float32."""
+    arrays: dict[str, np.ndarray] = {}
+    for key, a in answers.items():
+        arrays |= {f"{key}/classes": np.array(a.classes), f"{key}/rows": a.rows, f"{key}/truth": a.truth}
+        arrays |= {f"{key}/groups": a.groups} | ({} if a.tracks is None else {f"{key}/tracks": a.tracks})
+        for which in _BY_MODEL:
+            kind = np.int64 if which == "decisions" else np.float32
+            arrays |= {f"{key}/{which}/{m}": v.astype(kind) for m, v in getattr(a, which).items()}
+    return arrays
+
+
+def from_arrays(arrays: Mapping[str, np.ndarray]) -> dict[str, Answers]:
+    """Undo `to_arrays`."""
+    return {key: _from_arrays(key, arrays) for key in dict.fromkeys(name.split("/")[0] for name in arrays)}
+
+
+_BY_MODEL = ("probabilities", "decisions", "without")
+
+
+def _from_arrays(key: str, arrays: Mapping[str, np.ndarray]) -> Answers:
+    def by_model(which: str) -> dict[str, np.ndarray]:
+        prefix = f"{key}/{which}/"
+        values = {name.removeprefix(prefix): v for name, v in arrays.items() if name.startswith(prefix)}
+        return {m: v.astype(np.float64) if v.dtype == np.float32 else v for m, v in values.items()}
+
+    return Answers(
+        classes=tuple(str(c) for c in arrays[f"{key}/classes"]),
+        rows=arrays[f"{key}/rows"],
+        truth=arrays[f"{key}/truth"],
+        groups=arrays[f"{key}/groups"],
+        tracks=arrays.get(f"{key}/tracks"),
+        probabilities=by_model("probabilities"),
+        decisions=by_model("decisions"),
+        without=by_model("without"),
+    )

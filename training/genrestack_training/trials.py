@@ -1,0 +1,169 @@
+"""Which stacks are fitted for a training's figures: the exported one, others on other splits, and the folds."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from genrestack_training.answers import Answers, pooled
+from genrestack_training.errors import SettingsError, TableError
+from genrestack_training.evaluation import evaluate
+from genrestack_training.figures import Evaluation
+from genrestack_training.fitting import FitStore
+from genrestack_training.folds import Folds
+from genrestack_training.headline import NOUNS
+from genrestack_training.progress import Progress, Staged
+from genrestack_training.splits import Split, fold_splits, make_split
+from genrestack_training.trial import Data, Trial, fit_split, plan
+
+Planned = tuple[Split, Folds | None]
+
+
+@dataclass(frozen=True, eq=False)
+class Trials:
+    """What is to be fitted."""
+
+    main: Planned
+    """The exported model."""
+    comparisons: tuple[Planned, ...]
+    folds: tuple[Planned, ...]
+    """Of the cross-validation; the first is `main` itself where that keeps the same whole."""
+    notes: tuple[str, ...]
+
+    @property
+    def shared(self) -> bool:
+        """True if the first fold is the exported model's own split."""
+        return bool(self.folds) and np.array_equal(self.folds[0][0].training, self.main[0].training)
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """What has been fitted, and how good it is."""
+
+    main: Trial
+    evaluation: Evaluation | None
+    comparisons: tuple[Evaluation, ...]
+    cross_validation: Evaluation | None
+    answers: Mapping[str, Answers]
+    """By "evaluation", "track_split", …, "folds"."""
+    notes: tuple[str, ...]
+
+
+def plan_trials(data: Data, split: Split, *, folds: int | None, compare: Sequence[str] | None) -> Trials:
+    """Draw every split there will be, so that what cannot be done is known before minutes are spent.
+
+    Args:
+        data: the table and the settings.
+        split: the exported model's.
+        folds: of a cross-validation; None for none.
+        compare: names of other splits; None for those that a random split should be seen beside.
+
+    Raises:
+        TableError, SettingsError: a split cannot be drawn. One that nobody asked for is left out with a note.
+
+    """
+    unit = split.unit if split.unit != "row" else data.grouping.honest_unit
+    cut = [] if folds is None else fold_splits(unit, data.labels, data.grouping, folds, data.seed)
+    names = _suggested(data, split, unit if cut else None) if compare is None else _asked_for(compare, split)
+    notes, comparisons = [], []
+    for name in names:
+        try:
+            comparisons.append(_planned(data, _compared(data, name)))
+        except TableError as exc:
+            if compare is not None:
+                raise
+            notes.append(f"There are no figures {NOUNS[name]} to compare with: {exc}.")
+    return Trials(
+        main=_planned(data, split),
+        comparisons=tuple(comparisons),
+        folds=tuple(_planned(data, fold) for fold in cut),
+        notes=tuple(notes),
+    )
+
+
+def run_trials(
+    data: Data, trials: Trials, progress: Progress, *, jobs: int | None = None, store: FitStore | None = None
+) -> Results:
+    """Fit and evaluate everything that was planned.
+
+    Args:
+        data: the table and the settings.
+        trials: what `plan_trials` gave.
+        progress: told of every fit and epoch of every stack.
+        jobs: as `fit_stack` takes it.
+        store: likewise.
+
+    """
+    rest = trials.folds[1:] if trials.shared else trials.folds
+    work = _Work(data, progress, jobs, store, 1 + len(trials.comparisons) + len(rest))
+    main = work.fit(trials.main, "the exported model")
+    compared = [work.fit(planned, f"split {NOUNS[planned[0].name]}") for planned in trials.comparisons]
+    folded = [main] if trials.shared else []
+    folded += [work.fit(planned, f"fold {len(folded) + i} of {len(trials.folds)}") for i, planned in enumerate(rest, 1)]
+    asked = {"evaluation": [main]} | {f"{f.split.name}_split": [f] for f in compared} | {"folds": folded}
+    answered = {key: group for key, group in asked.items() if group and all(f.answers is not None for f in group)}
+    answers = {key: pooled([f.answers for f in group if f.answers is not None]) for key, group in answered.items()}
+    figures = {key: _figures(data, answered[key], answers[key]) for key in answers}
+    return Results(
+        main=main,
+        evaluation=figures.get("evaluation"),
+        comparisons=tuple(figures[f"{f.split.name}_split"] for f in compared),
+        cross_validation=figures.get("folds"),
+        answers=answers,
+        notes=tuple(work.notes),
+    )
+
+
+@dataclass
+class _Work:
+    """Fits one stack after another and keeps count."""
+
+    data: Data
+    progress: Progress
+    jobs: int | None
+    store: FitStore | None
+    stages: int
+    done: int = 0
+    begun: float = field(default_factory=time.monotonic)
+    notes: dict[str, None] = field(default_factory=dict)
+
+    def fit(self, planned: Planned, title: str) -> Trial:
+        self.done += 1
+        progress = Staged(self.progress, self.done, self.stages, title, begun=self.begun)
+        fitted = fit_split(self.data, *planned, progress, jobs=self.jobs, store=self.store)
+        self.notes |= dict.fromkeys(fitted.notes)
+        return fitted
+
+
+def _suggested(data: Data, split: Split, covered: str | None) -> list[str]:
+    """Name the grouped splits that a random one should be seen beside, but for what the folds cover."""
+    known = [("track", data.grouping.windowed), ("artist", data.grouping.artists is not None)]
+    return [name for name, there in known if split.name == "random" and there and name != covered]
+
+
+def _asked_for(compare: Sequence[str], split: Split) -> list[str]:
+    unknown = [name for name in compare if name not in NOUNS]
+    if unknown:
+        raise SettingsError(f"there is no split {unknown[0]!r} to compare with; choose from {', '.join(NOUNS)}")
+    return [name for name in dict.fromkeys(compare) if name != split.name]
+
+
+def _compared(data: Data, name: str) -> Split:
+    share = data.settings.split.test_share
+    return make_split(name, data.table, test_share=share, seed=data.seed, grouping=data.grouping)
+
+
+def _planned(data: Data, split: Split) -> Planned:
+    return split, plan(data, split)
+
+
+def _figures(data: Data, fitted: Sequence[Trial], answers: Answers) -> Evaluation:
+    return evaluate(
+        answers,
+        [f.split for f in fitted],
+        interval_unit=data.grouping.honest_unit,
+        filenames=data.table.identifiers.get("filename"),
+        seconds=sum(f.seconds for f in fitted),
+        seed=data.seed,
+    )
