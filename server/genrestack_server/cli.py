@@ -52,13 +52,14 @@ def serve(ctx: click.Context, /, config: Path | None, *, print_config: bool, **_
         if print_config:
             _print(found)
             return
-        logs.configure(found.config.log_level)
+        logs.configure(found.config.log_level, found.config.log_format)
         logs.warn(unknown_variables(os.environ))
 
         from genrestack_server.running import run
 
         status = run(found.config, _announce)
     except StartError as error:
+        logs.flush()
         raise CannotStart(str(error)) from error
     sys.exit(status)
 

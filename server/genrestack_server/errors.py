@@ -17,6 +17,7 @@ ServerError
     │   └── NotExplicitError    the server looks after its models by itself
     ├── DeadlinePassedError     the caller no longer waits
     ├── QueueFullError          too many rows wait already; says when to come back
+    │   └── TooManyCallsError   too many calls are served already
     └── UnavailableError        try again, here or on another server
         ├── LoadingError        models are still being loaded
         └── DrainingError       the server is stopping
@@ -128,6 +129,10 @@ class QueueFullError(RequestError):
     def __init__(self, message: str, retry_after: float) -> None:
         self.retry_after = retry_after
         super().__init__(message)
+
+
+class TooManyCallsError(QueueFullError):
+    """Too many calls are served already."""
 
 
 class UnavailableError(RequestError):

@@ -3,14 +3,25 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
-from genrestack_server.errors import DrainingError
+from genrestack_server.errors import DrainingError, TooManyCallsError
+
+# Most calls take less.
+_RETRY_AFTER_S: Final = 0.1
 
 
 class Gate:
     """Open until the server stops; knows when the last one is through. Belongs to one event loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int | None = None) -> None:
+        """Make it open.
+
+        Args:
+            limit: calls that may be in flight at once; None: any number.
+
+        """
+        self._limit = limit
         self.in_flight = 0
         """Calls that were let in and have not ended."""
         self._closed = False
@@ -23,10 +34,16 @@ class Gate:
 
         Raises:
             DrainingError: the gate is closed.
+            TooManyCallsError: as many calls as may be are in flight.
 
         """
         if self._closed:
             raise DrainingError("the server is stopping; try again, or ask another server")
+        if self._limit is not None and self.in_flight >= self._limit:
+            text = (
+                f"the server serves no more than {self._limit} calls at once (--max-concurrent-rpcs); try again shortly"
+            )
+            raise TooManyCallsError(text, _RETRY_AFTER_S)
         self.in_flight += 1
         self._empty.clear()
         try:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _SECONDS: Final = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _ROWS: Final = tuple(2**power for power in range(11))
-_REASONS: Final = ("queue_full", "deadline", "draining", "cancelled", "token", "management")
+_REASONS: Final = ("queue_full", "concurrency", "deadline", "draining", "cancelled", "token", "management")
 # A version's figures outlive it for as many later ones: long enough to be scraped, and their number stays bounded.
 _REMEMBERED: Final = 32
 _OK: Final = grpc.StatusCode.OK

@@ -10,12 +10,13 @@ from google.rpc import status_pb2
 
 from genrestack_server.arrival import fill
 from genrestack_server.calls import Call, Observer
-from genrestack_server.errors import DeadlinePassedError, DrainingError, QueueFullError, RequestError
+from genrestack_server.errors import DeadlinePassedError, DrainingError, QueueFullError, RequestError, TooManyCallsError
 from genrestack_server.status import BY_NUMBER, Context, end_with, outcome
 
 _T = TypeVar("_T")
 
 _REASONS: Final[dict[type[RequestError], str]] = {
+    TooManyCallsError: "concurrency",
     QueueFullError: "queue_full",
     DeadlinePassedError: "deadline",
     DrainingError: "draining",
@@ -47,7 +48,7 @@ class Reception:
     async def outcome(self, call: Call, work: Awaitable[_T]) -> "_T | status_pb2.Status":
         """Do the work of a call whose answer or status the caller of this writes: an item of a stream."""
         try:
-            result = await outcome(self._counted(call, work))
+            result = await outcome(self._counted(call, work), call)
             if isinstance(result, status_pb2.Status):
                 call.code = BY_NUMBER[result.code]
             return result
@@ -60,7 +61,7 @@ class Reception:
 
     async def carried_on(self, context: Context, stream: Call, step: Awaitable[_T]) -> _T:
         """Await a stream's next answer, or end the stream with a status; only then is the stream itself told of."""
-        result = await outcome(self._counted(stream, step))
+        result = await outcome(self._counted(stream, step), stream)
         if isinstance(result, status_pb2.Status):
             stream.code, stream.ended = BY_NUMBER[result.code], time.monotonic()
             self._observers.call_ended(stream)

@@ -29,6 +29,7 @@ from genrestack_server.reception import Reception
 from genrestack_server.reflecting import add_reflection
 from genrestack_server.registry import Registry, ServedModel
 from genrestack_server.repository import find_models
+from genrestack_server.request_log import RequestLog
 from genrestack_server.security import Security
 from genrestack_server.text import counted, listed
 from genrestack_server.transport import channel_options
@@ -56,10 +57,10 @@ class Server:
         self.port = 0
         """The port listened on, once `start` has bound it."""
         self.registry = Registry(self.config.default_model)
-        self.gate = Gate()
+        self.gate = Gate(self.config.max_concurrent_rpcs)
         """What is in flight."""
         self._statistics = Statistics()
-        self.observers = Observers([self._statistics])
+        self.observers = Observers([self._statistics, RequestLog(self.config.log_sample)])
         """Who is told of calls, executions and loads; add to them before `start`."""
         self._keeper = Keeper(self.config, self.registry, self.observers, self._announce)
         self._batcher = Batcher(Executor(), self.observers, self.config)

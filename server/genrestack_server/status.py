@@ -9,6 +9,7 @@ from typing import Any, Final, TypeAlias, TypeVar, cast
 import grpc
 from google.rpc import error_details_pb2, status_pb2
 
+from genrestack_server.calls import Call
 from genrestack_server.errors import (
     DeadlinePassedError,
     InvalidRequestError,
@@ -49,21 +50,22 @@ _MAX_FIELD_BYTES: Final = 200
 _MAX_TEXT_BYTES: Final = 800
 
 
-async def outcome(work: Awaitable[_T]) -> "_T | status_pb2.Status":
+async def outcome(work: Awaitable[_T], call: Call | None = None) -> "_T | status_pb2.Status":
     """Await an answer; whatever it raises becomes the status that says so."""
     try:
         return await work
     except Exception as error:  # noqa: BLE001 - the one catch-all: nothing internal may reach a caller
-        return to_status(error)
+        return to_status(error, call)
 
 
-def to_status(error: Exception) -> status_pb2.Status:
+def to_status(error: Exception, call: Call | None = None) -> status_pb2.Status:
     """Say of an exception what a caller may know; anything not in the table is INTERNAL with an id the log carries."""
     for kind in type(error).__mro__:
         if kind in CODES:
             return _status(CODES[kind], str(error), _detail(error))
     number = secrets.token_hex(4)
-    _log.error("internal error %s", number, exc_info=error)
+    fields = {} if call is None else {"method": call.method, "request_id": call.request_id}
+    _log.error("internal error %s", number, exc_info=error, extra={"fields": fields})
     text = f"internal error {number}; the server's log says more under this id"
     return _status(grpc.StatusCode.INTERNAL, text, None)
 

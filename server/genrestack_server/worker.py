@@ -74,7 +74,7 @@ class _Line:
 async def _work(channel: socket.socket) -> int:
     line = _Line(*await asyncio.open_unix_connection(sock=channel))
     config = await line.order()
-    logs.configure(config.log_level)
+    logs.configure(config.log_level, config.log_format)
     try:
         return await _serve(line, _share_cpus(config))
     except StartError as error:

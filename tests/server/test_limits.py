@@ -1,0 +1,156 @@
+"""Limits of connections and calls, over real ports."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2, status_pb2
+from server.live import Running, RunServer
+from server.test_command import batch
+
+from genrestack import Client
+from genrestack_proto.v1.prediction_pb2 import PredictRequest
+from genrestack_proto.v1.prediction_pb2_grpc import PredictionServiceStub
+from genrestack_server import ServerConfig
+from genrestack_server.transport import channel_options
+
+
+def held_stream(stub: PredictionServiceStub) -> tuple[Any, threading.Event]:
+    """A stream that has had one answer, and stays open until the event is set."""
+    release = threading.Event()
+
+    def requests() -> Iterator[PredictRequest]:
+        yield batch(1)
+        release.wait(30)
+
+    answers = stub.PredictStream(requests())
+    assert len(next(answers).response.labels) == 1
+    return answers, release
+
+
+def retry_delay(error: Any) -> float:
+    """Seconds after which the server wants the caller back."""
+    status = status_pb2.Status.FromString(dict(error.trailing_metadata())["grpc-status-details-bin"])
+    info = error_details_pb2.RetryInfo()
+    assert status.details[0].Unpack(info)
+    return float(info.retry_delay.ToTimedelta().total_seconds())
+
+
+def test_more_calls_than_are_served_at_once(tiny_models: Path, run_server: RunServer) -> None:
+    with run_server(tiny_models, max_concurrent_rpcs=2) as running:
+        first, release_first = held_stream(running.stub)
+        second, release_second = held_stream(running.stub)
+        with pytest.raises(grpc.RpcError) as caught:
+            running.stub.Predict(batch(1))
+        error: Any = caught.value
+        assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert "no more than 2 calls at once (--max-concurrent-rpcs)" in error.details()
+        assert 0 < retry_delay(error) < 1
+        # Probes have to see a server that is busy as one that serves.
+        assert running.health() == "SERVING"
+        release_first.set()
+        assert list(first) == []
+        assert len(running.stub.Predict(batch(1)).labels) == 1
+        release_second.set()
+        assert list(second) == []
+
+
+def test_the_client_waits_for_its_turn(tiny_models: Path, run_server: RunServer) -> None:
+    with run_server(tiny_models, max_concurrent_rpcs=1) as running, Client(f"127.0.0.1:{running.port}") as client:
+        answers, release = held_stream(running.stub)
+        threading.Timer(0.4, release.set).start()
+        began = time.monotonic()
+        assert len(client.predict([[0.0] * width(running)], timeout=20).labels) == 1
+        assert time.monotonic() - began > 0.2
+        assert list(answers) == []
+
+
+def width(running: Running) -> int:
+    assert running.server is not None
+    return len(running.server.models[0].feature_names)
+
+
+def test_an_old_connection_ends_and_no_call_fails(tiny_models: Path, run_server: RunServer) -> None:
+    """Calls go on through several connections; one in flight at the end of its connection is answered."""
+    with run_server(tiny_models, max_connection_age=1.0, max_connection_age_grace=10.0) as running:
+        peers = set()
+        answers, release = held_stream(running.stub)
+        end = time.monotonic() + 4
+        while time.monotonic() < end:
+            assert len(running.stub.Predict(batch(1), timeout=10).labels) == 1
+            peers.add(connected(running.port))
+            time.sleep(0.02)
+        assert len(set().union(*peers)) >= 3
+        release.set()
+        assert list(answers) == []
+
+
+def connected(port: int) -> frozenset[int]:
+    """Local ports of this process's connections to a port."""
+    import psutil
+
+    found = psutil.Process().net_connections("tcp")
+    return frozenset(c.laddr.port for c in found if c.raddr[1:] == (port,) and c.status == "ESTABLISHED")
+
+
+def pinged(port: int, count: int, pause: float) -> bytes:
+    """Speak HTTP/2 by hand: connect, ping, and return all that came back until the server was silent or left."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as wire:
+        wire.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(kind=4, payload=b""))
+        answer = b""
+        for _ in range(count):
+            with suppress(BrokenPipeError, ConnectionResetError):
+                wire.sendall(frame(kind=6, payload=b"12345678"))
+            time.sleep(pause)
+            with suppress(BlockingIOError, ConnectionResetError):
+                answer += wire.recv(65_536, socket.MSG_DONTWAIT)
+        return answer
+
+
+def frame(kind: int, payload: bytes) -> bytes:
+    """An HTTP/2 frame without flags, of the connection itself."""
+    return len(payload).to_bytes(3, "big") + bytes([kind, 0, 0, 0, 0, 0]) + payload
+
+
+def test_who_pings_too_often_is_disconnected_and_others_are_not(tiny_models: Path, run_server: RunServer) -> None:
+    with run_server(tiny_models, min_ping_interval=60) as running:
+        assert b"too_many_pings" in pinged(running.port, 10, 0.02)
+    with run_server(tiny_models, min_ping_interval=0.01) as running:
+        answer = pinged(running.port, 10, 0.05)
+        assert b"too_many_pings" not in answer
+        assert answer.count(b"12345678") == 10
+
+
+def test_calls_beyond_those_of_one_connection_wait(tiny_models: Path, run_server: RunServer) -> None:
+    with run_server(tiny_models, max_connection_streams=2) as running:
+        held = [held_stream(running.stub) for _ in range(2)]
+        waiting = running.stub.Predict.future(batch(1), timeout=20)
+        time.sleep(0.3)
+        assert not waiting.done()
+        for _, release in held:
+            release.set()
+        assert len(waiting.result().labels) == 1
+
+
+def test_metadata_beyond_16_kib_is_refused_at_once(tiny_models: Path, run_server: RunServer) -> None:
+    with run_server(tiny_models) as running:
+        for _ in range(5):
+            assert len(running.stub.Predict(batch(1), metadata=(("x-filler", "y" * 12_000),)).labels) == 1
+        with pytest.raises(grpc.RpcError, match="RESOURCE_EXHAUSTED"):
+            running.stub.Predict(batch(1), metadata=(("x-filler", "y" * 20_000),))
+
+
+def test_every_option_fits_grpc() -> None:
+    """At their bounds the numbers stay within the 32 bits that gRPC has for them."""
+    config = ServerConfig(
+        max_message_mib=1000, max_connection_age=1_728_000, max_connection_age_grace=1_728_000,
+        min_ping_interval=86_400, max_connection_streams=2**31 - 1,
+    )  # fmt: skip
+    for name, value in channel_options(config):
+        assert 0 <= value < 2**31, name
