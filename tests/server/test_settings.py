@@ -15,6 +15,7 @@ from genrestack_server.config import SECTIONS
 from genrestack_server.printing import as_toml, toml_value
 from genrestack_server.settings import Setting, settings_of
 from genrestack_server.sources import effective, unknown_variables, variable
+from tools.settings_table import PAGE, with_tables
 
 SETTINGS = dict(settings_of(ServerConfig))
 # What some settings need beside them, or may be alone.
@@ -239,3 +240,9 @@ def test_every_field_is_a_setting_of_a_known_section() -> None:
     for name, setting in SETTINGS.items():
         assert setting.about.endswith("."), name
         setting.check(setting.default)
+
+
+def test_the_table_of_the_docs_is_of_today() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert with_tables(page) == page, "run: python tools/settings_table.py --write"
+    assert [name for name in SETTINGS if f"| `{name}` |" not in page] == []
