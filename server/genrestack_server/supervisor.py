@@ -162,11 +162,22 @@ class Supervisor:
     def _heard(self, worker: Worker) -> None:
         if self.totals is not None:
             self.totals.update(str(worker.number), worker.metrics)
+        while worker.deeds:
+            self._pass_on(worker, *worker.deeds.pop(0))
         if worker.said is not None:
             self._failed[worker.number] = 0
             if self._announce is not None and self.serving == self._config.workers:
                 self._announce(worker.said)
                 self._announce = None
+
+    def _pass_on(self, doer: Worker, deed: str, name: str) -> None:
+        """Have every other worker load or unload what one was asked to, those yet to come included."""
+        others = [loaded for loaded in self._config.load_models if loaded != name]
+        loaded = (*others, name) if deed == "load" else tuple(others)
+        self._config = replace(self._config, load_models=loaded)
+        for worker in self._workers.values():
+            if worker is not doer:
+                worker.tell(deed, name)
 
     def _judge(self, worker: Worker, status: int) -> None:
         """Take note of a worker that nobody told to end, and give up where another one would be no better."""

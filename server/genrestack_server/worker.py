@@ -20,6 +20,7 @@ from genrestack_server.running import Life, leave
 from genrestack_server.workers import BEAT_S
 
 if TYPE_CHECKING:
+    from genrestack_server.relay import Relay
     from genrestack_server.server import Server
 
 _log = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ class _Line:
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
+        self._relay: asyncio.Future[Relay] = asyncio.get_running_loop().create_future()
 
     async def order(self) -> ServerConfig:
         """Read what to serve."""
@@ -57,14 +59,40 @@ class _Line:
 
     async def obey(self, life: Life, server: "Server") -> None:
         """Do as told; without a supervisor there is nobody to restart or stop this worker, and it ends."""
-        with suppress(OSError):
-            async for order in self._reader:
-                if order == b"reload\n":
+        following: set[asyncio.Task[None]] = set()
+        while order := await self._next_order():
+            match order:
+                case ["reload"]:
                     server.reload()
-                else:
-                    life.stop(at_once=order == b"leave\n")
+                case ["drain" | "leave" as how]:
+                    life.stop(at_once=how == "leave")
+                case [deed, name]:
+                    task = asyncio.create_task(self._follow(deed, name))
+                    following.add(task)
+                    task.add_done_callback(following.discard)
         _log.error("the supervisor is gone")
         leave(1)
+
+    async def _next_order(self) -> list[str]:
+        """Read what to do; nothing once nobody says it any more."""
+        with suppress(OSError):
+            if line := await self._reader.readline():
+                order: list[str] = json.loads(line)
+                return order
+        return []
+
+    def relay(self, server: "Server") -> None:
+        """From now on, have the other workers load and unload what this one is asked to."""
+        from genrestack_server.relay import Relay
+
+        if server.registry.management is not None:
+            relay = Relay(server.registry.management, lambda deed, name: self.tell(deed=[deed, name]))
+            server.registry.management = relay
+            self._relay.set_result(relay)
+
+    async def _follow(self, deed: str, name: str) -> None:
+        """Do as another worker did, once this one has started."""
+        await (await self._relay).follow(deed, name)
 
     async def end(self, server: "Server") -> None:
         self.tell(**_state(server))
@@ -94,7 +122,12 @@ async def _serve(line: _Line, config: ServerConfig) -> int:
     loop.add_signal_handler(signal.SIGTERM, life.stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     tasks = [asyncio.create_task(line.beat(server)), asyncio.create_task(line.obey(life, server))]
-    finished = await life.pass_by(lambda: line.tell(serving=announcement(server)))
+
+    def serving() -> None:
+        line.relay(server)
+        line.tell(serving=announcement(server))
+
+    finished = await life.pass_by(serving)
     await line.end(server)
     if not finished:
         leave(life.status)

@@ -43,6 +43,8 @@ class Worker:
         """Why it cannot start."""
         self.metrics: list[Any] = []
         """Its latest metrics, as `families.pack` makes them."""
+        self.deeds: list[tuple[str, str]] = []
+        """What it was asked to load and unload, and did: `load` or `unload`, and the model's name."""
         self.stuck = False
         """Whether it was killed because it no longer answered."""
         self._reader, self._writer = line
@@ -85,9 +87,9 @@ class Worker:
             self.kill()
             return await self.process.wait()
 
-    def tell(self, order: str) -> None:
-        """Send `drain`, `leave` or `reload`."""
-        self._writer.write(order.encode() + b"\n")
+    def tell(self, *order: str) -> None:
+        """Send `drain`, `leave`, `reload`, or `load` or `unload` and a model's name."""
+        self._writer.write(json.dumps(order).encode() + b"\n")
 
     def kill(self) -> None:
         """End it now, whatever it does."""
@@ -99,6 +101,9 @@ class Worker:
         self.alive = True
         if "metrics" in message:
             self.metrics = message["metrics"]
+        if "deed" in message:
+            deed, name = message["deed"]
+            self.deeds.append((deed, name))
         if "failure" in message:
             self.failure = message["failure"]
         if "serving" in message:

@@ -28,6 +28,7 @@ from genrestack_server.errors import StartError
 from genrestack_server.running import run
 from genrestack_server.supervisor import Patience, supervise
 options, patience = map(json.loads, sys.argv[1:])
+options = {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
 config = ServerConfig(**{**options, "models_dir": Path(options["models_dir"])})
 logs.configure("info")
 def announce(lines):

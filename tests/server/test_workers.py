@@ -8,12 +8,14 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import grpc
 import numpy as np
 import psutil
 import pytest
-from server.live import Running
+import tritonclient.grpc as triton
+from server.live import Launch, Running
 from server.supervised import Supervised, send, supervised, until
 from server.tiny_bundle import TinyStack, draw_rows, write_tiny
 
@@ -21,6 +23,7 @@ from genrestack import Client
 from genrestack_bundle import usable_cpus
 from genrestack_proto.matrix import to_matrix
 from genrestack_proto.v1.prediction_pb2 import PredictRequest
+from genrestack_proto.v1.prediction_pb2_grpc import PredictionServiceStub
 from genrestack_server.errors import AddressError
 from genrestack_server.sharing import reserved_port
 
@@ -211,6 +214,49 @@ def test_a_worker_that_cannot_come_back_does_not_end_the_others(tmp_path: Path, 
         until(lambda: replaced(running, victim), "it did not come back")
         send(running.process.pid, signal.SIGTERM)
         assert running.end()[0] == 0
+
+
+def test_the_command(tiny_models: Path, launch: Launch) -> None:
+    command = launch(tiny_models, "--port", "0", "--workers", "2", "--metrics-port", "0")
+    assert command.said.endswith(" in each of 2 workers\n")
+    assert command.running.stub.Predict(ask(), timeout=10).version == 2
+    assert command.running.health() == "SERVING"
+    assert command.process.stdout is not None
+    assert command.process.stdout.readline().startswith("metrics on http://127.0.0.1:")
+    command.process.terminate()
+    _, log = command.process.communicate(timeout=30)
+    assert command.process.returncode == 0, log
+
+
+def test_what_one_worker_is_asked_to_load_all_do(tiny_models: Path) -> None:
+    options: dict[str, Any] = {"repository_mode": "explicit", "load_models": ["tiny"], "management": "open"}
+    with supervised(tiny_models, SOON, **options) as running:
+        stubs = [running.stub() for _ in range(16)]
+
+        def answers() -> set[bool]:
+            return {answered(stub) for stub in stubs}
+
+        with triton.InferenceServerClient(f"127.0.0.1:{running.port}") as manager:
+            manager.unload_model("tiny")
+            until(lambda: answers() == {False}, "a worker still serves what was unloaded")
+            manager.load_model("tiny")
+            until(lambda: answers() == {True}, "a worker does not serve what was loaded")
+            manager.unload_model("tiny")
+        (victim, *_) = running.workers()
+        send(victim, signal.SIGKILL)
+        until(lambda: replaced(running, victim), "the worker is not replaced")
+        until(lambda: answers() == {False}, "the new worker loaded what had been unloaded")
+
+
+def answered(stub: PredictionServiceStub) -> bool:
+    try:
+        return bool(stub.Predict(ask(), timeout=10, wait_for_ready=True).labels)
+    except grpc.RpcError as error:
+        if error.code() is grpc.StatusCode.UNAVAILABLE:
+            return answered(stub)
+        if error.code() is not grpc.StatusCode.NOT_FOUND:
+            raise
+        return False
 
 
 def test_a_reserved_port_is_refused_to_everybody_else() -> None:
