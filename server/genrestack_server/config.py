@@ -252,8 +252,3 @@ class ServerConfig:
             raise ValueError(
                 'load_models is given, but repository_mode is "poll", which loads every model; use "explicit"'
             )
-        if self.repository_mode == "explicit" and self.workers > 1:
-            raise ValueError(
-                f'repository_mode is "explicit" with {self.workers} workers, and a request to load would reach one '
-                'of them; use one worker, or "poll"'
-            )

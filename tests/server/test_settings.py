@@ -213,7 +213,6 @@ def test_settings_that_need_each_other() -> None:
     assert "tls_key is given without tls_cert" in refused("--tls-key", "k.pem")
     assert "mutual TLS needs all three" in refused("--tls-client-ca", "ca.pem")
     assert 'use "explicit"' in refused("--load-model", "a")
-    assert 'use one worker, or "poll"' in refused("--repository-mode", "explicit", "--workers", "2")
 
 
 def test_a_variable_that_sets_nothing_is_named() -> None:
