@@ -17,7 +17,7 @@ def train_run(table: Path, folder: Path) -> None:
     from genrestack_training import load_table, terminal_progress, train
 
     with terminal_progress() as progress:
-        train(load_table(table), name="gtzan", seed=SEED, run_dir=folder, progress=progress)
+        train(load_table(table), name="gtzan", seed=SEED, compare=(), run_dir=folder, progress=progress)
 
 
 def make_table(path: Path) -> Path:

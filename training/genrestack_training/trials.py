@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from genrestack_training.answers import Answers, pooled
-from genrestack_training.errors import SettingsError, TableError
+from genrestack_training.errors import SettingsError, TrainingError
 from genrestack_training.evaluation import evaluate
 from genrestack_training.figures import Evaluation
 from genrestack_training.fitting import FitStore
@@ -70,7 +70,7 @@ def plan_trials(data: Data, split: Split, *, folds: int | None, compare: Sequenc
     for name in names:
         try:
             comparisons.append(_planned(data, _compared(data, name)))
-        except TableError as exc:
+        except TrainingError as exc:
             if compare is not None:
                 raise
             notes.append(f"There are no figures {NOUNS[name]} to compare with: {exc}.")
