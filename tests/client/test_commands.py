@@ -16,6 +16,7 @@ from google.rpc import status_pb2
 from server.tiny_bundle import BASE, CLASSES, FEATURES, TinyStack, draw_rows
 
 from genrestack.command import run
+from genrestack.commands.models import accuracy_text
 from genrestack_proto.v1 import prediction_pb2 as pb
 
 NOBODY = "127.0.0.1:1"
@@ -221,3 +222,18 @@ def test_an_unknown_model_lists_what_there_is(
     status, _, err = ask(capsys, "predict", table, "--server", real_server, "--model", "gtzan")
     assert status == 1
     assert "tiny" in err
+
+
+@pytest.mark.parametrize(
+    ("metrics", "text"),
+    [
+        ({}, "-"),
+        ({"accuracy": 0.966, "f1.macro": 0.9}, "0.966"),
+        ({"accuracy": 0.966, "accuracy.track_split": 0.7014}, "0.966, by recording 0.701"),
+        ({"accuracy": 0.966, "accuracy.track_split": 0.7, "accuracy.artist_split": 0.56}, "0.966, by artist 0.560"),
+        ({"accuracy": 0.7, "accuracy.track_split": 0.7, "accuracy.track_folds": 0.69}, "0.700, by recording 0.690"),
+        ({"accuracy.artist_folds": 0.55}, "by artist 0.550"),
+    ],
+)
+def test_a_models_accuracy_is_shown_beside_the_grouped_one(metrics: dict[str, float], text: str) -> None:
+    assert accuracy_text(metrics) == text

@@ -1,7 +1,7 @@
 """`genrestack models`: what a server serves."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -62,12 +62,11 @@ def _table(found: "Sequence[ModelInfo]") -> "Table":
         box=box.SIMPLE,
     )
     for model in found:
-        accuracy = model.metrics.get("accuracy")
         table.add_row(
             escape(model.name),
             f"{model.version}{' (default)' if model.default else ''}",
             str(len(model.classes)),
-            "-" if accuracy is None else f"{accuracy:.3f}",
+            accuracy_text(model.metrics),
             model.precision,
             _provider_text(model),
             parity_text(model.served_parity),
@@ -75,6 +74,17 @@ def _table(found: "Sequence[ModelInfo]") -> "Table":
             model.provenance.created[:10],
         )
     return table
+
+
+def accuracy_text(metrics: Mapping[str, float]) -> str:
+    """Give the model's own accuracy, and the one with whole artists or recordings held back where that is known."""
+    own = metrics.get("accuracy")
+    texts = [] if own is None else [f"{own:.3f}"]
+    for unit, noun in (("artist", "artist"), ("track", "recording")):
+        apart = metrics.get(f"accuracy.{unit}_folds", metrics.get(f"accuracy.{unit}_split"))
+        if apart is not None:
+            return ", ".join([*texts, f"by {noun} {apart:.3f}"])
+    return texts[0] if texts else "-"
 
 
 def _provider_text(model: "ModelInfo") -> str:
