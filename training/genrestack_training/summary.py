@@ -105,7 +105,7 @@ def class_table(evaluation: Evaluation) -> Table:
     for heading in ("precision", "recall", "F1", "rows"):
         table.add_column(heading, justify="right")
     for c in evaluation.classes:
-        table.add_row(Text(c.label), *(_spread(f) for f in (c.precision, c.recall, c.f1)), str(c.support))
+        table.add_row(Text(c.label), f"{c.precision.value:.3f}", f"{c.recall.value:.3f}", _spread(c.f1), str(c.support))
     return table
 
 
