@@ -173,8 +173,8 @@ def test_what_cannot_be_is_named(overrides: dict[str, Any], message: str) -> Non
 
 
 def test_unknown_preset_lists_what_there_is() -> None:
-    with pytest.raises(SettingsError, match="no preset 'best'; choose one of notebook, demo"):
-        build_stack("best")
+    with pytest.raises(SettingsError, match="no preset 'finest'; choose one of notebook, demo, best"):
+        build_stack("finest")
 
 
 def test_files_that_hold_no_settings(write: Write, tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def _labels(world: World) -> Iterator[tuple[str, str]]:
 
 
 def _options(world: World) -> Iterator[tuple[str, tuple[str, ...]]]:
-    yield "An unknown preset", ("--preset", "best")
+    yield "An unknown preset", ("--preset", "finest")
     yield "An unknown split", ("--split", "artists")
     yield "No epochs at all", ("--epochs", "0")
     yield "A seed too large", ("--seed", "4294967296")
