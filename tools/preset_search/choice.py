@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from tools.preset_search.scores import Score, mean_score, score
 FINALISTS = 3
 """How many of each part, best alone, are tried in the stack."""
 ALIKE = 0.002
-"""Meta-learners within this much accuracy of the best count as alike; of these the one with the least log loss is taken."""
+"""Meta-learners this close to the best accuracy count as alike; of these the one with the least log loss is taken."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Search:
             choice = self._ranked(f"{name} in the stack", swapped, Side.stacked)[0]
         choice = self._with_best_meta(choice)
         for name in choice.parts:
-            self._ranked(f"without {name}", [choice], lambda side, choice: side.stacked(choice, without=name))
+            self._try(f"without {name}", choice, partial(Side.stacked, without=name))
         return choice
 
     def _with_best_meta(self, choice: Choice) -> Choice:
