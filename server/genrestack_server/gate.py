@@ -1,6 +1,7 @@
 """Counts what is in flight, so that a server can stop without cutting anybody off."""
 
 import asyncio
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -25,6 +26,7 @@ class Gate:
         self.in_flight = 0
         """Calls that were let in and have not ended."""
         self._closed = False
+        self._refused = 0
         self._empty = asyncio.Event()
         self._empty.set()
 
@@ -38,6 +40,7 @@ class Gate:
 
         """
         if self._closed:
+            self._refused += 1
             raise DrainingError("the server is stopping; try again, or ask another server")
         if self._limit is not None and self.in_flight >= self._limit:
             text = (
@@ -56,6 +59,14 @@ class Gate:
     def close(self) -> None:
         """Let nothing more in."""
         self._closed = True
+
+    async def settled(self, quiet_s: float, timeout_s: float) -> None:
+        """Wait until nobody was refused for so long; at most so many seconds."""
+        end = time.monotonic() + timeout_s
+        before = -1
+        while before != self._refused and time.monotonic() < end:
+            before = self._refused
+            await asyncio.sleep(quiet_s)
 
     async def drained(self, timeout_s: float) -> bool:
         """Wait until nothing is in flight, at most so many seconds; tell whether that came about."""

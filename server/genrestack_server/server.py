@@ -38,6 +38,8 @@ _log = logging.getLogger(__name__)
 
 # Answers whose handlers have ended still have to leave.
 _FLUSH_S: Final = 0.5
+# So long without a refusal, and nobody is just coming in.
+_QUIET_S: Final = 0.03
 _SERVICES: Final = (native.SERVICE_NAME, oip.SERVICE_NAME)
 
 
@@ -140,6 +142,9 @@ class Server:
         if not answered:
             _log.warning("%s cut off: the time to finish is over", counted(self.gate.in_flight, "call"))
         if self._grpc is not None:
+            if answered:
+                # gRPC cancels what has arrived and not been handed over yet: let those be refused, in words.
+                await self.gate.settled(_QUIET_S, _FLUSH_S)
             await self._grpc.stop(_FLUSH_S if answered else 0)
         self._batcher.close()
         await asyncio.to_thread(self.observation.close)

@@ -63,6 +63,27 @@ def test_the_gate_knows_when_the_last_one_is_through() -> None:
     asyncio.run(walk())
 
 
+def test_a_closed_gate_settles_when_nobody_comes_any_more() -> None:
+    async def knock(gate: Gate) -> None:
+        for _ in range(3):
+            await asyncio.sleep(0.05)
+            with pytest.raises(DrainingError), gate.passing():
+                pass
+
+    async def walk() -> float:
+        gate = Gate()
+        gate.close()
+        knocking = asyncio.ensure_future(knock(gate))
+        began = asyncio.get_running_loop().time()
+        await gate.settled(0.1, 30)
+        took = asyncio.get_running_loop().time() - began
+        assert knocking.done()
+        await gate.settled(0.0, 0.0)
+        return took
+
+    assert 0.2 <= asyncio.run(walk()) < 10
+
+
 def test_texts_are_bounded() -> None:
     assert shown("a\n") == r"'a\n'"
     assert len(shown("x" * 1000)) == 50
