@@ -186,6 +186,17 @@ def test_other_scalers(small_table: Table, kind: str, expected: str) -> None:
     assert run.evaluation.accuracy > 0.5
 
 
+@pytest.mark.parametrize("by", ["rows", "tracks"])
+def test_too_few_rows_to_calibrate(by: str, tmp_path: Path) -> None:
+    frame = small_frame(60)
+    frame["filename"] = [f"song.{i:05d}.{w}.wav" for i in range(30) for w in range(2)]
+    frame.to_csv(tmp_path / "table.csv", index=False)
+    overrides = {**LIGHT, "svc": {"calibration": "sigmoid", "calibration_folds": 12}}
+    overrides["stack"] = {**overrides["stack"], "folds_by": by}
+    with pytest.raises(SettingsError, match=r"\[svc\] calibration_folds is 12, and a fold leaves fewer rows .*'jazz'"):
+        train(load_table(tmp_path / "table.csv"), overrides=overrides, runs_dir=None)
+
+
 def test_without_a_split_there_are_no_figures(small_table: Table) -> None:
     run = train(small_table, overrides=LIGHT, split="none", runs_dir=None)
     assert run.evaluation is None

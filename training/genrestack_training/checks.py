@@ -3,8 +3,10 @@
 from collections import Counter
 
 import numpy as np
+from sklearn.model_selection import StratifiedKFold
 
 from genrestack_training.errors import SettingsError, TableError
+from genrestack_training.folds import Folds
 from genrestack_training.settings import Settings
 from genrestack_training.table import Table
 
@@ -50,6 +52,32 @@ def check_training_side(training: np.ndarray, everything: np.ndarray, settings: 
         raise SettingsError(
             f"[knn] n_neighbors is {settings.knn.n_neighbors}, and a fold is fitted on {fewest} rows only; lower it",
         )
+
+
+def check_calibration(training: np.ndarray, folds: Folds | None, settings: Settings) -> None:
+    """Check that every fit of a calibrated SVC has a row of each class for each of its own folds.
+
+    Args:
+        training: labels of the rows to be fitted, str, shape (m,).
+        folds: the stack's own folds, as numbers of those rows; None if it cuts them by class alone.
+        settings: whether the SVC is calibrated, and in how many folds.
+
+    Raises:
+        SettingsError: some fit would have too few.
+
+    """
+    if "svc" not in settings.stack.estimators or settings.svc.calibration != "sigmoid":
+        return
+    needed, classes = settings.svc.calibration_folds, np.unique(training)
+    cut = folds or [(rest, here) for rest, here in StratifiedKFold(settings.stack.folds).split(training, training)]
+    for rest, _ in cut:
+        counts = Counter(training[rest].tolist())
+        few = [f"{label!r} ({counts[label]})" for label in classes.tolist() if counts[label] < needed]
+        if few:
+            raise SettingsError(
+                f"[svc] calibration_folds is {needed}, and a fold leaves fewer rows to fit of: {', '.join(few)}; lower "
+                'it, add rows, or set calibration = "libsvm"'
+            )
 
 
 def _check_folds(labels: np.ndarray, classes: np.ndarray, settings: Settings, where: str) -> None:

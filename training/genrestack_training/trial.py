@@ -12,7 +12,7 @@ from sklearn.ensemble import StackingClassifier
 from sklearn.exceptions import ConvergenceWarning
 
 from genrestack_training.answers import Answers, Held, ask
-from genrestack_training.checks import check_training_side
+from genrestack_training.checks import check_calibration, check_training_side
 from genrestack_training.fitting import FitStore, fit_stack
 from genrestack_training.folds import Folds
 from genrestack_training.grouping import Grouping
@@ -58,7 +58,9 @@ def plan(data: Data, split: Split) -> Folds | None:
     """
     check_training_side(data.labels[split.training], data.labels, data.settings)
     stack = data.settings.stack
-    return inner_folds(stack.folds_by, split, data.labels, data.grouping, stack.folds, data.seed)
+    folds = inner_folds(stack.folds_by, split, data.labels, data.grouping, stack.folds, data.seed)
+    check_calibration(data.labels[split.training], folds, data.settings)
+    return folds
 
 
 def fit_split(
