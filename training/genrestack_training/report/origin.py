@@ -1,0 +1,65 @@
+"""Where a run comes from, and what its export is worth."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from genrestack_training.proof import ExportProof
+from genrestack_training.record import Record
+from genrestack_training.report.parts import Exhibit, Grid, Section
+from genrestack_training.report.text import clean
+
+
+def origin_sections(record: Record, proof: ExportProof | None) -> Iterator[Section]:
+    """Give the sections on the export and on provenance."""
+    if proof is not None:
+        yield _parity(proof)
+    yield Section(
+        "provenance",
+        "Where it comes from",
+        (),
+        (
+            Exhibit(grid=Grid("The run", ("What", "Value"), tuple(_facts(record)), texts=2)),
+            Exhibit(grid=Grid("Settings", ("Section", "Values"), tuple(settings_lines(record.settings)), texts=2)),
+        ),
+    )
+
+
+def _parity(proof: ExportProof) -> Section:
+    ties = f" {proof.ties} rows on which nearest neighbours tie were left out." if proof.ties else ""
+    line = (
+        f"The exported graphs and the stack they were made from were asked about the same {proof.rows} rows: "
+        f"{proof.labels_agreed} of {proof.rows} answers agree, and no probability differs by more than "
+        f"{_tiny(proof.max_abs_difference)} (allowed: {_tiny(proof.tolerance)}).{ties}"
+    )
+    rows = [("Whole stack", _tiny(proof.max_abs_difference), _tiny(proof.tolerance))]
+    rows += [(clean(p.name), _tiny(p.max_abs_difference), _tiny(p.tolerance)) for p in proof.parts]
+    head = ("Part", "Largest difference of a probability", "Allowed")
+    grid = Grid(f"Export as model {clean(proof.model)}, precision {proof.precision}", head, tuple(rows))
+    return Section("parity", "The export answers what the stack answers", (line,), (Exhibit(grid=grid),))
+
+
+def _tiny(value: float) -> str:
+    return f"{value:.1e}".replace("-", "−")
+
+
+def _facts(record: Record) -> Iterator[tuple[str, str]]:
+    facts = record.provenance
+    yield "Table", facts.data_file
+    yield "SHA-256 of the table", facts.data_sha256
+    yield "Rows", f"{facts.row_count}, of which {facts.fitted_rows} were fitted"
+    yield "Features", str(len(record.feature_names))
+    yield "Classes", ", ".join(record.classes)
+    yield "Preset", facts.preset
+    yield "Split", facts.split
+    yield "Seed", str(facts.seed)
+    yield "Written", facts.created
+    yield "Time to fit", f"{facts.fit_seconds:.0f} s"
+    yield "Libraries", ", ".join(f"{name} {number}" for name, number in facts.library_versions.items())
+
+
+def settings_lines(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Give each section of the settings that this stack uses, on one line."""
+    used = {"split", "scaler", "stack", "meta", *settings["stack"]["estimators"]}
+    for name, values in settings.items():
+        if name in used:
+            yield f"[{name}]", ", ".join(f"{key} = {value}" for key, value in values.items())

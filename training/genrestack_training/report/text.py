@@ -1,0 +1,101 @@
+"""How names and numbers are written for people."""
+
+import unicodedata
+from collections.abc import Mapping
+
+from genrestack_training.figures import Evaluation, Figure
+from genrestack_training.grouping import UNITS
+from genrestack_training.headline import NOUNS
+
+FIGURES: Mapping[str, str] = {
+    "accuracy": "Accuracy",
+    "balanced_accuracy": "Balanced accuracy",
+    "macro_f1": "Macro F1",
+    "top2": "Top 2",
+    "log_loss": "Log loss",
+    "brier": "Brier score",
+    "ece": "Calibration error",
+}
+"""Every figure of `measures.NAMES`, in the order of the tables."""
+LESS_IS_BETTER = frozenset({"log_loss", "brier", "ece"})
+
+
+def clean(text: str) -> str:
+    """Give text that HTML and XML can hold, on one line: control characters as U+FFFD, line breaks as spaces."""
+    one_line = " ".join(text.split())
+    return "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) in {"Cc", "Cs"} else c for c in one_line)
+
+
+def short(text: str, most: int = 22) -> str:
+    """Give a name that fits beside a chart."""
+    text = clean(text)
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def decimal(value: float | None, digits: int = 3) -> str:
+    """Give `0.701`, and `–` for what is not known."""
+    return "–" if value is None else f"{value:.{digits}f}".replace("-", "−")
+
+
+def signed(value: float, digits: int = 3) -> str:
+    """Give `+0.012` or `−0.012`."""
+    return f"{value:+.{digits}f}".replace("-", "−")
+
+
+def interval(figure: Figure, digits: int = 3) -> str:
+    """Give `0.662 to 0.741`, and nothing where there is no interval."""
+    if figure.lower is None or figure.upper is None:
+        return ""
+    return f"{decimal(figure.lower, digits)} to {decimal(figure.upper, digits)}"
+
+
+def spread(figure: Figure | None, digits: int = 3) -> str:
+    """Give `0.701 (0.662 to 0.741)`."""
+    if figure is None:
+        return "–"
+    within = interval(figure, digits)
+    return decimal(figure.value, digits) + (f" ({within})" if within else "")
+
+
+def percent(figure: Figure) -> tuple[str, str]:
+    """Give `70.1 %` and `95 % interval 66.2 to 74.1`."""
+    if figure.lower is None or figure.upper is None:
+        return share(figure.value), ""
+    return share(figure.value), f"95 % interval {_hundredfold(figure.lower)} to {_hundredfold(figure.upper)}"
+
+
+def general(value: float) -> str:
+    """Give a number of any size with four digits that count."""
+    return f"{value:.4g}".replace("-", "−")
+
+
+def share(value: float) -> str:
+    """Give `3.2 %`."""
+    return f"{_hundredfold(value)} %"
+
+
+def _hundredfold(value: float) -> str:
+    # Rounded as `decimal` does it: 0.9625 is 0.963 there, and 96.3 here.
+    return f"{100 * float(f'{value:.3f}'):.1f}"
+
+
+def model_title(name: str) -> str:
+    """Name a model in a table."""
+    return "Whole stack" if name == "stack" else f"{clean(name)} alone"
+
+
+def held_back(evaluation: Evaluation) -> str:
+    """Give `by artist, 5 folds`."""
+    return NOUNS.get(evaluation.split, evaluation.split) + (
+        f", {evaluation.folds} folds" if evaluation.folds > 1 else ""
+    )
+
+
+def resampled(evaluation: Evaluation) -> str:
+    """Say what the intervals of an evaluation are made from."""
+    if evaluation.models["stack"].rows["accuracy"].lower is None:
+        return "There are too few groups of rows for intervals."
+    return (
+        f"Intervals are 95 % intervals: the {evaluation.groups} {UNITS[evaluation.interval_unit]} held back were "
+        "resampled 2,000 times, each with all its rows."
+    )
