@@ -20,6 +20,7 @@ EXTRAS: Final = {
     "features": "audio",
     "train": "train",
     "export": "train",
+    "report": "train",
     "serve": "server",
     "predict": "audio",
     "bench": "plot",

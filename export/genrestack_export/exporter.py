@@ -2,7 +2,7 @@
 
 import importlib.metadata
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
@@ -25,6 +25,7 @@ from genrestack_proto.v1.model_pb2 import (
     PRECISION_SINGLE,
     Feature,
     Model,
+    Parity,
     Provenance,
 )
 
@@ -46,7 +47,7 @@ def export_stack(
     training_rows: npt.ArrayLike | None = None,
     metrics: Mapping[str, float] | None = None,
     provenance: Provenance | None = None,
-    report: Mapping[str, bytes] | None = None,
+    report: Mapping[str, bytes] | Callable[[Parity], Mapping[str, bytes]] | None = None,
 ) -> Path:
     """Export a fitted stack as the next version of a model.
 
@@ -63,7 +64,7 @@ def export_stack(
         training_rows: raw rows the stack was fitted on, shape (m, f); gives the seen ranges, and exact copies to prove.
         metrics: headline figures for the manifest, by name.
         provenance: where the model comes from; library versions and date are filled in where they are missing.
-        report: `report.html` and `metrics.json`, by file name.
+        report: `report.html` and `metrics.json`, by file name; or what makes them once the export is proven.
 
     Returns:
         `models_dir/<name>/<version>`.
@@ -79,7 +80,7 @@ def export_stack(
     check_model_name(name)
     if precision not in get_args(Precision):
         raise ExportError(f"precision is {precision!r}; choose single or double")
-    extra = _extra(metrics, report)
+    extra = None if callable(report) else _extra(metrics, report)
     original = read_original(stack, scaler)
     shown = _check_names(original, names, classes)
     rows = proof_rows.check_rows("reference_rows", reference_rows, names)
@@ -107,6 +108,8 @@ def export_stack(
     graphs = {part.part.file: part.model.SerializeToString() for part in whole}
     proof = _prove(model, graphs, expected, parts, precision)
     model.parity.CopyFrom(proof.parity)
+    if callable(report):
+        extra = _extra(metrics, report(proof.parity))
     return write_bundle(Path(models_dir), model, graphs, proof.golden, extra)
 
 

@@ -1,12 +1,15 @@
 """A run of our own becomes a bundle: its figures, report and provenance go along."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genrestack_bundle.layout import METRICS, REPORT
+from genrestack_bundle.manifest import read_manifest
 from genrestack_export.exporter import export_stack
 from genrestack_export.parts import Precision
-from genrestack_proto.v1.model_pb2 import Provenance
+from genrestack_proto.v1.model_pb2 import Parity, Provenance
+from genrestack_training.proof import ExportProof, PartProof, write_proof
 
 if TYPE_CHECKING:
     from genrestack_training import Run
@@ -22,8 +25,8 @@ def export_run(run: "Run", models_dir: str | Path, *, name: str | None = None, p
         ExportError, ParityError, BundleError: as `export_stack`.
 
     """
-    facts = run.provenance
-    return export_stack(
+    facts, named = run.provenance, name or run.name
+    path = export_stack(
         run.stack,
         run.scaler,
         feature_names=run.feature_names,
@@ -31,7 +34,7 @@ def export_run(run: "Run", models_dir: str | Path, *, name: str | None = None, p
         reference_rows=run.reference_rows,
         training_rows=run.training_rows,
         models_dir=models_dir,
-        name=name or run.name,
+        name=named,
         precision=precision,
         metrics=run.metrics,
         provenance=Provenance(
@@ -43,11 +46,42 @@ def export_run(run: "Run", models_dir: str | Path, *, name: str | None = None, p
             preset=facts.preset,
             split=facts.split,
         ),
-        report=_written(run.path),
+        report=lambda parity: _report(run, _proof(named, precision, parity)),
+    )
+    _keep_proof(run.path, path, _proof(named, precision, read_manifest(path).parity))
+    return path
+
+
+def _proof(name: str, precision: str, parity: Parity) -> ExportProof:
+    return ExportProof(
+        model=name,
+        precision=precision,
+        rows=parity.rows,
+        labels_agreed=parity.labels_agreed,
+        ties=parity.ties,
+        max_abs_difference=parity.max_abs_difference,
+        tolerance=parity.tolerance,
+        parts=tuple(PartProof(p.name, p.max_abs_difference, p.tolerance) for p in parity.parts),
     )
 
 
-def _written(folder: Path | None) -> dict[str, bytes]:
-    if folder is None:
+def _report(run: "Run", proof: ExportProof) -> dict[str, bytes]:
+    """Give the files of a run that was written, the report with the proof in it."""
+    if run.path is None:
         return {}
-    return {name: (folder / name).read_bytes() for name in (METRICS, REPORT) if (folder / name).is_file()}
+    from genrestack_training.record import Record
+    from genrestack_training.report.run_page import report_html
+
+    report = report_html(Record.of(run), proof).encode()
+    metrics = run.path / METRICS
+    return {REPORT: report} | ({METRICS: metrics.read_bytes()} if metrics.is_file() else {})
+
+
+def _keep_proof(folder: Path | None, bundle: Path, proof: ExportProof) -> None:
+    """Put the proof and the report with it into the run, too."""
+    if folder is None:
+        return
+    # A run that cannot be written to can be exported all the same: the bundle's report has the proof.
+    with suppress(OSError):
+        write_proof(folder, proof)
+        (folder / REPORT).write_bytes((bundle / REPORT).read_bytes())

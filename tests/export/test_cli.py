@@ -252,10 +252,13 @@ def test_train_then_export_the_run(tmp_path: Path) -> None:
     assert bundle.model.provenance.preset == "notebook"
     assert bundle.model.features[0].HasField("seen_min")
     assert 0 < bundle.model.metrics["accuracy"] <= 1
-    assert (bundle.path / "report.html").stat().st_size > 1000
+    page = (bundle.path / "report.html").read_text(encoding="utf-8")
+    assert f"{bundle.model.parity.labels_agreed} of {bundle.model.parity.rows} answers agree" in page
     assert json.loads((bundle.path / "metrics.json").read_text())
     (run,) = (tmp_path / "runs" / "songs").iterdir()
     assert f"run: {run.relative_to(tmp_path)}" in done.stdout
+    assert (run / "report.html").read_text(encoding="utf-8") == page
+    assert json.loads((run / "export.json").read_text())["model"] == "songs"
     assert "bundle: models/songs/1" in done.stdout
     assert "next: genrestack serve models" in done.stdout
 

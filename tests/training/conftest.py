@@ -66,6 +66,26 @@ def tiny_run(small_table: Table, heard: Remembered, tmp_path_factory: pytest.Tem
     return train(small_table, overrides=TINY, runs_dir=runs, name="tiny", progress=heard)
 
 
+@pytest.fixture(scope="session")
+def windowed_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ninety windows of thirty recordings."""
+    frame = small_frame()
+    kinds = np.arange(90) // 3 % 3
+    frame["label"] = np.array(["blues", "jazz", "röck & roll"])[kinds]
+    frame["alpha"] += 1.5 * (kinds - np.arange(90) % 3)
+    frame.insert(0, "filename", [f"song.{row // 3:03d}.{row % 3}.wav" for row in range(90)])
+    path = tmp_path_factory.mktemp("windows") / "windows.csv"
+    frame.to_csv(path, index=False)
+    return path
+
+
+@pytest.fixture(scope="session")
+def windowed_run(windowed_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """At random, and by recording beside it."""
+    folder = tmp_path_factory.mktemp("runs") / "windowed"
+    return train(load_table(windowed_csv), overrides=LIGHT, run_dir=folder, name="windowed")
+
+
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[[str | bytes], Path]:
     """Write a file and give its path; `.csv` unless named otherwise."""

@@ -4,7 +4,6 @@ import dataclasses
 import json
 import resource
 import shutil
-from html.parser import HTMLParser
 from pathlib import Path
 
 import joblib
@@ -151,47 +150,6 @@ def test_another_scikit_learn_is_warned_of(folder: Path, light_run: Run) -> None
     file.write_bytes(file.read_bytes().replace(version, b"0.1.2"[: len(version)].ljust(len(version), b"0")))
     with pytest.warns(RunWarning, match=r"scaler.joblib was written with scikit-learn 0\.1\.2"):
         load_run(folder)
-
-
-class Links(HTMLParser):
-    """Collects whatever a page would fetch, and which tags are left open."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.fetched: list[str] = []
-        self.open: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.fetched += [f"{tag} {k}" for k, _ in attrs if k in {"src", "href", "srcset"}]
-        if tag != "meta":
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-
-def test_the_report_stands_alone(tiny_run: Run) -> None:
-    assert tiny_run.path is not None
-    assert tiny_run.evaluation is not None
-    page = (tiny_run.path / "report.html").read_text(encoding="utf-8")
-    links = Links()
-    links.feed(page)
-    assert links.fetched == []
-    assert links.open == []
-    assert "<script" not in page
-    assert "url(" not in page
-    assert "röck &amp; roll" in page
-    assert f"{tiny_run.evaluation.accuracy:.1%}" in page
-    assert "stand on both sides" in page
-    assert tiny_run.provenance.data_sha256 in page
-    assert "prefers-color-scheme" in page or "color-scheme: light dark" in page
-
-
-def test_a_report_without_figures_says_so(small_table: Table, tmp_path: Path) -> None:
-    train(small_table, overrides=LIGHT, split="none", run_dir=tmp_path / "run")
-    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
-    assert "No figures" in page
-    assert "there are no figures of how good the model is" in page
 
 
 def test_figures_as_text(tiny_run: Run) -> None:

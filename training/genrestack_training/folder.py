@@ -24,7 +24,6 @@ from genrestack_training.errors import RunError, TrainingError
 from genrestack_training.plain import to_plain
 from genrestack_training.presets import resolve_settings
 from genrestack_training.record import FORMAT, Record
-from genrestack_training.report import report_html
 from genrestack_training.run import Run
 from genrestack_training.stack import Scaler
 
@@ -124,13 +123,12 @@ def load_run(path: str | Path) -> Run:
         RunWarning: scikit-learn is not of the version that wrote the run.
 
     """
-    folder = _run_in(Path(path))
-    facts = _read_facts(folder)
+    folder = find_run(path)
+    record = read_record(folder)
     arrays = _read_arrays(folder)
     stack = _unpickled(folder / "stack.joblib", StackingClassifier)
     scaler = _unpickled(folder / "scaler.joblib", *get_args(Scaler), type(None))
     try:
-        record = Record.of_plain(facts)
         return Run(
             name=record.name,
             stack=stack,
@@ -155,6 +153,23 @@ def load_run(path: str | Path) -> Run:
         ) from exc
 
 
+def read_record(path: str | Path) -> Record:
+    """Read the facts of a run, and nothing that would run code.
+
+    Args:
+        path: as `load_run` takes it.
+
+    Raises:
+        RunError: the folder is not a whole run.
+
+    """
+    folder = find_run(path)
+    try:
+        return Record.of_plain(_read_facts(folder))
+    except (KeyError, TypeError, AttributeError) as exc:
+        raise RunError(f"{folder / 'metrics.json'} does not hold what a run holds; train again") from exc
+
+
 def load_answers(path: str | Path) -> dict[str, Answers]:
     """Read what a run's figures were made of: the answers to every row held back, by "evaluation", "folds", ….
 
@@ -165,7 +180,7 @@ def load_answers(path: str | Path) -> dict[str, Answers]:
         RunError: the folder is not a whole run.
 
     """
-    folder = _run_in(Path(path))
+    folder = find_run(path)
     arrays = _read_arrays(folder, "answers.npz")
     try:
         return from_arrays(arrays)
@@ -194,7 +209,10 @@ def _write_files(run: Run, folder: Path) -> None:
     np.savez_compressed(folder / "reference.npz", allow_pickle=False, **arrays)
     (folder / "metrics.json").write_text(_json(run), encoding="utf-8")
     np.savez_compressed(folder / "answers.npz", allow_pickle=False, **to_arrays(run.answers))
-    (folder / "report.html").write_text(report_html(run), encoding="utf-8")
+    # Drawing takes libraries that reading a run does not need.
+    from genrestack_training.report.run_page import report_html
+
+    (folder / "report.html").write_text(report_html(Record.of(run)), encoding="utf-8")
 
 
 def _json(run: Run) -> str:
@@ -203,8 +221,14 @@ def _json(run: Run) -> str:
     return re.sub(r"\[[^\[\]{}\"]*\]", lambda found: " ".join(found[0].split()), text) + "\n"
 
 
-def _run_in(path: Path) -> Path:
-    """Give the folder itself if it is a run, else the latest run in it."""
+def find_run(path: str | Path) -> Path:
+    """Give the folder itself if it is a run, else the latest run in it.
+
+    Raises:
+        RunError: there is no whole run.
+
+    """
+    path = Path(path)
     if not path.is_dir():
         raise RunError(f"there is no run {path}; name the folder that a training has written")
     runs = sorted(p.parent for p in path.glob("*/metrics.json") if not p.parent.name.startswith("."))

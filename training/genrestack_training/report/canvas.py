@@ -8,7 +8,7 @@ import io
 import re
 import warnings
 from collections.abc import Callable
-from typing import Any
+from contextlib import AbstractContextManager
 from xml.etree import ElementTree as ET
 
 import matplotlib as mpl
@@ -31,35 +31,6 @@ _VARIABLES = {
 WIDTH = 7.4
 """Inches of a full line. One inch is shown as 125 CSS pixels, so that letters of size 9 come out at 15.6 pixels."""
 _PIXELS = 125 / 72
-_RC: dict[str, Any] = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "genrestack",
-    # A class may be called $x$.
-    "text.parse_math": False,
-    "axes.unicode_minus": True,
-    "font.size": 8.0,
-    "axes.labelsize": 8.0,
-    "xtick.labelsize": 8.0,
-    "ytick.labelsize": 8.0,
-    "legend.fontsize": 8.0,
-    "legend.frameon": False,
-    "text.color": INK,
-    "axes.labelcolor": SOFT,
-    "axes.edgecolor": LINE,
-    "axes.linewidth": 0.8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "grid.color": LINE,
-    "grid.linewidth": 0.6,
-    "xtick.color": LINE,
-    "ytick.color": LINE,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "figure.facecolor": "none",
-    "axes.facecolor": "none",
-    "savefig.facecolor": "none",
-}
 _NAMESPACE = re.compile(r"\{[^}]*\}")
 _REFERENCE = re.compile(r"url\(#([^)]*)\)")
 _FONT = re.compile(r"'DejaVu Sans'[^;]*")
@@ -76,7 +47,7 @@ def draw(key: str, alternative: str, size: tuple[float, float], paint: Callable[
 
     """
     stream = io.StringIO()
-    with mpl.rc_context(_RC), warnings.catch_warnings():
+    with _look(), warnings.catch_warnings():
         # The page's fonts write the letters; the measuring font need not have them.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         figure = Figure(figsize=size)
@@ -84,6 +55,41 @@ def draw(key: str, alternative: str, size: tuple[float, float], paint: Callable[
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         figure.savefig(stream, format="svg", bbox_inches="tight", pad_inches=0.04, metadata=nothing)
     return Chart(_inline(stream.getvalue(), key, alternative), alternative)
+
+
+def _look() -> AbstractContextManager[None]:
+    """Set how everything is drawn, for the length of a block."""
+    return mpl.rc_context(
+        {
+            "svg.fonttype": "none",
+            "svg.hashsalt": "genrestack",
+            # A class may be called $x$.
+            "text.parse_math": False,
+            "axes.unicode_minus": True,
+            "font.size": 8.0,
+            "axes.labelsize": 8.0,
+            "xtick.labelsize": 8.0,
+            "ytick.labelsize": 8.0,
+            "legend.fontsize": 8.0,
+            "legend.frameon": False,
+            "text.color": INK,
+            "axes.labelcolor": SOFT,
+            "axes.edgecolor": LINE,
+            "axes.linewidth": 0.8,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.axisbelow": True,
+            "grid.color": LINE,
+            "grid.linewidth": 0.6,
+            "xtick.color": LINE,
+            "ytick.color": LINE,
+            "xtick.labelcolor": INK,
+            "ytick.labelcolor": INK,
+            "figure.facecolor": "none",
+            "axes.facecolor": "none",
+            "savefig.facecolor": "none",
+        }
+    )
 
 
 def _inline(svg: str, key: str, alternative: str) -> Markup:

@@ -13,7 +13,7 @@ from genrestack_training.figures import Bin, ClassReport, Figure
 from genrestack_training.insight import Curve, Range
 from genrestack_training.report.canvas import INK, LESS, LINE, MORE, SERIES, SOFT, WIDTH, draw
 from genrestack_training.report.parts import Chart
-from genrestack_training.report.text import short
+from genrestack_training.report.text import decimal, short, signed
 
 MOST_BARS = 40
 """Lines of a chart that can still be read; the table beside it has all."""
@@ -32,9 +32,25 @@ class Whisker:
 
 
 def whiskers(
-    key: str, alternative: str, lines: Sequence[Whisker], *, axis: str, legend: Sequence[str] = (), zero: bool = False
+    key: str,
+    alternative: str,
+    lines: Sequence[Whisker],
+    *,
+    axis: str,
+    legend: Sequence[str] = (),
+    zero: bool = False,
 ) -> Chart:
-    """Draw figures as points with their intervals, one below the other; lines of one name share a row."""
+    """Draw figures as points with their intervals, one below the other; lines of one name share a row.
+
+    Args:
+        key: names the chart.
+        alternative: in words.
+        lines: from the top.
+        axis: what the figures are.
+        legend: names of the series.
+        zero: True of differences: draws a line at 0, and writes signs.
+
+    """
     names = list(dict.fromkeys(line.name for line in lines))[:MOST_BARS]
 
     def paint(canvas: Canvas) -> None:
@@ -42,7 +58,7 @@ def whiskers(
         for name in names:
             drawn = [line for line in lines if line.name == name]
             for number, line in enumerate(drawn):
-                _whisker(axes, line, names.index(name) + 0.26 * (number - (len(drawn) - 1) / 2))
+                _whisker(axes, line, names.index(name) + 0.26 * (number - (len(drawn) - 1) / 2), signs=zero)
         if zero:
             axes.axvline(0, color=SOFT, linewidth=1)
         axes.set_yticks(range(len(names)), [short(n, 34) for n in names])
@@ -56,7 +72,7 @@ def whiskers(
     return draw(key, alternative, (WIDTH, 0.75 + 0.34 * len(names)), paint)
 
 
-def _whisker(axes: Axes, line: Whisker, at: float) -> None:
+def _whisker(axes: Axes, line: Whisker, at: float, *, signs: bool) -> None:
     colour, figure = SERIES[line.series], line.figure
     if figure.lower is not None and figure.upper is not None:
         axes.plot(
@@ -65,7 +81,7 @@ def _whisker(axes: Axes, line: Whisker, at: float) -> None:
     axes.plot([figure.value], [at], marker="os^D"[line.series], markersize=7 if line.strong else 5.5, color=colour)
     # Written beside the chart: points that lie close would cover each other's numbers.
     axes.annotate(
-        f"{figure.value:.3f}".replace("-", "−"),
+        signed(figure.value) if signs else decimal(figure.value),
         (1, at),
         (6, 0),
         xycoords=("axes fraction", "data"),
@@ -179,7 +195,7 @@ def _calibration(axes: Axes, name: str, bins: Sequence[Bin], number: int) -> Non
     whole, colour, place = number == 0, SERIES[number % 4], 3 if number == 0 else 2
     axes.plot(confidence, accuracy, color=colour, linewidth=2.2 if whole else 0.9, zorder=place)
     sizes, mark = 10 + 60 * np.sqrt(rows / rows.sum()), "os^D"[number % 4]
-    axes.scatter(confidence, accuracy, sizes, colour, mark, label=short(name), zorder=place, clip_on=False)
+    axes.scatter(confidence, accuracy, sizes, colour, marker=mark, label=short(name), zorder=place, clip_on=False)
 
 
 def weights(

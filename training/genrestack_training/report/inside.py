@@ -62,7 +62,7 @@ def _weights(meta: Weights, record: Record) -> Section:
 
 def _heaviest(parts: dict[str, np.ndarray], columns: Sequence[str], lines: Sequence[str]) -> str:
     name = max(parts, key=lambda n: float(np.abs(parts[n]).max()))
-    i, j = np.unravel_index(int(np.abs(parts[name]).argmax()), parts[name].shape)
+    i, j = divmod(int(np.abs(parts[name]).argmax()), parts[name].shape[1])
     return (
         f"Coefficients of the meta-learner, one matrix for each of {', '.join(parts)}; the largest is "
         f"{decimal(float(parts[name][i, j]), 2)}: what {name} gives {columns[j]}, for {lines[i]}."

@@ -42,6 +42,11 @@ def signed(value: float, digits: int = 3) -> str:
     return f"{value:+.{digits}f}".replace("-", "−")
 
 
+def points(difference: float) -> str:
+    """Give `+1.2` for a difference of 0.012 between two shares."""
+    return f"{100 * float(f'{difference:.3f}'):+.1f}".replace("-", "−")
+
+
 def interval(figure: Figure, digits: int = 3) -> str:
     """Give `0.662 to 0.741`, and nothing where there is no interval."""
     if figure.lower is None or figure.upper is None:
@@ -62,6 +67,11 @@ def percent(figure: Figure) -> tuple[str, str]:
     if figure.lower is None or figure.upper is None:
         return share(figure.value), ""
     return share(figure.value), f"95 % interval {_hundredfold(figure.lower)} to {_hundredfold(figure.upper)}"
+
+
+def probability(p: float) -> str:
+    """Give a p-value with two digits that count."""
+    return f"{p:.2g}"
 
 
 def general(value: float) -> str:
