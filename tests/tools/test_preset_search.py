@@ -14,7 +14,7 @@ from tools.preset_search.choice import Search, Side, Trial
 from tools.preset_search.network import Network, NetworkOptions
 from tools.preset_search.partition import FOLDS, Partition, read_partition
 from tools.preset_search.scores import score
-from tools.preset_search.telling import Counts, figures
+from tools.preset_search.telling import Counts, as_table, figures
 
 TINY = NetworkOptions((6,), dropout=0.2, noise=0.1, batch_size=16)
 
@@ -154,3 +154,16 @@ def test_intervals_are_over_groups() -> None:
     assert difference.low == pytest.approx(difference.high) == pytest.approx(0.1)
     # By the normal approximation of a binomial over 3,000 windows.
     assert (own.high - own.low) == pytest.approx(2 * 1.96 * np.sqrt(0.25 / 3000), rel=0.2)
+
+
+def test_figures_as_a_table() -> None:
+    lines = [
+        ["track", "0 1", "windows", "best stack", "", "0.7512", "0.7301", "0.7702"],
+        ["track", "0 1", "windows", "best stack", "notebook stack", "0.0412", "-0.0101", "0.0502"],
+        ["track", "0 1", "songs", "best stack", "", "0.8100", "0.7900", "0.8300"],
+        ["track", "0 1", "songs", "best stack", "notebook stack", "0.0300", "0.0100", "0.0500"],
+    ]
+    assert list(as_table(lines))[2:] == [
+        "| track | 0 1 | best stack | 0.751 [0.730, 0.770] | 0.810 [0.790, 0.830] |",
+        "| track | 0 1 | best stack less notebook stack | +4.1 [-1.0, +5.0] | +3.0 [+1.0, +5.0] |",
+    ]

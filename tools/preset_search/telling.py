@@ -51,8 +51,23 @@ def tell(partition: Partition, cache: Path, record: Path, seed: int) -> None:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["unit", "folds", "level", "of", "less", "mean", "low", "high"])
         writer.writerows(lines)
-    for line in lines:
-        print(*line)
+    print("\n".join(as_table(lines)))
+
+
+def as_table(lines: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Write figures as a Markdown table: accuracy with its interval, and in points what it is more than another."""
+    yield "| kept whole | folds | answered by | windows | songs |"
+    yield "|---|---|---|---|---|"
+    cells: dict[tuple[str, ...], dict[str, str]] = {}
+    for unit, folds, level, of, less, *numbers in lines:
+        mean, low, high = (float(number) for number in numbers)
+        if less:
+            cell = f"{100 * mean:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
+        else:
+            cell = f"{mean:.3f} [{low:.3f}, {high:.3f}]"
+        cells.setdefault((unit, folds, f"{of} less {less}" if less else of), {})[level] = cell
+    for (unit, folds, of), by_level in cells.items():
+        yield f"| {unit} | {folds} | {of} | {by_level['windows']} | {by_level['songs']} |"
 
 
 def _lines(partition: Partition, cache: Path, folds: Sequence[int], seed: int) -> Iterator[list[str]]:
