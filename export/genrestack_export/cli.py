@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from genrestack_training.presets import PRESETS
-from genrestack_training.settings import SPLIT_NAMES
+from genrestack_training.settings import BACKENDS, SPLIT_NAMES
 
 if TYPE_CHECKING:
     from genrestack_training import Run
@@ -72,6 +72,15 @@ _PRECISION = click.option(
 @click.option(
     "--jobs", type=click.IntRange(min=1), show_default="one for each CPU, for long work", help="Fits at once."
 )
+@click.option(
+    "--backend", type=click.Choice(BACKENDS), default="local", show_default=True, help="Where fits run: here, or Ray."
+)
+@click.option(
+    "--ray-address",
+    metavar="HOST:PORT",
+    show_default="RAY_ADDRESS, or a cluster of this machine for the run",
+    help="The Ray cluster.",
+)
 @click.option("--settings", type=click.Path(path_type=Path), help="TOML file with other hyperparameters.")
 @click.option("--label", default="label", show_default=True, help="Name of the label column.")
 @_PRECISION
@@ -91,6 +100,8 @@ def train(
     seed: int,
     epochs: int | None,
     jobs: int | None,
+    backend: str,
+    ray_address: str | None,
     settings: Path | None,
     label: str,
     precision: Any,
@@ -126,6 +137,8 @@ def train(
                 name=name,
                 run_dir=run_dir,
                 jobs=jobs,
+                backend=backend,
+                ray_address=ray_address,
                 progress=progress,
             )
         _show(run)

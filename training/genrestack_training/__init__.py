@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from genrestack_training.display import terminal_progress
-    from genrestack_training.errors import RunError, SettingsError, TableError, TrainingError
+    from genrestack_training.errors import ClusterError, RunError, SettingsError, TableError, TrainingError
     from genrestack_training.figures import ClassReport, Evaluation, Figure
     from genrestack_training.folder import RunWarning, load_answers, load_run, save_run
     from genrestack_training.grouping import Grouping, find_grouping, track_of
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from genrestack_training.progress import Progress, Step
     from genrestack_training.recipe import train
     from genrestack_training.run import Provenance, Run
-    from genrestack_training.settings import SPLIT_NAMES, Settings
+    from genrestack_training.settings import BACKENDS, SPLIT_NAMES, Settings
     from genrestack_training.splits import SPLITS
     from genrestack_training.stack import build_scaler, build_stack
     from genrestack_training.summary import render, report_text
@@ -26,7 +26,9 @@ _HOME = {
     "PRESETS": "presets",
     "SPLITS": "splits",
     "SPLIT_NAMES": "settings",
+    "BACKENDS": "settings",
     "ClassReport": "figures",
+    "ClusterError": "errors",
     "Evaluation": "figures",
     "Figure": "figures",
     "Progress": "progress",
@@ -65,10 +67,12 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
+    "BACKENDS",
     "PRESETS",
     "SPLITS",
     "SPLIT_NAMES",
     "ClassReport",
+    "ClusterError",
     "Evaluation",
     "Figure",
     "Grouping",

@@ -3,7 +3,8 @@
     TrainingError (ValueError)
     ├── TableError      the file or its contents
     ├── SettingsError   a preset, a setting or an option
-    └── RunError        a run's folder, when it is written or read
+    ├── RunError        a run's folder, when it is written or read
+    └── ClusterError    the Ray cluster that was to fit
 
 Every message names the culprit and says what to do next.
 """
@@ -23,3 +24,7 @@ class SettingsError(TrainingError):
 
 class RunError(TrainingError):
     """A run's folder cannot be written, or is not a whole run."""
+
+
+class ClusterError(TrainingError):
+    """The Ray cluster cannot be reached, does not fit this program, or has lost a fit for good."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from genrestack_training.checks import check_folds, check_seed, check_table
 from genrestack_training.errors import TableError
-from genrestack_training.fitting import FitStore
+from genrestack_training.fitting import FitStore, check_backend, open_backend
 from genrestack_training.folder import plan_run_folder, run_name, save_run
 from genrestack_training.grouping import Grouping, find_grouping
 from genrestack_training.insight import look_into
@@ -40,6 +40,8 @@ def train(
     runs_dir: str | Path | None = "runs",
     run_dir: str | Path | None = None,
     jobs: int | None = None,
+    backend: str = "local",
+    ray_address: str | None = None,
     progress: Progress | None = None,
 ) -> Run:
     """Split, scale, fit and evaluate, and write the run.
@@ -61,12 +63,16 @@ def train(
         run_dir: the run's own folder, which must not exist yet; wins over `runs_dir`.
         jobs: fits at once; None: one for each CPU, if the work is long enough for that. Fits that finish are kept
             beside the run until it is written, so that the same call goes on after an interruption.
+        backend: "local", or "ray" for a Ray cluster, whose tasks have one thread each.
+        ray_address: HOST:PORT of the Ray cluster; None: what RAY_ADDRESS says, else one of this machine alone, started
+            for this training.
         progress: told of every fold and epoch.
 
     Raises:
         TableError: the table cannot be trained on.
         SettingsError: an unknown preset, split or setting, or a value that cannot be.
         RunError: the run cannot be written.
+        ClusterError: the Ray cluster cannot be reached, or has lost a fit too often.
 
     """
     progress = progress or Silent()
@@ -74,6 +80,7 @@ def train(
     settings = resolve_settings(preset, overrides=overrides, epochs=epochs)
     check_seed(seed)
     check_folds(folds)
+    check_backend(backend, ray_address)
     labels = check_table(table, settings)
     data = Data(table, labels, _grouping(table, artists), settings, seed)
 
@@ -86,7 +93,8 @@ def train(
 
     # Scale, fit, and evaluate on the rows held back: the model that is exported, then those for the other figures.
     store = None if folder is None else FitStore(folder.parent / ".fits")
-    results = run_trials(data, trials, progress, jobs=jobs, store=store)
+    with open_backend(backend, jobs=jobs, ray_address=ray_address) as engine:
+        results = run_trials(data, trials, progress, engine=engine, jobs=jobs, store=store)
     for line in (*trials.notes, *results.notes):
         progress.note(line)
 

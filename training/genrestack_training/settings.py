@@ -9,6 +9,9 @@ from typing import Any
 SPLIT_NAMES = ("random", "track", "artist", "none")
 """What a split may be called; here so that a command can list them without importing scikit-learn."""
 
+BACKENDS = ("local", "ray")
+"""Where fits may run; here for the same reason."""
+
 
 def _setting(default: Any, **limits: Any) -> Any:
     """Make a field with its limits: `least`, `above`, `below`, `choices`."""

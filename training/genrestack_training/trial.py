@@ -13,7 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from genrestack_training.answers import Answers, Held, ask
 from genrestack_training.checks import check_calibration, check_training_side
-from genrestack_training.fitting import FitStore, fit_stack
+from genrestack_training.fitting import Engine, FitStore, fit_stack
 from genrestack_training.folds import Folds
 from genrestack_training.grouping import Grouping
 from genrestack_training.progress import Progress
@@ -69,6 +69,7 @@ def fit_split(
     folds: Folds | None,
     progress: Progress,
     *,
+    engine: Engine | None = None,
     jobs: int | None = None,
     store: FitStore | None = None,
 ) -> Trial:
@@ -79,7 +80,8 @@ def fit_split(
         split: which rows are fitted.
         folds: what `plan` gave.
         progress: told of every fold and epoch.
-        jobs: fits at once, as `fit_stack` takes it.
+        engine: where to fit, as `fit_stack` takes it.
+        jobs: fits at once, likewise.
         store: keeps finished fits.
 
     """
@@ -94,7 +96,7 @@ def fit_split(
     begun, answers = time.monotonic(), None
     with noting(settings) as notes:
         training, labels = _scaled(scaler, rows[split.training]), data.labels[split.training]
-        fits = fit_stack(stack, training, labels, progress=progress, jobs=jobs, store=store)
+        fits = fit_stack(stack, training, labels, progress=progress, engine=engine, jobs=jobs, store=store)
         seconds = time.monotonic() - begun
         # Ask: the stack, each base model, and stacks without each of them, about the rows held back.
         if len(split.test):

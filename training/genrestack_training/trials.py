@@ -10,7 +10,7 @@ from genrestack_training.answers import Answers, pooled
 from genrestack_training.errors import SettingsError, TrainingError
 from genrestack_training.evaluation import evaluate
 from genrestack_training.figures import Evaluation
-from genrestack_training.fitting import FitStore
+from genrestack_training.fitting import Engine, FitStore
 from genrestack_training.folds import Folds
 from genrestack_training.headline import NOUNS
 from genrestack_training.progress import Progress, Staged
@@ -83,7 +83,13 @@ def plan_trials(data: Data, split: Split, *, folds: int | None, compare: Sequenc
 
 
 def run_trials(
-    data: Data, trials: Trials, progress: Progress, *, jobs: int | None = None, store: FitStore | None = None
+    data: Data,
+    trials: Trials,
+    progress: Progress,
+    *,
+    engine: Engine | None = None,
+    jobs: int | None = None,
+    store: FitStore | None = None,
 ) -> Results:
     """Fit and evaluate everything that was planned.
 
@@ -91,12 +97,13 @@ def run_trials(
         data: the table and the settings.
         trials: what `plan_trials` gave.
         progress: told of every fit and epoch of every stack.
-        jobs: as `fit_stack` takes it.
+        engine: as `fit_stack` takes it.
+        jobs: likewise.
         store: likewise.
 
     """
     rest = trials.folds[1:] if trials.shared else trials.folds
-    work = _Work(data, progress, jobs, store, 1 + len(trials.comparisons) + len(rest))
+    work = _Work(data, progress, engine, jobs, store, 1 + len(trials.comparisons) + len(rest))
     main = work.fit(trials.main, "the exported model")
     compared = [work.fit(planned, f"split {NOUNS[planned[0].name]}") for planned in trials.comparisons]
     folded = [main] if trials.shared else []
@@ -121,6 +128,7 @@ class _Work:
 
     data: Data
     progress: Progress
+    engine: Engine | None
     jobs: int | None
     store: FitStore | None
     stages: int
@@ -131,7 +139,7 @@ class _Work:
     def fit(self, planned: Planned, title: str) -> Trial:
         self.done += 1
         progress = Staged(self.progress, self.done, self.stages, title, begun=self.begun)
-        fitted = fit_split(self.data, *planned, progress, jobs=self.jobs, store=self.store)
+        fitted = fit_split(self.data, *planned, progress, engine=self.engine, jobs=self.jobs, store=self.store)
         self.notes |= dict.fromkeys(fitted.notes)
         return fitted
 

@@ -1,7 +1,6 @@
 """Where fits run: in this process one after the other, or in several processes at once."""
 
 import os
-import sys
 import tempfile
 import time
 import warnings
@@ -17,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genrestack_training.estimate import guessed_seconds
+from genrestack_training.fitting.aside import Brought, fit_aside, warn_here
 from genrestack_training.fitting.tasks import FitTask, Fitted, run_fit
 from genrestack_training.progress import Fits
 
@@ -26,9 +26,6 @@ Codes = npt.NDArray[np.int64]
 # Below this, starting processes that import TensorFlow costs more than they save.
 _WORTH_PROCESSES_S: Final = 30.0
 _LOOK_EVERY_S: Final = 0.3
-
-Caught = tuple[Warning | str, type[Warning], str, int, str | None]
-"""A warning: message, category, file name, line, module."""
 
 
 class Engine(Protocol):
@@ -70,15 +67,15 @@ class Processes:
         """Run tasks, giving each result as soon as it is there."""
         ordered = longest_first(tasks, len(rows))
         with tempfile.TemporaryDirectory(prefix="genrestack-fits-") as folder, _followed(Path(folder), ordered, fits):
-            calls = (joblib.delayed(_fit_aside)(task, rows, codes, folder) for task in ordered)
+            calls = (joblib.delayed(_fit_there)(task, rows, codes, folder) for task in ordered)
             # Processes of their own, so that no caller's script needs a main guard, as `multiprocessing` would ask.
             with joblib.parallel_config(backend="loky", n_jobs=self.lanes, inner_max_num_threads=1):
                 results = joblib.Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="all")(calls)
                 with _closed_quietly(results):
-                    for key, fitted, caught in results:
-                        _warn_here(caught)
+                    for key, brought in results:
+                        warn_here(brought.warned)
                         fits.end(key)
-                        yield next(task for task in ordered if task.key == key), fitted
+                        yield next(task for task in ordered if task.key == key), brought.fitted
 
 
 def choose_engine(jobs: int | None, tasks: Iterable[FitTask], rows: int) -> Engine:
@@ -105,21 +102,12 @@ def _guess(task: FitTask, rows: int) -> float:
     return guessed_seconds(task.estimator, rows if task.training is None else len(task.training))
 
 
-def _fit_aside(task: FitTask, rows: Rows, codes: Codes, folder: str) -> tuple[tuple[str, int], Fitted, list[Caught]]:
-    """Fit in a process of its own, which leaves word of its epochs in a file and brings its warnings home."""
-    _one_thread()
+def _fit_there(task: FitTask, rows: Rows, codes: Codes, folder: str) -> tuple[tuple[str, int], Brought]:
+    """Fit in a process of its own, which leaves word of its epochs in a file."""
     _end_with_parent()
     news = _news_file(Path(folder), task.key)
     news.touch()
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        fitted = run_fit(task, rows, codes, epochs=partial(_write_news, news))
-    return task.key, fitted, [_portable(w) for w in caught]
-
-
-def _portable(caught: warnings.WarningMessage) -> Caught:
-    modules = (name for name, module in sys.modules.items() if getattr(module, "__file__", None) == caught.filename)
-    return caught.message, caught.category, caught.filename, caught.lineno, next(modules, None)
+    return task.key, fit_aside(task, rows, codes, epochs=partial(_write_news, news))
 
 
 @contextmanager
@@ -131,18 +119,6 @@ def _closed_quietly(results: Generator[Any, None, None]) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*still being processed by the workers", UserWarning)
             results.close()
-
-
-def _warn_here(caught: Iterable[Caught]) -> None:
-    """Warn of what another process was warned of, so that this process's filters decide."""
-    for message, category, filename, line, module in caught:
-        warnings.warn_explicit(message, category, filename, line, module)
-
-
-def _one_thread() -> None:
-    """Keep TensorFlow, if it is not running yet, to one thread."""
-    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
-    os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 
 
 @cache

@@ -39,7 +39,7 @@ class FitStore:
 
         """
         digest = hashlib.sha256()
-        digest.update(f"{_REVISION}\n{data}\n{_described(task.estimator)}\n{_versions()}\n".encode())
+        digest.update(f"{_REVISION}\n{data}\n{_described(task.estimator)}\n{library_versions()}\n".encode())
         for numbers in (task.training, task.test):
             digest.update(b"all" if numbers is None else np.ascontiguousarray(numbers, np.int64).tobytes())
             digest.update(b"\n")
@@ -111,7 +111,8 @@ def _plain(value: Any) -> Any:
     return _described(value) if hasattr(value, "get_params") else value
 
 
-def _versions() -> str:
+def library_versions() -> str:
+    """Name the versions of the libraries that decide what a fit gives."""
     return ", ".join(f"{name} {_version(name)}" for name in _LIBRARIES)
 
 
