@@ -5,13 +5,14 @@ address, so it is run in a network namespace that has no other than loopback.
 """
 
 import json
+import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import ray
@@ -21,37 +22,59 @@ from sklearn.ensemble import StackingClassifier
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC
 
-from genrestack_training import build_stack
+from genrestack_training import ClusterError, build_stack
 from genrestack_training.fitting import FitStore, fit_stack, open_backend
 from genrestack_training.fitting.engines import Engine, InProcess, Processes
 
 ROWS = np.random.default_rng(3).normal(size=(120, 4))
 LABELS = np.array(["a", "b", "c"])[np.arange(120) % 3]
+LOST = "lost"
 NETWORK: dict[str, Any] = {"mlp": {"hidden": [8], "epochs": 3, "learning_rate": 0.01}, "stack": {"folds": 2}}
 
 
 class SlowSVC(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """Leaves a file named after its node when it begins, and takes its time."""
+    """Leaves a file named after its node when it begins, and goes on once a node is lost."""
 
-    def __init__(self, folder: str, pause: float) -> None:
+    def __init__(self, folder: str) -> None:
         self.folder = folder
-        self.pause = pause
 
     def fit(self, X: Any, y: Any) -> "SlowSVC":
         node = ray.get_runtime_context().get_node_id() if ray.is_initialized() else "none"
         (Path(self.folder) / f"{node}-{time.monotonic_ns()}").touch()
-        time.sleep(self.pause)
+        while not (Path(self.folder) / LOST).exists():
+            time.sleep(0.05)
         self.svc_ = SVC(C=10, probability=True, random_state=0).fit(X, y)
         self.classes_ = self.svc_.classes_
         return self
+
+    def predict(self, X: Any) -> Any:
+        return self.svc_.predict(X)
 
     def predict_proba(self, X: Any) -> Any:
         return self.svc_.predict_proba(X)
 
 
-def slow_stack(folder: Path, pause: float) -> StackingClassifier:
+class Dying(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """Takes its process with it."""
+
+    def fit(self, X: Any, y: Any) -> NoReturn:
+        os._exit(1)
+
+    def predict_proba(self, X: Any) -> NoReturn:
+        raise NotImplementedError
+
+
+def error_of(call: Callable[[], object]) -> str:
+    try:
+        call()
+    except ClusterError as error:
+        return str(error)
+    return ""
+
+
+def slow_stack(folder: Path) -> StackingClassifier:
     folder.mkdir(exist_ok=True)
-    return StackingClassifier([("knn", KNeighborsClassifier(2)), ("slow", SlowSVC(str(folder), pause))], cv=3)
+    return StackingClassifier([("knn", KNeighborsClassifier(2)), ("slow", SlowSVC(str(folder)))], cv=3)
 
 
 def answers(stack: StackingClassifier, engine: Engine | None, store: FitStore | None = None) -> np.ndarray:
@@ -69,6 +92,7 @@ def losing(cluster: Any, node: Any, began: Path) -> Iterator[None]:
         while not list(began.glob(f"{node.node_id}-*")):
             time.sleep(0.05)
         cluster.remove_node(node, allow_graceful=False)
+        (began / LOST).touch()
 
     thread = Thread(target=watch, daemon=True)
     thread.start()
@@ -90,13 +114,15 @@ def main(folder: Path) -> None:
         seen["equal with a network"] = bool(np.array_equal(ours, theirs))
     began, store = folder / "began", FitStore(folder / "fits")
     with open_backend("ray", ray_address=cluster.address) as engine, losing(cluster, other, began):
-        ours = answers(slow_stack(began, 2.0), engine, store)
-        seen["nodes left"] = sum(node["Alive"] for node in ray.nodes())
-    theirs = answers(slow_stack(folder / "here", 0.0), InProcess())
-    seen["equal after the loss"] = bool(np.array_equal(ours, theirs))
-    seen["begun"] = len(list(began.iterdir()))
+        ours = answers(slow_stack(began), engine, store)
+        seen["begun"] = len(list(began.glob("*-*")))
+    seen["nodes left"] = len(cluster.list_all_nodes())
+    seen["equal after the loss"] = bool(np.array_equal(ours, answers(slow_stack(began), InProcess())))
     seen["begun where it was lost"] = len(list(began.glob(f"{other.node_id}-*")))
     seen["kept"] = len(list((folder / "fits").iterdir()))
+    with open_backend("ray", ray_address=cluster.address) as engine:
+        stack = StackingClassifier([("dying", Dying())], cv=2)
+        seen["lost for good"] = error_of(lambda: fit_stack(stack, ROWS, LABELS, engine=engine))
     cluster.shutdown()
     (folder / "seen.json").write_text(json.dumps(seen), encoding="utf-8")
 

@@ -63,22 +63,12 @@ def _started(ray: ModuleType, cpus: int) -> Iterator[None]:
     """Start a cluster on loopback, with a token of its own, and end it with the block."""
     # Ray turns its tokens on by itself, and would write one into the home folder.
     token = {"RAY_AUTH_TOKEN": _token(), "RAY_AUTH_MODE": os.environ.get("RAY_AUTH_MODE")}
-    with _environment({**_LOOPBACK, **token}), _loopback_only(), _short_folder() as folder:
+    with _environment({**_LOOPBACK, **token}), _short_folder() as folder:
+        # For a Ray that was imported before, what its environment would have said.
+        loopback = _patched("ray._private.ray_constants", "ENABLE_RAY_CLUSTER", False)
         alone = {"address": "local", "num_cpus": cpus, "include_dashboard": False, "_temp_dir": folder}
-        with _connected(ray, "the Ray cluster of this machine", **alone):
+        with loopback, _connected(ray, "the Ray cluster of this machine", **alone):
             yield
-
-
-@contextmanager
-def _loopback_only() -> Iterator[None]:
-    """Tell a Ray that was imported before what its environment would have said."""
-    constants: Any = importlib.import_module("ray._private.ray_constants")
-    before = getattr(constants, "ENABLE_RAY_CLUSTER", True)
-    constants.ENABLE_RAY_CLUSTER = False
-    try:
-        yield
-    finally:
-        constants.ENABLE_RAY_CLUSTER = before
 
 
 @contextmanager
@@ -91,11 +81,17 @@ def _joined(ray: ModuleType, address: str) -> Iterator[None]:
 
 @contextmanager
 def _connected(ray: ModuleType, what: str, **arguments: Any) -> Iterator[None]:
-    try:
-        _connect(ray, what, **arguments)
-        yield
-    finally:
-        ray.shutdown()
+    # Of a lost node it would write twenty lines of its log to stdout, where results go.
+    with _patched("ray._private.worker", "print_to_stdstream", _say_nothing):
+        try:
+            _connect(ray, what, **arguments)
+            yield
+        finally:
+            ray.shutdown()
+
+
+def _say_nothing(*_: Any, **__: Any) -> None:
+    pass
 
 
 def _connect(ray: ModuleType, what: str, **arguments: Any) -> None:
@@ -132,6 +128,22 @@ def _reach(address: str) -> None:
         socket.create_connection((host.strip("[]"), int(port)), timeout=_REACH_WITHIN_S).close()
     except OSError as error:
         raise ClusterError(_why(f"the Ray cluster at {address}", "")) from error
+
+
+@contextmanager
+def _patched(module: str, name: str, value: Any) -> Iterator[None]:
+    """Replace what Ray has no setting for, where this version of it has it."""
+    place = importlib.import_module(module)
+    missing = object()
+    before = getattr(place, name, missing)
+    setattr(place, name, value)
+    try:
+        yield
+    finally:
+        if before is missing:
+            delattr(place, name)
+        else:
+            setattr(place, name, before)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ Tasks, not actors: an actor pool, such as joblib's Ray backend, dies with a mach
 """
 
 import asyncio
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -94,8 +95,8 @@ def _fetch(result: Any, task: FitTask) -> Brought:
     except RayTaskError as error:
         raise _as_here(error) from None
     except RayError as error:
-        if "No module named" in str(error):
-            raise _not_installed() from error
+        if lacking := _lacking(str(error)):
+            raise lacking from error
         where = f"fold {task.fold}" if task.fold else "all training rows"
         raise ClusterError(
             f"the fit of {task.part}, {where}, was begun {RETRIES + 1} times and lost with its process or machine each "
@@ -107,14 +108,17 @@ def _fetch(result: Any, task: FitTask) -> Brought:
 def _as_here(error: RayTaskError) -> BaseException:
     """Give the exception that the fit has raised, without Ray's wrapping."""
     cause: BaseException = error.cause
-    return _not_installed() if "No module named" in str(cause) or "failed to import" in str(cause) else cause
+    return _lacking(str(cause)) or cause
 
 
-def _not_installed() -> ClusterError:
-    return ClusterError(
-        'the machines of the Ray cluster lack this program; there, too: pip install "genrestack[train,ray]", at this '
-        "version"
-    )
+def _lacking(said: str) -> ClusterError | None:
+    """Say what a machine of the cluster lacks, if that is what Ray says."""
+    named = re.search(r"No module named '([^'.]+)", said)
+    if named is None:
+        return None
+    ours = named[1].startswith("genrestack")
+    remedy = 'pip install "genrestack[train,ray]" there, at the version of this machine' if ours else "install it there"
+    return ClusterError(f"a machine of the Ray cluster lacks the module {named[1]}; {remedy}")
 
 
 @contextmanager
