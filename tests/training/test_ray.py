@@ -113,7 +113,7 @@ class OfThisModule(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # sci
 def test_what_a_machine_of_the_cluster_lacks_is_named(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     stack = light_stack()
     stack.estimators = [("ours", OfThisModule())]
-    with pytest.raises(ClusterError, match="a machine of the Ray cluster lacks the module training; install it there"):
+    with pytest.raises(ClusterError, match=r"a machine of the Ray cluster lacks the module \w+; install it there"):
         fit_stack(stack, ROWS, LABELS, engine=engine)
     # As if this machine had another version than the others.
     monkeypatch.setattr("genrestack_training.fitting.ray_engine.library_versions", lambda: "numpy 0.1")
