@@ -6,12 +6,16 @@ come compiles alone, in a folder of our own, and the others wait for it.
 """
 
 import fcntl
+import hashlib
 import os
+import platform
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO
 
@@ -49,7 +53,7 @@ def prepare() -> None:
 def _folder() -> Path:
     try:
         home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        folder = Path(os.environ.get(_FOLDER) or home / "genrestack" / "numba")
+        folder = Path(os.environ.get(_FOLDER) or home / "genrestack" / "numba" / _key())
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "lock").touch()
     except (OSError, RuntimeError):
@@ -60,8 +64,34 @@ def _folder() -> Path:
 
 
 def _done(folder: Path) -> Path:
-    python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    return folder / f"complete-librosa-{version('librosa')}-numba-{version('numba')}-python-{python}"
+    return folder / f"complete-{_key()}"
+
+
+@cache
+def _key() -> str:
+    """Name what numba compiles for: this installation of librosa, this Python, this processor.
+
+    numba looks its files up by the source's path, size and date, and compiles anew where one differs. A folder that is
+    complete for one virtual environment is empty for the next.
+    """
+    found = find_spec("librosa")
+    source = Path(found.origin) if found and found.origin else Path()
+    facts = [
+        str(source),
+        str(source.stat().st_mtime_ns),
+        sys.version,
+        *(version(name) for name in ("librosa", "numba", "numpy")),
+        *_processor(),
+    ]
+    return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
+
+
+def _processor() -> list[str]:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return [platform.machine()]
+    return sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))})
 
 
 @contextmanager

@@ -37,3 +37,23 @@ def test_a_folder_that_cannot_be_made_does_not_stop_anything(tmp_path: Path) -> 
         [sys.executable, "-c", script], env=environment, check=True, capture_output=True, text=True
     ).stdout
     assert Path(made.strip()).parent == tmp_path
+
+
+def test_another_installation_has_a_folder_of_its_own(tmp_path: Path) -> None:
+    """Another virtual environment, or librosa installed anew: what is there was not compiled for it."""
+    keys = set()
+    for name, date in (("one", 1), ("two", 1), ("one", 2)):
+        source = tmp_path / name / "librosa" / "__init__.py"
+        source.parent.mkdir(parents=True, exist_ok=True)
+        source.touch()
+        os.utime(source, (date, date))
+        script = "from genrestack_audio.compiled import _folder, pending; print(_folder().name, pending())"
+        path = os.pathsep.join([str(tmp_path / name), *sys.path])
+        environment = {**os.environ, "PYTHONPATH": path, "XDG_CACHE_HOME": str(tmp_path)}
+        environment.pop("NUMBA_CACHE_DIR", None)
+        made = subprocess.run(
+            [sys.executable, "-c", script], env=environment, check=True, capture_output=True, text=True
+        ).stdout.split()
+        assert made[1] == "True"
+        keys.add(made[0])
+    assert len(keys) == 3

@@ -498,6 +498,8 @@ def test_the_tables_fit_a_terminal(compared: Run) -> None:
     evaluation, folded = compared.evaluation, compared.cross_validation
     assert evaluation is not None
     assert folded is not None
+    for name in evaluation.models:
+        assert f"\n{name if name == 'stack' else f'{name} alone'} " in text
     for e in (evaluation, folded, *compared.comparisons):
         a = e.models["stack"].rows["accuracy"]
         assert f"{a.value:.3f} [{a.lower:.2f}, {a.upper:.2f}]" in text

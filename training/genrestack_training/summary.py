@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from rich import box
 from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -27,9 +28,9 @@ def render(run: Run) -> RenderableType:
     """Give a run's figures as something a rich console prints: models, other splits, classes, and what they measure."""
     parts: list[RenderableType] = []
     if run.evaluation is not None:
-        parts += [_title(run.evaluation), model_table(run.evaluation)]
+        parts += [_title(run.evaluation), Padding(model_table(run.evaluation), (1, 0))]
     if run.cross_validation is not None:
-        parts += [_title(run.cross_validation), model_table(run.cross_validation)]
+        parts += [_title(run.cross_validation), Padding(model_table(run.cross_validation), (1, 0))]
     if run.evaluation is not None and run.evaluation.worth:
         parts += [Text("The stack without one of its base models", style="bold"), worth_table(run.evaluation)]
     if run.comparisons:
@@ -53,7 +54,9 @@ def report_text(run: Run, *, width: int = 100) -> str:
 def model_table(evaluation: Evaluation) -> Table:
     """Give the stack's figures with each base model's below it."""
     songs = evaluation.songs is not None
-    table = Table("model", box=box.SIMPLE)
+    # Nine columns in eighty: the figures are whole, and a long name gives way.
+    table = Table(box=box.SIMPLE, show_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("model", no_wrap=True, min_width=len("mlp alone"))
     for heading in ("accuracy", *(["songs"] if songs else []), *_COLUMNS.values()):
         table.add_column(heading, justify="right", no_wrap=True)
     for name, figures in evaluation.models.items():
@@ -61,7 +64,7 @@ def model_table(evaluation: Evaluation) -> Table:
         cells = [_spread(figures.rows["accuracy"])]
         cells += [f"{figures.songs['accuracy'].value:.3f}"] if figures.songs else []
         cells += [f"{figures.rows[column].value:.3f}" for column in _COLUMNS]
-        table.add_row(Text("whole stack" if whole else f"{name} alone"), *cells, style="bold" if whole else "")
+        table.add_row(Text("stack" if whole else f"{name} alone"), *cells, style="bold" if whole else "")
     return table
 
 
