@@ -122,6 +122,25 @@ def test_a_run_without_figures_says_so(small_csv: Path) -> None:
     assert [s.attrib["id"] for s in tree.iter("section")] == ["weights", "features", "provenance"]
 
 
+@pytest.mark.parametrize(
+    ("estimators", "passthrough", "classes"),
+    [(["knn"], False, 2), (["svc"], True, 2), (["knn", "svc"], False, 3)],
+    ids=["knn alone", "svc alone", "nothing passed on"],
+)
+def test_small_and_odd_stacks_have_a_report(
+    write: Callable[..., Path], estimators: list[str], passthrough: bool, classes: int
+) -> None:
+    frame = small_frame()
+    frame["alpha"], frame["beta"] = 1.0, frame["beta"] * 1e300
+    frame = frame[frame["label"] != "jazz"] if classes == 2 else frame
+    overrides = {"stack": {"estimators": estimators, "passthrough": passthrough, "folds": 2}}
+    run = train(load_table(write(frame.to_csv(index=False))), overrides=overrides, runs_dir=None)
+    tree = check_page(report_html(Record.of(run)))
+    sections = {s.attrib["id"] for s in tree.iter("section")}
+    assert ("worth" in sections) == (len(estimators) > 1)
+    assert {"weights", "features"} <= sections
+
+
 def test_many_classes_and_features_stay_readable() -> None:
     """A chart of 60 classes is drawn; nothing is left out of the tables."""
     labels = [f"class {i}" for i in range(60)]
