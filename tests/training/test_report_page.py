@@ -21,6 +21,7 @@ from genrestack_training.record import Record
 from genrestack_training.report import charts
 from genrestack_training.report.results import foremost
 from genrestack_training.report.run_page import report_html
+from genrestack_training.summary import report_text
 
 PROOF = ExportProof("tiny", "single", 60, 60, 2, 3.1e-6, 5e-4, (PartProof("knn", 2.7e-8, 5e-4),))
 ODD = ("<b>bold</b>", 'quote" onload="x', "$x$ & co", "電子音楽", "bell\x07 \u202eright")
@@ -85,6 +86,24 @@ def test_the_honest_figure_comes_first(windowed_run: Run) -> None:
     assert windowed_run.contrast in page
 
 
+def test_the_terminal_shows_every_model_in_80_columns(windowed_run: Run) -> None:
+    lines = report_text(windowed_run, width=80).splitlines()
+    for name in ("whole stack", "knn alone", "svc alone"):
+        (line,) = [line for line in lines if line.strip().startswith(f"{name} ")]
+        # Two words, three pieces of the accuracy with its interval, seven other figures.
+        assert len(line.split()) == 12
+    assert "ECE" in lines[2]
+
+
+def test_recordings_of_one_row_each_are_not_told_twice(windowed_run: Run) -> None:
+    record = Record.of(windowed_run)
+    assert record.evaluation is not None
+    single = replace(record.evaluation, songs=record.evaluation.rows)
+    texts = "".join(check_page(report_html(replace(record, evaluation=single, comparisons=()))).itertext())
+    assert "window by window" not in texts
+    assert "Accuracy, whole recordings" not in texts
+
+
 def test_the_foremost_evaluation_keeps_most_apart(windowed_run: Run) -> None:
     record = Record.of(windowed_run)
     (by_track,) = record.comparisons
@@ -98,7 +117,8 @@ def test_the_foremost_evaluation_keeps_most_apart(windowed_run: Run) -> None:
     assert of(by_artist, by_track) is by_artist
     assert of(by_track, folds=folds) is folds
     assert of(by_artist, folds=folds) is by_artist
-    check_page(report_html(replace(record, cross_validation=folds)))
+    tree = check_page(report_html(replace(record, comparisons=(), cross_validation=folds)))
+    assert f"In 5 folds, each of the {folds.groups} recordings was held back once" in "".join(tree.itertext())
 
 
 @pytest.mark.parametrize("count", [2, 3])
@@ -108,7 +128,7 @@ def test_names_from_a_table_are_text_and_nothing_else(tmp_path: Path, write: Cal
     run = train(load_table(write(frame.to_csv(index=False))), overrides=LIGHT, runs_dir=None, name="odd")
     tree = check_page(report_html(Record.of(run)))
     texts = "\n".join(tree.itertext())
-    for name in ODD[:3] if count == 3 else (ODD[3], "bell\N{REPLACEMENT CHARACTER}"):
+    for name in ODD[:3] if count == 3 else (ODD[3], "bell\ufffd \ufffdright"):
         assert name in texts
     assert not list(tree.iter("i"))
     assert not list(tree.iter("b"))
@@ -174,7 +194,8 @@ def test_report_is_written_anew(tiny_run: Run, tmp_path: Path) -> None:
     output = tmp_path / "again.html"
     done = CliRunner().invoke(report, [str(tiny_run.path), "--output", str(output)])
     assert done.exit_code == 0, done.output
-    assert done.output == f"report: {output}\n"
+    assert done.output.splitlines()[-1] == f"report: {output}"
+    assert "knn alone" in done.output
     assert output.read_bytes() == (tiny_run.path / "report.html").read_bytes()
 
 

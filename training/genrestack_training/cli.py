@@ -18,7 +18,7 @@ import click
 )
 @click.option("--open", "opened", is_flag=True, help="Open it in the browser.")
 def report(*, run: Path, other: Path | None, output: Path | None, opened: bool) -> None:
-    """Write the report of RUN, the folder of a training, as one HTML file, and say where it is.
+    """Write the report of RUN, the folder of a training, as one HTML file, and show its figures.
 
     With OTHER, both are put side by side on the rows that both held back: every figure's difference with a paired 95 %
     interval, and a sign-flip test over recordings or artists that says whether the difference may be chance. A folder
@@ -36,9 +36,15 @@ def report(*, run: Path, other: Path | None, output: Path | None, opened: bool) 
 
 
 def _one(run: Path, output: Path | None) -> Path:
-    from genrestack_training.report.files import write_report
+    from rich.console import Console
 
-    return write_report(run, output)
+    from genrestack_training.folder import read_record
+    from genrestack_training.report.files import write_report
+    from genrestack_training.summary import render
+
+    file = write_report(run, output)
+    Console().print(render(read_record(run)))
+    return file
 
 
 def _two(run: Path, other: Path, output: Path) -> Path:

@@ -12,6 +12,7 @@ from rich.text import Text
 from genrestack_training.figures import Evaluation, Figure
 from genrestack_training.grouping import UNITS
 from genrestack_training.headline import NOUNS
+from genrestack_training.record import Record
 from genrestack_training.run import Run
 
 _COLUMNS = {
@@ -24,7 +25,7 @@ _COLUMNS = {
 }
 
 
-def render(run: Run) -> RenderableType:
+def render(run: Run | Record) -> RenderableType:
     """Give a run's figures as something a rich console prints: models, other splits, classes, and what they measure."""
     parts: list[RenderableType] = []
     if run.evaluation is not None:
@@ -43,7 +44,7 @@ def render(run: Run) -> RenderableType:
     return Group(*parts, *(Text(line) for line in (*meanings, *run.provenance.warnings)))
 
 
-def report_text(run: Run, *, width: int = 100) -> str:
+def report_text(run: Run | Record, *, width: int = 100) -> str:
     """Give the same as plain text, without colours, at most `width` columns wide."""
     stream = io.StringIO()
     console = Console(file=stream, width=width, color_system=None, force_terminal=False)
@@ -85,7 +86,7 @@ def worth_table(evaluation: Evaluation) -> Table:
     return table
 
 
-def split_table(run: Run) -> Table:
+def split_table(run: Run | Record) -> Table:
     """Give the stack's accuracy on every split, the exported model's first."""
     table = Table("rows held back", box=box.SIMPLE)
     for heading in ("accuracy", "songs", "loss", "seconds"):
@@ -112,7 +113,7 @@ def class_table(evaluation: Evaluation) -> Table:
     return table
 
 
-def _evaluations(run: Run) -> Iterator[Evaluation]:
+def _evaluations(run: Run | Record) -> Iterator[Evaluation]:
     yield from (e for e in (run.evaluation, *run.comparisons, run.cross_validation) if e is not None)
 
 
@@ -132,7 +133,7 @@ def _spread(figure: Figure) -> str:
     return f"{figure.value:.3f} [{figure.lower:.2f}, {figure.upper:.2f}]"
 
 
-def _intervals(run: Run) -> str:
+def _intervals(run: Run | Record) -> str:
     found = next((e for e in _evaluations(run) if e.models["stack"].rows["accuracy"].lower is not None), None)
     if found is None:
         return ""

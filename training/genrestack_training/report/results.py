@@ -10,9 +10,11 @@ from genrestack_training.report.parts import Exhibit, Grid, Section, Tile
 from genrestack_training.report.text import (
     FIGURES,
     LESS_IS_BETTER,
+    by_song,
     clean,
     decimal,
     held_back,
+    meaning,
     model_title,
     percent,
     resampled,
@@ -56,7 +58,7 @@ def tiles(record: Record) -> tuple[Tile, ...]:
         return (Tile("Accuracy", "not known", note="every row was fitted, so that none was left to measure on"),)
     stack = best.models["stack"]
     found = [_accuracy_tile(best, strong=True)]
-    if stack.songs is not None:
+    if stack.songs is not None and by_song(best):
         value, within = percent(stack.songs["accuracy"])
         found.append(Tile("Accuracy, whole recordings", value, within, f"{best.songs} recordings held back"))
     others = [e for e in evaluations(record) if e is not best]
@@ -117,7 +119,8 @@ def _splits(record: Record, every: tuple[Evaluation, ...]) -> Section:
     for e in every:
         stack = e.models["stack"]
         lines.append(charts.Whisker(held_back(e), stack.rows["accuracy"], strong=True))
-        lines += [] if stack.songs is None else [charts.Whisker(held_back(e), stack.songs["accuracy"], series=1)]
+        if stack.songs is not None and by_song(e):
+            lines.append(charts.Whisker(held_back(e), stack.songs["accuracy"], series=1))
     songs = any(line.series for line in lines)
     told = ", ".join(f"{decimal(e.accuracy)} {held_back(e)}" for e in every)
     chart = charts.whiskers(
@@ -140,7 +143,7 @@ def _splits(record: Record, every: tuple[Evaluation, ...]) -> Section:
         for e in every
     )
     head = ("Rows held back", "Accuracy", "Whole recordings", "Log loss", "Rows", "Fitted", "Each fold")
-    meanings = tuple(f"{held_back(e).capitalize()}: {e.meaning}" for e in every)
+    meanings = tuple(f"{held_back(e).capitalize()}: {meaning(e)}" for e in every)
     own = "The same settings, fitted anew for each line."
     if record.evaluation is not None:
         own += f" The model that was exported is the one with rows held back {held_back(record.evaluation)}."
@@ -153,7 +156,7 @@ def _splits(record: Record, every: tuple[Evaluation, ...]) -> Section:
 
 
 def _models(evaluation: Evaluation) -> Iterator[Exhibit]:
-    windows = evaluation.songs is not None
+    windows = by_song(evaluation)
     yield Exhibit(_title(evaluation) + (", window by window" if windows else ""), grid=_model_grid(evaluation, "rows"))
     if windows:
         yield Exhibit(_title(evaluation) + ", whole recordings", grid=_model_grid(evaluation, "songs"))
@@ -175,14 +178,15 @@ def _worth(evaluation: Evaluation) -> Iterator[Exhibit]:
     lines = []
     for name, worth in evaluation.worth.items():
         lines.append(charts.Whisker(clean(name), worth.accuracy_gain, strong=True))
-        lines += [] if worth.song_accuracy_gain is None else [charts.Whisker(clean(name), worth.song_accuracy_gain, 1)]
+        if worth.song_accuracy_gain is not None and by_song(evaluation):
+            lines.append(charts.Whisker(clean(name), worth.song_accuracy_gain, series=1))
     told = ", ".join(f"{clean(n)} {signed(w.accuracy_gain.value)}" for n, w in evaluation.worth.items())
     chart = charts.whiskers(
         f"worth-{evaluation.split}-{evaluation.folds}",
         f"What each base model adds to the stack's accuracy: {told}.",
         lines,
         axis="accuracy of the stack less that of a stack without the model",
-        legend=("windows", "whole recordings") if evaluation.songs is not None else (),
+        legend=("windows", "whole recordings") if by_song(evaluation) else (),
         zero=True,
     )
     rows = tuple(

@@ -7,6 +7,7 @@ from genrestack_training.report.origin import origin_sections
 from genrestack_training.report.parts import Page
 from genrestack_training.report.rendering import render_page
 from genrestack_training.report.results import foremost, result_sections, tiles
+from genrestack_training.report.text import meaning
 
 
 def report_html(record: Record, proof: ExportProof | None = None) -> str:
@@ -19,7 +20,7 @@ def report_html(record: Record, proof: ExportProof | None = None) -> str:
     """
     facts = record.provenance
     best = foremost(record)
-    lead = record.contrast or (facts.split_meaning if best is None else best.meaning)
+    lead = record.contrast or (facts.split_meaning if best is None else meaning(best))
     page = Page(
         title=record.name,
         kind="Training report",

@@ -21,9 +21,14 @@ LESS_IS_BETTER = frozenset({"log_loss", "brier", "ece"})
 
 
 def clean(text: str) -> str:
-    """Give text that HTML and XML can hold, on one line: control characters as U+FFFD, line breaks as spaces."""
+    """Give text that a page can hold, on one line: what would break it or turn it around becomes U+FFFD."""
     one_line = " ".join(text.split())
-    return "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) in {"Cc", "Cs"} else c for c in one_line)
+    return "".join("\N{REPLACEMENT CHARACTER}" if _harmful(c) else c for c in one_line)
+
+
+def _harmful(character: str) -> bool:
+    """Tell control characters, halves of characters, and marks that change the direction of what follows."""
+    return unicodedata.category(character) in {"Cc", "Cs"} or "\u202a" <= character <= "\u202e"
 
 
 def short(text: str, most: int = 22) -> str:
@@ -99,6 +104,23 @@ def held_back(evaluation: Evaluation) -> str:
     return NOUNS.get(evaluation.split, evaluation.split) + (
         f", {evaluation.folds} folds" if evaluation.folds > 1 else ""
     )
+
+
+def by_song(evaluation: Evaluation) -> bool:
+    """Tell whether figures of whole recordings say more than those of rows."""
+    return evaluation.songs is not None and evaluation.songs < evaluation.rows
+
+
+def meaning(evaluation: Evaluation) -> str:
+    """Say in two sentences what was held back, and what the figures measure."""
+    if evaluation.folds == 1:
+        return evaluation.meaning
+    named = UNITS[evaluation.unit]
+    every = f"the {evaluation.groups} {named}" if evaluation.unit == evaluation.interval_unit else f"all {named}"
+    return (
+        f"In {evaluation.folds} folds, each of {every} was held back once from a stack fitted on the others: "
+        f"{evaluation.rows} rows in all. {evaluation.meaning.partition('. ')[2]}"
+    ).strip()
 
 
 def resampled(evaluation: Evaluation) -> str:
