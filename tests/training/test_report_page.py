@@ -21,7 +21,6 @@ from genrestack_training.record import Record
 from genrestack_training.report import charts
 from genrestack_training.report.results import foremost
 from genrestack_training.report.run_page import report_html
-from genrestack_training.summary import report_text
 
 PROOF = ExportProof("tiny", "single", 60, 60, 2, 3.1e-6, 5e-4, (PartProof("knn", 2.7e-8, 5e-4),))
 ODD = ("<b>bold</b>", 'quote" onload="x', "$x$ & co", "電子音楽", "bell\x07 \u202eright")
@@ -84,15 +83,6 @@ def test_the_honest_figure_comes_first(windowed_run: Run) -> None:
     assert next(s.attrib["id"] for s in tree.iter("section")) == "splits"
     assert windowed_run.contrast
     assert windowed_run.contrast in page
-
-
-def test_the_terminal_shows_every_model_in_80_columns(windowed_run: Run) -> None:
-    lines = report_text(windowed_run, width=80).splitlines()
-    for name in ("whole stack", "knn alone", "svc alone"):
-        (line,) = [line for line in lines if line.strip().startswith(f"{name} ")]
-        # Two words, three pieces of the accuracy with its interval, seven other figures.
-        assert len(line.split()) == 12
-    assert "ECE" in lines[2]
 
 
 def test_recordings_of_one_row_each_are_not_told_twice(windowed_run: Run) -> None:
