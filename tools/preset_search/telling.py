@@ -39,8 +39,8 @@ class Figure:
 def tell(partition: Partition, cache: Path, record: Path, seed: int) -> None:
     """Print accuracies of `best` and `notebook` and their paired differences, and write them to `<unit>-figures.csv`.
 
-    Each figure is given of all folds that both presets have been asked about, and of the one that the search was apart
-    from.
+    Each figure is given of all folds that both presets have been asked about, and of the one whose training side
+    searched.
     """
     asked = [f for f in range(FOLDS) if all(answers_file(cache, partition.unit, p, f).exists() for p in PRESETS)]
     lines = [
