@@ -32,7 +32,7 @@ test: setup check  ## the checks and all tests that take no more than minutes
 test-long: setup  ## the tests that take longer: hundreds of drawn stacks, the real table trained
 	$(BIN)/python -m pytest -m long -n $(WORKERS) --dist loadfile --timeout 3600
 
-test-hard: setup  ## faults, fuzzing, twice the capacity, leaks: the long form, about half an hour
+test-hard: setup  ## faults, fuzzing, twice the capacity, leaks: the long form, about twenty minutes
 	GENRESTACK_TEST_HARD=1 $(BIN)/python -m pytest tests/hard --timeout 3600
 
 check: setup  ## lint, types, import arrows: exactly what CI runs

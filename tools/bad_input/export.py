@@ -79,7 +79,7 @@ def _arguments(world: World) -> Iterator[tuple[str, tuple[str, ...]]]:
     yield "A stack without reference rows", ("--stack", "stack.joblib")
     yield "A name that cannot be a folder", (*good, "--name", "a/b")
     yield "A scaler that is none", (*good, "--scaler", "knn.joblib", "--name", "mine")
-    yield "An unsupported scaler", (*good, "--scaler", _power(world), "--name", "mine")
+    yield "An unsupported scaler", (*good, "--scaler", _row_lengths(world), "--name", "mine")
     yield "A scaler of other columns", (*good, "--scaler", _narrow(world), "--name", "mine")
     (world.folder / "file").write_text("not a folder", encoding="utf-8")
     yield "A model repository that is a file", (*good, "--models", "file")
@@ -97,10 +97,10 @@ def _fitted(world: World, base: Any, **options: Any) -> Any:
     return StackingClassifier([("best", base)], cv=2, **options).fit(_numbers(world), labels)
 
 
-def _power(world: World) -> str:
-    from sklearn.preprocessing import PowerTransformer
+def _row_lengths(world: World) -> str:
+    from sklearn.preprocessing import Normalizer
 
-    return _dump(world, "power.joblib", PowerTransformer().fit(_numbers(world)))
+    return _dump(world, "normalizer.joblib", Normalizer().fit(_numbers(world)))
 
 
 def _narrow(world: World) -> str:
