@@ -54,8 +54,8 @@ def test_twice_the_capacity_for_long(tmp_path: Path, say: Callable[[str], None])
     assert soaked.worst <= TOLERANCE
     assert grown < 0.1
     first, _, last = (percentile(part, 0.5) for part in thirds(soaked.times))
-    # Level means level: a queue that grew would show as a latency that does.
-    assert last < 2 * first + 0.05
+    # Level means level: a queue that grew would show as a latency that does. A few seconds tell little of that.
+    assert last < long(4, 2) * first + long(0.5, 0.05)
     offered = len(soaked.times) + sum(soaked.refused.values())
     say(
         f"{offered:,} calls of {ROWS} rows at twice {capacity:,.0f} calls/s for {SECONDS:.0f} s: {len(soaked.times):,} "
