@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -61,8 +62,6 @@ class Served:
 
     def metric(self, name: str, **labels: str) -> float:
         """Sum of a metric's samples that have these labels."""
-        import urllib.request
-
         found = re.search(r"http://\S+/metrics", self.said())
         assert found, self.said()
         with urllib.request.urlopen(found[0], timeout=10) as answer:

@@ -1,14 +1,13 @@
 """Steady load that believes nothing: every answer is compared, every refusal is counted, every wait is timed."""
 
-import itertools
 import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import grpc
 import numpy as np
@@ -80,7 +79,7 @@ class Tally:
 
 
 class Load:
-    """Callers in a closed loop, half of them unary and every fourth streaming, until told to stop."""
+    """Callers in a closed loop, every fourth of them streaming, until told to stop."""
 
     def __init__(
         self, connect: Callable[[], grpc.Channel], expected: Expected, *, callers: int = 8, deadline: float = 10.0
@@ -197,8 +196,3 @@ def thirds(times: Sequence[tuple[float, float]]) -> Iterator[list[float]]:
     width = (last - first) / 3 or 1.0
     for number in range(3):
         yield [took for began, took in times if min(int((began - first) / width), 2) == number]
-
-
-def listed(facts: Mapping[str, Any]) -> str:
-    """Write figures in one line."""
-    return ", ".join(itertools.starmap("{} {}".format, facts.items()))
