@@ -76,6 +76,9 @@ OWN_CONNECTION = [
     ("grpc.initial_reconnect_backoff_ms", 50),
     ("grpc.max_reconnect_backoff_ms", 200),
 ]
+# Its window stays as it begins. gRPC otherwise widens it by what the connection could carry, tens of megabytes on a
+# quick day, and a client that never reads would then have taken that much.
+NARROW_CONNECTION = [*OWN_CONNECTION, ("grpc.http2.bdp_probe", 0)]
 
 
 @contextmanager

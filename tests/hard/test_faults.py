@@ -17,7 +17,7 @@ import grpc
 import psutil
 import pytest
 from hard.lengths import LONG, times
-from hard.served import OWN_CONNECTION, Served, served
+from hard.served import NARROW_CONNECTION, OWN_CONNECTION, Served, served
 from hard.steady import Expected, Load
 from server.supervised import until
 from server.tiny_bundle import TinyStack, draw_rows, write_tiny
@@ -209,7 +209,7 @@ def test_clients_that_never_read_hold_nobody_up(repository: Path, expected: Expe
         before = server.memory()
         taken = [0] * streams
         for number in range(streams):
-            channel = stack.enter_context(server.connect())
+            channel = stack.enter_context(grpc.insecure_channel(server.address, NARROW_CONNECTION))
             calls = PredictionServiceStub(channel).PredictStream(_endless(taken, number), timeout=60)
             stack.callback(calls.cancel)
         until(partial(_stands_still, taken), "flow control does not stop them")
