@@ -7,6 +7,9 @@ from genrestack_server.config import ServerConfig
 # The transport takes this many times the limit, so that a request somewhat too large gets an answer that names the
 # setting; anything larger is refused by gRPC itself, unread.
 _ROOM: Final = 2
+# What a stream may send ahead of being read. gRPC otherwise widens it by what the connection could carry, on a quick
+# network tens of megabytes, and holds that much for every caller that sends and never reads.
+_WINDOW_BYTES: Final = 2**20
 # gRPC's own default refuses metadata between 8 and 16 KiB at random.
 _METADATA_BYTES: Final = 16 * 1024
 # A client that is gone without a word is noticed after these two together.
@@ -30,6 +33,8 @@ def channel_options(config: ServerConfig, *, shares_port: bool = False) -> list[
         ("grpc.server_handshake_timeout_ms", _HANDSHAKE_TIMEOUT_MS),
         ("grpc.keepalive_time_ms", _KEEPALIVE_MS),
         ("grpc.keepalive_timeout_ms", _KEEPALIVE_TIMEOUT_MS),
+        ("grpc.http2.bdp_probe", 0),
+        ("grpc.http2.lookahead_bytes", _WINDOW_BYTES),
         ("grpc.http2.max_pings_without_data", 0),
         # Without it a client between calls may ping once in two hours, whatever the interval below says.
         ("grpc.keepalive_permit_without_calls", 1),
