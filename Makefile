@@ -3,12 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-EXTRAS := train,ray,server,audio,otel,dev
+EXTRAS := train,ray,server,audio,otel,docs,dev
 # pytest-xdist workers; loadfile keeps a module's fixtures in one of them.
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long test-hard check format proto bench clean
+.PHONY: help setup demo test test-long test-hard check format proto bench docs clean
 
 help:  ## list what there is
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -50,6 +50,10 @@ proto: setup  ## generate the code of the protos
 
 bench: setup  ## measure against the baselines, in one run
 	$(BIN)/python -m benchmarks
+
+docs: setup  ## make the site of the pages: build/docs/index.html
+	$(BIN)/sphinx-build -W --keep-going -q -b html -d build/doctrees docs build/docs
+	@echo "open build/docs/index.html"
 
 clean:  ## remove the environment and what was built
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,4 +1,4 @@
-"""What the search may choose from; what narrowed it down to this is told in docs/search.md."""
+"""What the search may choose from; what narrowed it down to this is told in docs/preset-best.md."""
 
 from dataclasses import dataclass
 

@@ -26,7 +26,7 @@ PRESETS: Mapping[str, Settings] = MappingProxyType(
         "notebook": Settings(),
         # The same stack with a smaller network that learns faster, for tables on which minutes are too long.
         "demo": Settings(mlp=MlpSettings(hidden=(128, 128), learning_rate=1e-3, epochs=25)),
-        # What the search of tools/search_preset.py chose for recordings never heard; docs/search.md tells how.
+        # What the search of tools/search_preset.py chose for recordings never heard; docs/preset-best.md tells how.
         "best": Settings(
             scaler=ScalerSettings(kind="quantile"),
             stack=StackSettings(folds_by="tracks", passthrough=False),
