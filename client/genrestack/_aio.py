@@ -36,7 +36,7 @@ async def each_in_thread(source: Iterator[_Result]) -> AsyncIterator[_Result]:
         yield item
 
 
-async def ended(*tasks: asyncio.Task[None]) -> None:
+async def ended(*tasks: asyncio.Task[Any]) -> None:
     """Cancel tasks and wait until they are gone, whatever they have met."""
     for task in tasks:
         task.cancel()

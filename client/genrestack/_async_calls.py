@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from weakref import WeakSet
 
@@ -12,7 +13,9 @@ from grpc import aio
 from grpc_health.v1 import health_pb2_grpc
 
 from genrestack._aio import task_is_cancelled
-from genrestack._async_stream_call import Begun
+from genrestack._async_separate_calls import AsyncSeparateCalls
+from genrestack._async_stream import AsyncCarrier
+from genrestack._async_stream_call import AsyncStreamCall, Begun
 from genrestack._base import CLOSED_MEANWHILE, BaseClient
 from genrestack._channels import attempts_at_once, awaited_channel
 from genrestack._ending import status_of
@@ -169,6 +172,17 @@ class AwaitedCalls(BaseClient):
             if task_is_cancelled():
                 raise
             raise self._error(await status_of(call)) from None
+
+    def _carrier(self, metadata: Pairs) -> AsyncCarrier:
+        """Make what carries the batches of a stream."""
+        if not self._no_streams:
+            return AsyncStreamCall(partial(self._begin_stream, metadata))
+
+        async def ask(request: pb.PredictRequest) -> pb.PredictResponse:
+            # As in a stream there is no deadline on the wire: whoever waits for an answer says when it is too late.
+            return await self._answer(self._begin(self._stub.Predict, request, Deadline(None), metadata))
+
+        return AsyncSeparateCalls(ask)
 
     def _begin_stream(self, metadata: Pairs) -> Begun:
         stream = self._stub.PredictStream(metadata=self._metadata(metadata))

@@ -207,7 +207,8 @@ class AsyncClient(AwaitedCalls):
         seconds = self._deadline(timeout).timeout
         selection = Selection.of(model, version, base=base, priority=priority, request_id=request_id)
         run = AsyncStreamRun(
-            start=self._begin_stream,
+            carry=self._carrier,
+            forgo=self._forgo_streams,
             ask=self._predict,
             translate=self._error,
             selection=selection,

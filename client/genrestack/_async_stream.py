@@ -1,21 +1,19 @@
-"""A stream of batches for asyncio: in order, bounded, and taken up again when the connection breaks."""
+"""A stream of batches for asyncio: in order, bounded, taken up again or split as its twin's."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
-from functools import partial
 from typing import Any, Protocol
 
 import grpc
 
 from genrestack._aio import ended, spawn
-from genrestack._async_stream_call import AsyncStreamCall, Begun
 from genrestack._messages import Selection
 from genrestack._metadata import Pairs
 from genrestack._options import ClientOptions
 from genrestack._retry import Attempts, Deadline
 from genrestack._rows import Rows
-from genrestack._window import COMPLETION_SECONDS, Window, in_batch
-from genrestack.errors import GenreStackError
+from genrestack._window import COMPLETION_SECONDS, Answer, Window, in_batch
+from genrestack.errors import GenreStackError, Unsupported
 from genrestack.prediction import Prediction
 from genrestack_proto.v1 import prediction_pb2 as pb
 
@@ -26,12 +24,35 @@ class _Ask(Protocol):
     ) -> Prediction: ...
 
 
-class _Start(Protocol):
-    def __call__(self, metadata: Pairs) -> Begun: ...
+class AsyncCarrier(Protocol):
+    """What takes batches to the server and brings the answers: an `AsyncStreamCall`, or `AsyncSeparateCalls`."""
+
+    @property
+    def ending(self) -> tuple[type[GenreStackError], ...]:
+        """Failures of one item that end the stream."""
+
+    def send(self, request: pb.PredictRequest) -> None:
+        """Send without waiting."""
+
+    def finish(self) -> None:
+        """Hear that no more requests come."""
+
+    async def receive(self, timeout: float | None) -> Answer:  # noqa: ASYNC109 - the twin's signature
+        """Wait for the next answer."""
+
+    async def complete(self, timeout: float) -> None:  # noqa: ASYNC109 - the twin's signature
+        """Come to a good end, now that every answer is there."""
+
+    async def close(self) -> None:
+        """End whatever is under way."""
+
+
+class _Carry(Protocol):
+    def __call__(self, metadata: Pairs, /) -> AsyncCarrier: ...
 
 
 class AsyncStreamRun:
-    """One `predict_stream`: the batches under way, and the call that carries them; the twin of `StreamRun`.
+    """One `predict_stream`: the batches under way, and what carries them; the twin of `StreamRun`.
 
     The batches are fetched in one task of their own, so that an answer never waits for the batch after it.
     """
@@ -39,7 +60,8 @@ class AsyncStreamRun:
     def __init__(
         self,
         *,
-        start: _Start,
+        carry: _Carry,
+        forgo: Callable[[], None],
         ask: _Ask,
         translate: Callable[[grpc.RpcError], GenreStackError],
         selection: Selection,
@@ -47,14 +69,15 @@ class AsyncStreamRun:
         timeout: float | None,
         in_flight: int,
     ) -> None:
-        self._start = partial(start, metadata=selection.metadata)
+        self._carry = carry
+        self._forgo = forgo
         self._ask = ask
         self._translate = translate
         self._selection = selection
         self._options = options
         self._timeout = timeout
         self._window = Window(selection, options)
-        self._call: AsyncStreamCall | None = None
+        self._call: AsyncCarrier | None = None
         # How many batches may be fetched beyond the one that may always be.
         self._room = asyncio.Semaphore(in_flight - 1)
         self._news = asyncio.Event()
@@ -104,7 +127,7 @@ class AsyncStreamRun:
         """Send one batch and return when there is room for the next."""
         request = self._window.admit(batch)
         if request is not None:
-            self._call = self._call or AsyncStreamCall(self._start)
+            self._call = self._call or self._carry(self._selection.metadata)
             self._call.send(request)
         self._news.set()
         # Batches that are at hand must not keep the loop from everything else.
@@ -121,10 +144,12 @@ class AsyncStreamRun:
                 return outcome
             return await self._ask(outcome.rows, self._selection, Deadline(self._timeout), outcome.failed)
         except GenreStackError as error:
+            if self._call is not None and isinstance(error, self._call.ending):
+                raise
             return in_batch(error, number)
 
-    async def _receive(self) -> pb.PredictStreamResponse | None:
-        """Wait for the head's answer; None if it is not, or turned out too large to be, in the stream."""
+    async def _receive(self) -> Answer | None:
+        """Wait for the head's answer; None if it was not sent, or turned out too large for a stream."""
         deadline = Deadline(self._timeout)
         attempts = Attempts(self._options.retry, deadline)
         while self._call is not None and self._window.head.request is not None:
@@ -138,11 +163,14 @@ class AsyncStreamRun:
         return None
 
     async def _resume(self, error: GenreStackError, attempts: Attempts) -> None:
-        await asyncio.sleep(self._window.delay_after(error, attempts))
+        if isinstance(error, Unsupported):
+            self._forgo()
+        else:
+            await asyncio.sleep(self._window.delay_after(error, attempts))
         if self._call is not None:
             await self._call.close()
         # From here on nothing is awaited: a batch admitted before is among the unanswered, one after goes into the new.
-        self._call = AsyncStreamCall(self._start)
+        self._call = self._carry(self._selection.metadata)
         for request in self._window.unanswered():
             self._call.send(request)
         if self._window.exhausted:

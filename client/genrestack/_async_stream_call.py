@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import grpc
 from grpc import aio
@@ -23,6 +23,9 @@ class AsyncStreamCall:
     Writing and reading are two tasks: whoever waits in a write until the server reads on must not keep answers from
     being read, for which the server may be waiting.
     """
+
+    ending: Final = ()
+    """Failures of one item that end the stream: none, it has a status of its own."""
 
     def __init__(self, start: Start) -> None:
         self._outbox: asyncio.Queue[pb.PredictRequest | None] = asyncio.Queue()

@@ -25,6 +25,7 @@ class BaseClient:
     def __init__(self, options: ClientOptions) -> None:
         self._options = options
         self._closed = False
+        self._no_streams = False
 
     @property
     def target(self) -> str:
@@ -40,6 +41,10 @@ class BaseClient:
         chosen = self._options.timeout if isinstance(timeout, NotGiven) else timeout
         check_timeout(chosen)
         return Deadline(chosen)
+
+    def _forgo_streams(self) -> None:
+        """Take note that the server has no streams: from now on every batch of one is a call of its own."""
+        self._no_streams = True
 
     def _metadata(self, chosen: Pairs = ()) -> Pairs | None:
         return call_pairs(self._options.token_source, chosen)

@@ -3,7 +3,8 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol, TypeVar
+from functools import partial
+from typing import TypeVar
 
 import grpc
 from google.protobuf.message import Message
@@ -16,20 +17,16 @@ from genrestack._metadata import Pairs
 from genrestack._options import ClientOptions
 from genrestack._retry import Attempts, Deadline
 from genrestack._rows import Rows
+from genrestack._separate_calls import Sent, SeparateCalls
 from genrestack._split import Ask, SplitPlan, Steps, Take
-from genrestack._stream_call import StreamingCall
+from genrestack._stream import Carrier
+from genrestack._stream_call import StreamCall, StreamingCall
 from genrestack.errors import Cancelled, ClientClosed, GenreStackError
 from genrestack.prediction import Prediction
 from genrestack_proto.v1 import prediction_pb2 as pb
 from genrestack_proto.v1 import prediction_pb2_grpc
 
 _Response = TypeVar("_Response")
-
-
-class _Future(Protocol):
-    def result(self) -> pb.PredictResponse: ...
-
-    def cancel(self) -> object: ...
 
 
 class BlockingCalls(BaseClient):
@@ -44,12 +41,12 @@ class BlockingCalls(BaseClient):
     def _predict(
         self, rows: Rows, selection: Selection, deadline: Deadline, failed: GenreStackError | None = None
     ) -> Prediction:
-        def send(request: pb.PredictRequest) -> _Future:
-            return self._begin(self._stub.Predict.future, request, deadline, selection.metadata)
+        def send(request: pb.PredictRequest) -> Sent:
+            return self._begin_apart(request, deadline, selection.metadata)
 
         return self._run(SplitPlan(send, self._options).steps(rows, selection, failed), deadline, selection.metadata)
 
-    def _run(self, steps: Steps[_Future, Prediction], deadline: Deadline, metadata: Pairs) -> Prediction:
+    def _run(self, steps: Steps[Sent, Prediction], deadline: Deadline, metadata: Pairs) -> Prediction:
         try:
             step = next(steps)
             while True:
@@ -65,7 +62,7 @@ class BlockingCalls(BaseClient):
         finally:
             steps.close()
 
-    def _perform(self, step: Ask | Take[_Future], deadline: Deadline, metadata: Pairs) -> pb.PredictResponse:
+    def _perform(self, step: Ask | Take[Sent], deadline: Deadline, metadata: Pairs) -> pb.PredictResponse:
         if isinstance(step, Ask):
             return self._call(self._stub.Predict, step.request, deadline, metadata, step.failed)
         try:
@@ -105,6 +102,17 @@ class BlockingCalls(BaseClient):
     ) -> _Response:
         with self._open():
             return method(request, timeout=deadline.remaining(), metadata=self._metadata(metadata))
+
+    def _begin_apart(self, request: pb.PredictRequest, deadline: Deadline, metadata: Pairs) -> Sent:
+        return self._begin(self._stub.Predict.future, request, deadline, metadata)
+
+    def _carrier(self, metadata: Pairs) -> Carrier:
+        """Make what carries the batches of a stream."""
+        if not self._no_streams:
+            return StreamCall(partial(self._begin_stream, metadata=metadata))
+        # As in a stream there is no deadline on the wire: whoever waits for an answer says when it is too late.
+        begin = partial(self._begin_apart, deadline=Deadline(None), metadata=metadata)
+        return SeparateCalls(begin, self._error)
 
     def _begin_stream(self, requests: Iterator[pb.PredictRequest], metadata: Pairs) -> StreamingCall:
         with self._open():

@@ -203,7 +203,8 @@ class Client(BlockingCalls):
         seconds = self._deadline(timeout).timeout
         selection = Selection.of(model, version, base=base, priority=priority, request_id=request_id)
         run = StreamRun(
-            start=self._begin_stream,
+            carry=self._carrier,
+            forgo=self._forgo_streams,
             ask=self._predict,
             translate=self._error,
             selection=selection,

@@ -1,9 +1,8 @@
-"""A stream of batches: in order, bounded, and taken up again when the connection breaks."""
+"""A stream of batches: in order, bounded, taken up again when the connection breaks, and split where it cannot be."""
 
 import queue
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
-from functools import partial
 from typing import Any, Protocol
 
 import grpc
@@ -13,9 +12,8 @@ from genrestack._metadata import Pairs
 from genrestack._options import ClientOptions
 from genrestack._retry import Attempts, Deadline
 from genrestack._rows import Rows
-from genrestack._stream_call import StreamCall, StreamingCall
-from genrestack._window import COMPLETION_SECONDS, Window, in_batch
-from genrestack.errors import GenreStackError
+from genrestack._window import COMPLETION_SECONDS, Answer, Window, in_batch
+from genrestack.errors import GenreStackError, Unsupported
 from genrestack.prediction import Prediction
 from genrestack_proto.v1 import prediction_pb2 as pb
 
@@ -26,17 +24,56 @@ class _Ask(Protocol):
     ) -> Prediction: ...
 
 
-class _Start(Protocol):
-    def __call__(self, requests: Iterator[pb.PredictRequest], /, metadata: Pairs) -> StreamingCall: ...
+class Carrier(Protocol):
+    """What takes batches to the server and brings the answers: a `StreamCall`, or `SeparateCalls`."""
+
+    @property
+    def ending(self) -> tuple[type[GenreStackError], ...]:
+        """Failures of one item that end the stream."""
+
+    def send(self, request: pb.PredictRequest) -> None:
+        """Send without waiting."""
+
+    def finish(self) -> None:
+        """Hear that no more requests come."""
+
+    def has_answer(self) -> bool:
+        """Tell whether `receive` would return at once."""
+
+    def receive(self, timeout: float | None) -> Answer:
+        """Wait for the next answer."""
+
+    def complete(self, timeout: float) -> None:
+        """Come to a good end, now that every answer is there."""
+
+    def close(self) -> None:
+        """End whatever is under way."""
+
+
+class _Carry(Protocol):
+    def __call__(self, metadata: Pairs, /) -> Carrier: ...
 
 
 class StreamRun:
-    """One `predict_stream`: the batches under way, and the call that carries them; `AsyncStreamRun` is the twin."""
+    """One `predict_stream`: the batches under way, and what carries them; `AsyncStreamRun` is the twin.
+
+    Args:
+        carry: makes what carries the batches, a stream as long as nobody has said `forgo`.
+        forgo: takes note, for this stream and all later ones, that the server has no streams.
+        ask: asks for one batch apart.
+        translate: names gRPC's errors.
+        selection: what is asked, and of which model.
+        options: of the client.
+        timeout: seconds to wait for one answer.
+        in_flight: batches asked and not yet answered at most.
+
+    """
 
     def __init__(
         self,
         *,
-        start: _Start,
+        carry: _Carry,
+        forgo: Callable[[], None],
         ask: _Ask,
         translate: Callable[[grpc.RpcError], GenreStackError],
         selection: Selection,
@@ -44,7 +81,8 @@ class StreamRun:
         timeout: float | None,
         in_flight: int,
     ) -> None:
-        self._start = partial(start, metadata=selection.metadata)
+        self._carry = carry
+        self._forgo = forgo
         self._ask = ask
         self._translate = translate
         self._selection = selection
@@ -52,7 +90,7 @@ class StreamRun:
         self._timeout = timeout
         self._in_flight = in_flight
         self._window = Window(selection, options)
-        self._call: StreamCall | None = None
+        self._call: Carrier | None = None
 
     def answers(
         self, batches: Iterable[Any], *, keep_errors: bool
@@ -90,7 +128,7 @@ class StreamRun:
             return
         request = self._window.admit(batch)
         if request is not None:
-            self._call = self._call or StreamCall(self._start)
+            self._call = self._call or self._carry(self._selection.metadata)
             self._call.send(request)
 
     def _settle_head(self) -> Prediction | GenreStackError:
@@ -102,10 +140,12 @@ class StreamRun:
                 return outcome
             return self._ask(outcome.rows, self._selection, Deadline(self._timeout), outcome.failed)
         except GenreStackError as error:
+            if self._call is not None and isinstance(error, self._call.ending):
+                raise
             return in_batch(error, number)
 
-    def _receive(self) -> pb.PredictStreamResponse | None:
-        """Wait for the head's answer; None if it is not, or turned out too large to be, in the stream."""
+    def _receive(self) -> Answer | None:
+        """Wait for the head's answer; None if it was not sent, or turned out too large for a stream."""
         deadline = Deadline(self._timeout)
         attempts = Attempts(self._options.retry, deadline)
         while self._call is not None and self._window.head.request is not None:
@@ -118,10 +158,13 @@ class StreamRun:
         return None
 
     def _resume(self, error: GenreStackError, attempts: Attempts) -> None:
-        time.sleep(self._window.delay_after(error, attempts))
+        if isinstance(error, Unsupported):
+            self._forgo()
+        else:
+            time.sleep(self._window.delay_after(error, attempts))
         if self._call is not None:
             self._call.close()
-        self._call = StreamCall(self._start)
+        self._call = self._carry(self._selection.metadata)
         for request in self._window.unanswered():
             self._call.send(request)
         if self._window.exhausted:

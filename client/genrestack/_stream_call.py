@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Iterator
 from queue import SimpleQueue
-from typing import Protocol
+from typing import Final, Protocol
 
 import grpc
 
@@ -33,6 +33,9 @@ class StreamCall:
     gRPC pulls requests in a thread of its own and blocks whoever reads answers. With a queue at either end the batches
     are fetched in the caller's thread, and closing leaves no thread behind, whatever the caller's iterator does.
     """
+
+    ending: Final = ()
+    """Failures of one item that end the stream: none, it has a status of its own."""
 
     def __init__(self, start: Start) -> None:
         self._outbox: SimpleQueue[pb.PredictRequest | None] = SimpleQueue()

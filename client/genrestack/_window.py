@@ -13,12 +13,27 @@ from genrestack._options import ClientOptions
 from genrestack._retry import Attempts
 from genrestack._rows import Rows, to_rows
 from genrestack._status import from_status, is_too_large
-from genrestack.errors import GenreStackError, InvalidInput, ProtocolError
+from genrestack.errors import (
+    Cancelled,
+    ClientClosed,
+    GenreStackError,
+    InvalidInput,
+    PermissionDenied,
+    ProtocolError,
+    Unauthenticated,
+    Unavailable,
+    Unsupported,
+)
 from genrestack.prediction import Prediction
 from genrestack_proto.v1 import prediction_pb2 as pb
 
 COMPLETION_SECONDS: Final = 1.0
 """How long a server may take to end a stream whose last answer it has given."""
+ENDING: Final = (Cancelled, ClientClosed, PermissionDenied, Unauthenticated, Unavailable, Unsupported)
+"""What ends a stream where one carries the batches, and therefore does so where each is a call of its own."""
+
+Answer = pb.PredictStreamResponse | pb.PredictResponse | GenreStackError
+"""What became of a batch: an item of a stream, or the answer or failure of a call of its own."""
 
 
 @dataclass
@@ -39,7 +54,7 @@ class Apart:
 
     rows: Rows
     failed: GenreStackError | None = None
-    """What became of it in the stream."""
+    """What became of it before."""
 
 
 class Window:
@@ -84,8 +99,8 @@ class Window:
             return 0.0
         return attempts.delay_after(error)
 
-    def settle(self, answer: pb.PredictStreamResponse | None) -> Prediction | Apart:
-        """Take the head out, with its answer if it went into the stream.
+    def settle(self, answer: Answer | None) -> Prediction | Apart:
+        """Take the head out, with its answer if it was sent.
 
         Raises:
             InvalidInput: the batch is faulty; the message has no number yet, see `in_batch`.
@@ -95,8 +110,10 @@ class Window:
         head = self._items.popleft()
         if head.rows is None:
             raise head.error or ProtocolError("a batch without rows and without error")
-        if answer is None:
-            return Apart(head.rows)
+        if answer is None or isinstance(answer, GenreStackError):
+            return Apart(head.rows, answer)
+        if isinstance(answer, pb.PredictResponse):
+            return to_prediction([answer], len(head.rows))
         outcome = answer.WhichOneof("outcome")
         if outcome == "response":
             return to_prediction([answer.response], len(head.rows))

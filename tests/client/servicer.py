@@ -81,6 +81,8 @@ class Script(prediction_pb2_grpc.PredictionServiceServicer):
     """For each stream, whether its caller stayed to the end."""
     abandoned: list[bool] = field(default_factory=list)
     """For each Predict, whether its caller had given up before the answer was made."""
+    refused: list[str] = field(default_factory=list)
+    """Methods that were asked and are not there."""
 
     def Predict(self, request: pb.PredictRequest, context: Any) -> pb.PredictResponse:
         self._admit(context)
@@ -129,15 +131,44 @@ def _abort(context: Any, status: status_pb2.Status) -> Any:
     context.abort(code, status.message)
 
 
+class _Listening(grpc.GenericRpcHandler):
+    """Answers nothing, and so gRPC says UNIMPLEMENTED of what it is asked."""
+
+    def __init__(self, script: Script) -> None:
+        self._script = script
+
+    def service(self, handler_call_details: Any) -> None:
+        self._script.refused.append(handler_call_details.method.rpartition("/")[2])
+
+
+def _add_unary(script: Script, server: grpc.Server) -> None:
+    """Answer all methods but PredictStream."""
+    unary = grpc.unary_unary_rpc_method_handler
+    handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
+        "Predict": unary(script.Predict, pb.PredictRequest.FromString, pb.PredictResponse.SerializeToString),
+        "ListModels": unary(
+            script.ListModels, pb.ListModelsRequest.FromString, pb.ListModelsResponse.SerializeToString
+        ),
+        "GetModel": unary(script.GetModel, pb.GetModelRequest.FromString, pb.GetModelResponse.SerializeToString),
+    }
+    service = grpc.method_handlers_generic_handler("genrestack.v1.PredictionService", handlers)
+    server.add_generic_rpc_handlers((service, _Listening(script)))
+
+
 @contextmanager
 def serving(
-    script: Script, port: int = 0, message_bytes: int = 2**26, credentials: grpc.ServerCredentials | None = None
+    script: Script,
+    port: int = 0,
+    message_bytes: int = 2**26,
+    credentials: grpc.ServerCredentials | None = None,
+    streams: bool = True,
 ) -> Iterator[str]:
-    """Serve on a real port; yields HOST:PORT."""
+    """Serve on a real port; yields HOST:PORT. Without `streams`, PredictStream is not there."""
     options = [("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", message_bytes)]
     pool = futures.ThreadPoolExecutor(8)
     server = grpc.server(pool, options=options)
-    prediction_pb2_grpc.add_PredictionServiceServicer_to_server(script, server)
+    add = prediction_pb2_grpc.add_PredictionServiceServicer_to_server if streams else _add_unary
+    add(script, server)
     address = f"127.0.0.1:{port}"
     bound = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
     server.start()
