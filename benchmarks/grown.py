@@ -1,23 +1,21 @@
 """One measurement of growth in a process of its own: `python -m benchmarks.grown REQUEST`, JSON in, JSON out."""
 
 import json
-import resource
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from threading import Event, Thread
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.memory import peak_memory
+
 SPREAD: Final = 0.1
 """How far a made value lies from its row's at most, in standard deviations of the feature over the training rows."""
 _SEED: Final = 42
-_LOOK_EVERY_S: Final = 0.2
 _MB: Final = 1e6
 
 Rows = npt.NDArray[np.float64]
@@ -55,7 +53,7 @@ def measure(part: str, table: Path, times: int, only_rows: int | None) -> dict[s
     training, training_labels, test, test_labels = _split(table, only_rows)
     rows, labels = grow(training, training_labels, times)
     fit = _fitting(part, rows, labels)
-    with _peak_memory() as peak:
+    with peak_memory() as peak:
         fit_seconds, predict = _timed(fit)
         predict_seconds, answers = _timed(lambda: predict(test))
     return {
@@ -115,36 +113,6 @@ def _timed(call: Callable[[], Any]) -> tuple[float, Any]:
     begun = time.monotonic()
     answer = call()
     return time.monotonic() - begun, answer
-
-
-@contextmanager
-def _peak_memory() -> Iterator[Callable[[], float]]:
-    """Follow the memory of this process and those it starts; gives the most so far, in bytes, shared pages once."""
-    import psutil
-
-    over, most = Event(), [0.0]
-
-    def look() -> None:
-        total = 0
-        for process in (psutil.Process(), *psutil.Process().children(recursive=True)):
-            try:
-                total += process.memory_full_info().pss
-            except psutil.Error:
-                continue
-        most[0] = max(most[0], total)
-
-    def follow() -> None:
-        while not over.wait(_LOOK_EVERY_S):
-            look()
-
-    thread = Thread(target=follow, daemon=True)
-    thread.start()
-    try:
-        # The kernel's own maximum misses nothing, but knows of this process alone.
-        yield lambda: max(most[0], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0)
-    finally:
-        over.set()
-        thread.join()
 
 
 def main() -> None:

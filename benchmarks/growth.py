@@ -14,6 +14,7 @@ import click
 
 from benchmarks.contest import ROOT, environment
 from benchmarks.machine import Machine, this_machine
+from benchmarks.marked import write_between
 from benchmarks.prepared import CACHE, REAL_TABLE
 from benchmarks.steps import make_table
 
@@ -58,7 +59,10 @@ def main(times: tuple[int, ...], parts: tuple[str, ...], only_rows: int | None, 
     text = "\n".join(render(measured, machine, made=table != REAL_TABLE, tried=only_rows is not None))
     click.echo(text)
     if document is not None:
-        write_into(document, text)
+        try:
+            write_between(document, BEGIN, END, text)
+        except ValueError as error:
+            raise click.ClickException(str(error)) from error
 
 
 def render(measured: Sequence[Row], machine: Machine, *, made: bool, tried: bool) -> list[str]:
@@ -90,20 +94,6 @@ def exponent(sizes: Sequence[float], seconds: Sequence[float]) -> float:
     """Give b of t ∝ nᵇ through the last two measurements."""
     (small, large), (short, long) = sizes[-2:], seconds[-2:]
     return math.log(long / short) / math.log(large / small)
-
-
-def write_into(path: Path, text: str) -> None:
-    """Replace what stands between the two marks in a Markdown file.
-
-    Raises:
-        click.ClickException: the file lacks the marks.
-
-    """
-    before, begin, rest = path.read_text(encoding="utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise click.ClickException(f"{path} lacks the marks {BEGIN} and {END}; add them where the tables belong")
-    path.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", encoding="utf-8")
 
 
 def _measured(part: str, table: Path, times: int, only_rows: int | None, load: float) -> Row:

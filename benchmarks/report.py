@@ -1,7 +1,6 @@
 """Figures for people and for programs: a table in the terminal, JSON, and the table in the documentation."""
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from rich.table import Table
 
 from benchmarks.figure import Figure
 from benchmarks.machine import Machine
+from benchmarks.marked import write_between
 
 COLUMNS = ("What", "Measured", "Baseline", "Ratio", "Target", "Met", "Note")
 BEGIN = "<!-- figures: begin; written by `python -m benchmarks --write` -->"
@@ -55,12 +55,23 @@ def cells(figure: Figure) -> tuple[str, ...]:
     return figure.name, f"{_number(figure.value)}{unit}", against, ratio, figure.target, met, figure.note
 
 
+def figure_table(figures: Sequence[Figure]) -> Table:
+    """Draw figures for the terminal."""
+    table = Table(*COLUMNS)
+    for figure in figures:
+        table.add_row(*cells(figure), style="red" if figure.met is False else "")
+    return table
+
+
+def markdown_table(figures: Sequence[Figure]) -> str:
+    """Write figures as a Markdown table."""
+    rows = [COLUMNS, ("---",) * len(COLUMNS), *(cells(figure) for figure in figures)]
+    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |\n" for row in rows)
+
+
 def print_report(report: Report, console: Console) -> None:
     """Print the table with what belongs to it."""
-    table = Table(*COLUMNS)
-    for figure in report.figures:
-        table.add_row(*cells(figure), style="red" if figure.met is False else "")
-    console.print(table)
+    console.print(figure_table(report.figures))
     for line in (*report.about(), *report.remarks()):
         console.print(line, highlight=False)
     asked = [figure.met for figure in report.figures if figure.met is not None]
@@ -79,19 +90,12 @@ def write_into(path: Path, report: Report) -> None:
         ValueError: the file lacks the marks.
 
     """
-    text = path.read_text(encoding="utf-8")
-    between = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
-    if not between.search(text):
-        raise ValueError(f"{path} lacks the lines `{BEGIN}` and `{END}`; put them where the table belongs")
-    block = f"{BEGIN}\n\n{_markdown(report)}\n{END}"
-    path.write_text(between.sub(lambda _: block, text), encoding="utf-8")
+    write_between(path, BEGIN, END, _markdown(report))
 
 
 def _markdown(report: Report) -> str:
-    rows = [COLUMNS, ("---",) * len(COLUMNS), *(cells(figure) for figure in report.figures)]
-    table = "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |\n" for row in rows)
     remarks = "".join(f"**{line}**\n\n" for line in report.remarks())
-    return remarks + table + "\n" + "".join(f"- {line}\n" for line in report.about())
+    return remarks + markdown_table(report.figures) + "\n" + "".join(f"- {line}\n" for line in report.about())
 
 
 def _number(value: float) -> str:

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click import ClickException
 from click.testing import CliRunner
 
 from benchmarks import growth
 from benchmarks.grown import SPREAD, grow
-from benchmarks.growth import BEGIN, END, duration, exponent, main, render, write_into
+from benchmarks.growth import BEGIN, END, duration, exponent, main, render
 from benchmarks.machine import Machine
+from benchmarks.marked import write_between
 
 MACHINE = Machine(
     "a CPU", 2, 0.0, "3.11", "Linux", dict.fromkeys(("keras", "numpy", "scikit-learn", "tensorflow"), "1"), "2025-01-01"
@@ -50,11 +50,11 @@ def test_a_quadratic_fit_is_written_as_one(tmp_path: Path) -> None:
     assert "Tried with some of the table's rows" in text
     page = tmp_path / "page.md"
     page.write_text(f"above\n{BEGIN}\nold\n{END}\nbelow\n")
-    write_into(page, text)
+    write_between(page, BEGIN, END, text)
     assert page.read_text() == f"above\n{BEGIN}\n\n{text}\n\n{END}\nbelow\n"
     page.write_text("nothing")
-    with pytest.raises(ClickException, match="lacks the marks"):
-        write_into(page, text)
+    with pytest.raises(ValueError, match="lacks the lines"):
+        write_between(page, BEGIN, END, text)
 
 
 def test_a_measurement_is_taken_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
