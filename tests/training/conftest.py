@@ -41,6 +41,20 @@ def small_frame(rows: int = 90) -> pd.DataFrame:
     return frame
 
 
+def windows_frame(tracks: int = 36, windows: int = 3, artists: int = 12, seed: int = 5) -> pd.DataFrame:
+    """Three classes, a few windows of each recording, a few recordings of each artist; every artist has one class."""
+    random = np.random.default_rng(seed)
+    track = np.repeat(np.arange(tracks), windows)
+    artist = track % artists
+    kind = artist % 3
+    features = random.normal(size=(len(track), 4)) + kind[:, None] * np.array([1.5, -1.0, 0.5, 0.0])
+    features += random.normal(size=(tracks, 4))[track]
+    frame = pd.DataFrame(features, columns=["alpha", "beta", "gamma", "tempo"])
+    names = [f"song.{t:05d}.{w}.wav" for t, w in zip(track, np.tile(np.arange(windows), tracks), strict=True)]
+    frame.insert(0, "filename", names)
+    return frame.assign(artist=[f"artist {a}" for a in artist], label=np.array(["blues", "jazz", "rock"])[kind])
+
+
 @pytest.fixture(scope="session")
 def small_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("table") / "small.csv"
@@ -96,3 +110,16 @@ def write(tmp_path: Path) -> Callable[[str | bytes], Path]:
         return path
 
     return writer
+
+
+@pytest.fixture(scope="session")
+def windows(tmp_path_factory: pytest.TempPathFactory) -> Table:
+    path = tmp_path_factory.mktemp("windows") / "windows.csv"
+    windows_frame().to_csv(path, index=False)
+    return load_table(path, artist_column="artist")
+
+
+@pytest.fixture(scope="session")
+def compared(windows: Table, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    return train(windows, overrides=LIGHT, folds=3, compare=["random", "track"], run_dir=folder)

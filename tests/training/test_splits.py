@@ -4,12 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, train_test_split
-from training.conftest import LIGHT
+from training.conftest import LIGHT, windows_frame
 
 from genrestack_training import (
     Grouping,
@@ -27,27 +26,6 @@ from genrestack_training.splits import SPLITS, fold_splits, folds_of, inner_fold
 
 Write = Callable[..., Path]
 Make = Callable[..., Table]
-
-
-def windows_frame(tracks: int = 36, windows: int = 3, artists: int = 12, seed: int = 5) -> pd.DataFrame:
-    """Three classes, a few windows of each recording, a few recordings of each artist; every artist has one class."""
-    random = np.random.default_rng(seed)
-    track = np.repeat(np.arange(tracks), windows)
-    artist = track % artists
-    kind = artist % 3
-    features = random.normal(size=(len(track), 4)) + kind[:, None] * np.array([1.5, -1.0, 0.5, 0.0])
-    features += random.normal(size=(tracks, 4))[track]
-    frame = pd.DataFrame(features, columns=["alpha", "beta", "gamma", "tempo"])
-    names = [f"song.{t:05d}.{w}.wav" for t, w in zip(track, np.tile(np.arange(windows), tracks), strict=True)]
-    frame.insert(0, "filename", names)
-    return frame.assign(artist=[f"artist {a}" for a in artist], label=np.array(["blues", "jazz", "rock"])[kind])
-
-
-@pytest.fixture(scope="module")
-def windows(tmp_path_factory: pytest.TempPathFactory) -> Table:
-    path = tmp_path_factory.mktemp("windows") / "windows.csv"
-    windows_frame().to_csv(path, index=False)
-    return load_table(path, artist_column="artist")
 
 
 @pytest.mark.parametrize(
