@@ -8,7 +8,7 @@ EXTRAS := train,ray,server,audio,otel,docs,dev
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long test-hard check format proto bench docs clean
+.PHONY: help setup demo test test-long test-hard test-gpu check format proto bench docs clean
 
 help:  ## list what there is
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -34,6 +34,14 @@ test-long: setup  ## the tests that take longer: hundreds of drawn stacks, the r
 
 test-hard: setup  ## faults, fuzzing, twice the capacity, leaks: the long form, about twenty minutes
 	GENRESTACK_TEST_HARD=1 $(BIN)/python -m pytest tests/hard --timeout 3600
+
+# onnxruntime and onnxruntime-gpu overwrite each other, so this environment has the second in the first's place.
+test-gpu:  ## the tests that need an NVIDIA GPU, in an environment of their own (.venv-gpu)
+	$(PYTHON) -m venv .venv-gpu
+	.venv-gpu/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[train,server,audio,dev]'
+	.venv-gpu/bin/python -m pip uninstall --quiet --yes onnxruntime
+	.venv-gpu/bin/python -m pip install --quiet --constraint constraints.txt 'onnxruntime-gpu[cuda,cudnn]'
+	.venv-gpu/bin/python -m pytest -m gpu tests/server/test_gpu.py
 
 check: setup  ## lint, types, import arrows: exactly what CI runs
 	$(BIN)/ruff check .

@@ -49,7 +49,7 @@ class StockSessions:
     """One onnxruntime session a part, and the stacking in numpy."""
 
     def __init__(self, folder: Path, *, threads: int) -> None:
-        from genrestack_bundle.session import import_onnxruntime
+        from genrestack_bundle.providers import import_onnxruntime
 
         ort = import_onnxruntime()
         options = ort.SessionOptions()

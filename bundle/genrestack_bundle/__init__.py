@@ -1,5 +1,6 @@
 """The bundle on disk: manifest, hashes, composing the parts, proving the golden rows."""
 
+from genrestack_bundle.choosing import Proven, proven_session
 from genrestack_bundle.compose import base_output, compose
 from genrestack_bundle.cpus import usable_cpus
 from genrestack_bundle.errors import BundleError, ParityError, ProviderError
@@ -17,6 +18,7 @@ __all__ = [
     "ComposedSession",
     "Golden",
     "ParityError",
+    "Proven",
     "ProviderError",
     "base_output",
     "compose",
@@ -24,6 +26,7 @@ __all__ = [
     "list_versions",
     "open_bundle",
     "prove",
+    "proven_session",
     "still_missing",
     "usable_cpus",
     "write_bundle",

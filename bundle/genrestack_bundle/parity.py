@@ -7,8 +7,9 @@ import numpy.typing as npt
 
 from genrestack_bundle.errors import BundleError, ParityError
 from genrestack_bundle.golden import Golden
+from genrestack_bundle.providers import ort_errors
 from genrestack_bundle.reader import Bundle
-from genrestack_bundle.session import NARROW_ROWS, Answer, ComposedSession, ended_after, ort_errors
+from genrestack_bundle.session import NARROW_ROWS, Answer, ComposedSession, ended_after
 from genrestack_proto.v1.model_pb2 import Parity, PartParity
 
 if TYPE_CHECKING:
@@ -74,20 +75,20 @@ def prove(session: ComposedSession, bundle: Bundle, *, within_s: float = 60.0) -
     tolerances = {part.name: part.tolerance for part in written.parts} | {STACK: written.tolerance}
     name = f"{bundle.path.parent.name}/{bundle.path.name}"
     rows = bundle.golden.rows
+    advice = "serve it with --provider cpu" if session.gpu else "export it again"
     try:
         with ended_after(within_s) as options:
             answers = [session.run(rows, options), _in_small_batches(session, rows, options)]
     except ort_errors() as error:
         if options.terminate:
-            raise BundleError(f"{name} needs more than {within_s:g} s for its golden rows; export it again") from error
-        raise BundleError(f"{name} cannot answer its golden rows under {session.provider}; export it again") from error
+            raise BundleError(f"{name} needs more than {within_s:g} s for its golden rows; {advice}") from error
+        raise BundleError(f"{name} cannot answer its golden rows under {session.provider}; {advice}") from error
     for answer in answers:
         _check_shapes(name, answer, bundle.golden)
         parity = measure(answer, bundle.golden, tolerances)
         if not agrees(parity):
             raise ParityError(
-                f"{name} does not answer its golden rows under {session.provider}: "
-                f"{describe(parity)}; export it again, or serve it with another provider"
+                f"{name} does not answer its golden rows under {session.provider}: {describe(parity)}; {advice}"
             )
     return parity
 

@@ -90,6 +90,8 @@ class ModelInfo:
     provider: str
     """onnxruntime execution provider that really runs."""
     provider_options: Mapping[str, str]
+    nodes_by_provider: Mapping[str, int]
+    """How many of the graph's nodes each provider runs, most first; empty where the server does not say."""
     threads: int
     """Threads of one run."""
     default: bool
@@ -123,6 +125,7 @@ class ModelInfo:
             state=_word(model_pb2.ModelState, runtime.state),
             provider=runtime.provider,
             provider_options=dict(sorted(runtime.provider_options.items())),
+            nodes_by_provider=dict(sorted(runtime.nodes_by_provider.items(), key=lambda entry: -entry[1])),
             threads=runtime.intra_op_threads,
             default=runtime.default_version,
         )

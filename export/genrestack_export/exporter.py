@@ -163,7 +163,7 @@ def _settle(original: Original, expected: Golden, position: int, part: Converted
 
 
 def _run_alone(part: ConvertedPart) -> Any:
-    from genrestack_bundle.session import import_onnxruntime
+    from genrestack_bundle.providers import import_onnxruntime
 
     ort = import_onnxruntime()
     session = ort.InferenceSession(part.model.SerializeToString(), providers=["CPUExecutionProvider"])

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 
 from genrestack_server.settings import Setting, settings_of
 
-Provider = Literal["auto", "cpu", "cuda"]
+Provider = Literal["auto", "cpu", "cuda", "tensorrt"]
 RepositoryMode = Literal["poll", "explicit"]
 Management = Literal["closed", "open"]
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -57,7 +57,11 @@ class ServerConfig:
         str, _server("Name or address to listen on, IPv6 without brackets; 0.0.0.0 for all.", metavar="HOST")
     ] = "127.0.0.1"
     port: Annotated[int, _server("TCP port; 0 picks a free one.", least=0, most=65_535)] = 50051
-    provider: Annotated[Provider, _server("What runs the graph; auto is CUDA where it is there, else CPU.")] = "auto"
+    provider: Annotated[
+        Provider,
+        _server("What runs the graph; auto is CUDA where it starts and answers the golden rows, else the CPU."),
+    ] = "auto"
+    device: Annotated[int, _server("Number of the GPU, as nvidia-smi counts them.", least=0, most=1023)] = 0
     threads: Annotated[
         int | None,
         _server(
@@ -243,6 +247,8 @@ class ServerConfig:
         return self.max_message_mib * MIB
 
     def _check_together(self) -> None:
+        if self.device and self.provider == "cpu":
+            raise ValueError(f'device is {self.device}, but provider is "cpu"; choose "cuda" or leave device out')
         if (self.tls_cert is None) != (self.tls_key is None):
             given, missing = ("tls_cert", "tls_key") if self.tls_key is None else ("tls_key", "tls_cert")
             raise ValueError(f"{given} is given without {missing}; TLS needs both")

@@ -8,18 +8,12 @@ from typing import Final
 
 import numpy as np
 
-from genrestack_bundle import (
-    Bundle,
-    BundleError,
-    ComposedSession,
-    open_bundle,
-    prove,
-)
+from genrestack_bundle import Bundle, BundleError, ComposedSession, open_bundle, proven_session
 from genrestack_proto.matrix import FloatMatrix
 from genrestack_proto.v1.model_pb2 import MODEL_STATE_READY, Model, Parity, Runtime
 from genrestack_server.config import ServerConfig
 from genrestack_server.registry import ServedModel
-from genrestack_server.text import printable
+from genrestack_server.text import counted, printable
 
 _log = logging.getLogger(__name__)
 
@@ -36,19 +30,19 @@ def load_version(name: str, version: int, config: ServerConfig) -> ServedModel:
 
     Raises:
         BundleError: the bundle is broken, or does not answer its golden rows.
-        ProviderError: the execution provider asked for is missing.
+        ProviderError: the execution provider asked for is missing or does not start.
 
     """
     began = time.monotonic()
     bundle = open_bundle(config.models_dir / name / str(version))
-    session = ComposedSession(
-        bundle.compose(), part_names=bundle.part_names, provider=config.provider, threads=config.threads
-    )
-    parity = prove(session, bundle)
+    proven = proven_session(bundle, provider=config.provider, device=config.device, threads=config.threads)
+    for reason in proven.passed_over:
+        _log.warning("%s/%d: auto passes over %s", name, version, reason)
+    session, parity = proven.session, proven.parity
     quick_rows = _warm_up(session, bundle.golden.rows)
     _log.info(
-        "%s/%d is ready after %.1f s: %d golden rows agree, largest difference %.1e",
-        name, version, time.monotonic() - began, parity.rows, parity.max_abs_difference,
+        "%s/%d is ready after %.1f s: %d golden rows agree, largest difference %.1e; %s",
+        name, version, time.monotonic() - began, parity.rows, parity.max_abs_difference, _placed(session),
     )  # fmt: skip
     return ServedModel(_described(bundle, session, parity), session, quick_rows)
 
@@ -66,6 +60,11 @@ def _timed(session: ComposedSession, rows: FloatMatrix) -> float:
     return time.perf_counter() - began
 
 
+def _placed(session: ComposedSession) -> str:
+    """Say how many of the graph's nodes each provider runs."""
+    return ", ".join(f"{provider}: {counted(nodes, 'node')}" for provider, nodes in session.nodes.items())
+
+
 def _described(bundle: Bundle, session: ComposedSession, parity: Parity) -> Model:
     model = Model()
     model.CopyFrom(bundle.model)
@@ -73,6 +72,7 @@ def _described(bundle: Bundle, session: ComposedSession, parity: Parity) -> Mode
         state=MODEL_STATE_READY,
         provider=session.provider,
         provider_options=session.provider_options,
+        nodes_by_provider=session.nodes,
         intra_op_threads=session.threads,
         parity=parity,
     )

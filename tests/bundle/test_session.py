@@ -146,22 +146,54 @@ def test_threads(opened: Bundle, graph: bytes, asked: int | None, given: int) ->
     assert ComposedSession(graph, part_names=opened.part_names, provider="cpu", threads=asked).threads == given
 
 
-def test_auto_takes_what_there_is(opened: Bundle, graph: bytes) -> None:
-    there = onnxruntime.get_available_providers()
-    expected = "CUDAExecutionProvider" if "CUDAExecutionProvider" in there else CPU
-    assert ComposedSession(graph, part_names=opened.part_names).provider == expected
+@pytest.mark.parametrize("count", [0, 1, 17, 200])
+def test_handing_rows_over_where_the_graph_runs_changes_no_answer(
+    opened: Bundle, graph: bytes, session: ComposedSession, rows: npt.NDArray[np.float32], count: int
+) -> None:
+    bound = ComposedSession(graph, part_names=opened.part_names, provider="cpu", threads=1, bound=True)
+    given = np.asfortranarray(rows[:count])
+    plain, crossed = session.run(given), bound.run(given)
+    assert np.array_equal(plain.class_index, crossed.class_index)
+    for expected, found in [
+        (plain.probabilities, crossed.probabilities),
+        *((plain.base[name], crossed.base[name]) for name in ("knn", "svc")),
+    ]:
+        assert (found.dtype.name, found.shape) == ("float32", (count, 10))
+        assert np.array_equal(expected, found)
 
 
-def test_absent_provider_says_what_there_is(opened: Bundle, graph: bytes) -> None:
-    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+def test_a_bound_run_ends_when_told_to(opened: Bundle, graph: bytes) -> None:
+    bound = ComposedSession(graph, part_names=opened.part_names, provider="cpu", threads=1, bound=True)
+    options = onnxruntime.RunOptions()
+    options.terminate = True
+    with pytest.raises(Exception, match="terminate"):
+        bound.run(opened.golden.rows, options)
+
+
+def test_every_node_is_counted_where_it_runs(session: ComposedSession, graph: bytes) -> None:
+    """Beside those of the graph there are those of its branches, less the ones that onnxruntime folds."""
+    (count,) = session.nodes.values()
+    assert list(session.nodes) == [CPU]
+    assert 0.7 * _count(onnx.load_model_from_string(graph).graph) < count
+
+
+def _count(graph: onnx.GraphProto) -> int:
+    inner = (attribute.g for node in graph.node for attribute in node.attribute)
+    return len(graph.node) + sum(_count(each) for each in inner)
+
+
+@pytest.mark.parametrize(("word", "name"), [("cuda", "CUDA"), ("tensorrt", "Tensorrt")])
+def test_absent_provider_says_what_there_is(opened: Bundle, graph: bytes, word: str, name: str) -> None:
+    name += "ExecutionProvider"
+    if name in onnxruntime.get_available_providers():
         pytest.skip("needs an onnxruntime without CUDA")
-    with pytest.raises(ProviderError, match=rf"CUDAExecutionProvider is not in .*{CPU}.*--provider cpu.*server-gpu"):
-        ComposedSession(graph, part_names=opened.part_names, provider="cuda")
+    with pytest.raises(ProviderError, match=rf"{name} is not in .*{CPU}.*--provider cpu.*server-gpu"):
+        ComposedSession(graph, part_names=opened.part_names, provider=word)
 
 
 @pytest.mark.parametrize("provider", ["tpu", "", "CPU"])
 def test_unknown_provider(opened: Bundle, graph: bytes, provider: str) -> None:
-    with pytest.raises(ProviderError, match=r"unknown provider .*choose auto, cpu or cuda"):
+    with pytest.raises(ProviderError, match=r"unknown provider .*choose auto, cpu, cuda, tensorrt"):
         ComposedSession(graph, part_names=opened.part_names, provider=provider)
 
 

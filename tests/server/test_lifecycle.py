@@ -70,6 +70,9 @@ def test_models_describe_themselves(tiny_server: Running) -> None:
     assert model.runtime == summary.runtime
     assert model.runtime.default_version
     assert model.runtime.provider == "CPUExecutionProvider"
+    (nodes,) = model.runtime.nodes_by_provider.items()
+    assert nodes[0] == "CPUExecutionProvider"
+    assert nodes[1] > 10
     assert model.runtime.intra_op_threads == 1
     assert model.runtime.parity.labels_agreed == model.runtime.parity.rows == 20
 

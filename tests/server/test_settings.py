@@ -169,7 +169,7 @@ def test_not_a_number_fits_nowhere(name: str) -> None:
         ("[server]\nport = true\n", "server.port is True; it must be a whole number from 0 to 65,535"),
         ("[server]\nport = 1.0\n", "server.port is 1.0; it must be a whole number from 0 to 65,535"),
         ("[batching]\nbatching = 1\n", "batching.batching is 1; it must be true or false"),
-        ("[server]\nprovider = 'tpu'\n", "server.provider is 'tpu'; it must be one of auto, cpu, cuda"),
+        ("[server]\nprovider = 'tpu'\n", "server.provider is 'tpu'; it must be one of auto, cpu, cuda, tensorrt"),
         ("[server]\nhost = ''\n", "server.host is ''; it must be a text"),
         ("[models]\nmodels_dir = ''\n", "models.models_dir is ''; it must be a path"),
         ("[models]\nload_models = 'a'\n", "models.load_models is 'a'; it must be a list of names"),

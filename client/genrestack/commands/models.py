@@ -92,7 +92,10 @@ def _provider_text(model: "ModelInfo") -> str:
     name = model.provider.removesuffix("ExecutionProvider")
     options = [f"{option}={value}" for option, value in model.provider_options.items()]
     threads = "1 thread" if model.threads == 1 else f"{model.threads} threads"
-    return ", ".join([name, threads, *options])
+    nodes = model.nodes_by_provider
+    # All on one provider is what the name says already.
+    placed = [f"{each.removesuffix('ExecutionProvider')} {count} nodes" for each, count in nodes.items()]
+    return ", ".join([name, threads, *options, *(placed if len(placed) > 1 else ())])
 
 
 def parity_text(parity: "ParityInfo") -> str:

@@ -458,12 +458,33 @@ class Runtime(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class NodesByProviderEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     STATE_FIELD_NUMBER: _builtins.int
     PROVIDER_FIELD_NUMBER: _builtins.int
     PROVIDER_OPTIONS_FIELD_NUMBER: _builtins.int
     INTRA_OP_THREADS_FIELD_NUMBER: _builtins.int
     PARITY_FIELD_NUMBER: _builtins.int
     DEFAULT_VERSION_FIELD_NUMBER: _builtins.int
+    NODES_BY_PROVIDER_FIELD_NUMBER: _builtins.int
     state: Global___ModelState.ValueType
     provider: _builtins.str
     """Execution provider that runs the composed graph, e.g. "CPUExecutionProvider"."""
@@ -476,6 +497,10 @@ class Runtime(_message.Message):
     def parity(self) -> Global___Parity:
         """Golden rows under this provider, measured when the version was loaded."""
 
+    @_builtins.property
+    def nodes_by_provider(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """How many of the composed graph's nodes each execution provider runs, as onnxruntime divided the graph."""
+
     def __init__(
         self,
         *,
@@ -485,10 +510,11 @@ class Runtime(_message.Message):
         intra_op_threads: _builtins.int = ...,
         parity: Global___Parity | None = ...,
         default_version: _builtins.bool = ...,
+        nodes_by_provider: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["parity", b"parity"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_version", b"default_version", "intra_op_threads", b"intra_op_threads", "parity", b"parity", "provider", b"provider", "provider_options", b"provider_options", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_version", b"default_version", "intra_op_threads", b"intra_op_threads", "nodes_by_provider", b"nodes_by_provider", "parity", b"parity", "provider", b"provider", "provider_options", b"provider_options", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,117 @@
+"""The search among training points in float32 instead of uint8, for providers that know no products of uint8.
+
+Such a product is a sum of whole numbers. As long as the sum stays below 2²⁴, float32 adds the same numbers without
+rounding, so nothing changes but where it can run.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from onnx import GraphProto, NodeProto
+
+_EXACT: Final = 2**24
+"""float32 holds every whole number up to this one."""
+_LARGEST: Final = 255
+_PASSING: Final = ("Unsqueeze", "Max")
+"""Operators whose answer is of their first input's type, and which float32 has too."""
+
+
+def widened(graph: bytes) -> bytes:
+    """Write the products of uint8 in a serialised ONNX model as products of float32 that answer the same.
+
+    A model with uint8 in any other place, or with sums that might be rounded, is returned as it is.
+    """
+    import onnx
+
+    model = onnx.load_model_from_string(graph)
+    narrow = _narrow_values(model.graph)
+    if not narrow or not _all_known(model.graph, narrow):
+        return graph
+    for tensor in model.graph.initializer:
+        if tensor.name in narrow:
+            tensor.CopyFrom(onnx.numpy_helper.from_array(_array(tensor).astype(np.float32), tensor.name))
+    nodes = [new for node in model.graph.node for new in _rewritten(node, narrow)]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    packed: bytes = model.SerializeToString()
+    return packed
+
+
+def _narrow_values(graph: "GraphProto") -> set[str]:
+    """Names of the values that are uint8, nodes being in an order in which they can run."""
+    from onnx import TensorProto
+
+    narrow = {tensor.name for tensor in graph.initializer if tensor.data_type == TensorProto.UINT8}
+    for node in graph.node:
+        if (node.op_type == "Cast" and _target(node) == TensorProto.UINT8) or (
+            node.op_type in _PASSING and node.input[0] in narrow
+        ):
+            narrow.update(node.output)
+    return narrow
+
+
+def _all_known(graph: "GraphProto", narrow: set[str]) -> bool:
+    """Tell whether uint8 is made, passed on and used only as the search does, and nothing would be rounded."""
+    if any(value.name in narrow for value in graph.output):
+        return False
+    made = {name: node for node in graph.node for name in node.output}
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    return all(
+        _known(node, narrow, made, constants)
+        for node in graph.node
+        if not narrow.isdisjoint((*_read(node), *node.output))
+    )
+
+
+def _known(node: "NodeProto", narrow: set[str], made: "dict[str, NodeProto]", constants: dict[str, Any]) -> bool:
+    if node.op_type == "Cast":
+        # Only whole numbers within a uint8's range, or the cast would change them.
+        return node.input[0] not in narrow and (origin := made.get(node.input[0])) is not None and _whole(origin, made)
+    if node.op_type == "Unsqueeze":
+        return node.input[1] not in narrow
+    if node.op_type == "Max":
+        return narrow.issuperset(node.input)
+    if node.op_type != "MatMulInteger" or len(node.input) != 2 or not narrow.issuperset(node.input):
+        return False
+    weights = constants.get(node.input[0])
+    return weights is not None and int(_array(weights).sum(axis=-1, dtype=np.int64).max()) * _LARGEST < _EXACT
+
+
+def _whole(clip: "NodeProto", made: "dict[str, NodeProto]") -> bool:
+    origin = made.get(clip.input[0])
+    return clip.op_type == "Clip" and len(clip.input) == 3 and origin is not None and origin.op_type == "Round"
+
+
+def _rewritten(node: "NodeProto", narrow: set[str]) -> "list[NodeProto]":
+    from onnx import TensorProto, helper
+
+    if node.op_type == "Cast" and node.output[0] in narrow:
+        return [helper.make_node("Cast", list(node.input), list(node.output), to=TensorProto.FLOAT)]
+    if node.op_type == "MatMulInteger":
+        product = f"{node.output[0]}/float"
+        return [
+            helper.make_node("MatMul", list(node.input), [product]),
+            helper.make_node("Cast", [product], list(node.output), to=TensorProto.INT32),
+        ]
+    return [node]
+
+
+def _read(node: "NodeProto") -> Iterator[str]:
+    """Names of what a node reads, in its branches too."""
+    yield from node.input
+    for attribute in node.attribute:
+        for inner in attribute.g.node:
+            yield from _read(inner)
+
+
+def _target(node: "NodeProto") -> int:
+    return next(int(attribute.i) for attribute in node.attribute if attribute.name == "to")
+
+
+def _array(tensor: Any) -> Any:
+    from onnx import numpy_helper
+
+    return numpy_helper.to_array(tensor)
