@@ -1,6 +1,7 @@
 """Unary calls that are awaited: tried again within one deadline, and several for one large input."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +18,7 @@ from genrestack._async_separate_calls import AsyncSeparateCalls
 from genrestack._async_stream import AsyncCarrier
 from genrestack._async_stream_call import AsyncStreamCall, Begun
 from genrestack._base import CLOSED_MEANWHILE, BaseClient
-from genrestack._channels import attempts_at_once, awaited_channel
+from genrestack._channels import attempts_made, awaited_channel
 from genrestack._ending import status_of
 from genrestack._invalid import invalid
 from genrestack._messages import Selection
@@ -143,14 +144,16 @@ class AwaitedCalls(BaseClient):
         failed: GenreStackError | None = None,
     ) -> _Response:
         """Make one unary call, again and again while that helps; `failed` is an attempt made elsewhere."""
-        attempts = Attempts(self._options.retry, deadline, attempts_at_once(self._options.retry))
+        retry = self._options.retry
+        attempts = Attempts(retry, deadline)
         if failed is not None:
-            await asyncio.sleep(attempts.delay_after(failed, made=1))
+            await asyncio.sleep(attempts.delay_after(failed))
         while True:
+            began = time.monotonic()
             try:
                 return await self._answer(self._begin(method, request, deadline, metadata))
             except ServiceError as error:
-                delay = attempts.delay_after(error)
+                delay = attempts.delay_after(error, made=attempts_made(error, retry, time.monotonic() - began))
             await asyncio.sleep(delay)
 
     async def _call_once(

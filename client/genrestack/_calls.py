@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2_grpc
 
 from genrestack._base import CLOSED_MEANWHILE, BaseClient
-from genrestack._channels import attempts_at_once, blocking_channel
+from genrestack._channels import attempts_made, blocking_channel
 from genrestack._messages import Selection
 from genrestack._metadata import Pairs
 from genrestack._options import ClientOptions
@@ -81,14 +81,17 @@ class BlockingCalls(BaseClient):
         failed: GenreStackError | None = None,
     ) -> _Response:
         """Make one unary call, again and again while that helps; `failed` is an attempt made elsewhere."""
-        attempts = Attempts(self._options.retry, deadline, attempts_at_once(self._options.retry))
+        retry = self._options.retry
+        attempts = Attempts(retry, deadline)
         if failed is not None:
-            time.sleep(attempts.delay_after(failed, made=1))
+            time.sleep(attempts.delay_after(failed))
         while True:
+            began = time.monotonic()
             try:
                 return self._begin(method, request, deadline, metadata)
-            except grpc.RpcError as error:
-                delay = attempts.delay_after(self._error(error))
+            except grpc.RpcError as met:
+                error = self._error(met)
+                delay = attempts.delay_after(error, made=attempts_made(error, retry, time.monotonic() - began))
             time.sleep(delay)
 
     def _call_once(self, method: Callable[..., _Response], request: Message, deadline: Deadline) -> _Response:

@@ -4,7 +4,7 @@ import random
 import time
 
 from genrestack._options import RetryOptions
-from genrestack.errors import DeadlineExceeded, GenreStackError, ResourceExhausted, Unavailable
+from genrestack.errors import Cancelled, DeadlineExceeded, GenreStackError, ResourceExhausted, Unavailable
 
 
 class Deadline:
@@ -39,23 +39,21 @@ class Attempts:
     Args:
         options: how many, and how far apart.
         deadline: by which the last of them has to be through.
-        each: attempts that gRPC itself makes of the call before it reports a failure.
 
     """
 
-    def __init__(self, options: RetryOptions, deadline: Deadline, each: int = 1) -> None:
+    def __init__(self, options: RetryOptions, deadline: Deadline) -> None:
         self._options = options
         self._deadline = deadline
-        self._each = each
         self._made = 0
         self._failures = 0
 
-    def delay_after(self, error: GenreStackError, *, made: int | None = None) -> float:
+    def delay_after(self, error: GenreStackError, *, made: int = 1) -> float:
         """Seconds to wait before the call is made again.
 
         Args:
             error: what became of it.
-            made: attempts that went into it, where they are not `each`.
+            made: attempts that went into it, where gRPC itself has made some.
 
         Raises:
             GenreStackError: `error` itself, if repeating the call cannot help or there is no time or attempt left.
@@ -68,7 +66,7 @@ class Attempts:
             # The server has named the time: it is kept to, and attempts are not counted, which cost it nothing.
             delay = (error.retry_after or 0.0) + random.uniform(0, self._growing())  # noqa: S311 - no secret
         else:
-            self._made += self._each if made is None else made
+            self._made += made
             if self._made >= self._options.attempts:
                 raise error
             delay = max(self._backoff(), getattr(error, "retry_after", None) or 0.0)
@@ -88,7 +86,9 @@ class Attempts:
 
 
 def is_retryable(error: GenreStackError) -> bool:
-    """Tell whether the same call may succeed later: the server was away, or named a time to come back."""
+    """Tell whether the same call may succeed later: the server was away or closing, or named a time to come back."""
     if isinstance(error, ResourceExhausted):
         return error.retry_after is not None
+    if isinstance(error, Cancelled):
+        return error.by_server
     return isinstance(error, Unavailable)

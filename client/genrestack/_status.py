@@ -7,7 +7,7 @@ from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
 from genrestack._options import Peer
-from genrestack._unavailable import explain_refusal, explain_unavailable
+from genrestack._unavailable import explain_refusal, explain_unavailable, is_torn
 from genrestack.errors import (
     Cancelled,
     DeadlineExceeded,
@@ -64,7 +64,9 @@ def code_name(number: int) -> str:
 
 def make_error(code: grpc.StatusCode, text: str, status: status_pb2.Status | None, peer: Peer) -> GenreStackError:
     """Make the exception for a status; `status` brings the details, if there are any."""
-    kind = _CLASSES.get(code, Internal)
+    kind = Unavailable if is_torn(code, text) else _CLASSES.get(code, Internal)
+    if code is _Code.CANCELLED:
+        return Cancelled(explain_refusal(text, peer), by_server=True)
     if kind is InvalidInput:
         return InvalidInput(text, _violations(status))
     if kind is Unavailable:

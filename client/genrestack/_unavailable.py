@@ -2,13 +2,27 @@
 
 from typing import Final
 
+import grpc
+
 from genrestack._options import Peer
 
 _UNRESOLVED: Final = ("dns resolution failed", "name resolution", "errors resolving", "address lookup failed")
 _NOT_CONNECTED: Final = ("failed to connect", "all backends failing")
-_CUT: Final = ("socket closed", "connection reset", "broken pipe", "goaway", "stream removed", "connection refused")
+_TORN: Final = "rst_stream"
+_CUT: Final = (
+    "socket closed", "connection reset", "broken pipe", "goaway", "stream removed", "connection refused", _TORN,
+)  # fmt: skip
 _NO_GREETING: Final = ("socket closed", "connection reset", "broken pipe", "fd shutdown", "endpoint closing")
 _HANDSHAKE: Final = ("handshake failed", "verification check failed", "security handshaker")
+
+
+def is_torn(code: grpc.StatusCode, text: str) -> bool:
+    """Tell whether an INTERNAL is gRPC's own word for an answer that broke off.
+
+    A proxy whose server dies in the middle of an answer can only tear it (RST_STREAM); on a connection without a proxy
+    the same is UNAVAILABLE.
+    """
+    return code is grpc.StatusCode.INTERNAL and _TORN in text.lower()
 
 
 def explain_refusal(text: str, peer: Peer) -> str:

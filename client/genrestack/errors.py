@@ -129,7 +129,16 @@ class Unsupported(ServiceError):
 
 
 class Cancelled(ServiceError):
-    """The call was ended by the caller's side or by the server."""
+    """The call was ended by the caller's side or by the server.
+
+    Attributes:
+        by_server: whether it was the other side: a server or proxy that closes does so to calls that arrive meanwhile.
+
+    """
+
+    def __init__(self, message: str, *, by_server: bool = False) -> None:
+        super().__init__(message)
+        self.by_server = by_server
 
 
 class ProtocolError(ServiceError):

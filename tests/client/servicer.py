@@ -155,6 +155,37 @@ def _add_unary(script: Script, server: grpc.Server) -> None:
     server.add_generic_rpc_handlers((service, _Listening(script)))
 
 
+@dataclass
+class Breaking(grpc.GenericRpcHandler):
+    """A server whose answers break off after they have begun, the first times it is asked."""
+
+    told: status_pb2.Status
+    times: int
+    begun: int = 0
+
+    def service(self, _: Any) -> Any:
+        return grpc.unary_stream_rpc_method_handler(
+            self._answer, pb.PredictRequest.FromString, pb.PredictResponse.SerializeToString
+        )
+
+    @contextmanager
+    def serving(self) -> Iterator[str]:
+        """Serve on a real port; yields HOST:PORT."""
+        server = grpc.server(futures.ThreadPoolExecutor(2), [self], options=[("grpc.so_reuseport", 0)])
+        port = server.add_insecure_port("127.0.0.1:0")
+        server.start()
+        try:
+            yield f"127.0.0.1:{port}"
+        finally:
+            server.stop(0).wait()
+
+    def _answer(self, request: pb.PredictRequest, context: Any) -> Iterator[pb.PredictResponse]:
+        self.begun += 1
+        yield answer(request)
+        if self.begun <= self.times:
+            _abort(context, self.told)
+
+
 @contextmanager
 def serving(
     script: Script,

@@ -8,11 +8,12 @@ import grpc
 import numpy as np
 import pytest
 from client.conftest import QUICK
-from client.servicer import Script, failure, retry_info, serving
+from client.servicer import Breaking, Script, failure, retry_info, serving
 from client.twins import TWINS, Raised, outcome
+from google.rpc import status_pb2
 
-from genrestack import InvalidInput, KeepaliveOptions, QueueFull, RetryOptions, Unavailable
-from genrestack._channels import channel_arguments, service_config
+from genrestack import Cancelled, Internal, InvalidInput, KeepaliveOptions, QueueFull, RetryOptions, Unavailable
+from genrestack._channels import attempts_made, channel_arguments, service_config
 from genrestack._options import ClientOptions
 from genrestack._processes import free_port
 
@@ -79,6 +80,63 @@ def test_grpc_itself_repeats_what_was_unavailable(attempts: int) -> None:
         # What gRPC repeats says so.
         counted = [int(seen.get("grpc-previous-rpc-attempts", 0)) for seen in script.metadata]
         assert counted == [number % 5 for number in range(attempts)]
+
+
+CUT_OFF = grpc.StatusCode.CANCELLED
+# What gRPC makes of an answer that a proxy tears, as the tests of `deploy/nginx` meet it.
+TORN = failure(grpc.StatusCode.INTERNAL, "Stream removed (RST_STREAM (Received RST_STREAM with error code 2))")
+
+
+def test_what_a_closing_server_cuts_off_is_repeated() -> None:
+    for make in TWINS:
+        script = Script(failures=[failure(CUT_OFF, "closing")] * 3)
+        with serving(script) as target, make(target, retry=QUICK) as client:
+            assert len(client.predict(rows(2))) == 2
+        assert len(script.requests) == 4
+        script = Script(failures=[failure(CUT_OFF, "closing")] * 9)
+        with serving(script) as target, make(target, retry=QUICK) as client:
+            with pytest.raises(Cancelled, match="closing") as caught:
+                client.predict(rows(2))
+            assert caught.value.by_server
+        assert len(script.requests) == 5
+
+
+@pytest.mark.parametrize("told", [TORN, failure(AWAY, "Stream removed (Socket closed)")], ids=["torn", "away"])
+def test_an_answer_that_breaks_off_is_asked_for_again(told: status_pb2.Status) -> None:
+    """Once an answer has begun, gRPC itself repeats nothing."""
+    # Waits so long that even on a busy machine no call takes the time of several.
+    slow = RetryOptions(attempts=2, initial_backoff=0.5)
+    for make in TWINS:
+        breaks = Breaking(told, times=1)
+        with breaks.serving() as target, make(target, retry=slow) as client:
+            assert len(client.predict(rows(2))) == 2
+        assert breaks.begun == 2
+        breaks = Breaking(told, times=9)
+        with (
+            breaks.serving() as target,
+            make(target, retry=slow) as client,
+            pytest.raises(Unavailable, match="broke off; see whether it still runs: genrestack health"),
+        ):
+            client.predict(rows(2))
+        assert breaks.begun == 2
+
+
+def test_an_internal_error_of_the_server_is_not_repeated() -> None:
+    for make in TWINS:
+        script = Script(failures=[failure(grpc.StatusCode.INTERNAL, "internal error 1a2b3c4d")])
+        with serving(script) as target, make(target, retry=QUICK) as client, pytest.raises(Internal, match="1a2b3c4d"):
+            client.predict(rows(2))
+        assert len(script.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("seconds", "attempts", "made"),
+    [(0.0, 5, 1), (0.04, 5, 1), (0.06, 5, 2), (0.2, 5, 3), (1.2, 5, 5), (60, 5, 5), (60, 9, 5), (60, 2, 2), (60, 1, 1)],
+)
+def test_attempts_of_grpc_itself_fit_into_the_time_they_took(seconds: float, attempts: int, made: int) -> None:
+    retry = RetryOptions(attempts=attempts)
+    assert attempts_made(Unavailable("away"), retry, seconds) == made
+    assert attempts_made(Cancelled("closing", by_server=True), retry, seconds) == 1
 
 
 def test_a_large_message_is_repeated_too() -> None:
@@ -149,6 +207,8 @@ def test_addresses_are_checked(target: Any, told: str) -> None:
 )
 def test_several_servers_are_balanced(target: Any, balancing: str) -> None:
     assert service_config(ClientOptions(target=target))["loadBalancingConfig"] == [{balancing: {}}]
+    # What does not serve is left out of several; one server alone is asked whatever it says.
+    assert ("healthCheckConfig" in service_config(ClientOptions(target=target))) == (balancing == "round_robin")
     chosen = ClientOptions(target=target, load_balancing="pick_first")
     assert service_config(chosen)["loadBalancingConfig"] == [{"pick_first": {}}]
 

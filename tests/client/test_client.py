@@ -155,7 +155,6 @@ def test_a_wait_longer_than_the_deadline_is_not_waited(scripted: Client, script:
         (Code.PERMISSION_DENIED, "PermissionDenied"),
         (Code.UNIMPLEMENTED, "Unsupported"),
         (Code.FAILED_PRECONDITION, "FailedPrecondition"),
-        (Code.CANCELLED, "Cancelled"),
         (Code.INTERNAL, "Internal"),
         (Code.UNKNOWN, "Internal"),
         (Code.DATA_LOSS, "Internal"),

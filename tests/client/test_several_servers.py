@@ -10,7 +10,7 @@ from client.servicer import Script, serving
 from server.live import Command, end_process, serve_process
 from server.tiny_bundle import TinyStack, draw_rows, write_tiny
 
-from genrestack import AsyncClient, Client, QueueFull, RetryOptions
+from genrestack import AsyncClient, Client, Health, QueueFull, RetryOptions
 
 PATIENT = RetryOptions(initial_backoff=0.02, max_backoff=0.2)
 
@@ -42,6 +42,29 @@ def test_calls_go_on_when_one_of_two_servers_is_killed(folder: Path) -> None:
                 np.testing.assert_allclose(client.predict_proba(rows), expected, atol=1e-6)
             stream = client.predict_stream([rows] * 5)
             assert [len(answer) for answer in stream] == [3] * 5
+    finally:
+        end_process(one.process)
+        end_process(other.process)
+
+
+def test_a_server_that_does_not_serve_is_left_out_of_several(folder: Path, tmp_path: Path) -> None:
+    """One that loads or drains refuses each call at once; clients ask what its health is before they ask it."""
+    one, first = started(folder)
+    other, second = started(tmp_path, "--allow-empty")
+    try:
+        for target in (first, second):
+            with Client(target) as client:
+                assert client.health() == (Health.SERVING if target == first else Health.NOT_SERVING)
+        rows = draw_rows(3)
+        with Client([first, second], retry=RetryOptions(attempts=1)) as client:
+            assert [len(client.predict(rows)) for _ in range(50)] == [3] * 50
+            write_tiny(tmp_path, "tiny", TinyStack.draw(7))
+            with Client(second) as alone:
+                alone.wait_until_ready(60)
+                expected = alone.predict_proba(rows)
+            end = time.monotonic() + 60
+            while not np.array_equal(client.predict_proba(rows), expected):
+                assert time.monotonic() < end, "a server that serves now is not taken in"
     finally:
         end_process(one.process)
         end_process(other.process)

@@ -185,6 +185,8 @@ STREAMED: dict[str, tuple[Ask, Prepare]] = {
     "broken three times": (ten_batches, breaks(*[failure(Code.UNAVAILABLE, "restarting")] * 3)),
     "broken for good": (ten_batches, breaks(failure(Code.PERMISSION_DENIED, "not you"))),
     "cancelled by the server": (ten_batches, breaks(failure(Code.CANCELLED, "enough"))),
+    "torn by a proxy": (ten_batches, breaks(failure(Code.INTERNAL, "Received RST_STREAM with error code 2"))),
+    "broken by a fault": (ten_batches, breaks(failure(Code.INTERNAL, "internal error 1a2b3c4d"))),
     "ended too early": (ten_batches, breaks(failure(Code.ABORTED, "enough"))),
 }
 

@@ -3,16 +3,20 @@
 import random
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Any, Generic, Self, TypeVar
 
 import grpc
 import numpy as np
 import numpy.typing as npt
 
+from genrestack import Client, Prediction
+from genrestack.errors import GenreStackError
 from genrestack_bundle import ComposedSession, open_bundle
 from genrestack_proto.matrix import from_matrix, to_matrix
 from genrestack_proto.v1.prediction_pb2 import PredictRequest, PredictResponse
@@ -41,9 +45,10 @@ class Expected:
         alone = [session.run(self.pool[row : row + 1]).probabilities for row in range(len(self.pool))]
         self.answers[folder.parent.name, int(folder.name)] = np.concatenate(alone)
 
-    def difference(self, response: PredictResponse, begin: int, rows: int) -> float:
+    def difference(self, response: PredictResponse | Prediction, begin: int, rows: int) -> float:
         """Largest difference between an answer and what its version answers alone; infinite if the shape is wrong."""
-        probabilities = from_matrix(response.probabilities)
+        given = response.probabilities
+        probabilities = given if isinstance(given, np.ndarray) else from_matrix(given)
         expected = self.answers[response.model, response.version][begin : begin + rows]
         if probabilities.shape != expected.shape or not np.isfinite(probabilities).all():
             return float("inf")
@@ -78,11 +83,14 @@ class Tally:
         assert self.late < LATE_S, f"a call took {self.late:.1f} s longer than its deadline"
 
 
-class Load:
+Connection = TypeVar("Connection", bound=AbstractContextManager[Any])
+
+
+class Callers(ABC, Generic[Connection]):
     """Callers in a closed loop, every fourth of them streaming, until told to stop."""
 
     def __init__(
-        self, connect: Callable[[], grpc.Channel], expected: Expected, *, callers: int = 8, deadline: float = 10.0
+        self, connect: Callable[[], Connection], expected: Expected, *, callers: int = 8, deadline: float = 10.0
     ):
         self._connect = connect
         self._expected = expected
@@ -118,26 +126,26 @@ class Load:
             assert not self.broken, self.broken
             time.sleep(0.01)
 
-    def _loop(self, work: Callable[[PredictionServiceStub, random.Random], None], dice: random.Random) -> None:
+    def _loop(self, work: Callable[[Connection, random.Random], None], dice: random.Random) -> None:
         try:
             while not self._over.is_set():
                 # A fresh connection now and then, as callers come and go.
-                with self._connect() as channel:
-                    stub = PredictionServiceStub(channel)
+                with self._connect() as connection:
                     for _ in range(200):
                         if self._over.is_set():
                             break
-                        self._timed(work, stub, dice)
+                        self._timed(work, connection, dice)
         except BaseException as error:  # noqa: BLE001 - whatever it is, the test fails with it
             self.broken.append(error)
 
-    def _timed(self, work: Callable[..., None], stub: PredictionServiceStub, dice: random.Random) -> None:
+    def _timed(
+        self, work: Callable[[Connection, random.Random], None], connection: Connection, dice: random.Random
+    ) -> None:
         began = time.monotonic()
         try:
-            work(stub, dice)
-        except grpc.RpcError as error:
-            with self._lock:
-                self.tally.refused[error.code().name] += 1
+            work(connection, dice)
+        except (grpc.RpcError, GenreStackError) as error:
+            self._note_refusal(error.code().name if isinstance(error, grpc.RpcError) else type(error).__name__)
             # As a polite caller would.
             time.sleep(0.02)
         finally:
@@ -145,31 +153,24 @@ class Load:
             with self._lock:
                 self.tally.late = max(self.tally.late, late) if self.tally.times else late
 
-    def _call(self, stub: PredictionServiceStub, dice: random.Random) -> None:
-        begin, rows, request = self._draw(dice)
-        metadata = (("genrestack-priority", dice.choice(("high", "normal"))),)
-        began = time.monotonic()
-        response = stub.Predict(request, timeout=self._deadline, metadata=metadata)
-        self._note(response, begin, rows, began)
+    @abstractmethod
+    def _call(self, connection: Connection, dice: random.Random) -> None:
+        """Ask once."""
 
-    def _stream(self, stub: PredictionServiceStub, dice: random.Random) -> None:
-        drawn = [self._draw(dice) for _ in range(5)]
-        began = time.monotonic()
-        responses = stub.PredictStream(iter([request for *_, request in drawn]), timeout=self._deadline)
-        for count, ((begin, rows, _), item) in enumerate(zip(drawn, responses, strict=False)):
-            assert item.index == count
-            if item.HasField("error"):
-                with self._lock:
-                    self.tally.refused[_name(item.error.code)] += 1
-            else:
-                self._note(item.response, begin, rows, began)
+    @abstractmethod
+    def _stream(self, connection: Connection, dice: random.Random) -> None:
+        """Ask in a stream."""
 
-    def _draw(self, dice: random.Random) -> tuple[int, int, PredictRequest]:
+    def _draw(self, dice: random.Random) -> tuple[int, int, Matrix]:
         rows = dice.choice(SIZES)
         begin = dice.randrange(POOL - rows + 1)
-        return begin, rows, PredictRequest(rows=to_matrix(self._expected.pool[begin : begin + rows]))
+        return begin, rows, self._expected.pool[begin : begin + rows]
 
-    def _note(self, response: PredictResponse, begin: int, rows: int, began: float) -> None:
+    def _note_refusal(self, name: str) -> None:
+        with self._lock:
+            self.tally.refused[name] += 1
+
+    def _note(self, response: PredictResponse | Prediction, begin: int, rows: int, began: float) -> None:
         difference = self._expected.difference(response, begin, rows)
         with self._lock:
             tally = self.tally
@@ -177,6 +178,47 @@ class Load:
             tally.versions[response.version] += 1
             tally.worst = max(tally.worst, difference)
             tally.times.append((began, time.monotonic() - began))
+
+
+class Load(Callers[grpc.Channel]):
+    """Callers with gRPC's bare stubs, who ask for nothing again."""
+
+    def _call(self, connection: grpc.Channel, dice: random.Random) -> None:
+        begin, rows, drawn = self._draw(dice)
+        metadata = (("genrestack-priority", dice.choice(("high", "normal"))),)
+        began = time.monotonic()
+        request = PredictRequest(rows=to_matrix(drawn))
+        response = PredictionServiceStub(connection).Predict(request, timeout=self._deadline, metadata=metadata)
+        self._note(response, begin, rows, began)
+
+    def _stream(self, connection: grpc.Channel, dice: random.Random) -> None:
+        drawn = [self._draw(dice) for _ in range(5)]
+        began = time.monotonic()
+        requests = iter([PredictRequest(rows=to_matrix(rows)) for *_, rows in drawn])
+        responses = PredictionServiceStub(connection).PredictStream(requests, timeout=self._deadline)
+        for count, ((begin, rows, _), item) in enumerate(zip(drawn, responses, strict=False)):
+            assert item.index == count
+            if item.HasField("error"):
+                self._note_refusal(_name(item.error.code))
+            else:
+                self._note(item.response, begin, rows, began)
+
+
+class ClientLoad(Callers[Client]):
+    """Callers with this project's client, and whatever it asks again."""
+
+    def _call(self, connection: Client, dice: random.Random) -> None:
+        begin, rows, drawn = self._draw(dice)
+        began = time.monotonic()
+        prediction = connection.predict(drawn, timeout=self._deadline, priority=dice.choice(("high", "normal")))
+        self._note(prediction, begin, rows, began)
+
+    def _stream(self, connection: Client, dice: random.Random) -> None:
+        drawn = [self._draw(dice) for _ in range(5)]
+        began = time.monotonic()
+        answers = connection.predict_stream([rows for *_, rows in drawn], timeout=self._deadline)
+        for (begin, rows, _), prediction in zip(drawn, answers, strict=True):
+            self._note(prediction, begin, rows, began)
 
 
 def _name(code: int) -> str:

@@ -89,7 +89,7 @@ class Command:
 
     @cached_property
     def running(self) -> Running:
-        found = re.search(r" on \S+:(\d+) ", self.said)
+        found = re.search(r" on \S+:(\d+)\s", self.said)
         assert found, self.said
         return Running(int(found[1]))
 
