@@ -3,10 +3,13 @@
 from pathlib import Path
 
 import pytest
+from support.figures import pytest_terminal_summary, say
 from support.stacks import FittedStack, export, fit_digits
 from support.tools import STRICT, need
 
 from genrestack_audio.compiled import prepare
+
+__all__ = ["pytest_terminal_summary", "say"]
 
 # Collecting the tests imports librosa in several processes at once.
 prepare()

@@ -8,13 +8,14 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 SERVICE_NAME: Final = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+"""Of itself this service says SERVING as long as it answers, whatever is served: so one asks whether a server lives."""
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 _UNKNOWN = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
 
 
 class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # the package comes without types
-    """What this server says of itself; nothing is SERVING until somebody says so, and nothing after `drain`.
+    """What this server says of itself; no model is SERVING until somebody says so, and none after `drain`.
 
     Written here because the packaged servicer starts out SERVING, forgets the other watchers of a name when one of
     them leaves, and never ends a Watch, which would hold up a server that stops.
@@ -48,7 +49,7 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # the packa
 
     async def Check(self, request: Any, context: "grpc.aio.ServicerContext[Any, Any]") -> Any:  # noqa: N802 - gRPC's
         """Answer once."""
-        status = self._status.get(request.service)
+        status = self._of(request.service)
         if status is None:
             await context.abort(grpc.StatusCode.NOT_FOUND, "nothing of this name is served here")
         return health_pb2.HealthCheckResponse(status=status)
@@ -57,7 +58,8 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # the packa
         """Answer now and at every change."""
         said: int | None = None
         while True:
-            changed, status = self._changed, self._status.get(request.service, _UNKNOWN)
+            changed, status = self._changed, self._of(request.service)
+            status = _UNKNOWN if status is None else status
             if status != said:
                 yield health_pb2.HealthCheckResponse(status=status)
                 said = status
@@ -65,6 +67,9 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # the packa
                 return
             else:
                 await changed.wait()
+
+    def _of(self, name: str) -> int | None:
+        return SERVING if name == SERVICE_NAME else self._status.get(name)
 
     def _announce(self) -> None:
         self._changed.set()

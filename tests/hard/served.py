@@ -62,6 +62,8 @@ class Served:
 
     def metric(self, name: str, **labels: str) -> float:
         """Sum of a metric's samples that have these labels."""
+        # Said in a line of its own, after the one that says what is served.
+        until(lambda: "/metrics" in self.said() or self.process.poll() is not None, "it has no metrics")
         found = re.search(r"http://\S+/metrics", self.said())
         assert found, self.said()
         with urllib.request.urlopen(found[0], timeout=10) as answer:

@@ -14,6 +14,7 @@ from server.live import Running, RunServer
 from server.tiny_bundle import TinyStack, write_tiny
 
 SERVICES = ("genrestack.v1.PredictionService", "inference.GRPCInferenceService")
+LIVES = "grpc.health.v1.Health"
 NAMES = {health_pb2.HealthCheckResponse.ServingStatus.Value(name): name for name in ("SERVING", "NOT_SERVING")}
 
 
@@ -83,6 +84,11 @@ def test_watch_follows_a_model_that_comes_and_goes(explicit: Running) -> None:
         assert watch.next() == "CANCELLED"
 
 
+def test_that_it_lives_is_said_whatever_is_served(explicit: Running) -> None:
+    assert explicit.health() == "NOT_SERVING"
+    assert explicit.health(LIVES) == "SERVING"
+
+
 def test_several_watchers_of_a_name_do_not_disturb_each_other(explicit: Running) -> None:
     stays, leaves = Watching(explicit, ""), Watching(explicit, "")
     assert stays.next() == leaves.next() == "NOT_SERVING"
@@ -95,8 +101,8 @@ def test_several_watchers_of_a_name_do_not_disturb_each_other(explicit: Running)
 
 def test_a_server_that_stops_says_so_and_ends_the_watch(tiny_models: Path, run_server: RunServer) -> None:
     with run_server(tiny_models) as running:
-        watching = [Watching(running, name) for name in ("", *SERVICES, "tiny", "rock")]
-        assert [watch.next() for watch in watching] == ["SERVING"] * 4 + ["SERVICE_UNKNOWN"]
+        watching = [Watching(running, name) for name in ("", *SERVICES, "tiny", LIVES, "rock")]
+        assert [watch.next() for watch in watching] == ["SERVING"] * 5 + ["SERVICE_UNKNOWN"]
         running.stop().result(20)
         assert [watch.next() for watch in watching[:4]] == ["NOT_SERVING"] * 4
         for watch in watching:
