@@ -184,9 +184,14 @@ def _smallest_graph() -> bytes:
     return packed
 
 
+def driver() -> bool:
+    """Tell whether there is an NVIDIA driver."""
+    return not _unloadable(_DRIVER)
+
+
 def _missing(ort: Any, provider: Provider, device: int) -> str:
     """Find out what a provider lacks by loading what it is made of."""
-    if _unloadable(_DRIVER):
+    if not driver():
         return (
             f"there is no NVIDIA driver ({_DRIVER} is missing); install it, and give a container the GPU "
             "(docker run --gpus all), until nvidia-smi lists one"

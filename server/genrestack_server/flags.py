@@ -63,7 +63,10 @@ def _reader(setting: "Setting") -> Callable[[str], Any]:
 
 def _parameter(setting: "Setting") -> click.Parameter:
     if setting.argument:
-        return click.Argument([setting.name], type=_reader(setting), required=False, metavar=f"[{setting.metavar}]")
+        return click.Argument(
+            [setting.name], type=_reader(setting), required=False, metavar=f"[{setting.metavar}]",
+            shell_complete=_offers(setting),
+        )  # fmt: skip
     text = f"{setting.about}  [{_default(setting)}]"
     if setting.kind is bool:
         flags = f"{setting.option}/--no-{setting.option.removeprefix('--')}"
@@ -71,7 +74,23 @@ def _parameter(setting: "Setting") -> click.Parameter:
     if setting.kind is tuple:
         return click.Option([setting.option, setting.name], multiple=True, metavar=setting.metavar, help=text)
     metavar = setting.metavar or "|".join(setting.choices) or _METAVARS[setting.kind]
-    return click.Option([setting.option, setting.name], type=_reader(setting), metavar=metavar, help=text)
+    return click.Option(
+        [setting.option, setting.name], type=_reader(setting), metavar=metavar, help=text,
+        shell_complete=_offers(setting),
+    )  # fmt: skip
+
+
+def _offers(setting: "Setting") -> Callable[[click.Context, click.Parameter, str], list[Any]]:
+    """Make what a shell asks for words to complete with: choices, or files."""
+
+    def offer(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:  # noqa: ARG001 - click's
+        from click.shell_completion import CompletionItem
+
+        if setting.metavar in {"FILE", "DIR"}:
+            return [CompletionItem(incomplete, type=setting.metavar.lower())]
+        return [CompletionItem(choice) for choice in setting.choices if choice.startswith(incomplete)]
+
+    return offer
 
 
 def _default(setting: "Setting") -> str:

@@ -1,6 +1,7 @@
 """The wheel with its base dependencies alone, in an environment of its own: the client and nothing more."""
 
 import csv
+import json
 import os
 import subprocess
 import sys
@@ -121,9 +122,31 @@ def test_the_client_brings_in_nothing_heavy(bare: Bare) -> None:
 def test_help_lists_every_command(bare: Bare) -> None:
     done = bare.run("genrestack", "--help")
     assert done.returncode == 0, done.stderr
-    for name in ("train", "export", "serve", "predict", "models", "health", "demo"):
+    for name in ("train", "export", "serve", "predict", "models", "health", "demo", "doctor", "completion"):
         assert f"\n  {name} " in done.stdout
     assert bare.run("genrestack", "predict", "--help").returncode == 0
+
+
+def test_the_doctor_looks_at_what_there_is(bare: Bare, server: Running) -> None:
+    """Without any extra there is nothing to mend, and what could be installed stands there."""
+    done = bare.run("genrestack", "doctor", "--json", "--port", "1024", "--server", f"127.0.0.1:{server.port}")
+    assert done.stderr == ""
+    findings = {finding["subject"]: finding for finding in json.loads(done.stdout)["findings"]}
+    assert [name for name, finding in findings.items() if finding["state"] == "problem"] == []
+    assert done.returncode == 0
+    for extra in ("server", "train", "audio", "ray", "otel", "plot"):
+        finding = findings[f"extra {extra}"]
+        assert (finding["state"], finding["advice"]) == ("note", f'pip install "genrestack[{extra}]"')
+    assert "extra dev" not in findings
+    assert findings["server"]["found"].endswith("is SERVING: digits/1")
+    assert {"cpus", "memory"} <= set(findings)
+    assert not {"onnxruntime", "keras", "libsndfile"} & set(findings)
+
+
+def test_completion_needs_nothing_more(bare: Bare) -> None:
+    done = bare.run("genrestack", "completion", "bash")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "complete -o nosort" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,33 @@
+"""What `genrestack doctor` is told of training: settings of Keras that TensorFlow is kept from working by.
+
+A row is subject, `ok`, `note` or `problem`, what was found, and what to do about it.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+
+Row = tuple[str, str, str, str]
+
+
+def findings(models_dir: Path | None) -> Iterator[Row]:
+    """Look at what training needs beside its libraries; `models_dir` is for others."""
+    del models_dir
+    if find_spec("keras") is not None:
+        yield keras(os.environ)
+
+
+def keras(environ: Mapping[str, str]) -> Row:
+    """Judge the variables that choose another Keras, or another engine for it."""
+    backend = environ.get("KERAS_BACKEND", "tensorflow")
+    if backend != "tensorflow":
+        return (
+            "keras",
+            "problem",
+            f"KERAS_BACKEND is {backend}; networks are fitted by TensorFlow",
+            "unset KERAS_BACKEND",
+        )
+    if environ.get("TF_USE_LEGACY_KERAS", "0").lower() in {"1", "true"}:
+        return "keras", "problem", "TF_USE_LEGACY_KERAS asks for Keras 2", "unset TF_USE_LEGACY_KERAS"
+    return "keras", "ok", "runs on TensorFlow", ""
