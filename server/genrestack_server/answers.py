@@ -39,7 +39,11 @@ def described(served: ServedModel, registry: Registry) -> Model:
 
 def summarised(served: ServedModel, registry: Registry) -> Model:
     """Describe a version as a list of models does: without features, parts and files."""
-    model = described(served, registry)
+    return without_long_fields(described(served, registry))
+
+
+def without_long_fields(model: Model) -> Model:
+    """Take features, parts and files out of a description."""
     for field in _LONG_FIELDS:
         model.ClearField(field)
     return model

@@ -2,11 +2,11 @@
 
 import random
 import time
-from typing import Final, cast
+from collections.abc import Iterable
+from typing import Any, Final, Protocol, cast
 
 from genrestack_server.calls import Call
 from genrestack_server.errors import InvalidRequestError
-from genrestack_server.status import Context
 from genrestack_server.text import shown
 
 REQUEST_ID_KEY: Final = "x-request-id"
@@ -16,6 +16,16 @@ PRIORITIES: Final = {"high": True, "normal": False}
 """What the metadata may say, and whether that is urgent."""
 # A caller's own id goes into every log line of its request.
 _MAX_REQUEST_ID: Final = 128
+
+
+class Context(Protocol):
+    """What is read of gRPC's context."""
+
+    def time_remaining(self) -> Any:
+        """Seconds until the caller's deadline; None: never."""
+
+    def invocation_metadata(self) -> Iterable[Any] | None:
+        """Pairs of key and value."""
 
 
 def fill(call: Call, context: Context) -> None:

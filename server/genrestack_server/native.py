@@ -47,8 +47,25 @@ class NativeService:
         }
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE_NAME, handlers),))
 
+    async def predict(self, data: bytes, call: Call) -> pb.PredictResponse:
+        """Answer one request; raises what `Reception` turns into a status."""
+        with self._predictor.gate.passing():
+            return await self._answer(data, call)
+
+    async def list_models(self, data: bytes) -> pb.ListModelsResponse:
+        """List the versions that are ready."""
+        parsed(pb.ListModelsRequest, data)
+        registry = self._predictor.registry
+        return pb.ListModelsResponse(models=[summarised(served, registry) for served in registry.ready()])
+
+    async def get_model(self, data: bytes, call: Call) -> pb.GetModelResponse:
+        """Describe the version a request means."""
+        request = parsed(pb.GetModelRequest, data)
+        served = self._found(request.model, request.version, call)
+        return pb.GetModelResponse(model=described(served, self._predictor.registry))
+
     async def _predict(self, data: bytes, context: Context) -> pb.PredictResponse:
-        return await self._reception.answered(context, "Predict", lambda call: self._admitted(data, call))
+        return await self._reception.answered(context, "Predict", lambda call: self.predict(data, call))
 
     async def _predict_stream(
         self, requests: AsyncIterator[bytes], context: Context
@@ -62,14 +79,10 @@ class NativeService:
                 index += 1
 
     async def _list_models(self, data: bytes, context: Context) -> pb.ListModelsResponse:
-        return await self._reception.answered(context, "ListModels", lambda _: self._listed(data))
+        return await self._reception.answered(context, "ListModels", lambda _: self.list_models(data))
 
     async def _get_model(self, data: bytes, context: Context) -> pb.GetModelResponse:
-        return await self._reception.answered(context, "GetModel", lambda call: self._described(data, call))
-
-    async def _admitted(self, data: bytes, call: Call) -> pb.PredictResponse:
-        with self._predictor.gate.passing():
-            return await self._answer(data, call)
+        return await self._reception.answered(context, "GetModel", lambda call: self.get_model(data, call))
 
     async def _item(self, data: bytes, call: Call) -> pb.PredictStreamResponse:
         return pb.PredictStreamResponse(response=await self._answer(data, call))
@@ -92,16 +105,6 @@ class NativeService:
         served = self._predictor.find(model, version)
         call.model, call.version = served.name, served.version
         return served
-
-    async def _listed(self, data: bytes) -> pb.ListModelsResponse:
-        parsed(pb.ListModelsRequest, data)
-        registry = self._predictor.registry
-        return pb.ListModelsResponse(models=[summarised(served, registry) for served in registry.ready()])
-
-    async def _described(self, data: bytes, call: Call) -> pb.GetModelResponse:
-        request = parsed(pb.GetModelRequest, data)
-        served = self._found(request.model, request.version, call)
-        return pb.GetModelResponse(model=described(served, self._predictor.registry))
 
 
 async def _refusal(_: bytes, status: status_pb2.Status) -> pb.PredictStreamResponse:

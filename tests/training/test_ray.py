@@ -14,6 +14,7 @@ import psutil
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
+from support import namespaces
 from support.tools import need
 from training.conftest import LIGHT, Remembered
 
@@ -174,22 +175,10 @@ def test_choices_that_cannot_be(small_table: Table, monkeypatch: pytest.MonkeyPa
         train(small_table, overrides=LIGHT, runs_dir=None, backend="ray")
 
 
-def namespace() -> list[str]:
-    """Find the command that runs another one where there is no network but loopback."""
-    for options in (["--net"], ["--net", "--map-root-user"]):
-        command = ["unshare", *options, "sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
-        try:
-            if subprocess.run([*command, "true"], capture_output=True, check=False).returncode == 0:
-                return command
-        except FileNotFoundError:
-            break
-    return []
-
-
 @pytest.mark.long
 def test_two_nodes_and_the_loss_of_one(tmp_path: Path) -> None:
-    command = namespace()
-    need(command, "network namespaces: unshare (util-linux) and ip (iproute2), as root or with user namespaces")
+    command = namespaces.alone()
+    need(command, namespaces.WHAT)
     done = subprocess.run(
         [*command, sys.executable, "-W", "ignore", "-m", "support.two_nodes", str(tmp_path)],
         cwd=TESTS,

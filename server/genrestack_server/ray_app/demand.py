@@ -1,0 +1,131 @@
+"""Models that are loaded when they are asked for: more of them than a replica has memory for."""
+
+import time
+import weakref
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+from genrestack_server.aside import Aside
+from genrestack_server.config import ServerConfig
+from genrestack_server.errors import InvalidRequestError, LoadingError, LoadRefusedError, ModelNotFoundError
+from genrestack_server.keeper import Keeper
+from genrestack_server.registry import Registry, ServedModel
+from genrestack_server.repository import look
+from genrestack_server.text import listed, shown
+
+_REFUSED_S: Final = 10.0
+"""A model that could not be loaded is not tried again for so long: each attempt costs as much as a good one."""
+
+
+class DemandRegistry(Registry):
+    """Tells a model that is not loaded just now from one that there is not."""
+
+    known: frozenset[str] = frozenset()
+    """Models that lay in the repository when it was last looked at."""
+
+    def find(self, name: str, version: int) -> ServedModel:
+        """See `Registry.find`.
+
+        Raises:
+            LoadingError: it lies in the repository, and has made room for another model since it was loaded.
+
+        """
+        if name in self.known and not self.versions(name):
+            raise LoadingError(f"model {name!r} is being loaded; try again in a few seconds")
+        return super().find(name, version)
+
+
+class DemandKeeper(Keeper):
+    """Keeps what was loaded in step with the repository, and loads nothing by itself."""
+
+    async def _catch_up(self, name: str, versions: Sequence[int]) -> None:
+        if self._registry.versions(name):
+            await self._settle(name, versions)
+
+
+class Held:
+    """Stands for a loaded model in Ray's cache: once Ray lets go of it, the model is unloaded."""
+
+
+Cache = Callable[[str], Awaitable[Held]]
+"""Ray's: calls `Models.fetch` for what it does not hold, and lets go of what was not asked for the longest."""
+
+
+class Models:
+    """The models of one replica. Belongs to one event loop."""
+
+    def __init__(self, config: ServerConfig, registry: DemandRegistry, keeper: Keeper) -> None:
+        self._config = config
+        self._registry = registry
+        self._keeper = keeper
+        self._aside = Aside("genrestack-look")
+        self._held: weakref.WeakValueDictionary[str, Held] = weakref.WeakValueDictionary()
+        self._refused: dict[str, tuple[float, str]] = {}
+
+    async def ensure(self, name: str, cache: Cache) -> None:
+        """Return once a model can be asked; "" is the default one.
+
+        Raises:
+            ModelNotFoundError: the repository holds no such model.
+            InvalidRequestError: no model is named, there are several and none is the default.
+            LoadRefusedError: it has no good version.
+            LoadingError: others took its place at once.
+
+        """
+        name = name or await self._default()
+        if not self._registry.versions(name):
+            await self._seek(name)
+        await cache(name)
+        if not self._registry.versions(name):
+            # Ray believed it still here.
+            await self._bring(name)
+        if not self._registry.versions(name):
+            raise LoadingError(f"model {name!r} had to make room for others at once; try again in a few seconds")
+
+    async def fetch(self, name: str) -> Held:
+        """Unload what Ray has let go of, then load this one: never more at a time than Ray holds."""
+        for other in self._registry.names():
+            if other not in self._held and other != name:
+                await self._keeper.unload(other)
+        if not self._registry.versions(name):
+            await self._bring(name)
+        held = self._held[name] = Held()
+        return held
+
+    async def look(self) -> frozenset[str]:
+        """Look which models lie in the repository.
+
+        Raises:
+            RepositoryError: it cannot be read.
+
+        """
+        self._registry.known = frozenset(await self._aside.run(look, self._config.models_dir))
+        return self._registry.known
+
+    async def _default(self) -> str:
+        if self._config.default_model is not None:
+            return self._config.default_model
+        known = self._registry.known or await self.look()
+        if len(known) > 1:
+            text = f"there are several models and none is the default; name one: {listed(sorted(known))}"
+            raise InvalidRequestError.of("model", text)
+        if not known:
+            raise ModelNotFoundError("no model is served here")
+        return next(iter(known))
+
+    async def _seek(self, name: str) -> None:
+        """Make sure, before Ray makes room for it, that a model is there and may be good."""
+        since, reason = self._refused.get(name, (-_REFUSED_S, ""))
+        if time.monotonic() - since < _REFUSED_S:
+            raise LoadRefusedError(reason)
+        known = await self.look()
+        if name not in known:
+            raise ModelNotFoundError(f"there is no model {shown(name)} here; there are: {listed(sorted(known))}")
+
+    async def _bring(self, name: str) -> None:
+        try:
+            await self._keeper.load(name)
+        except LoadRefusedError as error:
+            if not self._registry.versions(name):
+                self._refused[name] = time.monotonic(), str(error)
+                raise

@@ -1,0 +1,193 @@
+"""One replica: Ray calls its methods with a message's bytes and a context, and gets a message, or a status, back."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeVar
+
+from google.protobuf.message import Message
+from google.rpc import status_pb2
+from grpc_health.v1 import health_pb2
+
+from genrestack_bundle import BundleError
+from genrestack_bundle.manifest import read_manifest
+from genrestack_proto.v1 import prediction_pb2 as pb
+from genrestack_server.answers import without_long_fields
+from genrestack_server.arrival import fill
+from genrestack_server.calls import Call
+from genrestack_server.config import ServerConfig
+from genrestack_server.errors import ModelNotFoundError
+from genrestack_server.logs import LOGGER
+from genrestack_server.messages import parsed
+from genrestack_server.native import SERVICE_NAME
+from genrestack_server.policy import VersionPolicy
+from genrestack_server.ray_app.core import Core
+from genrestack_server.ray_app.demand import Held, Models
+from genrestack_server.repository import versions_of
+from genrestack_server.status import BY_NUMBER, DETAILS_KEY
+
+_Message = TypeVar("_Message", bound=Message)
+_Check = health_pb2.HealthCheckResponse
+_WHOLE: Final = ("", SERVICE_NAME)
+
+
+class Replica:
+    """Holds all models of a repository, or some of them."""
+
+    async def __init__(self, config: ServerConfig, models_per_replica: int | None = None) -> None:  # type: ignore[misc]  # Ray awaits it
+        """Load what is to be served; Ray sends requests once this is through.
+
+        Args:
+            config: what is served.
+            models_per_replica: models held at most, loaded when asked for; None: all, from the start.
+
+        Raises:
+            StartError: there is nothing to serve.
+
+        """
+        _log_as_ray_does()
+        self._config = config
+        self._core = Core(config)
+        self._models: Models | None = None
+        await self._core.start()
+        if models_per_replica is not None and self._core.on_demand is not None:
+            await self._hold(models_per_replica, Models(config, self._core.on_demand, self._core.keeper))
+
+    async def Predict(self, data: bytes, grpc_context: Any) -> pb.PredictResponse:  # noqa: N802 - gRPC's name
+        """Answer one batch."""
+
+        async def work(call: Call) -> pb.PredictResponse:
+            await self._ensure()
+            return await self._core.native.predict(data, call)
+
+        return await self._answered("Predict", grpc_context, work, pb.PredictResponse)
+
+    async def ListModels(self, data: bytes, grpc_context: Any) -> pb.ListModelsResponse:  # noqa: N802 - gRPC's name
+        """List the models that can be asked."""
+
+        async def work(_: Call) -> pb.ListModelsResponse:
+            answer = await self._core.native.list_models(data)
+            return answer if self._models is None else await self._with_the_others(answer, self._models)
+
+        return await self._answered("ListModels", grpc_context, work, pb.ListModelsResponse)
+
+    async def GetModel(self, data: bytes, grpc_context: Any) -> pb.GetModelResponse:  # noqa: N802 - gRPC's name
+        """Describe one model."""
+
+        async def work(call: Call) -> pb.GetModelResponse:
+            await self._ensure()
+            return await self._core.native.get_model(data, call)
+
+        return await self._answered("GetModel", grpc_context, work, pb.GetModelResponse)
+
+    async def Check(self, data: bytes, grpc_context: Any) -> Any:  # noqa: N802 - gRPC's name
+        """Say whether the application, or one model, can be asked; that there is a replica to say so is half of it."""
+
+        async def work(_: Call) -> Any:
+            name = parsed(health_pb2.HealthCheckRequest, data).service
+            serving = bool(await self._names()) if name in _WHOLE else await self._is_served(name)
+            return _Check(status=_Check.SERVING if serving else _Check.NOT_SERVING)
+
+        return await self._answered("Check", grpc_context, work, _Check)
+
+    async def check_health(self) -> None:
+        """Return, which shows Ray that the event loop of the requests turns; it has one of its own."""
+
+    async def _hold(self, most: int, models: Models) -> None:
+        from ray import serve
+
+        async def fetch(model_id: str) -> Held:
+            return await models.fetch(model_id)
+
+        self._models = models
+        self._cache = serve.multiplexed(max_num_models_per_replica=most)(fetch)
+        await models.look()
+        if self._config.default_model is not None:
+            await models.ensure(self._config.default_model, self._cache)
+
+    async def _ensure(self) -> None:
+        if self._models is not None:
+            from ray import serve
+
+            await self._models.ensure(serve.get_multiplexed_model_id(), self._cache)
+
+    async def _answered(
+        self, method: str, context: Any, work: Callable[[Call], Awaitable[_Message]], kind: type[_Message]
+    ) -> _Message:
+        call = Call(method)
+
+        async def begun() -> _Message:
+            fill(call, _Arrived(context))
+            return await work(call)
+
+        outcome = await self._core.reception.outcome(call, begun())
+        if not isinstance(outcome, status_pb2.Status):
+            return outcome
+        context.set_code(BY_NUMBER[outcome.code])
+        context.set_details(outcome.message)
+        context.set_trailing_metadata([(DETAILS_KEY, outcome.SerializeToString())])
+        return kind()
+
+    async def _names(self) -> frozenset[str]:
+        loaded = frozenset(self._core.registry.names())
+        return loaded if self._models is None else loaded | await self._models.look()
+
+    async def _is_served(self, name: str) -> bool:
+        model, _, version = name.partition("/")
+        if model not in await self._names():
+            raise ModelNotFoundError("nothing of this name is served here")
+        served = self._core.registry.versions(model)
+        if not version:
+            return True
+        number = int(version) if version.isdecimal() else 0
+        if number not in served and (self._models is None or number not in await self._lying(model)):
+            raise ModelNotFoundError("nothing of this name is served here")
+        return True
+
+    async def _lying(self, model: str) -> list[int]:
+        return await asyncio.to_thread(versions_of, self._config.models_dir / model)
+
+    async def _with_the_others(self, loaded: pb.ListModelsResponse, models: Models) -> pb.ListModelsResponse:
+        """Add what would be loaded if it were asked for, as its manifest describes it."""
+        there = {model.name for model in loaded.models}
+        for name in await models.look() - there:
+            loaded.models.extend(await asyncio.to_thread(_described, self._config, name))
+        return pb.ListModelsResponse(models=sorted(loaded.models, key=lambda model: (model.name, model.version)))
+
+
+def _described(config: ServerConfig, name: str) -> list[Any]:
+    folder = config.models_dir / name
+    policy = VersionPolicy.parse(config.version_policy)
+    found: list[Any] = []
+    for version in policy.candidates(versions_of(folder)):
+        if policy.satisfied(len(found)):
+            break
+        try:
+            found.append(without_long_fields(read_manifest(folder / str(version))))
+        except BundleError:
+            continue
+    return found
+
+
+class _Arrived:
+    """Ray's context, as the plain server's is read. Ray itself cancels what its caller no longer waits for."""
+
+    def __init__(self, context: Any) -> None:
+        self._context = context
+
+    def time_remaining(self) -> None:
+        """Give no deadline: Ray keeps it."""
+
+    def invocation_metadata(self) -> Any:
+        """Give the caller's metadata."""
+        return self._context.invocation_metadata()
+
+
+def _log_as_ray_does() -> None:
+    """Write log lines where Ray writes those of this replica."""
+    ours = logging.getLogger(LOGGER)
+    for handler in logging.getLogger("ray.serve").handlers:
+        if handler not in ours.handlers:
+            ours.addHandler(handler)
+    ours.setLevel(logging.INFO)
+    ours.propagate = False
