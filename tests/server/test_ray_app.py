@@ -89,10 +89,10 @@ def test_a_proxy_has_no_streams() -> None:
     add_prediction_service(None, Proxy())
     (handlers,) = added
 
-    class Details:
+    class Details(grpc.HandlerCallDetails):
         def __init__(self, method: str) -> None:
             self.method = method
-            self.invocation_metadata = ()
+            self.invocation_metadata: tuple[tuple[str, str | bytes], ...] = ()
 
     assert [handlers.service(Details(method)) is None for method in METHODS] == [False] * 4
     assert handlers.service(Details("/genrestack.v1.PredictionService/PredictStream")) is None
