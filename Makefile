@@ -60,7 +60,7 @@ bench: setup  ## measure against the baselines, in one run
 	$(BIN)/python -m benchmarks
 
 docs: setup  ## make the site of the pages: build/docs/index.html
-	$(BIN)/sphinx-build -W --keep-going -q -b html -d build/doctrees docs build/docs
+	$(BIN)/sphinx-build -E -W --keep-going -q -b html -d build/doctrees docs build/docs
 	@echo "open build/docs/index.html"
 
 clean:  ## remove the environment and what was built

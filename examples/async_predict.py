@@ -1,44 +1,47 @@
-"""Ask a running server from asyncio: many callers at once, and a stream fed by a source that takes its time.
+"""Ask from asyncio: many callers at once, and a stream fed by a source that takes its time.
 
-Start a server first, then run this beside it:
-
-    genrestack serve models
-    python examples/async_predict.py localhost:50051
+$ genrestack demo
+$ genrestack serve demo/models &
+$ python examples/async_predict.py
 """
 
 import asyncio
+import csv
 import sys
-from collections.abc import AsyncIterator
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
+from pathlib import Path
 
 from genrestack import AsyncClient
 
-CALLERS = 20
+TABLE = Path("demo/unseen.csv")
 Row = list[float]
 
 
-async def arriving(count: int, features: int) -> AsyncIterator[list[Row]]:
+def read_rows(features: Sequence[str]) -> list[Row]:
+    with TABLE.open(newline="", encoding="utf-8") as file:
+        return [[float(piece[name]) for name in features] for piece in csv.DictReader(file)]
+
+
+async def arriving(rows: list[Row]) -> AsyncIterator[list[Row]]:
     """Stand for a queue, a socket, another service: one batch of one row now and then."""
-    for number in range(count):
+    for row in rows:
         await asyncio.sleep(0.01)
-        yield [[float(number)] * features]
+        yield [row]
 
 
 async def main(target: str) -> None:
     async with AsyncClient(target) as client:
         await client.wait_until_ready(60)
         model = await client.model()
-        features = len(model.feature_names)
-
-        # One client serves all tasks; each call is one request of its own.
-        asked = [client.predict([[float(row)] * features]) for row in range(CALLERS)]
-        answers = await asyncio.gather(*asked)
-        print(f"{model.name}/{model.version} answered {CALLERS} callers: {[a.labels[0] for a in answers]}")
+        rows = read_rows(model.feature_names)
 
         # An answer comes as soon as it is there, whether or not the next batch has arrived. `aclosing` ends the stream
         # at once where the loop is left before its end.
         taken = 0
-        async with aclosing(client.predict_stream(arriving(1000, features))) as stream:
+        async with aclosing(client.predict_stream(arriving(rows))) as stream:
             async for answer in stream:
                 taken += 1
                 print(f"batch {taken}: {answer.labels[0]} (p = {answer.probabilities[0].max():.3f})")
@@ -48,9 +51,19 @@ async def main(target: str) -> None:
         # A call ends with whoever waits for it.
         try:
             async with asyncio.timeout(0.0001):
-                await client.predict([[0.0] * features])
+                await client.predict(rows)
         except TimeoutError:
             print("gave up on one; the server was told")
+
+        # One client serves all tasks; each call is one request of its own, and the server puts them together.
+        began = time.monotonic()
+        answers = await asyncio.gather(*(client.predict([row]) for row in rows))
+        took = time.monotonic() - began
+
+    heard = Counter(answer.labels[0] for answer in answers)
+    print(f"\n{len(rows)} callers at once, all answered after {took:.2f} s. They heard:\n")
+    for style, times in heard.most_common():
+        print(f"  {style:14} {'♪' * times}")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,8 @@
-"""A DataFrame in, a DataFrame out: the columns are matched by name, in whatever order they stand.
+"""A DataFrame in, a DataFrame out: columns are matched by name, in whatever order they stand.
 
-Start a server, then give this a table of features (pandas has to be installed):
-
-    genrestack serve models
-    python examples/dataframe.py table.csv answers.csv localhost:50051
+$ genrestack demo
+$ genrestack serve demo/models &
+$ python examples/dataframe.py
 """
 
 import sys
@@ -11,6 +10,8 @@ import sys
 import pandas as pd
 
 from genrestack import Client
+
+TABLE, ANSWERS = "demo/unseen.csv", "demo/answers.csv"
 
 
 def answered(frame: pd.DataFrame, client: Client) -> pd.DataFrame:
@@ -20,15 +21,23 @@ def answered(frame: pd.DataFrame, client: Client) -> pd.DataFrame:
     return frame.assign(predicted=prediction.labels, probability=prediction.probabilities.max(axis=1))
 
 
-def main(table: str, answers: str, target: str) -> None:
+def main(target: str) -> None:
+    table = pd.read_csv(TABLE)
     with Client(target) as client:
-        frame = answered(pd.read_csv(table), client)
-    frame.to_csv(answers, index=False)
-    print(frame["predicted"].value_counts().to_string())
-    print(f"all {len(frame)} answers are in {answers}")
+        # Turned round, to show that it does not matter.
+        frame = answered(table[table.columns[::-1]], client)
+    frame.to_csv(ANSWERS, index=False)
+
+    missed = frame[frame["predicted"] != frame["label"]].sort_values("probability", ascending=False)
+    print(f"{len(frame)} rows, {len(missed)} missed. The surest mistakes:\n")
+    print(missed[["filename", "predicted", "probability"]].head(3).round(2).to_string(index=False))
+
+    right = (frame["predicted"] == frame["label"]).groupby(frame["label"]).mean().sort_values()
+    print("\nhow often each style was known:\n")
+    for style, share in right.items():
+        print(f"  {style:14} {'█' * round(20 * share):20} {share:4.0%}")
+    print(f"\nevery answer is in {ANSWERS}")
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 3:
-        sys.exit("usage: python examples/dataframe.py TABLE ANSWERS [HOST:PORT]")
-    main(sys.argv[1], sys.argv[2], sys.argv[3] if len(sys.argv) > 3 else "localhost:50051")
+    main(sys.argv[1] if len(sys.argv) > 1 else "localhost:50051")

@@ -1,11 +1,9 @@
-"""Export a stack that you fitted yourself, without our training.
+"""Export a stack that was fitted elsewhere, without our training.
 
-    python examples/own_pickles.py models
-    genrestack serve models
+    $ python examples/own_pickles.py models
+    $ genrestack serve models
 
-The same from the files, once the stack and its scaler are pickled (opening a pickle runs code from it):
-
-    genrestack export --stack stack.joblib --scaler scaler.joblib --rows held_back.csv --name iris
+The same from files, once the stack and its scaler are pickled: docs/migration.md.
 """
 
 import sys

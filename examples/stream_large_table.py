@@ -1,14 +1,16 @@
 """Stream a table larger than memory: batches out, answers back in order, a bounded number of them under way.
 
-Start a server, then name a table and a file for the answers (pandas has to be installed):
+    $ genrestack demo
+    $ genrestack serve demo/models &
+    $ python examples/stream_large_table.py 400
 
-    genrestack serve models
-    python examples/stream_large_table.py huge.csv answers.csv localhost:50051
+The number says how often to read the demo's 240 rows over: 400 times are 96,000 rows, which never lie in memory.
 """
 
 import csv
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,34 +18,41 @@ import pandas as pd
 
 from genrestack import Client
 
+TABLE, ANSWERS = "demo/unseen.csv", Path("demo/streamed.csv")
 BATCH_ROWS = 256
 
 
-def batches(table: str, features: list[str]) -> Iterator[pd.DataFrame]:
+def batches(times: int, features: list[str]) -> Iterator[pd.DataFrame]:
     """Read the table piece by piece; the client takes the next piece only when there is room for it."""
-    with pd.read_csv(table, usecols=features, chunksize=BATCH_ROWS) as pieces:
-        yield from pieces
+    for _ in range(times):
+        with pd.read_csv(TABLE, usecols=features, chunksize=BATCH_ROWS) as pieces:
+            yield from pieces
 
 
-def main(table: str, answers: str, target: str) -> None:
-    began, rows = time.monotonic(), 0
-    with Client(target) as client, Path(answers).open("w", newline="", encoding="utf-8") as file:
+def main(times: int, target: str) -> None:
+    began, rows, heard = time.monotonic(), 0, Counter[str]()
+    with Client(target) as client, ANSWERS.open("w", newline="", encoding="utf-8") as file:
         model = client.model()
         writer = csv.writer(file)
         writer.writerow(["row", "predicted", "probability"])
         # The version is named, so that one and the same answers the whole table.
         stream = client.predict_stream(
-            batches(table, list(model.feature_names)), model=model.name, version=model.version
+            batches(times, list(model.feature_names)), model=model.name, version=model.version
         )
         for prediction in stream:
             best = prediction.probabilities.max(axis=1)
             for label, probability in zip(prediction.labels, best, strict=True):
                 writer.writerow([rows, label, f"{probability:.4f}"])
                 rows += 1
-    print(f"{rows} rows in {time.monotonic() - began:.1f} s; the answers are in {answers}")
+            heard.update(prediction.labels)
+    seconds = time.monotonic() - began
+
+    most = max(heard.values())
+    for style, count in heard.most_common():
+        print(f"  {style:14} {'█' * round(30 * count / most):30} {count:7,}")
+    print(f"\n{rows:,} rows in {seconds:.1f} s, {rows / seconds:,.0f} a second; the answers are in {ANSWERS}")
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 3:
-        sys.exit("usage: python examples/stream_large_table.py TABLE ANSWERS [HOST:PORT]")
-    main(sys.argv[1], sys.argv[2], sys.argv[3] if len(sys.argv) > 3 else "localhost:50051")
+    times_over = int(sys.argv[1]) if len(sys.argv) > 1 else 1
+    main(times_over, sys.argv[2] if len(sys.argv) > 2 else "localhost:50051")

@@ -54,7 +54,9 @@ def lead_links(app: Sphinx, document: nodes.document) -> None:
     docname = app.env.docname
     for link in list(document.findall(_names_a_path)):
         path = (docs / docname).parent.joinpath(unquote(link["reftarget"])).resolve()
-        if not (path.is_relative_to(docs.parent) and path.exists()):
+        if link["refdomain"] == "doc":
+            path = path.with_name(path.name + ".md")
+        if link["reftarget"] in app.env.found_docs or not (path.is_relative_to(docs.parent) and path.exists()):
             continue
         linked(app.env).setdefault(docname, set()).add(path)
         uri = relative_uri(app.builder.get_target_uri(docname), _target(path, docs))
@@ -63,7 +65,7 @@ def lead_links(app: Sphinx, document: nodes.document) -> None:
 
 def _names_a_path(node: nodes.Node) -> bool:
     kinds = (addnodes.download_reference, addnodes.pending_xref)
-    return isinstance(node, kinds) and node.get("reftype") == "myst" and node.get("refdomain") is None
+    return isinstance(node, kinds) and node.get("reftype") == "myst" and node.get("refdomain") in {None, "doc"}
 
 
 def _target(path: Path, docs: Path) -> str:
@@ -87,7 +89,8 @@ def show_files(app: Sphinx) -> Iterator[Page]:
     folders = {path for path in outside if path.is_dir()}
     files = (outside - folders).union(*map(_files_in, folders))
     for folder in sorted(folders):
-        yield _as_page(folder, docs.parent, _list(folder))
+        readme = folder / "README.md"
+        yield _as_page(folder, docs.parent, _list(folder) + (_highlight(app, readme) if readme.exists() else ""))
     for file in sorted(files):
         yield _as_page(file, docs.parent, _highlight(app, file))
 
