@@ -106,14 +106,14 @@ def test_pictures_know_light_and_dark(picture: str) -> None:
         assert not {"fill", "stroke", "style"} & set(element.attrib) - {"none"}, element.attrib
 
 
-@pytest.mark.parametrize("name", ["index", "benchmarks"])
+@pytest.mark.parametrize("name", ["index", "how-it-works", "migration"])
 def test_a_browser_shows_it(site: Site, name: str) -> None:
     dom, console = open_page(site.folder / f"{name}.html", "--window-size=1280,900")
     assert not console
     assert "</html>" in dom
 
 
-@pytest.mark.parametrize("name", ["index", "benchmarks", "search"])
+@pytest.mark.parametrize("name", ["index", "how-it-works", "migration", "benchmarks"])
 def test_it_fits_a_phone(site: Site, name: str, tmp_path: Path) -> None:
     page = site.folder / f"{name}.html"
     base = f'<base href="{page.as_uri()}">'
