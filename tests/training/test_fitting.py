@@ -61,6 +61,13 @@ def test_the_network_is_the_one_that_scikit_learn_would_have_fitted(small_table:
     assert probabilities.shape == (45, 3)
 
 
+def test_only_long_fits_without_random_layers_are_compiled() -> None:
+    quick = {"jit_compile": True, "steps_per_execution": 32}
+    mlps = {preset: dict(build_stack(preset, seed=1).estimators)["mlp"] for preset in ("notebook", "best")}
+    assert (mlps["notebook"].execution(8000), mlps["best"].execution(8000)) == (quick, {})
+    assert mlps["notebook"].execution(100) == {}
+
+
 def test_folds_given_as_row_numbers_are_the_ones_fitted() -> None:
     folds = list(StratifiedGroupKFold(3, shuffle=True, random_state=0).split(ROWS, LABELS, GROUPS))
     ours, theirs = light_stack(cv=folds), light_stack(cv=folds)

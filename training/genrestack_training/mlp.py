@@ -58,7 +58,7 @@ class StackableKerasClassifier(KerasClassifier):  # type: ignore[misc]  # sciker
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, **kwargs: Any) -> "StackableKerasClassifier":
         """Fit as scikeras does, quicker where that pays, and leave TensorFlow's op determinism as it was found."""
-        self._execution = quick_execution(_num_samples(X), int(self.epochs), int(self.batch_size))
+        self._execution = self.execution(_num_samples(X))
         try:
             with _determinism_restored():
                 super().fit(X, y, sample_weight=sample_weight, **kwargs)
@@ -67,6 +67,12 @@ class StackableKerasClassifier(KerasClassifier):  # type: ignore[misc]  # sciker
         if self.model_.jit_compile:
             self._forget_execution()
         return self
+
+    def execution(self, rows: int) -> Mapping[str, Any]:
+        """Give what Keras is told of how to execute a fit on so many rows, beside what it learns."""
+        # XLA draws random numbers on a CPU so slowly that a fit of the preset `best` takes 15 times as long.
+        draws = any(getattr(self, f"model__{name}", 0.0) for name in ("dropout", "noise"))
+        return {} if draws else quick_execution(rows, int(self.epochs), int(self.batch_size))
 
     def _forget_execution(self) -> None:
         """Leave a network that predicts as any other: compiling for the length of a fit would slow its answers."""
