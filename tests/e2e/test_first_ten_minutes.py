@@ -3,6 +3,7 @@
 import ast
 import csv
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -83,6 +84,21 @@ def test_the_quickstart_ends_as_it_says(followed: tuple[Path, str]) -> None:
     assert "{'knn': '" in said
     assert list_versions(folder / "demo" / "models" / "synthetic") == [1, 2]
     assert open_bundle(folder / "demo" / "models" / "synthetic" / "2").model.precision == PRECISION_DOUBLE
+
+
+@pytest.mark.long
+def test_the_quickstart_from_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Installation and all, in a copy of what is under version control."""
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in tracked.rstrip("\0").split("\0"):
+        target = tmp_path / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / name, target)
+    printed, _ = follow(commands(QUICKSTART), tmp_path, scripts(QUICKSTART), seconds=3000)
+    assert "the style it was made in" in printed
+    (installed,) = (tmp_path / ".venv").glob("lib/python*/site-packages/genrestack")
+    assert installed.is_dir()
 
 
 def test_every_example_is_tried_and_listed() -> None:

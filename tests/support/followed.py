@@ -62,7 +62,7 @@ def follow(
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
-        said, complained = shell.communicate(timeout=800)
+        said, complained = shell.communicate(timeout=seconds)
     finally:
         if shell.poll() is None:
             os.killpg(shell.pid, signal.SIGKILL)
