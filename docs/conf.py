@@ -13,7 +13,7 @@ extensions = ["myst_parser", "repository_files"]
 exclude_patterns = ["_extensions", "examples", "search"]
 # Headings can be linked to, as on any page that shows Markdown.
 myst_heading_anchors = 5
-highlight_language = "text"
+highlight_language = "none"
 
 html_theme = "furo"
 html_title = "GenreStack"

@@ -87,6 +87,7 @@ def test_the_quickstart_ends_as_it_says(followed: tuple[Path, str]) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)
 def test_the_quickstart_from_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Installation and all, in a copy of what is under version control."""
     monkeypatch.delenv("PYTHONPATH", raising=False)
