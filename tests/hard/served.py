@@ -29,7 +29,7 @@ class Served:
 
     @property
     def port(self) -> int:
-        found = re.search(r" on \S+:(\d+) ", self.said())
+        found = re.search(r" on \S+:(\d+)\s", self.said())
         assert found, self.said() + self.log()
         return int(found[1])
 

@@ -1,0 +1,156 @@
+"""Probes, metrics and the autoscaler's rule of `deploy/k8s`, tried on a real server."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+import yaml
+from deploy.kustomize import K8S, Object, build, named
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from hard.served import Served, served
+from server.supervised import until
+from server.tiny_bundle import TinyStack, write_tiny
+from support.certificates import Authority
+from support.tools import need
+
+METRICS = ("--metrics-port", "0")
+
+
+def container(folder: str) -> Object:
+    (found,) = named(build(K8S / folder), "Deployment")["spec"]["template"]["spec"]["containers"]
+    return dict(found)
+
+
+def passes(probe: Object, server: Served) -> bool:
+    """Ask as a kubelet does: by the plain call, where anything but SERVING is a failure."""
+    with grpc.insecure_channel(server.address) as channel:
+        request = health_pb2.HealthCheckRequest(service=probe["grpc"].get("service", ""))
+        try:
+            answer = health_pb2_grpc.HealthStub(channel).Check(request, timeout=20)
+        except grpc.RpcError:
+            return False
+    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+
+@pytest.fixture
+def models_dir(tmp_path: Path) -> Path:
+    folder = tmp_path / "models"
+    folder.mkdir()
+    return folder
+
+
+def asked(server: Served) -> dict[str, bool]:
+    probes = container("base")
+    return {name: passes(probes[f"{name}Probe"], server) for name in ("startup", "readiness", "liveness")}
+
+
+def test_a_server_that_serves_passes_every_probe(models_dir: Path) -> None:
+    write_tiny(models_dir, "tiny", TinyStack.draw(1))
+    with served(models_dir, *METRICS) as server:
+        assert asked(server) == {"startup": True, "readiness": True, "liveness": True}
+
+
+def test_a_server_without_a_model_is_not_ready_and_not_killed(models_dir: Path) -> None:
+    with served(models_dir, "--allow-empty", *METRICS) as server:
+        assert asked(server) == {"startup": True, "readiness": False, "liveness": True}
+        write_tiny(models_dir, "tiny", TinyStack.draw(1))
+        ready = container("base")["readinessProbe"]
+        until(lambda: passes(ready, server), "the model that is there now is not served", 60)
+
+
+@pytest.fixture
+def encrypted(models_dir: Path, tmp_path: Path) -> Iterator[tuple[Served, Path]]:
+    write_tiny(models_dir, "tiny", TinyStack.draw(1))
+    authority = Authority.make()
+    pair = authority.server(tmp_path)
+    authority.write(tmp_path / "ca.crt")
+    tokens = tmp_path / "tokens"
+    made = subprocess.run(
+        [str(Path(sys.executable).parent / "genrestack"), "token", "--append", str(tokens)],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    assert made.stdout
+    options = ("--tls-cert", str(pair.certificate), "--tls-key", str(pair.key), "--token-file", str(tokens))
+    with served(models_dir, *options, *METRICS) as server:
+        yield server, tmp_path / "ca.crt"
+
+
+def test_readiness_is_asked_by_tls_without_a_token(encrypted: tuple[Served, Path]) -> None:
+    server, authority = encrypted
+    command = container("overlays/example")["readinessProbe"]["exec"]["command"]
+    places = {
+        "--server=127.0.0.1:50051": f"--server={server.address}",
+        "--ca=/run/genrestack/tls/ca.crt": f"--ca={authority}",
+        "--server-name=genrestack": "--server-name=localhost",
+    }
+    program, *arguments = command
+    assert program == "genrestack"
+    assert set(places) < set(arguments)
+    asked = [str(Path(sys.executable).parent / program), *(places.get(each, each) for each in arguments)]
+    done = subprocess.run(asked, check=False, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    server.stop()
+    assert subprocess.run(asked, check=False, capture_output=True, timeout=60).returncode == 1
+
+
+def test_the_autoscaler_looks_at_a_metric_that_there_is(models_dir: Path, tmp_path: Path) -> None:
+    (rule,) = yaml.safe_load((K8S / "prometheus-adapter.yaml").read_text())["rules"]
+    (by_rows,) = [
+        each["pods"] for each in named(build(K8S / "base"), "HorizontalPodAutoscaler")["spec"]["metrics"]
+        if each["type"] == "Pods"
+    ]  # fmt: skip
+    name = by_rows["metric"]["name"]
+    assert rule["seriesQuery"] == f'{name}{{namespace!="",pod!=""}}'
+    write_tiny(models_dir, "tiny", TinyStack.draw(1))
+    with served(models_dir, *METRICS) as server:
+        assert server.metric(name) == 0
+        limit = server.metric("genrestack_queue_limit_rows")
+    assert float(by_rows["target"]["averageValue"]) < limit
+
+
+def test_the_adapters_query_is_the_mean_of_each_pod(tmp_path: Path) -> None:
+    need(shutil.which("promtool"), "promtool (Debian package prometheus)")
+    (rule,) = yaml.safe_load((K8S / "prometheus-adapter.yaml").read_text())["rules"]
+    query = rule["metricsQuery"]
+    # As the adapter fills it in, for the pods of a Deployment.
+    for blank, value in {
+        "<<.Series>>": "genrestack_queue_rows",
+        "<<.LabelMatchers>>": 'namespace="a",pod=~"one|two"',
+        "<<.GroupBy>>": "pod",
+    }.items():
+        assert blank in query
+        query = query.replace(blank, value)
+    series = 'genrestack_queue_rows{namespace="%s",pod="%s"}'
+    tests = {
+        "evaluation_interval": "15s",
+        "tests": [
+            {
+                "interval": "15s",
+                "input_series": [
+                    {"series": series % ("a", "one"), "values": "0 4000 0 4000 0 4000 0 4000 0"},
+                    {"series": series % ("a", "two"), "values": "100x8"},
+                    {"series": series % ("b", "one"), "values": "9000x8"},
+                ],
+                "promql_expr_test": [
+                    {
+                        "expr": query,
+                        # Between two samples: releases of Prometheus differ in whether a minute takes in both its ends.
+                        "eval_time": "110s",
+                        "exp_samples": [
+                            {"labels": '{pod="one"}', "value": 2000},
+                            {"labels": '{pod="two"}', "value": 100},
+                        ],
+                    }
+                ],
+            }
+        ],
+    }
+    (tmp_path / "test.yml").write_text(yaml.safe_dump(tests))
+    done = subprocess.run(
+        ["promtool", "test", "rules", "test.yml"], cwd=tmp_path, check=False, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
