@@ -13,6 +13,7 @@ import pytest
 from conftest import ROOT
 from server.live import running_server
 from support.followed import blocks, commands, follow, scripts
+from support.tools import need
 
 from genrestack_bundle import list_versions, open_bundle
 from genrestack_proto.v1.model_pb2 import PRECISION_DOUBLE
@@ -167,6 +168,7 @@ def test_own_pickles(here: Path) -> None:
 
 
 def test_tls_and_tokens(here: Path) -> None:
+    need(shutil.which("openssl"), "openssl (Debian package openssl)")
     said = follow(commands(EXAMPLES / "tls_and_tokens" / "README.md"), here)[0].splitlines()
     assert [line.split(":")[0] for line in said[-6:]] == [
         "with a token",
