@@ -8,7 +8,7 @@ EXTRAS := train,ray,server,audio,otel,docs,dev
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long test-hard test-gpu check format proto bench docs clean
+.PHONY: help setup demo test test-long test-hard test-gpu check format proto bench bench-peers docs clean
 
 help:  ## list what there is
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -58,6 +58,9 @@ proto: setup  ## generate the code of the protos
 
 bench: setup  ## measure against the baselines, in one run
 	$(BIN)/python -m benchmarks
+
+bench-peers: setup  ## compare with what people serve such a stack with today; installs them apart (5 GB)
+	$(BIN)/python -m benchmarks.peers
 
 docs: setup  ## make the site of the pages: build/docs/index.html
 	$(BIN)/sphinx-build -E -W --keep-going -q -b html -d build/doctrees docs build/docs

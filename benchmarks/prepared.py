@@ -34,9 +34,9 @@ class Prepared:
     """What the stack was trained on, for people."""
 
 
-def prepare(run: Path | None) -> Prepared:
-    """Train, export and convert whatever is not there yet; a given run is taken as it is."""
-    run = run or _trained()
+def prepare(run: Path | None, table: Path | None = None) -> Prepared:
+    """Train, export and convert whatever is not there yet, on this table or the usual; a given run is taken as is."""
+    run = run or _trained(table)
     # Exported anew whenever the code that exports is another.
     folder = CACHE / "exports" / _key([_digest((run / "stack.joblib").read_bytes()), *_exporters()])
     if not folder.exists():
@@ -44,10 +44,10 @@ def prepare(run: Path | None) -> Prepared:
     return Prepared(run, folder / "single", folder / "double", folder / "stock", folder / "rows.npy", _table(run))
 
 
-def _trained() -> Path:
+def _trained(table: Path | None) -> Path:
     from genrestack_training import resolve_settings
 
-    table = REAL_TABLE if REAL_TABLE.is_file() else None
+    table = table or (REAL_TABLE if REAL_TABLE.is_file() else None)
     data = MADE if table is None else _digest(table.read_bytes())
     run = CACHE / "runs" / _key([data, repr(resolve_settings("notebook")), str(SEED)])
     if not run.exists():

@@ -1,5 +1,6 @@
 """The way without us: each part converted by itself with stock converters, and five sessions with numpy in between."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,9 +50,10 @@ class StockSessions:
     """One onnxruntime session a part, and the stacking in numpy."""
 
     def __init__(self, folder: Path, *, threads: int) -> None:
-        from genrestack_bundle.providers import import_onnxruntime
+        # Also run where onnxruntime is and GenreStack is not. Telemetry is off only if the import finds it so.
+        os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+        import onnxruntime as ort
 
-        ort = import_onnxruntime()
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         # Five pools of spinning threads would fight for the same cores.

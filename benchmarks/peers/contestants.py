@@ -1,0 +1,156 @@
+"""Who takes part: what each one is, with the settings that suit it on these processors."""
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from benchmarks.contest import ROOT, threads
+from benchmarks.peers.environments import OURS, Environment
+from benchmarks.peers.messages import JSON, MODEL, OPEN_INFERENCE, PREDICT, Protocol
+from benchmarks.peers.unpickled import MODEL as MODEL_VARIABLE
+from benchmarks.prepared import Prepared
+
+REFERENCE: Final = "scikit-learn"
+_BATCH, _WAIT_S = 64, 0.005
+
+
+@dataclass(frozen=True)
+class Files:
+    """What the contestants answer from."""
+
+    prepared: Prepared
+    pickle: Path
+    """The pipeline of scaler and stack, by joblib."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a server is started."""
+
+    environment: Environment
+    port: int
+    spare: tuple[int, ...]
+    """Other ports that are free."""
+    folder: Path
+    """Empty; its working folder."""
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """One column of the table."""
+
+    key: str
+    name: str
+    environment: str
+    """Its requirements file."""
+    named: tuple[str, ...]
+    """Distributions whose versions are told."""
+    how: str
+    """How it runs, and on how many threads, for people."""
+    processes: int = 1
+    """Processes that compute; the processors are divided among them."""
+    protocol: Protocol | None = None
+    """None: in process."""
+    command: Callable[[Files, Place], list[str]] | None = None
+    kind: str = ""
+    """Of `in_process`, for one without a server."""
+    variables: Callable[[Files, Place], Mapping[str, str]] = field(default=lambda files, place: {})  # noqa: ARG005
+
+    @property
+    def ours(self) -> bool:
+        """Whether it is GenreStack."""
+        return self.environment == OURS
+
+    @property
+    def threads(self) -> int:
+        """Threads that each computing process may use."""
+        return max(1, threads() // self.processes)
+
+
+def surroundings(contestant: Contestant, files: Files, place: Place) -> dict[str, str]:
+    """Give the variables of a contestant's process: its share of the processors, no GPU, nothing sent anywhere."""
+    counts = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+    fixed = {"CUDA_VISIBLE_DEVICES": "-1", "ORT_DISABLE_TELEMETRY": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    inherited = os.environ.get("PYTHONPATH", "") if place.environment.packages is None else ""
+    return {
+        **os.environ,
+        **dict.fromkeys(counts, str(contestant.threads)),
+        **fixed,
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), inherited))),
+        "PYTHONWARNINGS": "ignore",
+        **contestant.variables(files, place),
+    }
+
+
+def _mlserver(files: Files, place: Place) -> list[str]:
+    """Write the settings of the one model, and start the server on their folder."""
+    settings = {
+        "name": MODEL,
+        "implementation": "benchmarks.peers.mlserver_model.Stack",
+        "parameters": {"uri": str(files.pickle), "extra": {"predict_fn": "predict_proba"}},
+        "max_batch_size": _BATCH,
+        "max_batch_time": _WAIT_S,
+    }
+    (place.folder / "model-settings.json").write_text(json.dumps(settings), encoding="utf-8")
+    return [str(place.environment.program("mlserver")), "start", str(place.folder)]
+
+
+def _mlserver_variables(files: Files, place: Place) -> dict[str, str]:  # noqa: ARG001 - one signature for all
+    ports = {"GRPC_PORT": place.port, "HTTP_PORT": place.spare[0], "METRICS_PORT": place.spare[1]}
+    others = {"HOST": "127.0.0.1", "DEBUG": "false", "PARALLEL_WORKERS": threads()}
+    return {f"MLSERVER_{name}": str(value) for name, value in (ports | others).items()}
+
+
+def _litserve(files: Files, place: Place) -> list[str]:  # noqa: ARG001 - one signature for all
+    module = "benchmarks.peers.litserve_app"
+    return [str(place.environment.python), "-m", module, str(place.port), str(threads())]
+
+
+def _genrestack(workers: int) -> Callable[[Files, Place], list[str]]:
+    def command(files: Files, place: Place) -> list[str]:
+        options = ["--port", str(place.port), "--workers", str(workers), "--provider", "cpu", "--log-level", "warning"]
+        return [str(place.environment.python), "-m", "genrestack", "serve", str(files.prepared.single), *options]
+
+    return command
+
+
+def contestants() -> tuple[Contestant, ...]:
+    """Describe all of them, for the processors that this process may use."""
+    count = threads()
+    batching = f"batches of up to {_BATCH} requests, {1e3 * _WAIT_S:g} ms of waiting"
+    pickle = ("scikit-learn", "scikeras", "keras", "tensorflow")
+    processes = f"{count} inference processes of 1 thread each"
+    return (
+        Contestant(
+            REFERENCE, "scikit-learn", "scikit-learn", pickle,
+            f"in process, the pickle; OpenMP, BLAS and TensorFlow {count} threads each; many callers are threads",
+            kind="pickle",
+        ),
+        Contestant(
+            "mlserver", "MLServer", "mlserver", ("mlserver", "mlserver-sklearn", *pickle),
+            f"gRPC, Open Inference Protocol; its scikit-learn runtime on the pickle; {processes}; {batching}",
+            processes=count, protocol=OPEN_INFERENCE, command=_mlserver, variables=_mlserver_variables,
+        ),
+        Contestant(
+            "litserve", "LitServe", "litserve", ("litserve", *pickle),
+            f"HTTP, JSON; the pickle; {processes}; {batching}; its ZeroMQ queue",
+            processes=count, protocol=JSON, command=_litserve,
+            variables=lambda files, place: {MODEL_VARIABLE: str(files.pickle)},  # noqa: ARG005
+        ),
+        Contestant(
+            "onnxruntime", "onnxruntime, five parts", "onnxruntime", ("onnxruntime", "numpy"),
+            f"in process, five sessions of {count} threads; many callers are threads", kind="stock",
+        ),
+        Contestant(
+            "genrestack-1", "GenreStack, 1 worker", OURS, ("genrestack", "onnxruntime", "grpcio"),
+            f"gRPC, raw float32; {count} threads; single precision", protocol=PREDICT, command=_genrestack(1),
+        ),
+        Contestant(
+            "genrestack-2", "GenreStack, 2 workers", OURS, ("genrestack", "onnxruntime", "grpcio"),
+            f"gRPC, raw float32; {max(1, count // 2)} threads in each worker; single precision",
+            processes=2, protocol=PREDICT, command=_genrestack(2),
+        ),
+    )  # fmt: skip

@@ -1,0 +1,93 @@
+"""What was measured, as the figures of the table."""
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from benchmarks.peers.effort import BATCHES, CROWD, ONE
+from benchmarks.peers.messages import Probabilities
+from benchmarks.peers.turn import Turn
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One line of the table."""
+
+    key: str
+    name: str
+    unit: str
+    more_is_better: bool = False
+
+
+MEASURES: Final = (
+    Measure("one_p50", "1 row, 1 caller, p50", "ms"),
+    Measure("one_p99", "1 row, 1 caller, p99", "ms"),
+    Measure("crowd_p50", "1 row, 64 callers, p50", "ms"),
+    Measure("crowd_p99", "1 row, 64 callers, p99", "ms"),
+    Measure("crowd_rate", "1 row, 64 callers, rows/s", "rows/s", more_is_better=True),
+    Measure("batch_rate", "256 rows a request, 4 callers, rows/s", "rows/s", more_is_better=True),
+    Measure("start", "start to the first answer", "s"),
+    Measure("memory", "resident memory", "MB"),
+    Measure("installed", "installed size", "MB"),
+    Measure("apart", "max |Δp| from scikit-learn", ""),
+    Measure("labels", "labels as scikit-learn's", "%", more_is_better=True),
+)
+
+Values = dict[str, float]
+"""By a measure's key; what was not measured is left out."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """All of one contestant."""
+
+    key: str
+    name: str
+    how: str
+    ours: bool
+    versions: dict[str, str]
+    values: Values
+    rounds: tuple[Values, ...] = ()
+    """The same by round, where a round gives it."""
+    failure: str = ""
+    """Why there are no figures."""
+
+
+def values_of(turns: Sequence[Turn]) -> Values:
+    """Give percentiles over the calls of all rounds, and medians over rounds of what a round gives once."""
+    one, crowd = _taken_ms(turns, ONE), _taken_ms(turns, CROWD)
+    return {
+        "one_p50": percentile(one, 50),
+        "one_p99": percentile(one, 99),
+        "crowd_p50": percentile(crowd, 50),
+        "crowd_p99": percentile(crowd, 99),
+        "crowd_rate": statistics.median(_rate(turn, CROWD, 1) for turn in turns),
+        "batch_rate": statistics.median(_rate(turn, BATCHES, 256) for turn in turns),
+        "start": statistics.median(turn.start_seconds for turn in turns),
+        "memory": max(turn.memory_mb for turn in turns),
+    }
+
+
+def compared(found: Probabilities, expected: Probabilities) -> Values:
+    """Compare probabilities with the reference's, row by row."""
+    same = found.argmax(axis=1) == expected.argmax(axis=1)
+    return {"apart": float(np.abs(found - expected).max()), "labels": 100 * float(same.mean())}
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """Give the smallest value that at least `share` percent of all do not exceed."""
+    ordered = sorted(values)
+    return ordered[max(0, math.ceil(share / 100 * len(ordered)) - 1)]
+
+
+def _taken_ms(turns: Sequence[Turn], block: str) -> list[float]:
+    return [1e3 * seconds for turn in turns for seconds in turn.loads[block].taken]
+
+
+def _rate(turn: Turn, block: str, rows: int) -> float:
+    load = turn.loads[block]
+    return rows * len(load.taken) / load.seconds

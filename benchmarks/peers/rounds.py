@@ -1,0 +1,53 @@
+"""All contestants in turns, round by round."""
+
+from collections.abc import Sequence
+
+import click
+
+from benchmarks.peers.contestants import REFERENCE, Contestant, Files
+from benchmarks.peers.effort import Effort
+from benchmarks.peers.measured import Result, Values, compared, values_of
+from benchmarks.peers.messages import Probabilities
+from benchmarks.peers.turn import PeerFailed, Tool, Turn, started, take_turn
+
+
+def measure_all(who: Sequence[Contestant], files: Files, effort: Effort, tool: Tool) -> list[Result]:
+    """Give every contestant a turn in each round; one that fails is left out of the rounds that follow.
+
+    Raises:
+        PeerFailed: the reference, with which all answers are compared, failed.
+
+    """
+    turns: dict[str, list[Turn]] = {each.key: [] for each in who}
+    answers: dict[str, Probabilities] = {}
+    failures: dict[str, str] = {}
+    for number in range(effort.rounds):
+        for each in who:
+            if each.key in failures:
+                continue
+            click.echo(f"round {number + 1} of {effort.rounds}: {each.name} …", err=True)
+            try:
+                with started(each, files, tool) as running:
+                    if number == 0:
+                        answers[each.key] = running.answers()
+                    turns[each.key].append(take_turn(running, effort.blocks))
+            except PeerFailed as error:
+                if each.key == REFERENCE:
+                    raise
+                click.echo(str(error), err=True)
+                failures[each.key] = str(error)
+    return [_result(each, turns[each.key], answers, failures.get(each.key, ""), tool) for each in who]
+
+
+def _result(
+    who: Contestant, turns: Sequence[Turn], answers: dict[str, Probabilities], failure: str, tool: Tool
+) -> Result:
+    environment = tool(who.environment)
+    values: Values = {}
+    if not failure:
+        size = environment.installed_mb()
+        installed = {} if size is None else {"installed": size}
+        values = {**values_of(turns), **installed, **compared(answers[who.key], answers[REFERENCE])}
+    by_round = () if failure else tuple(values_of([turn]) for turn in turns)
+    versions = environment.versions(who.named)
+    return Result(who.key, who.name, who.how, who.ours, versions, values, by_round, failure)

@@ -1,0 +1,111 @@
+"""Contestants really run: in process and served, with the Python that runs the tests."""
+
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from typing import Any, cast
+
+import joblib
+import numpy as np
+import psutil
+import pytest
+from sklearn.datasets import load_digits
+from sklearn.preprocessing import MinMaxScaler
+from support.stacks import FittedStack, export
+
+from benchmarks.peers.contestants import REFERENCE, Files, contestants
+from benchmarks.peers.effort import BATCHES, CROWD, ONE, Block, Effort
+from benchmarks.peers.environments import current
+from benchmarks.peers.measured import MEASURES
+from benchmarks.peers.pickled import make_pipeline
+from benchmarks.peers.rounds import measure_all
+from benchmarks.peers.turn import PeerFailed, memory_mb, started
+from benchmarks.prepared import Prepared
+from benchmarks.stock import convert_parts
+
+SCANT = Effort(1, (Block(ONE, 1, 1, 0.1, 3), Block(CROWD, 4, 1, 0.2, 8), Block(BATCHES, 2, 256, 0.1, 2)))
+ROWS = 300
+
+
+@pytest.fixture(scope="module")
+def fitted() -> FittedStack:
+    """A stack of the demo's kind, with a network, hardly trained."""
+    from genrestack_training.stack import build_stack
+
+    digits = load_digits()
+    scaler = MinMaxScaler().fit(digits.data[:400])
+    stack = build_stack("demo", overrides={"stack": {"folds": 2}}, epochs=1, seed=0)
+    stack.fit(scaler.transform(digits.data[:400]), digits.target[:400])
+    rows = digits.data[400 : 400 + ROWS]
+    names = tuple(f"pixel_{i}" for i in range(64))
+    classes = tuple(str(c) for c in stack.classes_)
+    labels = [str(label) for label in digits.target[400 : 400 + ROWS]]
+    return FittedStack(stack, scaler, names, classes, digits.data[:400], rows, labels)
+
+
+@pytest.fixture(scope="module")
+def files(fitted: FittedStack, tmp_path_factory: pytest.TempPathFactory) -> Files:
+    folder = tmp_path_factory.mktemp("peers")
+    export(fitted, folder / "single", "digits")
+    with warnings.catch_warnings():
+        # The converter reads what scikit-learn 1.9 announces the end of.
+        warnings.filterwarnings("ignore", "Attribute `prob[AB]_` was deprecated", FutureWarning)
+        convert_parts(cast(Any, fitted), folder / "stock")
+    rows = folder / "rows.npy"
+    np.save(rows, fitted.rows.astype(np.float32))
+    joblib.dump(make_pipeline(fitted), folder / "model.joblib")
+    prepared = Prepared(folder, folder / "single", folder / "single", folder / "stock", rows, "digits")
+    return Files(prepared, folder / "model.joblib")
+
+
+def test_a_round(files: Files) -> None:
+    who = [each for each in contestants() if each.environment in {"scikit-learn", "onnxruntime", "genrestack"}]
+    results = {each.key: each for each in measure_all(who, files, SCANT, lambda name: current())}
+    assert [each.failure for each in results.values()] == [""] * 4
+    for each in results.values():
+        assert set(each.values) == {measure.key for measure in MEASURES} - {"installed"}
+        assert min(value for key, value in each.values.items() if key != "apart") > 0
+        assert each.values["one_p50"] <= each.values["one_p99"]
+        assert each.versions
+    assert results[REFERENCE].values["apart"] == 0
+    for ours in ("genrestack-1", "genrestack-2"):
+        assert results[ours].values["apart"] < 5e-4
+        assert results[ours].values["labels"] == 100
+
+
+def test_the_pickle_needs_nothing_of_ours_and_answers_one_row(files: Files, fitted: FittedStack) -> None:
+    program = """
+import sys
+sys.modules.update({"genrestack_training": None})
+import numpy as np
+from benchmarks.peers.unpickled import load, probabilities
+pipeline, rows = load(sys.argv[1]), np.load(sys.argv[2])
+np.save(sys.argv[3], np.concatenate([probabilities(pipeline, rows[:1]), probabilities(pipeline, rows[1:])]))
+"""
+    out = files.pickle.with_name("answers.npy")
+    command = [sys.executable, "-W", "ignore", "-c", program, str(files.pickle), str(files.prepared.rows), str(out)]
+    subprocess.run(command, check=True, cwd=Path(__file__).parents[3], timeout=200)
+    expected = fitted.probabilities(fitted.rows.astype(np.float32))
+    assert np.load(out) == pytest.approx(expected, abs=1e-6)
+
+
+def test_one_that_does_not_start(files: Files, tmp_path: Path) -> None:
+    ours = next(each for each in contestants() if each.key == "genrestack-1")
+    nothing = Prepared(tmp_path, tmp_path, tmp_path, tmp_path, files.prepared.rows, "nothing")
+    failing = started(ours, Files(nothing, files.pickle), lambda name: current())
+    with pytest.raises(PeerFailed, match=r"GenreStack, 1 worker: no answer \(exit status 2\)\n  .*model"), failing:
+        pass
+
+
+def test_memory_is_of_all_processes() -> None:
+    hold = "import sys, time; held = bytearray(b'1') * 50_000_000; print(flush=True); time.sleep(60)"
+    child = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {hold!r}])"
+    with subprocess.Popen([sys.executable, "-c", child], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        parent.stdout.readline()
+        assert 50 < memory_mb(parent.pid) < 150
+        children = psutil.Process(parent.pid).children()
+        for each in children:
+            each.kill()
+    assert memory_mb(parent.pid) == 0
