@@ -29,7 +29,9 @@ def asking(protocol: Protocol, port: int) -> Iterator[Ask]:
     else:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_PATIENCE_S)
         try:
-            yield lambda request: _post(connection, protocol.method, request)
+            if protocol.ready:
+                _exchange(connection, "GET", protocol.ready)
+            yield lambda request: _exchange(connection, "POST", protocol.method, request)
         finally:
             connection.close()
 
@@ -50,8 +52,8 @@ def first_answer(protocol: Protocol, port: int, request: bytes, alive: Callable[
     return False
 
 
-def _post(connection: http.client.HTTPConnection, path: str, request: bytes) -> bytes:
-    connection.request("POST", path, request, {"Content-Type": "application/json"})
+def _exchange(connection: http.client.HTTPConnection, verb: str, path: str, request: bytes | None = None) -> bytes:
+    connection.request(verb, path, request, {"Content-Type": "application/json"})
     response = connection.getresponse()
     answer = response.read()
     if response.status != http.client.OK:

@@ -5,6 +5,7 @@ from typing import Any
 
 import litserve
 import numpy as np
+from fastapi import Request, Response
 
 from benchmarks.peers.unpickled import load_given, probabilities
 
@@ -19,8 +20,8 @@ class Stack(litserve.LitAPI):  # type: ignore[misc]  # LitServe is not followed 
         self._pipeline = load_given()
         self._sizes: list[int] = []
 
-    def decode_request(self, request: Any) -> Any:
-        """Take the rows of a request."""
+    def decode_request(self, request: Request) -> Any:
+        """Take the rows of a request; its type is what makes LitServe read JSON."""
         return np.asarray(request["rows"], np.float64)
 
     def batch(self, inputs: Any) -> Any:
@@ -36,7 +37,7 @@ class Stack(litserve.LitAPI):  # type: ignore[misc]  # LitServe is not followed 
         """Part the answers again."""
         return np.split(output, np.cumsum(self._sizes)[:-1])
 
-    def encode_response(self, output: Any) -> Any:
+    def encode_response(self, output: Any) -> Response:
         """Write an answer."""
         return {"probabilities": output.tolist()}
 

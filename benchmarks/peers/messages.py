@@ -30,6 +30,8 @@ class Protocol:
     """Write a request of raw rows, float32, shape (n, f)."""
     probabilities: Callable[[bytes], Probabilities]
     """Read an answer: shape (n, k)."""
+    ready: str = ""
+    """Path that answers 200 once the server can answer; empty where a server refuses until then."""
 
 
 def _predict_request(rows: Rows) -> bytes:
@@ -71,4 +73,4 @@ def _bytes(rows: Rows) -> bytes:
 
 PREDICT: Final = Protocol("grpc", "/genrestack.v1.PredictionService/Predict", _predict_request, _predict_response)
 OPEN_INFERENCE: Final = Protocol("grpc", "/inference.GRPCInferenceService/ModelInfer", _infer_request, _infer_response)
-JSON: Final = Protocol("http", "/predict", _json_request, _json_response)
+JSON: Final = Protocol("http", "/predict", _json_request, _json_response, ready="/health")
