@@ -94,7 +94,10 @@ def test_one_that_does_not_start(files: Files, tmp_path: Path) -> None:
     ours = next(each for each in contestants() if each.key == "genrestack-1")
     nothing = Prepared(tmp_path, tmp_path, tmp_path, tmp_path, files.prepared.rows, "nothing")
     failing = started(ours, Files(nothing, files.pickle), lambda name: current())
-    with pytest.raises(PeerFailed, match=r"GenreStack, 1 worker: no answer \(exit status 2\)\n  .*nothing to serve"), failing:
+    with (
+        pytest.raises(PeerFailed, match=r"GenreStack, 1 worker: no answer \(exit status 2\)\n  .*nothing to serve"),
+        failing,
+    ):
         pass
 
 
