@@ -113,9 +113,14 @@ def test_a_killed_one_of_two_servers_in_a_list_costs_nothing(servers: Fleet, say
 
 def test_one_of_two_servers_in_a_list_drains_and_is_left_alone(servers: Fleet, say: Say) -> None:
     """A stream holds up the drain for seconds, in which the server takes connections and refuses every call."""
+    unasked = [("grpc.inhibit_health_checking", 1)]
+    blind = ClientLoad(
+        lambda: Client(servers.addresses, retry=ONCE, channel_options=unasked), servers.expected, callers=4
+    )
     with (
         Client(servers.addresses[0]) as client,
         asked(servers.addresses, servers.expected) as (patient, hasty),
+        blind,
         SlowStream(client, servers.expected).under_way(),
     ):
         began = time.monotonic()
@@ -123,4 +128,10 @@ def test_one_of_two_servers_in_a_list_drains_and_is_left_alone(servers: Fleet, s
         took = time.monotonic() - began
     patient.tally.check()
     hasty.tally.check(*PASSING)
-    say(f"replaced in {took:.1f} s: {patient.tally.line()}; without retries: {hasty.tally.line()}")
+    blind.tally.check(*PASSING)
+    # They see what the others are spared.
+    assert blind.tally.refused["Unavailable"] > hasty.tally.refused["Unavailable"]
+    say(
+        f"replaced in {took:.1f} s: {patient.tally.line()}; without retries: {hasty.tally.line()}; without asking for "
+        f"health either: {blind.tally.line()}"
+    )
