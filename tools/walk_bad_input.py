@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+# Certificates are made as the tests make theirs.
+sys.path.append(str(Path(__file__).resolve().parent.parent / "tests"))
 
 from tools.bad_input import client, export, machine, serving, training, wire
 from tools.bad_input.finding import Finding

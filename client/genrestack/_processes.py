@@ -1,5 +1,6 @@
 """Running other subcommands the way a person would, as a transcript."""
 
+import os
 import shlex
 import socket
 import subprocess
@@ -28,7 +29,7 @@ def run_command(*arguments: Argument) -> None:
     """
     words = [str(argument) for argument in arguments]
     _show(words)
-    status = _wait(subprocess.Popen(_argv(words)))
+    status = _wait(subprocess.Popen(_argv(words), env=_environment()))
     if status:
         raise click.ClickException(
             f"`{_line(words)}` failed with exit status {status}; what it said stands above. "
@@ -63,7 +64,9 @@ class Background:
     def __enter__(self) -> Self:
         _show(self._words, " &")
         with self._log.open("wb") as log:
-            self._process = subprocess.Popen(_argv(self._words), stdout=log, stderr=subprocess.STDOUT)
+            self._process = subprocess.Popen(
+                _argv(self._words), stdout=log, stderr=subprocess.STDOUT, env=_environment()
+            )
         return self
 
     def __exit__(
@@ -133,6 +136,11 @@ def _listens(port: int) -> bool:
 
 def _argv(words: list[str]) -> list[str]:
     return [sys.executable, "-m", "genrestack", *words]
+
+
+def _environment() -> dict[str, str]:
+    """Leave out settings of other servers and clients: the commands are shown with all that they are told."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("GENRESTACK_")}
 
 
 def _line(words: list[str]) -> str:

@@ -28,6 +28,9 @@ EXTRAS: Final = {
 }
 """What has to be installed for a subcommand whose libraries are missing."""
 
+_EXTRA_OF_LIBRARY: Final = {"ray": "ray"}
+"""Libraries that only some option of a subcommand asks for."""
+
 _INTERRUPTED: Final = 130
 
 
@@ -110,6 +113,8 @@ def _missing(name: str, error: ModuleNotFoundError) -> click.ClickException | Mo
     module = (error.name or "").partition(".")[0]
     if not module or module.startswith("genrestack"):
         return error
+    if module in _EXTRA_OF_LIBRARY:
+        return click.ClickException(f'{module} is not installed: pip install "genrestack[{_EXTRA_OF_LIBRARY[module]}]"')
     if name in EXTRAS:
         return click.ClickException(f'genrestack {name} needs: pip install "genrestack[{EXTRAS[name]}]"')
     return click.ClickException(f"genrestack {name} needs the library {module}: pip install {module}")

@@ -124,13 +124,15 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise CertificateError(f"cannot read the TLS file {path}: {error.strerror}") from error
+        raise CertificateError(
+            f"cannot read the TLS file {path}: {error.strerror}; check its path, and that this user may read it"
+        ) from error
 
 
 def _text(content: bytes, path: Path) -> str:
     text = content.decode("ascii", "replace")
     if _END not in text:
-        raise CertificateError(f"{path} holds no PEM certificate")
+        raise CertificateError(f"{path} holds no PEM certificate; give a file with -----BEGIN CERTIFICATE-----")
     return text
 
 
@@ -145,9 +147,13 @@ def _shake_hands(chain: Path, key: Path, text: str) -> float:
         client.load_verify_locations(cadata=text[: text.index(_END) + len(_END)])
         return _expiry(server, client)
     except ssl.SSLCertVerificationError as error:
-        raise CertificateError(f"the TLS certificate {chain} is unusable: {error.verify_message}") from error
+        raise CertificateError(_unusable(chain, error.verify_message)) from error
     except ssl.SSLError as error:
-        raise CertificateError(f"the TLS certificate {chain} is unusable: {error.reason}") from error
+        raise CertificateError(_unusable(chain, error.reason)) from error
+
+
+def _unusable(chain: Path, why: str) -> str:
+    return f"the TLS certificate {chain} is unusable: {why}; have a new one issued"
 
 
 def _expiry(server: ssl.SSLContext, client: ssl.SSLContext) -> float:
@@ -179,9 +185,12 @@ def _load(server: ssl.SSLContext, chain: Path, key: Path) -> None:
         if asked:
             text = f"the TLS key {key} is protected by a password; store it without one, readable by this user alone"
         elif reason == "KEY_VALUES_MISMATCH":
-            text = f"the TLS key {key} is not the key of the certificate {chain}"
+            text = f"the TLS key {key} is not the key of the certificate {chain}; give the two that belong together"
         else:
-            text = f"the TLS key {key} or the certificate {chain} is no usable PEM file ({reason or error})"
+            text = (
+                f"the TLS key {key} or the certificate {chain} is no usable PEM file; they have to hold "
+                "-----BEGIN PRIVATE KEY----- and -----BEGIN CERTIFICATE-----, unaltered"
+            )
         raise CertificateError(text) from error
 
 
@@ -190,6 +199,6 @@ def _check_client_ca(path: Path, text: str) -> None:
     try:
         context.load_verify_locations(cadata=text)
     except ssl.SSLError as error:
-        raise CertificateError(f"{path} holds no usable PEM certificates ({error.reason})") from error
+        raise CertificateError(f"{path} holds no usable PEM certificates; copy it again") from error
     if not context.cert_store_stats()["x509_ca"]:
         raise CertificateError(f"{path} holds no certificate of an authority; clients' certificates must come from one")

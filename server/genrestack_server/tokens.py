@@ -81,9 +81,11 @@ def read_tokens(path: Path) -> tuple[Token, ...]:
         with path.open("rb") as file:
             content = file.read(_MAX_FILE_BYTES + 1)
     except OSError as error:
-        raise TokenFileError(f"cannot read the token file {path}: {error.strerror}") from error
+        raise TokenFileError(
+            f"cannot read the token file {path}: {error.strerror}; check its path, and that this user may read it"
+        ) from error
     if len(content) > _MAX_FILE_BYTES:
-        raise TokenFileError(f"the token file {path} is larger than 1 MiB")
+        raise TokenFileError(f"the token file {path} is larger than 1 MiB; it takes a line for each token")
     tokens: dict[bytes, Token] = {}
     for number, line in enumerate(content.decode("utf-8", "replace").splitlines(), start=1):
         token = _parsed(line, f"{path} line {number}")

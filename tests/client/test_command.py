@@ -82,6 +82,14 @@ def test_a_missing_library_is_one_line(contributed: Any, capsys: pytest.CaptureF
         assert 'needs: pip install "genrestack[train]"' in capsys.readouterr().out
 
 
+def test_a_library_of_one_option_names_the_extra_of_that_option(
+    contributed: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    contributed("@click.command()\ndef train():\n    raise ModuleNotFoundError(name='ray')\n", "train")
+    assert command.run(["train"]) == 1
+    assert capsys.readouterr().err == 'Error: ray is not installed: pip install "genrestack[ray]"\n'
+
+
 def test_a_missing_module_of_our_own_is_no_advice_to_install(contributed: Any) -> None:
     contributed("@click.command()\ndef extra():\n    import genrestack.no_such_module\n")
     with pytest.raises(ModuleNotFoundError):

@@ -41,6 +41,23 @@ def test_a_server_runs_beside_the_commands_and_is_gone_after(
     assert f"$ genrestack health --server 127.0.0.1:{port} --wait 30\n127.0.0.1:{port}: SERVING\n" in said
 
 
+def test_settings_of_other_servers_are_left_out(
+    capfd: pytest.CaptureFixture[str], models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = {
+        "GENRESTACK_TLS": "1", "GENRESTACK_CA": "/no/such.pem", "GENRESTACK_TOKEN_FILE": "/no/such",
+        "GENRESTACK_SERVER_NAME": "elsewhere", "GENRESTACK_SERVE_HOST": "192.0.2.1",
+        "GENRESTACK_SERVE_TLS_CERT": "/no/such.pem", "GENRESTACK_SERVE_CONFIG": "/no/such.toml",
+    }  # fmt: skip
+    for name, value in others.items():
+        monkeypatch.setenv(name, value)
+    port = free_port(0)
+    with Background("serve", models, "--port", port, log=tmp_path / "serve.log") as server:
+        server.wait_for_port(port)
+        run_command("health", "--server", f"127.0.0.1:{port}", "--wait", 30)
+    assert f"127.0.0.1:{port}: SERVING\n" in capfd.readouterr().out
+
+
 def test_a_command_that_fails_is_named() -> None:
     with pytest.raises(
         click.ClickException, match=r"`genrestack health --server 127.0.0.1:1` failed with exit status 1"

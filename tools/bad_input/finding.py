@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 # What a person must never be shown: traces, our own files, objects without a text of their own.
-_INTERNAL = re.compile(r"Traceback|File \"|site-packages|\.py:\d+|object at 0x|<class |Errno|/tmp/|/genrestack_")
+_INTERNAL = re.compile(r"Traceback|File \"|site-packages|\.(?:py|c):\d+|object at 0x|<class |Errno|/tmp/|/genrestack_")
 _MOST_CHARACTERS = 700
 
 

@@ -16,7 +16,7 @@ _TRAIN = ("train", "digits.csv", "--settings", "quick.toml")
 # Stands in for an environment without these libraries; `tests/e2e/test_bare_wheel.py` has a real one.
 _WITHOUT = """
 import sys
-LIBRARIES = {"tensorflow", "keras", "sklearn", "pandas", "joblib", "onnx", "onnxruntime", "grpc_reflection"}
+LIBRARIES = set(sys.argv.pop(1).split(","))
 class Missing:
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in LIBRARIES:
@@ -25,6 +25,7 @@ sys.meta_path.insert(0, Missing())
 from genrestack.command import main
 main(sys.argv[1:])
 """
+_LIBRARIES = "tensorflow,keras,sklearn,pandas,joblib,onnx,onnxruntime,grpc_reflection"
 _KIB = 1024
 
 
@@ -38,9 +39,14 @@ def walk(world: World) -> Iterator[Finding]:
 
 def _missing(world: World) -> Iterator[Finding]:
     for arguments in (("train", "digits.csv"), ("export", "runs/digits/first"), ("serve",), ("demo",)):
-        argv = [sys.executable, "-c", _WITHOUT, *arguments]
+        argv = [sys.executable, "-c", _WITHOUT, _LIBRARIES, *arguments]
         shown = f"{line(arguments)}   # in an environment with the client alone"
         yield world.run(f"Libraries that are not installed: {arguments[0]}", argv=argv, shown=shown)
+    ray = (*_TRAIN, "--run", "runs/ray", "--backend", "ray")
+    argv = [sys.executable, "-c", _WITHOUT, "ray", *ray]
+    yield world.run("Ray, which is not installed", argv=argv, shown=f"{line(ray)}   # without the extra ray")
+    nowhere = (*ray, "--ray-address", "127.0.0.1:1")
+    yield world.run("A Ray cluster that is not there", *nowhere)
 
 
 def _full(world: World) -> Iterator[Finding]:

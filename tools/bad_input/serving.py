@@ -27,8 +27,39 @@ def walk(world: World) -> Iterator[Finding]:
         yield world.run(title, "serve", name)
     with world.serving() as other:
         yield world.run("A busy port", "serve", "--port", other.port)
-    for title, arguments in _OPTIONS.items():
+    for title, arguments in (_OPTIONS | _security(world.folder)).items():
         yield world.run(title, "serve", *arguments)
+
+
+def _security(folder: Path) -> dict[str, tuple[str, ...]]:
+    """Write certificates and token files that cannot be used."""
+    from support.certificates import EXPIRED, Authority
+
+    authority = Authority.make()
+    good, other = authority.server(folder, "server"), authority.server(folder, "other")
+    late = authority.server(folder, "late", lifetime=EXPIRED)
+    pair = ("--tls-cert", good.certificate.name, "--tls-key", good.key.name)
+    digest = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+    for name, text in {
+        "empty.pem": "", "prose.pem": "the certificate\n", "notokens": "# nobody\n", "plain": "gs_a-token-itself\n",
+        "twice": f"{digest} web\n{digest} job\n", "named": f"{digest} admin admin\n",
+    }.items():  # fmt: skip
+        (folder / name).write_text(text, encoding="utf-8")
+    return {
+        "A certificate without its key": pair[:2],
+        "Mutual TLS without TLS": ("--tls-client-ca", good.certificate.name),
+        "A certificate that is not there": ("--tls-cert", "gone.pem", "--tls-key", good.key.name),
+        "A certificate that is none": ("--tls-cert", "prose.pem", "--tls-key", good.key.name),
+        "A key that is none": ("--tls-cert", good.certificate.name, "--tls-key", "prose.pem"),
+        "The key of another certificate": ("--tls-cert", good.certificate.name, "--tls-key", other.key.name),
+        "A certificate that has expired": ("--tls-cert", late.certificate.name, "--tls-key", late.key.name),
+        "No authority for clients": (*pair, "--tls-client-ca", "empty.pem"),
+        "A token file that is not there": ("--token-file", "gone"),
+        "A token file without a token": ("--token-file", "notokens"),
+        "A token file with the token itself": ("--token-file", "plain"),
+        "A token twice": ("--token-file", "twice"),
+        "A token that is named admin": ("--token-file", "named"),
+    }
 
 
 def _flip(path: Path) -> None:
@@ -65,6 +96,7 @@ _OPTIONS: dict[str, tuple[str, ...]] = {
     "An address of another machine": ("--host", "192.0.2.1"),
     "An unknown provider": ("--provider", "tpu"),
     "A provider that is not installed": ("--provider", "cuda"),
+    "A GPU for the CPU": ("--provider", "cpu", "--device", "1"),
     "No threads": ("--threads", "0"),
     "A default model that is not there": ("--default-model", "gtzan"),
     "No message at all": ("--max-message-mib", "0"),

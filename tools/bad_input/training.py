@@ -16,6 +16,9 @@ def walk(world: World) -> Iterator[Finding]:
         yield world.run(title, "train", name)
     for title, arguments in _options(world):
         yield world.run(title, "train", "digits.csv", *arguments)
+    songs = _songs(world)
+    for title, table, arguments in _groups(world):
+        yield world.run(title, "train", table or songs, "--split", "artist", *arguments)
 
 
 def _tables(world: World) -> Iterator[tuple[str, str]]:
@@ -92,3 +95,36 @@ def _options(world: World) -> Iterator[tuple[str, tuple[str, ...]]]:
         (world.folder / name).write_text(text, encoding="utf-8")
         yield title, ("--settings", name)
     yield "A settings file that is not there", ("--settings", "gone.toml")
+
+
+def _songs(world: World) -> str:
+    """Write the table once more, with a recording for every two rows."""
+    rows = [[f"song{number // 2}.wav", *row] for number, row in enumerate(world.rows)]
+    return world.table("songs.csv", ["filename", *_HEADER], rows).name
+
+
+def _groups(world: World) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    yield "Artists, and nothing that says whose a recording is", "", ()
+    yield "A table that names no recordings, and a groups file", "digits.csv", ("--groups", _artists(world, "all.csv"))
+    yield "An artist column that is not there", "", ("--artist-column", "singer")
+    yield "A groups file that is not there", "", ("--groups", "gone.csv")
+    for title, name, text in (
+        ("A groups file without a line", "nolines.csv", "filename,artist\n"),
+        ("A groups file without filenames", "nonames.csv", "song,artist\na.wav,Ann\n"),
+        ("A groups file with two columns that may be meant", "which.csv", "filename,singer,album\na.wav,Ann,One\n"),
+        ("A groups file with a gap", "gap.csv", "filename,artist\nsong0.wav,Ann\nsong1.wav,\n"),
+        ("A recording of two artists", "both.csv", "filename,artist\nsong0.wav,Ann\nsong0.wav,Ben\n"),
+        ("One recording, two extensions, two artists", "twins.csv", "filename,artist\ns.wav,Ann\ns.mp3,Ben\n"),
+        ("A groups file of other recordings", "others.csv", "filename,artist\nelse.wav,Ann\n"),
+    ):
+        (world.folder / name).write_text(text, encoding="utf-8")
+        yield title, "", ("--groups", name)
+    yield "One artist alone", "", ("--groups", _artists(world, "alone.csv", artists=1))
+    (world.folder / "latin-groups.csv").write_bytes("filename,artist\nsong0.wav,Zoë\n".encode("latin-1"))
+    yield "A groups file that is not UTF-8", "", ("--groups", "latin-groups.csv")
+
+
+def _artists(world: World, name: str, artists: int = 20) -> str:
+    """Write a groups file that knows every recording of `_songs`."""
+    rows = [[f"song{number}.wav", f"artist {number % artists}"] for number in range(len(world.rows) // 2)]
+    return world.table(name, ["filename", "artist"], rows).name
