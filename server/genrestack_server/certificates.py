@@ -181,16 +181,12 @@ def _load(server: ssl.SSLContext, chain: Path, key: Path) -> None:
     try:
         server.load_cert_chain(chain, key, password=password)
     except (ssl.SSLError, OSError) as error:
-        reason = getattr(error, "reason", None)
         if asked:
             text = f"the TLS key {key} is protected by a password; store it without one, readable by this user alone"
-        elif reason == "KEY_VALUES_MISMATCH":
+        elif getattr(error, "reason", None) == "KEY_VALUES_MISMATCH":
             text = f"the TLS key {key} is not the key of the certificate {chain}; give the two that belong together"
         else:
-            text = (
-                f"the TLS key {key} or the certificate {chain} is no usable PEM file; they have to hold "
-                "-----BEGIN PRIVATE KEY----- and -----BEGIN CERTIFICATE-----, unaltered"
-            )
+            text = f"the TLS key {key} or the certificate {chain} is no usable PEM file; copy both again, unaltered"
         raise CertificateError(text) from error
 
 
