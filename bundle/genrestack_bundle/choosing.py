@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from genrestack_bundle.errors import BundleError
 from genrestack_bundle.parity import prove
-from genrestack_bundle.providers import candidates
+from genrestack_bundle.providers import PROVIDERS, candidates
 from genrestack_bundle.reader import Bundle
 from genrestack_bundle.session import ComposedSession
 from genrestack_proto.v1.model_pb2 import Parity
@@ -55,4 +55,4 @@ def _proven(
     bundle: Bundle, graph: bytes, word: str, device: int, threads: int | None
 ) -> tuple[ComposedSession, Parity]:  # fmt: skip
     session = ComposedSession(graph, part_names=bundle.part_names, provider=word, threads=threads, device=device)
-    return session, prove(session, bundle)
+    return session, prove(session, bundle, within_s=PROVIDERS[word].proof_s)

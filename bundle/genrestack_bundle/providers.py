@@ -33,6 +33,8 @@ class Provider:
     place: str = "cpu"
     """Where its rows lie, as onnxruntime calls that memory."""
     options: Mapping[str, str] | None = None
+    proof_s: float = 60.0
+    """Seconds that its golden rows may take."""
     helpers: tuple[str, ...] = ()
     """Words of those that take the operators it does not know, before the CPU does."""
 
@@ -67,7 +69,9 @@ PROVIDERS: Final[Mapping[str, Provider]] = {
             "libonnxruntime_providers_tensorrt.so",
             "cuda",
             {"trt_fp16_enable": "0", "trt_int8_enable": "0"},
-            ("cuda",),
+            # It builds an engine for every number of rows it has not seen.
+            proof_s=600.0,
+            helpers=("cuda",),
         ),
     )
 }

@@ -112,12 +112,15 @@ def train(
     ONNX graphs have to answer what the trained stack answers, or no bundle is written.
     """
     with _plain_errors():
+        from genrestack_bundle.providers import check_wheels, installed_wheels
         from genrestack_export.places import check_writable
         from genrestack_training import load_table, read_groups, read_overrides
         from genrestack_training import train as fit
         from genrestack_training.display import terminal_progress
         from genrestack_training.folder import run_name
 
+        # The proof would find it out only once everything is fitted.
+        check_wheels(installed_wheels())
         loaded = load_table(table, label=label, track_column=track_column, artist_column=artist_column)
         for note in loaded.notes:
             click.echo(note, err=True)

@@ -266,6 +266,17 @@ def test_extras_are_judged_by_what_is_installed() -> None:
     assert "extra docs" not in findings
 
 
+def test_what_must_not_stand_beside_the_gpus_wheel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    needed = [Requirement("onnxruntime", ">=99", "train"), Requirement("click", "", "server-gpu")]
+    assert {each.subject: each for each in packages.look_at_packages(needed)}["extra train"].state is State.PROBLEM
+    folder = tmp_path / "onnxruntime_gpu-1.31.1.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: onnxruntime-gpu\nVersion: 1.31.1\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    finding = {each.subject: each for each in packages.look_at_packages(needed)}["extra train"]
+    assert (finding.state, finding.advice) == (State.NOTE, 'in another environment: pip install "genrestack[train]"')
+
+
 def test_our_own_requirements_are_all_understood() -> None:
     read = read_requirements()
     assert {"server", "train", "audio", "dev"} <= {each.extra for each in read}

@@ -320,3 +320,14 @@ def test_train_misuse(
     _one_line(_in_process(train, *arguments), complaint, code=code)
     assert not (tmp_path / "models").exists()
     assert not (tmp_path / "runs").exists()
+
+
+def test_two_wheels_are_found_before_anything_is_fitted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    folder = tmp_path / "onnxruntime_gpu-1.31.1.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: onnxruntime-gpu\nVersion: 1.31.1\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    done = CliRunner().invoke(train, ["there-is-no-such-table.csv"])
+    assert done.exit_code == 1
+    assert "are both installed" in done.output
+    assert "pip uninstall -y onnxruntime onnxruntime-gpu" in done.output

@@ -23,6 +23,7 @@ _GIVES: Final = {
 }
 """What an extra is for; those that are not named here are for people who work on the project."""
 _EITHER: Final = ("server", "server-gpu")
+_GPU_WHEEL: Final = "onnxruntime-gpu"
 _GENERATED: Final = re.compile(r"Protobuf Python Version: ([0-9.]+)")
 
 
@@ -80,6 +81,9 @@ def _extras(needed: Sequence[Requirement]) -> Iterator[Finding]:
 
 def _lacking(extra: str, gives: str, wrong: Sequence[Requirement]) -> Finding:
     install = f'pip install "{DISTRIBUTION}[{extra}]"'
+    if any(each.name == "onnxruntime" for each in wrong) and Requirement(_GPU_WHEEL, "").fits:
+        # The two wheels overwrite each other's files.
+        return note(f"extra {extra}", f"not beside {_GPU_WHEEL}: {gives}", f"in another environment: {install}")
     if any(each.installed is None for each in wrong):
         missing = ", ".join(each.name for each in wrong if each.installed is None)
         return note(f"extra {extra}", f"not installed: {gives} (missing: {missing})", install)
