@@ -8,7 +8,7 @@ EXTRAS := train,ray,server,audio,otel,docs,dev
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long test-hard test-gpu check format proto bench bench-peers docs clean
+.PHONY: help setup demo test test-long test-hard test-gpu check format proto bench bench-peers docs image-test requirements clean
 
 help:  ## list what there is
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -43,6 +43,9 @@ test-gpu:  ## the tests that need an NVIDIA GPU, in an environment of their own 
 	.venv-gpu/bin/python -m pip install --quiet --constraint constraints.txt 'onnxruntime-gpu[cuda,cudnn]'
 	.venv-gpu/bin/python -m pytest -m gpu tests/server/test_gpu.py
 
+image-test: setup  ## build the server's image with buildah and try it; needs root
+	PYTHONPATH=tests $(BIN)/python -W ignore::FutureWarning -m image
+
 check: setup  ## lint, types, import arrows: exactly what CI runs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -55,6 +58,9 @@ format: setup  ## put the code in form
 
 proto: setup  ## generate the code of the protos
 	$(BIN)/python tools/generate_protos.py
+
+requirements: setup  ## pin and hash what the images install, after a change of pyproject.toml or constraints.txt
+	$(BIN)/python tools/hash_requirements.py
 
 bench: setup  ## measure against the baselines, in one run
 	$(BIN)/python -m benchmarks
