@@ -1,10 +1,7 @@
 """A real Prometheus server reads the metrics, and its own tool checks the rules."""
 
-import json
 import shutil
 import subprocess
-import urllib.error
-import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,12 +10,12 @@ from typing import Any
 import pytest
 from server.supervised import Supervised, supervised, until
 from server.tiny_bundle import draw_rows
+from support.prometheus import DEPLOY, get, prometheus_of, query
 from support.tools import need
 
 from genrestack_proto.matrix import to_matrix
 from genrestack_proto.v1.prediction_pb2 import PredictRequest
 
-DEPLOY = Path(__file__).parents[2] / "deploy" / "prometheus"
 FAMILIES = [
     "genrestack_requests_total", "genrestack_rows_total", "genrestack_request_seconds_bucket",
     "genrestack_queue_seconds_count", "genrestack_compute_seconds_sum", "genrestack_batch_rows_count",
@@ -31,7 +28,6 @@ FAMILIES = [
 
 @pytest.fixture(scope="module")
 def server(tiny_models: Path) -> Iterator[Supervised]:
-    need(shutil.which("prometheus"), "prometheus (Debian package prometheus)")
     with supervised(tiny_models) as running:
         yield running
 
@@ -39,54 +35,8 @@ def server(tiny_models: Path) -> Iterator[Supervised]:
 @pytest.fixture(scope="module")
 def prometheus(server: Supervised, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The Prometheus server's URL; its settings are those of `deploy/`, with this target and short intervals."""
-    folder = tmp_path_factory.mktemp("prometheus")
-    target = server.metrics_url.removeprefix("http://").removesuffix("/metrics")
-    settings = (DEPLOY / "prometheus.yml").read_text().replace("localhost:9464", target).replace("15s", "1s")
-    (folder / "prometheus.yml").write_text(settings)
-    shutil.copy(DEPLOY / "rules.yml", folder)
-    log = folder / "log"
-    with log.open("w") as stderr:
-        process = subprocess.Popen(
-            ["prometheus", "--config.file=prometheus.yml", "--storage.tsdb.path=data",
-             "--web.listen-address=127.0.0.1:0"],
-            cwd=folder, stderr=stderr, stdout=subprocess.DEVNULL,
-        )  # fmt: skip
-    try:
-        until(lambda: address(log), "Prometheus does not start")
-        until(lambda: ready(address(log)), "Prometheus is not ready")
-        yield address(log)
-    finally:
-        process.kill()
-        process.wait()
-
-
-def address(log: Path) -> str:
-    """Where it listens, by its log."""
-    for line in log.read_text().splitlines():
-        if 'msg="Listening on"' in line:
-            return "http://" + line.split("address=")[1].split()[0]
-    return ""
-
-
-def ready(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{url}/-/ready", timeout=5) as answer:
-            return int(answer.status) == 200
-    except urllib.error.HTTPError as error:
-        error.close()
-        return False
-    except OSError:
-        return False
-
-
-def get(url: str, path: str, **parameters: str) -> Any:
-    with urllib.request.urlopen(f"{url}/api/v1/{path}?{urllib.parse.urlencode(parameters)}", timeout=5) as answer:
-        return json.load(answer)["data"]
-
-
-def query(url: str, expression: str) -> float | None:
-    found = get(url, "query", query=expression)["result"]
-    return float(found[0]["value"][1]) if found else None
+    with prometheus_of(server.metrics_url, tmp_path_factory.mktemp("prometheus")) as url:
+        yield url
 
 
 def test_prometheus_reads_every_family(server: Supervised, prometheus: str) -> None:
