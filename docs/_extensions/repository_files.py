@@ -103,7 +103,8 @@ def _files_in(folder: Path) -> list[Path]:
 
 def _as_page(path: Path, root: Path, body: str) -> Page:
     title = path.relative_to(root).as_posix()
-    return _page(path, root), {"title": title, "body": f"<h1>{html.escape(title)}</h1>\n{body}"}, "page.html"
+    heading = html.escape(title).replace("/", "/<wbr>")
+    return _page(path, root), {"title": title, "body": f'<h1 class="file">{heading}</h1>\n{body}'}, "page.html"
 
 
 def _list(folder: Path) -> str:
@@ -118,7 +119,9 @@ def _highlight(app: Sphinx, file: Path) -> str:
     except ClassNotFound:
         language = "text"
     code = file.read_text(encoding="utf-8")
-    return cast(StandaloneHTMLBuilder, app.builder).highlighter.highlight_block(code, language, location=file.name)
+    highlighter = cast(StandaloneHTMLBuilder, app.builder).highlighter
+    shown = highlighter.highlight_block(code, language, location=file.name)
+    return f'<div class="highlight-{language}">{shown}</div>'
 
 
 def copy_files(app: Sphinx, error: Exception | None) -> None:
