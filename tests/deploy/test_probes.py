@@ -114,7 +114,11 @@ def test_the_autoscaler_looks_at_a_metric_that_there_is(models_dir: Path, tmp_pa
 
 def test_the_adapters_query_is_the_mean_of_each_pod(tmp_path: Path) -> None:
     need(shutil.which("promtool"), "promtool (Debian package prometheus)")
-    (rule,) = yaml.safe_load((K8S / "prometheus-adapter.yaml").read_text())["rules"]
+    text = (K8S / "prometheus-adapter.yaml").read_text()
+    (rule,) = yaml.safe_load(text)["rules"]
+    # The page shows the same.
+    shown = (K8S.parents[1] / "docs" / "deploying.md").read_text().partition("```yaml\n")[2].partition("```")[0]
+    assert yaml.safe_load(shown) == yaml.safe_load(text)
     query = rule["metricsQuery"]
     # As the adapter fills it in, for the pods of a Deployment.
     for blank, value in {
