@@ -97,8 +97,16 @@ def show_files(app: Sphinx) -> Iterator[Page]:
 
 def _files_in(folder: Path) -> list[Path]:
     hidden = (".", "__pycache__")
-    inside = (path for path in folder.rglob("*") if path.is_file())
+    inside = (path for path in folder.rglob("*") if path.is_file() and _is_text(path))
     return sorted(p for p in inside if not any(part.startswith(hidden) for part in p.relative_to(folder).parts))
+
+
+def _is_text(file: Path) -> bool:
+    try:
+        file.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _as_page(path: Path, root: Path, body: str) -> Page:
