@@ -23,7 +23,7 @@ printf '%s\\n' "${COMPREPLY[@]}"
 
 def run(*argv: str, **further: str) -> "subprocess.CompletedProcess[str]":
     env = os.environ | {"PATH": f"{BIN}:{os.environ['PATH']}"} | further
-    return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60, env=env)
+    return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=240, env=env)
 
 
 def bash(*words: str) -> list[str]:

@@ -25,9 +25,9 @@ from genrestack._doctor.requirements import Requirement, read_requirements
 
 def doctor(*arguments: str | Path, **variables: str) -> "subprocess.CompletedProcess[str]":
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GENRESTACK_")}
-    argv = [sys.executable, "-m", "genrestack", "doctor", *map(str, arguments)]
+    argv = [sys.executable, "-m", "genrestack", "doctor", "--timeout", "60", *map(str, arguments)]
     return subprocess.run(
-        argv, capture_output=True, text=True, check=False, timeout=120, env=kept | {"COLUMNS": "200"} | variables
+        argv, capture_output=True, text=True, check=False, timeout=240, env=kept | {"COLUMNS": "200"} | variables
     )
 
 
@@ -112,8 +112,8 @@ def test_a_server_without_a_model_is_a_problem(tmp_path: Path) -> None:
     assert (finding.state, finding.found) == (State.PROBLEM, "here is NOT_SERVING: no model yet")
 
 
-def _port(host: str, port: int) -> Finding:
-    (finding,) = network.look_at_port(host, port)
+def _port(host: str, port: int, timeout: float = 60) -> Finding:
+    (finding,) = network.look_at_port(host, port, timeout)
     return finding
 
 
@@ -137,7 +137,7 @@ def test_a_port_of_another_grpc_server(stranger: int) -> None:
 
 def test_a_port_of_something_that_says_nothing() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        finding = _port("127.0.0.1", silent.getsockname()[1])
+        finding = _port("127.0.0.1", silent.getsockname()[1], timeout=1)
     assert finding.state is State.PROBLEM
     assert "genrestack serve --port N" in finding.advice
 

@@ -135,7 +135,9 @@ class World:
     @cached_property
     def _environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("GENRESTACK_")}
-        return kept | {"OMP_NUM_THREADS": "1", "NO_COLOR": "1", "COLUMNS": "200"}
+        # A free port: who has the usual one on this machine is no part of the walk.
+        free = {"GENRESTACK_SERVE_PORT": "0"}
+        return kept | free | {"OMP_NUM_THREADS": "1", "NO_COLOR": "1", "COLUMNS": "200"}
 
 
 def line(arguments: Sequence[str | int]) -> str:

@@ -15,11 +15,10 @@ if TYPE_CHECKING:
 # In the order in which gRPC looks at them; it reads them in small letters alone.
 _PROXIES: Final = ("grpc_proxy", "https_proxy", "http_proxy")
 _EXCEPT: Final = ("no_grpc_proxy", "no_proxy")
-_PATIENCE_S: Final = 2.0
 
 
-def look_at_port(host: str, port: int) -> Iterator[Finding]:
-    """Look whether a server could take this port, and if not, who has it."""
+def look_at_port(host: str, port: int, timeout: float) -> Iterator[Finding]:
+    """Look whether a server could take this port, and if not, who has it; that one has so many seconds to answer."""
     subject = f"port {port}"
     where = f"{host}:{port}"
     try:
@@ -31,27 +30,27 @@ def look_at_port(host: str, port: int) -> Iterator[Finding]:
             # Those who share a port bind it too; to listen is what only one can.
             probe.listen(1)
     except OSError as error:
-        yield _not_free(subject, host, port, error)
+        yield _not_free(subject, host, port, error, timeout)
     else:
         yield ok(subject, f"free on {where}")
 
 
-def _not_free(subject: str, host: str, port: int, error: OSError) -> Finding:
+def _not_free(subject: str, host: str, port: int, error: OSError, timeout: float) -> Finding:
     if error.errno == errno.EADDRINUSE:
-        return _taken(subject, host, port)
+        return _taken(subject, host, port, timeout)
     if error.errno == errno.EACCES:
         return problem(subject, f"this user may not listen on {host}:{port}", "choose a port of 1024 or more: --port N")
     return problem(subject, f"{host} is not an address of this machine", "choose another with --host")
 
 
-def _taken(subject: str, host: str, port: int) -> Finding:
+def _taken(subject: str, host: str, port: int, timeout: float) -> Finding:
     from genrestack import Client
     from genrestack.errors import GenreStackError
 
     everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - looked up, not listened on
     near = everywhere.get(host, host)
     try:
-        with Client(f"[{near}]:{port}" if ":" in near else f"{near}:{port}", timeout=_PATIENCE_S) as client:
+        with Client(f"[{near}]:{port}" if ":" in near else f"{near}:{port}", timeout=timeout) as client:
             return ok(subject, f"taken by a GenreStack server: {_served(client)}")
     except GenreStackError:
         return problem(

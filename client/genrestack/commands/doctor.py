@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     "--models", "models_dir", metavar="DIR", type=click.Path(path_type=Path),
     help="Also verify this model repository; without it, models, where there is one.",
 )  # fmt: skip
-@timeout_option(5.0, "How long to wait for the server.")
+@timeout_option(5.0, "How long to wait for a server's answer.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 @click.pass_context
 def doctor(
@@ -40,11 +40,13 @@ def doctor(
     GENRESTACK_SERVER names one. Exit status 1 if there is a problem.
     """
     from genrestack._doctor import showing
+    from genrestack._doctor.network import look_at_port
 
     asked = ctx.get_parameter_source("server") is not click.core.ParameterSource.DEFAULT
     folder = models_dir or (Path("models") if Path("models").is_dir() else None)
     findings = [
-        *_here(host, port, folder, connection.server if asked else f"{host}:{port}"),
+        *_here(folder, connection.server if asked else f"{host}:{port}"),
+        *look_at_port(host, port, timeout),
         *(_server(connection, timeout) if asked else ()),
     ]
     if as_json:
@@ -55,17 +57,16 @@ def doctor(
         raise click.exceptions.Exit(1)
 
 
-def _here(host: str, port: int, models_dir: Path | None, server: str) -> "Iterator[Finding]":
+def _here(models_dir: Path | None, server: str) -> "Iterator[Finding]":
     from genrestack._doctor.contributed import look_at_others
     from genrestack._doctor.machine import look_at_machine
-    from genrestack._doctor.network import look_at_port, look_at_proxies
+    from genrestack._doctor.network import look_at_proxies
     from genrestack._doctor.packages import look_at_packages
 
     yield from look_at_packages()
     yield from look_at_others(models_dir)
     yield from look_at_machine()
     yield from look_at_proxies(server)
-    yield from look_at_port(host, port)
 
 
 def _server(connection: Connection, timeout: float) -> "Iterator[Finding]":
