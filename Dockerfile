@@ -1,8 +1,8 @@
 # Images of the server and of the training command. See docs/container.md.
 #
-#   docker build -t genrestack .                               # the server, on the CPU
-#   docker build -t genrestack-gpu --build-arg RUNTIME=gpu .   # the server, on a GPU
-#   docker build -t genrestack-train --target train .          # training and export
+#   docker build -t genrestack-server --target server .                           # the server, on the CPU
+#   docker build -t genrestack-server-gpu --target server --build-arg RUNTIME=gpu .   # the server, on a GPU
+#   docker build -t genrestack-train --target train .                             # training and export
 #
 # BASE: an image with Python 3.11 to 3.13, its venv module, and glibc 2.28 or newer; name it by digest to pin it.
 # RUNTIME: cpu or gpu, which of onnxruntime's wheels the server gets.
