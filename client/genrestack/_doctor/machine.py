@@ -14,6 +14,7 @@ from genrestack._doctor.finding import Finding, note, ok, problem
 
 _FEW_FILES: Final = 1024
 _TOO_FEW_FILES: Final = 128
+_SET_TMPDIR: Final = "set TMPDIR to a folder of yours, or give the container one (--tmpfs /tmp)"
 _PREFIX: Final = "GENRESTACK_"
 _SECRET: Final = ("TOKEN", "KEY")
 
@@ -23,7 +24,7 @@ def look_at_machine() -> Iterator[Finding]:
     yield open_files(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
     yield clock(time.time())
     yield text(sys.stdout.encoding or locale.getpreferredencoding(do_setlocale=False))
-    yield from folders(_cache(os.environ), Path(tempfile.gettempdir()))
+    yield from folders(_cache(os.environ), _temporary())
     yield from variables(os.environ)
 
 
@@ -60,17 +61,18 @@ def text(encoding: str) -> Finding:
     )
 
 
-def folders(cache: Path | None, temporary: Path) -> Iterator[Finding]:
+def folders(cache: Path | None, temporary: Path | None) -> Iterator[Finding]:
     """Look whether what has to be kept for the next time, or for a moment, can be written."""
     if cache is None or not _writable(cache):
         where = "no home folder" if cache is None else f"{cache} cannot be written"
         yield note("cache", where, "set XDG_CACHE_HOME to a folder of yours; without it songs take 20 s to begin")
     else:
         yield ok("cache", f"{cache} can be written")
-    if _writable(temporary):
+    if temporary is not None and _writable(temporary):
         yield ok("temporary files", f"{temporary} can be written")
     else:
-        yield problem("temporary files", f"{temporary} cannot be written", "set TMPDIR to a folder of yours")
+        where = "there is no folder for them" if temporary is None else f"{temporary} cannot be written"
+        yield note("temporary files", f"{where}; serving needs none, training does", _SET_TMPDIR)
 
 
 def variables(environ: Mapping[str, str]) -> Iterator[Finding]:
@@ -87,6 +89,14 @@ def _cache(environ: Mapping[str, str]) -> Path | None:
     try:
         return Path.home() / ".cache"
     except RuntimeError:
+        return None
+
+
+def _temporary() -> Path | None:
+    """Find the folder for temporary files; a container with a read-only root may have none."""
+    try:
+        return Path(tempfile.gettempdir())
+    except FileNotFoundError:
         return None
 
 
