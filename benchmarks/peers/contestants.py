@@ -14,7 +14,9 @@ from benchmarks.peers.unpickled import MODEL as MODEL_VARIABLE
 from benchmarks.prepared import Prepared
 
 REFERENCE: Final = "scikit-learn"
-_BATCH, _WAIT_S = 64, 0.005
+_BATCH = 64
+# MLServer sends a batch on after this time though its processes are busy: with less, batches stay small.
+_MLSERVER_WAIT_S, _LITSERVE_WAIT_S = 0.02, 0.005
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ def _mlserver(files: Files, place: Place) -> list[str]:
         "implementation": "benchmarks.peers.mlserver_model.Stack",
         "parameters": {"uri": str(files.pickle), "extra": {"predict_fn": "predict_proba"}},
         "max_batch_size": _BATCH,
-        "max_batch_time": _WAIT_S,
+        "max_batch_time": _MLSERVER_WAIT_S,
     }
     (place.folder / "model-settings.json").write_text(json.dumps(settings), encoding="utf-8")
     return [str(place.environment.program("mlserver")), "start", str(place.folder)]
@@ -106,7 +108,8 @@ def _mlserver_variables(files: Files, place: Place) -> dict[str, str]:  # noqa: 
 
 def _litserve(files: Files, place: Place) -> list[str]:  # noqa: ARG001 - one signature for all
     module = "benchmarks.peers.litserve_app"
-    return [str(place.environment.python), "-m", module, str(place.port), str(threads())]
+    options = (str(place.port), str(threads()), str(_BATCH), str(_LITSERVE_WAIT_S))
+    return [str(place.environment.python), "-m", module, *options]
 
 
 def _genrestack(workers: int) -> Callable[[Files, Place], list[str]]:
@@ -120,37 +123,38 @@ def _genrestack(workers: int) -> Callable[[Files, Place], list[str]]:
 def contestants() -> tuple[Contestant, ...]:
     """Describe all of them, for the processors that this process may use."""
     count = threads()
-    batching = f"batches of up to {_BATCH} requests, {1e3 * _WAIT_S:g} ms of waiting"
+    batching = f"batches of up to {_BATCH} requests, waiting"
     pickle = ("scikit-learn", "scikeras", "keras", "tensorflow")
-    processes = f"{count} inference processes of 1 thread each"
+    processes = f"inference processes: {count}, of 1 thread each"
     return (
         Contestant(
             REFERENCE, "scikit-learn", "scikit-learn", pickle,
-            f"in process, the pickle; OpenMP, BLAS and TensorFlow {count} threads each; many callers are threads",
+            f"in process, the pickle; threads of OpenMP, BLAS and TensorFlow: {count} each; many callers are threads",
             kind="pickle",
         ),
         Contestant(
             "mlserver", "MLServer", "mlserver", ("mlserver", "mlserver-sklearn", *pickle),
-            f"gRPC, Open Inference Protocol; its scikit-learn runtime on the pickle; {processes}; {batching}",
+            "gRPC, Open Inference Protocol; its scikit-learn runtime on the pickle; "
+            f"{processes}; {batching} {1e3 * _MLSERVER_WAIT_S:g} ms",
             processes=count, protocol=OPEN_INFERENCE, command=_mlserver, variables=_mlserver_variables,
         ),
         Contestant(
             "litserve", "LitServe", "litserve", ("litserve", *pickle),
-            f"HTTP, JSON; the pickle; {processes}; {batching}; its ZeroMQ queue",
+            f"HTTP, JSON; the pickle; {processes}; {batching} {1e3 * _LITSERVE_WAIT_S:g} ms; its ZeroMQ queue",
             processes=count, protocol=JSON, command=_litserve,
             variables=lambda files, place: {MODEL_VARIABLE: str(files.pickle)},  # noqa: ARG005
         ),
         Contestant(
             "onnxruntime", "onnxruntime, five parts", "onnxruntime", ("onnxruntime", "numpy"),
-            f"in process, five sessions of {count} threads; many callers are threads", kind="stock",
+            f"in process, five sessions; threads of each: {count}; many callers are threads", kind="stock",
         ),
         Contestant(
             "genrestack-1", "GenreStack, 1 worker", OURS, ("genrestack", "onnxruntime", "grpcio"),
-            f"gRPC, raw float32; {count} threads; single precision", protocol=PREDICT, command=_genrestack(1),
+            f"gRPC, raw float32; threads: {count}; single precision", protocol=PREDICT, command=_genrestack(1),
         ),
         Contestant(
             "genrestack-2", "GenreStack, 2 workers", OURS, ("genrestack", "onnxruntime", "grpcio"),
-            f"gRPC, raw float32; {max(1, count // 2)} threads in each worker; single precision",
+            f"gRPC, raw float32; threads of each worker: {max(1, count // 2)}; single precision",
             processes=2, protocol=PREDICT, command=_genrestack(2),
         ),
     )  # fmt: skip

@@ -1,4 +1,7 @@
-"""The pickle behind LitServe: `python -m benchmarks.peers.litserve_app PORT WORKERS`, in LitServe's environment."""
+"""The pickle behind LitServe: `python -m benchmarks.peers.litserve_app PORT WORKERS BATCH WAIT_S`.
+
+Runs in LitServe's environment.
+"""
 
 import sys
 from typing import Any
@@ -8,8 +11,6 @@ import numpy as np
 from fastapi import Request, Response
 
 from benchmarks.peers.unpickled import load_given, probabilities
-
-_BATCH, _WAIT_S = 64, 0.005
 
 
 class Stack(litserve.LitAPI):  # type: ignore[misc]  # LitServe is not followed by mypy
@@ -44,9 +45,9 @@ class Stack(litserve.LitAPI):  # type: ignore[misc]  # LitServe is not followed 
 
 def main() -> None:
     """Serve until told to stop."""
-    port, workers = map(int, sys.argv[1:])
+    port, workers, batch = map(int, sys.argv[1:4])
     server = litserve.LitServer(
-        Stack(max_batch_size=_BATCH, batch_timeout=_WAIT_S), accelerator="cpu", workers_per_device=workers,
+        Stack(max_batch_size=batch, batch_timeout=float(sys.argv[4])), accelerator="cpu", workers_per_device=workers,
         fast_queue=True,
     )  # fmt: skip
     server.run(host="127.0.0.1", port=port, num_api_servers=1, log_level="warning", generate_client_file=False)

@@ -52,7 +52,7 @@ class Comparison:
         return [
             f"Stack: the notebook's, trained on {self.table}.",
             f"Machine: {where}; load {machine.load:.2f} at the start.",
-            f"{self.rounds} rounds, in each of which every contestant had its turn; {machine.date}.",
+            f"Rounds, in each of which every contestant had its turn: {self.rounds}. Date: {machine.date}.",
         ]
 
 
