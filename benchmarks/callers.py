@@ -2,7 +2,7 @@
 
 Each contestant has a channel; so many coroutines call it, each waiting for its answer before it calls again. SPEC is
 JSON: `callers`, `seconds` of a block, `rounds`, and for each of `contestants` its `name`, `address`, `method` and the
-`request` in hexadecimal. The contestants take turns. Prints JSON: for each name a list of blocks.
+`request` in hexadecimal; `-` reads it from stdin. The contestants take turns. Prints JSON: for each name its blocks.
 """
 
 import asyncio
@@ -52,4 +52,5 @@ async def measure(spec: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(measure(json.loads(sys.argv[1])))))
+    text = sys.stdin.read() if sys.argv[1] == "-" else sys.argv[1]
+    print(json.dumps(asyncio.run(measure(json.loads(text)))))
