@@ -23,6 +23,7 @@ from genrestack_server.native import SERVICE_NAME
 from genrestack_server.policy import VersionPolicy
 from genrestack_server.ray_app.core import Core
 from genrestack_server.ray_app.demand import Held, Models
+from genrestack_server.ray_app.proxy import named
 from genrestack_server.repository import versions_of
 from genrestack_server.status import BY_NUMBER, DETAILS_KEY
 
@@ -57,8 +58,8 @@ class Replica:
         """Answer one batch."""
 
         async def work(call: Call) -> pb.PredictResponse:
-            await self._ensure()
-            return await self._core.native.predict(data, call)
+            asked = await self._ensured(pb.PredictRequest, data)
+            return await self._core.native.predict(asked, call)
 
         return await self._answered("Predict", grpc_context, work, pb.PredictResponse)
 
@@ -75,8 +76,8 @@ class Replica:
         """Describe one model."""
 
         async def work(call: Call) -> pb.GetModelResponse:
-            await self._ensure()
-            return await self._core.native.get_model(data, call)
+            asked = await self._ensured(pb.GetModelRequest, data)
+            return await self._core.native.get_model(asked, call)
 
         return await self._answered("GetModel", grpc_context, work, pb.GetModelResponse)
 
@@ -105,11 +106,16 @@ class Replica:
         if self._config.default_model is not None:
             await models.ensure(self._config.default_model, self._cache)
 
-    async def _ensure(self) -> None:
-        if self._models is not None:
-            from ray import serve
+    async def _ensured(self, kind: type[pb.PredictRequest | pb.GetModelRequest], data: bytes) -> bytes:
+        """Have the model that a request means; return the request, which names it."""
+        if self._models is None:
+            return data
+        from ray import serve
 
-            await self._models.ensure(serve.get_multiplexed_model_id(), self._cache)
+        # Not by Ray's id alone, which proxies that know nothing of several models leave out.
+        model, data = named(kind, data, serve.get_multiplexed_model_id())
+        await self._models.ensure(model, self._cache)
+        return data
 
     async def _answered(
         self, method: str, context: Any, work: Callable[[Call], Awaitable[_Message]], kind: type[_Message]
