@@ -17,7 +17,7 @@ from genrestack import _options
 from genrestack._aio import each_in_thread, in_thread
 from genrestack._async_calls import AwaitedCalls
 from genrestack._async_stream import AsyncStreamRun
-from genrestack._base import POLL_SECONDS, check_stream, health_of, health_service
+from genrestack._base import POLL_SECONDS, check_stream, health_of, health_service, none_serves
 from genrestack._messages import Selection
 from genrestack._metadata import Priority
 from genrestack._options import NOT_GIVEN, ClientOptions, KeepaliveOptions, LoadBalancing, RetryOptions, Timeout
@@ -324,6 +324,10 @@ class AsyncClient(AwaitedCalls):
             return health_of(await self._call_once(self._health.Check, request, deadline))
         except NotFound:
             return Health.UNKNOWN
+        except Unavailable as error:
+            if none_serves(error):
+                return Health.NOT_SERVING
+            raise
 
     async def _state(self, service: str, deadline: Deadline) -> str:
         try:

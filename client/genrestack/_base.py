@@ -1,6 +1,6 @@
 """What the synchronous client shares with its asynchronous twin: everything but the waiting."""
 
-from typing import Final
+from typing import Final, cast
 
 import grpc
 from grpc_health.v1 import health_pb2
@@ -11,7 +11,8 @@ from genrestack._metadata import Pairs, call_pairs
 from genrestack._options import NOT_GIVEN, ClientOptions, NotGiven, Timeout, check_timeout
 from genrestack._retry import Deadline
 from genrestack._status import from_rpc_error
-from genrestack.errors import Cancelled, ClientClosed, DeadlineExceeded, GenreStackError
+from genrestack._unavailable import says_none_serves
+from genrestack.errors import Cancelled, ClientClosed, DeadlineExceeded, GenreStackError, Unavailable
 from genrestack.health import Health
 
 POLL_SECONDS: Final = 0.1
@@ -84,3 +85,10 @@ def health_of(answer: health_pb2.HealthCheckResponse) -> Health:
     """Translate the standard answer."""
     named = {answer.SERVING: Health.SERVING, answer.NOT_SERVING: Health.NOT_SERVING}
     return named.get(answer.status, Health.UNKNOWN)
+
+
+def none_serves(error: Unavailable) -> bool:
+    """Tell whether a call failed because several servers are there and none serves."""
+    return isinstance(error.__cause__, grpc.RpcError) and says_none_serves(
+        cast(grpc.Call, error.__cause__).details() or ""
+    )

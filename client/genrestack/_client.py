@@ -13,7 +13,7 @@ import numpy.typing as npt
 from grpc_health.v1 import health_pb2
 
 from genrestack import _options
-from genrestack._base import POLL_SECONDS, check_stream, health_of, health_service
+from genrestack._base import POLL_SECONDS, check_stream, health_of, health_service, none_serves
 from genrestack._calls import BlockingCalls
 from genrestack._messages import Selection
 from genrestack._metadata import Priority
@@ -320,6 +320,10 @@ class Client(BlockingCalls):
             )
         except NotFound:
             return Health.UNKNOWN
+        except Unavailable as error:
+            if none_serves(error):
+                return Health.NOT_SERVING
+            raise
 
     def _state(self, service: str, deadline: Deadline) -> str:
         try:

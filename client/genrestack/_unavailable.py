@@ -9,6 +9,7 @@ from genrestack._options import Peer
 _UNRESOLVED: Final = ("dns resolution failed", "name resolution", "errors resolving", "address lookup failed")
 _NOT_CONNECTED: Final = ("failed to connect", "all backends failing")
 _TORN: Final = "rst_stream"
+_UNHEALTHY: Final = "backend unhealthy"
 _CUT: Final = (
     "socket closed", "connection reset", "broken pipe", "goaway", "stream removed", "connection refused", _TORN,
 )  # fmt: skip
@@ -23,6 +24,11 @@ def is_torn(code: grpc.StatusCode, text: str) -> bool:
     the same is UNAVAILABLE.
     """
     return code is grpc.StatusCode.INTERNAL and _TORN in text.lower()
+
+
+def says_none_serves(text: str) -> bool:
+    """Tell whether gRPC's balancing left out every server, and at least the last for what it says of its health."""
+    return _UNHEALTHY in text.lower()
 
 
 def explain_refusal(text: str, peer: Peer) -> str:
@@ -43,6 +49,11 @@ def explain_unavailable(text: str, peer: Peer) -> str:
         return _handshake(lower, target)
     if "http/2" in lower or "http1" in lower:
         return f"what answers at {target} is no gRPC server; check the port (genrestack serve says which one it has)"
+    if says_none_serves(text):
+        return (
+            f"none of {target} serves now: they load, stop, have no model, or do not answer; ask each by itself: "
+            "genrestack health --server HOST:PORT"
+        )
     if any(words in lower for words in _NOT_CONNECTED):
         return _not_connected(lower, peer)
     if any(words in lower for words in _UNRESOLVED):

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from client.servicer import Script, serving
+from client.twins import TWINS
 from server.live import Command, end_process, serve_process
 from server.tiny_bundle import TinyStack, draw_rows, write_tiny
 
-from genrestack import AsyncClient, Client, Health, QueueFull, RetryOptions
+from genrestack import AsyncClient, Client, DeadlineExceeded, Health, QueueFull, RetryOptions, Unavailable
 
 PATIENT = RetryOptions(initial_backoff=0.02, max_backoff=0.2)
 
@@ -65,6 +66,22 @@ def test_a_server_that_does_not_serve_is_left_out_of_several(folder: Path, tmp_p
             end = time.monotonic() + 60
             while not np.array_equal(client.predict_proba(rows), expected):
                 assert time.monotonic() < end, "a server that serves now is not taken in"
+    finally:
+        end_process(one.process)
+        end_process(other.process)
+
+
+def test_when_none_of_several_serves_that_is_said(tmp_path: Path) -> None:
+    one, first = started(tmp_path, "--allow-empty")
+    other, second = started(tmp_path, "--allow-empty")
+    try:
+        for make in TWINS:
+            with make([first, second], retry=RetryOptions(attempts=1)) as client:
+                assert client.health() is Health.NOT_SERVING
+                with pytest.raises(Unavailable, match=r"none of .* serves now: .* ask each by itself"):
+                    client.predict(draw_rows(1))
+                with pytest.raises(DeadlineExceeded, match="not ready within 1 s"):
+                    client.wait_until_ready(1)
     finally:
         end_process(one.process)
         end_process(other.process)
