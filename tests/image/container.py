@@ -82,7 +82,7 @@ class Container:
 def container(engine: Engine, image: str, models: Path | None, *command: str) -> Iterator[Container]:
     """Make a container, with a repository of models mounted read-only; nothing of it is left afterwards."""
     log = engine.folder / f"log-{time.monotonic_ns()}"
-    options = [*HARDENED, *LIMITS, "--log-opt", f"path={log}"]
+    options = [*HARDENED, *LIMITS, "--cgroup-parent", f"/{engine.folder.name}", "--log-opt", f"path={log}"]
     if models:
         options += ["--volume", f"{models}:/models:ro"]
     made = Container(engine, engine.podman("create", *options, image, *command), log)

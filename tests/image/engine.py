@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,6 +90,7 @@ def engine() -> Iterator[Engine]:
             made.end()
     finally:
         _unmount(folder)
+        _forget_groups(folder.name)
         shutil.rmtree(folder)
 
 
@@ -112,6 +113,16 @@ def _unmount(folder: Path) -> None:
     mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()]
     for mount in sorted((each for each in mounts if each.startswith(f"{folder}/")), reverse=True):
         subprocess.run(["umount", "--lazy", mount], check=False)
+
+
+def _forget_groups(name: str) -> None:
+    """Remove the control groups that podman made and leaves; version 1 has a tree of them for each resource."""
+    root = Path("/sys/fs/cgroup")
+    for group in [*root.glob(name), *root.glob(f"*/{name}")]:
+        below = [path for path in group.rglob("*") if path.is_dir()]
+        for path in [*sorted(below, reverse=True), group]:
+            with suppress(OSError):
+                path.rmdir()
 
 
 def parsed(said: str) -> Any:
