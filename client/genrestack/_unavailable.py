@@ -1,5 +1,6 @@
 """What gRPC's own words for a failed connection mean to a person."""
 
+from ipaddress import ip_address
 from typing import Final
 
 import grpc
@@ -77,7 +78,18 @@ def _not_connected(lower: str, peer: Peer) -> str:
             "add --tls (tls=True), and --ca FILE (tls=TLS(ca=FILE)) if its certificates are your own"
         )
     hint = "" if ":" in target else f"the address has no port, try {target}:50051, or "
-    return f"nothing answers at {target}; {hint}start one: genrestack serve models"
+    # Of a name with several addresses, gRPC tells what the last one did: nothing answers at ::1, say.
+    tls = "" if peer.encrypted or _is_number(target) else "; if one runs there with TLS, add --tls (tls=True)"
+    return f"nothing answers at {target}; {hint}start one: genrestack serve models{tls}"
+
+
+def _is_number(target: str) -> bool:
+    host = target.rpartition(":")[0] or target
+    try:
+        ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return True
 
 
 def _handshake(lower: str, target: str) -> str:
