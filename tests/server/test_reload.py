@@ -255,8 +255,9 @@ def test_a_repository_that_is_away_for_a_while(
         assert ask(running).version == 1
         assert running.health("tiny") == "SERVING"
         lines = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-        assert len(lines) == 1
-        assert "what is served goes on" in lines[0]
+        # Said once. A look that meets the repository on its way out may find it empty, and the next one gone.
+        assert len(set(lines)) == len(lines) in (1, 2)
+        assert all("what is served goes on" in line for line in lines)
         if how == "empty":
             models.rmdir()
         elif how == "a file":
