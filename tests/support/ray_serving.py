@@ -9,176 +9,42 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import grpc
 import numpy as np
-import psutil
-import ray
 import yaml
-from google.rpc import status_pb2
 from ray import serve
-from ray.cluster_utils import Cluster
 from ray.serve.schema import ServeDeploySchema
 from server.live import running_server
-from server.tiny_bundle import TinyStack, draw_rows, write_tiny
+from server.tiny_bundle import draw_rows, write_tiny
 
-from genrestack import AsyncClient, Client, GenreStackError, RetryOptions
+from genrestack import Client, RetryOptions
 from genrestack_proto.matrix import to_matrix
 from genrestack_proto.v1 import prediction_pb2 as pb
 from genrestack_proto.v1.prediction_pb2_grpc import PredictionServiceStub
 from genrestack_server.ray_app import app
 from genrestack_server.ray_app.config import read
-
-FILE = Path(__file__).resolve().parents[2] / "deploy" / "ray" / "serve.yaml"
-PORT = 50077
-TARGET = f"127.0.0.1:{PORT}"
-PATIENCE_S = 120.0
-SLOW = 3000
-"""Products for each row of the model `slow`: about half a second."""
-STACKS = {"tiny": TinyStack.draw(0), "second": TinyStack.draw(1), "third": TinyStack.draw(2), "slow": TinyStack.draw(3)}
-Seen = dict[str, Any]
-
-
-@contextmanager
-def two_nodes(function: str) -> Iterator[tuple[Any, Any]]:
-    """Start a cluster of two nodes with room for one replica each, and Serve on it."""
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
-    other = cluster.add_node(num_cpus=1)
-    ray.init(address=cluster.address, log_to_driver=False)
-    # Both nodes have the same address here, and so one proxy between them.
-    options = {"port": PORT, "grpc_servicer_functions": [f"genrestack_server.ray_app.{function}"]}
-    serve.start(proxy_location="HeadOnly", grpc_options=options)
-    try:
-        yield cluster, other
-    finally:
-        serve.shutdown()
-        ray.shutdown()
-        cluster.shutdown()
-
-
-def replicas() -> dict[int, psutil.Process]:
-    """Processes of replicas that this one's cluster runs."""
-    found = {}
-    for process in psutil.Process().children(recursive=True):
-        try:
-            if process.cmdline()[0].startswith("ray::ServeReplica"):
-                found[process.pid] = process
-        except (psutil.Error, IndexError):
-            continue
-    return found
-
-
-def until(what: Callable[[], object]) -> None:
-    """Wait for something to come true, and fail if it does not."""
-    end = time.monotonic() + PATIENCE_S
-    while not what():
-        if time.monotonic() > end:
-            raise TimeoutError
-        time.sleep(0.05)
-
-
-def difference(client: Client, model: str, seed: int) -> float:
-    """Ask for some rows; return how far the answer is from the reference's."""
-    rows = draw_rows(1 + seed % 7, seed=seed)
-    answer = client.predict(rows, model=model).probabilities
-    return float(np.abs(answer - STACKS[model].predict_proba(rows)).max())
-
-
-class Load:
-    """Callers that ask until they are told to stop."""
-
-    def __init__(self, callers: int = 6) -> None:
-        self._stop = Event()
-        self._pool = ThreadPoolExecutor(callers)
-        self.answered = 0
-        self._client = Client(TARGET, timeout=PATIENCE_S)
-        self._done = [self._pool.submit(self._ask, number * 10_000) for number in range(callers)]
-
-    def _ask(self, seed: int) -> float:
-        worst = 0.0
-        while not self._stop.is_set():
-            worst = max(worst, difference(self._client, "tiny", seed))
-            seed += 1
-            self.answered += 1
-        return worst
-
-    def more(self, calls: int) -> None:
-        """Wait until so many more were answered; a caller that failed ends the waiting."""
-        goal = self.answered + calls
-        until(lambda: self.answered >= goal or any(done.done() for done in self._done))
-
-    def end(self) -> float:
-        """Stop; return the greatest difference from the reference, or raise what a caller has met."""
-        self._stop.set()
-        try:
-            return max(done.result(PATIENCE_S) for done in self._done)
-        finally:
-            self._pool.shutdown(wait=False)
-            self._client.close()
-
-
-Status = tuple[str, str, list[str]]
-
-
-def status_of(stub: Any, request: Any, method: str = "Predict", *metadata: tuple[str, str]) -> Status:
-    """Code, text and details with which a request is refused."""
-    try:
-        getattr(stub, method)(request, timeout=PATIENCE_S, metadata=metadata)
-    except grpc.RpcError as error:
-        call: Any = error
-        details = dict(call.trailing_metadata()).get("grpc-status-details-bin", b"")
-        said = status_pb2.Status.FromString(details)
-        return call.code().name, call.details(), [said.message, *(detail.type_url for detail in said.details)]
-    return "OK", "", []
-
-
-def refusals(target: str) -> dict[str, Status]:
-    """What becomes of requests that cannot be answered."""
-    rows = draw_rows(3)
-    broken = rows.copy()
-    broken[1, 2] = np.nan
-    with grpc.insecure_channel(target) as channel:
-        stub = PredictionServiceStub(channel)
-        ask = partial(status_of, stub)
-        raw: Any = channel.unary_unary("/genrestack.v1.PredictionService/Predict")
-        return {
-            "columns": ask(pb.PredictRequest(rows=to_matrix(rows[:, 1:]), model="tiny")),
-            "NaN": ask(pb.PredictRequest(rows=to_matrix(broken), model="tiny")),
-            "none": ask(pb.PredictRequest(model="tiny")),
-            "rows": ask(pb.PredictRequest(rows=to_matrix(draw_rows(1001)), model="tiny")),
-            "model": ask(pb.PredictRequest(rows=to_matrix(rows), model="gone")),
-            "version": ask(pb.GetModelRequest(model="tiny", version=7), "GetModel"),
-            "priority": ask(pb.PredictRequest(rows=to_matrix(rows)), "Predict", ("genrestack-priority", "odd")),
-            "bytes": status_of(_Raw(raw), b"\xff\xff"),
-        }
-
-
-class _Raw:
-    """Sends bytes."""
-
-    def __init__(self, method: Any) -> None:
-        self.Predict = method
-
-
-def error_of(call: Callable[[], object]) -> tuple[str, str]:
-    try:
-        call()
-    except GenreStackError as error:
-        return type(error).__name__, str(error)
-    return "", ""
-
-
-async def streamed(batches: list[Any]) -> list[Any]:
-    async with AsyncClient(TARGET, timeout=PATIENCE_S) as client:
-        return [answer.probabilities async for answer in client.predict_stream(batches, model="tiny")]
+from support.ray_asking import (
+    FILE,
+    PATIENCE_S,
+    PORT,
+    SLOW,
+    STACKS,
+    TARGET,
+    Load,
+    Seen,
+    difference,
+    error_of,
+    refusals,
+    replicas,
+    streamed,
+    two_nodes,
+    until,
+)
 
 
 def look_around(seen: Seen, models: Path) -> None:
