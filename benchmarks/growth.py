@@ -33,10 +33,18 @@ Row = Mapping[str, Any]
 @click.option("--times", type=click.IntRange(min=1), multiple=True, default=(1, 3), show_default=True,
               help="So many times the rows of the table; can be repeated.")  # fmt: skip
 @click.option("--part", "parts", type=click.Choice(PARTS), multiple=True, help="This part alone; can be repeated.")
+@click.option("--without", multiple=True, metavar="PART@TIMES",
+              help="Not this one, such as svc@10; the table says so. Can be repeated.")  # fmt: skip
 @click.option("--rows", "only_rows", type=click.IntRange(min=200), help="Begin with so many rows of the table: to try.")
 @click.option("--write", "document", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
               help="Replace the tables between the marks in this Markdown file.")  # fmt: skip
-def main(times: tuple[int, ...], parts: tuple[str, ...], only_rows: int | None, document: Path | None) -> None:
+def main(
+    times: tuple[int, ...],
+    parts: tuple[str, ...],
+    without: tuple[str, ...],
+    only_rows: int | None,
+    document: Path | None,
+) -> None:
     """Fit the notebook's stack and each of its parts on tables of growing size.
 
     Larger tables are the 3-second GTZAN table with jittered copies of its training rows, or a made table where it is
@@ -47,6 +55,7 @@ def main(times: tuple[int, ...], parts: tuple[str, ...], only_rows: int | None, 
     Examples:
       python -m benchmarks.growth --rows 1000 --times 1 --times 2
       python -m benchmarks.growth --times 1 --times 3 --times 10 --write docs/training.md
+      python -m benchmarks.growth --times 1 --times 3 --times 10 --without svc@10 --without stack@10
     """  # noqa: D301 - click's mark for "do not wrap"
     machine = this_machine()
     table = _table()
@@ -54,9 +63,11 @@ def main(times: tuple[int, ...], parts: tuple[str, ...], only_rows: int | None, 
         _measured(part, table, each, only_rows, machine.load)
         for each in sorted(set(times))
         for part in PARTS
-        if part in (parts or PARTS)
+        if part in (parts or PARTS) and f"{part}@{each}" not in without
     ]
-    text = "\n".join(render(measured, machine, made=table != REAL_TABLE, tried=only_rows is not None))
+    lines = render(measured, machine, made=table != REAL_TABLE, tried=only_rows is not None)
+    left_out = [f"Not measured: {', '.join(each.replace('@', ' at ') for each in without)}×."] if without else []
+    text = "\n".join([*lines, *left_out])
     click.echo(text)
     if document is not None:
         try:

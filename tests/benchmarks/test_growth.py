@@ -69,3 +69,9 @@ def test_a_measurement_is_taken_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert [run.stderr for run in runs] == ["measuring knn at 2× …\n", ""]
     assert runs[0].stdout == runs[1].stdout
     assert "| 400 | knn |" in runs[0].stdout
+    fewer = CliRunner().invoke(
+        main, ["--part", "knn", "--times", "2", "--times", "3", "--rows", "250", "--without", "knn@3"]
+    )
+    assert (fewer.exit_code, fewer.stderr) == (0, "")
+    assert "| 600 |" not in fewer.stdout
+    assert "Not measured: knn at 3×." in fewer.stdout
