@@ -39,8 +39,9 @@ def draw(results: Sequence[Result]) -> str:
     rows = -(-len(PANELS) // 2)
     height = rows * height_of_one + 3 * _MARGIN
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" role="img" aria-labelledby="t">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" role="img" aria-labelledby="t d">',
         '<title id="t">GenreStack beside other ways to serve the same stack; the table has the numbers</title>',
+        '<desc id="d">Small charts: a dot for each contestant on a logarithmic scale, with its figure.</desc>',
         f"<style>{_STYLE}</style>",
     ]
     for index, keys in enumerate(PANELS):
