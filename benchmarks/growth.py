@@ -66,7 +66,7 @@ def main(
         if part in (parts or PARTS) and f"{part}@{each}" not in without
     ]
     lines = render(measured, machine, made=table != REAL_TABLE, tried=only_rows is not None)
-    left_out = [f"Not measured: {', '.join(each.replace('@', ' at ') for each in without)}×."] if without else []
+    left_out = [f"Not measured: {', '.join(each.replace('@', ' at ') + '×' for each in without)}."] if without else []
     text = "\n".join([*lines, *left_out])
     click.echo(text)
     if document is not None:
