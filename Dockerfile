@@ -74,7 +74,7 @@ ENV PATH=/opt/genrestack/bin:${PATH} \
     ORT_DISABLE_TELEMETRY=1 \
     TF_CPP_MIN_LOG_LEVEL=2 \
     HOME=/tmp
-WORKDIR /work
+WORKDIR /runs
 USER 10001:10001
 ENTRYPOINT ["genrestack"]
 CMD ["train", "--help"]
