@@ -44,8 +44,8 @@ Row = Mapping[str, Any]
 def main(table: Path, seeds: int, epochs: int, document: Path | None) -> None:
     """Train the notebook's stack with the notebook's own code and with ours, in turns, on the same splits.
 
-    Each training has a process of its own. Leave the machine alone meanwhile: at three seeds about a quarter of an
-    hour on two cores.
+    Each training has a process of its own. Leave the machine alone meanwhile: at three seeds about 25 minutes on
+    two cores.
 
     \b
     Examples:

@@ -49,7 +49,8 @@ def main(
 
     Larger tables are the 3-second GTZAN table with jittered copies of its training rows, or a made table where it is
     not there. Each fit has a process of its own, and what is measured is kept: the same command goes on after an
-    interruption. Leave the machine alone meanwhile; at 10 times the SVC takes most of an hour.
+    interruption. Leave the machine alone meanwhile; at 10 times the network
+    alone takes five minutes.
 
     \b
     Examples:
