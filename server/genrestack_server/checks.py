@@ -6,9 +6,11 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+from google.protobuf.message import Message
 
 from genrestack_proto.matrix import FloatMatrix, MatrixError, from_matrix
 from genrestack_proto.v1.prediction_pb2 import PredictRequest
+from genrestack_proto.wire import holds_more_fields
 from genrestack_server.config import MIB, ServerConfig
 from genrestack_server.errors import InvalidRequestError, Violation
 from genrestack_server.names import column_order
@@ -17,6 +19,10 @@ from genrestack_server.text import counted
 
 MAX_VIOLATIONS: Final = 5
 """So many are described; the total is always said."""
+MAX_FIELDS: Final = 2**17
+"""Most names, tensors, parameters and other fields of one request; each of two bytes takes up to 100 once parsed."""
+# Names are compared with the model's where there may be about as many; of more, their number is all there is to say.
+_COLUMNS_WORTH_NAMING: Final = 2
 
 
 def check_request(request: PredictRequest, served: ServedModel, config: ServerConfig) -> FloatMatrix:
@@ -27,12 +33,15 @@ def check_request(request: PredictRequest, served: ServedModel, config: ServerCo
 
     """
     columns = _check_size(request, config)
-    order = column_order(request.feature_names, columns, served)
+    names = request.feature_names
+    if not names or columns > _COLUMNS_WORTH_NAMING * len(served.feature_names):
+        check_columns(columns, served, "rows.shape")
+    order = column_order(names, columns, served)
     if order is None:
         check_columns(columns, served, "rows.shape")
     check_answer_bytes(request.rows.shape[0] * served.bytes_a_row[request.base], "rows.shape", config)
     rows = _unpack(request)
-    check_finite(rows, request.feature_names or served.feature_names)
+    check_finite(rows, names or served.feature_names)
     return rows if order is None else np.ascontiguousarray(rows[:, order])
 
 
@@ -48,6 +57,20 @@ def check_bytes(size: int, config: ServerConfig) -> None:
             "rows",
             f"the request has {size / MIB:.1f} MiB, the limit is {config.max_message_mib} MiB (--max-message-mib); "
             "send fewer rows at a time",
+        )
+
+
+def check_fields(data: bytes, kind: type[Message]) -> None:
+    """Refuse a message of more fields than any request has, before it is parsed.
+
+    Raises:
+        InvalidRequestError: there are more than `MAX_FIELDS`.
+
+    """
+    if holds_more_fields(data, kind, MAX_FIELDS):
+        raise InvalidRequestError.of(
+            "request",
+            f"it has more than {MAX_FIELDS:,} fields; send numbers as raw bytes, and each name once",
         )
 
 
@@ -128,9 +151,8 @@ def check_finite(rows: FloatMatrix, names: Sequence[str]) -> None:
     finite = np.isfinite(rows)
     if finite.all():
         return
-    bad = np.argwhere(~finite)
-    found = islice(_not_finite(rows, bad, names), MAX_VIOLATIONS)
-    raise InvalidRequestError(list(found), len(bad))
+    found = list(islice(_not_finite(rows, finite, names), MAX_VIOLATIONS))
+    raise InvalidRequestError(found, finite.size - int(np.count_nonzero(finite)))
 
 
 def _check_size(request: PredictRequest, config: ServerConfig) -> int:
@@ -153,13 +175,14 @@ def _unpack(request: PredictRequest) -> FloatMatrix:
         raise InvalidRequestError.of(f"rows.{error.field}", str(error)) from error
 
 
-def _not_finite(rows: FloatMatrix, bad: npt.NDArray[np.intp], names: Sequence[str]) -> Iterator[Violation]:
-    for row, column in bad:
-        what = "NaN" if np.isnan(rows[row, column]) else "infinite (or too large for float32)"
-        yield Violation(
-            f"rows[{row}].{names[column]}",
-            f"feature {names[column]!r} of row {row} is {what}; correct it or leave the row out",
-        )
+def _not_finite(rows: FloatMatrix, finite: npt.NDArray[np.bool_], names: Sequence[str]) -> Iterator[Violation]:
+    for row in map(int, np.flatnonzero(~finite.all(axis=1))):
+        for column in map(int, np.flatnonzero(~finite[row])):
+            what = "NaN" if np.isnan(rows[row, column]) else "infinite (or too large for float32)"
+            yield Violation(
+                f"rows[{row}].{names[column]}",
+                f"feature {names[column]!r} of row {row} is {what}; correct it or leave the row out",
+            )
 
 
 def _ends(names: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ from typing import Final, ParamSpec, TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
+from genrestack_server.checks import check_fields
 from genrestack_server.errors import InvalidRequestError
 from genrestack_server.text import counted
 
@@ -23,9 +24,10 @@ def parsed(kind: type[_Message], data: bytes) -> _Message:
     gRPC's own parsing would end the call as UNKNOWN, with the text of a Python exception.
 
     Raises:
-        InvalidRequestError: the bytes are no such message.
+        InvalidRequestError: the bytes are no such message, or one of more fields than any request has.
 
     """
+    check_fields(data, kind)
     try:
         return kind.FromString(data)
     except DecodeError as error:

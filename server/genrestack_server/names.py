@@ -1,6 +1,7 @@
 """Feature names of a request against the model's: any order is fine, anything else is named."""
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Final
 
 import numpy as np
@@ -11,6 +12,9 @@ from genrestack_server.registry import ServedModel
 from genrestack_server.text import counted, listed, shown
 
 _MAX_VIOLATIONS: Final = 5
+# Comparing two names takes the product of their lengths: of so many, and so long, it takes milliseconds.
+_COMPARED_NAMES: Final = 20
+_COMPARED_CHARACTERS: Final = 48
 
 
 def column_order(given: Sequence[str], columns: int, served: ServedModel) -> npt.NDArray[np.intp] | None:
@@ -36,15 +40,15 @@ def column_order(given: Sequence[str], columns: int, served: ServedModel) -> npt
 def _refusal(given: Sequence[str], served: ServedModel) -> InvalidRequestError:
     present = set(given)
     missing = [name for name in served.feature_names if name not in present]
-    wrong = list(_wrong_columns(given, served))
+    wrong = _wrong_columns(given, served)
     violations = (
         [Violation("feature_names", f"missing: {listed(map(repr, missing))}; every feature needs its column")]
         if missing
         else []
     )
-    for column, first in wrong[: _MAX_VIOLATIONS - len(violations)]:
+    for column, first in islice(wrong, _MAX_VIOLATIONS - len(violations)):
         violations.append(Violation(f"feature_names[{column}]", _described(given[column], first, missing, served)))
-    return InvalidRequestError(violations, len(wrong) + bool(missing))
+    return InvalidRequestError(violations, len(violations) + sum(1 for _ in wrong))
 
 
 def _wrong_columns(given: Sequence[str], served: ServedModel) -> Iterator[tuple[int, int | None]]:
@@ -65,7 +69,19 @@ def _described(name: str, first: int | None, missing: Sequence[str], served: Ser
 
 
 def _hint(name: str, missing: Sequence[str]) -> str:
+    close = _close(name, missing)
+    return f"; did you mean {shown(close)}?" if close else "; GetModel lists the features"
+
+
+def _close(name: str, missing: Sequence[str]) -> str | None:
+    """Return the missing name that was probably meant: the same in other letters, or one that looks like it."""
     import difflib
 
-    close = difflib.get_close_matches(name[:100], missing, n=1)
-    return f"; did you mean {close[0]!r}?" if close else "; GetModel lists the features"
+    folded = name.casefold()
+    if same := next((other for other in missing if other.casefold() == folded), None):
+        return same
+    if len(missing) > _COMPARED_NAMES:
+        return None
+    heads = {other[:_COMPARED_CHARACTERS]: other for other in missing}
+    close = difflib.get_close_matches(name[:_COMPARED_CHARACTERS], heads, n=1)
+    return heads[close[0]] if close else None

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-_LATEST: Final = re.compile(r"latest:([1-9][0-9]*)")
-_LISTED: Final = re.compile(r"[1-9][0-9]*(,[1-9][0-9]*)*")
+_LATEST: Final = re.compile(r"latest:([1-9][0-9]{0,8})")
+_LISTED: Final = re.compile(r"[1-9][0-9]{0,8}(,[1-9][0-9]{0,8})*")
 
 
 @dataclass(frozen=True, slots=True)

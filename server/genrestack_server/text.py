@@ -1,6 +1,7 @@
 """Text for people: bounded, printable, whatever a caller sent."""
 
 from collections.abc import Iterable
+from itertools import islice
 
 _LISTED = 12
 
@@ -17,9 +18,10 @@ def printable(text: str) -> str:
 
 def listed(names: Iterable[str], limit: int = _LISTED) -> str:
     """Join names with commas, the first `limit` of them and the number of the others."""
-    every = list(names)
-    head = ", ".join(every[:limit])
-    return head if len(every) <= limit else f"{head} and {len(every) - limit} more"
+    rest = iter(names)
+    head = ", ".join(islice(rest, limit))
+    more = sum(1 for _ in rest)
+    return f"{head} and {more} more" if more else head
 
 
 def counted(number: int, noun: str) -> str:
@@ -29,7 +31,8 @@ def counted(number: int, noun: str) -> str:
 
 def clipped(text: str, limit: int) -> str:
     """Cut text to at most `limit` bytes of UTF-8."""
-    data = text.encode("utf-8", "replace")
+    # No character takes less than a byte: what is longer in characters is cut before it is encoded.
+    data = text[: limit + 1].encode("utf-8", "replace")
     if len(data) <= limit:
         return data.decode()
     return data[: limit - 3].decode("utf-8", "ignore") + "…"

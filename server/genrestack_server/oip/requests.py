@@ -1,6 +1,6 @@
 """From a request of the protocol to rows and outputs, or to the fields at fault. Pure functions."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -86,13 +86,12 @@ def read(request: pb.ModelInferRequest, served: ServedModel, config: ServerConfi
 def _outputs(request: pb.ModelInferRequest, served: ServedModel) -> tuple[str, ...]:
     if not request.outputs:
         return DEFAULT_OUTPUTS
+    known = dict.fromkeys(output_names(served))
+    if len(request.outputs) > len(known):
+        text = f"{counted(len(request.outputs), 'output')}, but {served.title} has {len(known)}: {listed(known)}"
+        raise InvalidRequestError.of("outputs", f"{text}; name each once")
     names = [output.name for output in request.outputs]
-    known = output_names(served)
-    wrong = [
-        Violation(f"outputs[{position}].name", _why_not(name, known, served))
-        for position, name in enumerate(names)
-        if name not in known or name in names[:position]
-    ]
+    wrong = list(_wrong_outputs(names, known, served))
     if wrong:
         raise InvalidRequestError(wrong[:MAX_VIOLATIONS], len(wrong))
     for position, output in enumerate(request.outputs):
@@ -101,17 +100,22 @@ def _outputs(request: pb.ModelInferRequest, served: ServedModel) -> tuple[str, .
     return tuple(names)
 
 
-def _why_not(name: str, known: Sequence[str], served: ServedModel) -> str:
-    if name in known:
-        return f"{shown(name)} is named twice; name it once"
-    return f"{served.title} has no output {shown(name)}; it has {listed(known)}"
+def _wrong_outputs(names: list[str], known: dict[str, None], served: ServedModel) -> Iterator[Violation]:
+    seen = set[str]()
+    for position, name in enumerate(names):
+        if name not in known:
+            text = f"{served.title} has no output {shown(name)}; it has {listed(known)}"
+            yield Violation(f"outputs[{position}].name", text)
+        elif name in seen:
+            yield Violation(f"outputs[{position}].name", f"{shown(name)} is named twice; name it once")
+        seen.add(name)
 
 
 def _input(request: pb.ModelInferRequest) -> InferInput:
     """Find the one input, of a datatype that can be taken."""
     if not request.inputs:
         raise InvalidRequestError.of("inputs", f"there are none; send {FEATURES!r}, of shape (rows, columns)")
-    for position, tensor in enumerate(request.inputs):
+    for position, tensor in enumerate(request.inputs[:2]):
         if tensor.name != FEATURES:
             text = f"there is no input {shown(tensor.name)}; the one input is {FEATURES!r}"
             raise InvalidRequestError.of(f"inputs[{position}].name", text)
