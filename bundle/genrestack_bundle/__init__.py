@@ -5,7 +5,8 @@ from genrestack_bundle.compose import base_output, compose
 from genrestack_bundle.cpus import usable_cpus
 from genrestack_bundle.errors import BundleError, ParityError, ProviderError
 from genrestack_bundle.golden import Golden
-from genrestack_bundle.layout import list_models, list_versions
+from genrestack_bundle.layout import list_models, list_repository, list_versions
+from genrestack_bundle.manifest import read_sums
 from genrestack_bundle.parity import prove
 from genrestack_bundle.reader import Bundle, open_bundle, still_missing
 from genrestack_bundle.session import Answer, ComposedSession
@@ -23,10 +24,12 @@ __all__ = [
     "base_output",
     "compose",
     "list_models",
+    "list_repository",
     "list_versions",
     "open_bundle",
     "prove",
     "proven_session",
+    "read_sums",
     "still_missing",
     "usable_cpus",
     "write_bundle",

@@ -72,16 +72,26 @@ def list_models(models_dir: Path) -> list[str]:
         BundleError: the repository is there and cannot be read.
 
     """
-    return sorted(
-        entry.name for entry in _entries(models_dir) if is_safe_name(entry.name) and _may_have_versions(Path(entry))
-    )
+    return list(list_repository(models_dir))
 
 
-def _may_have_versions(model_dir: Path) -> bool:
+def list_repository(models_dir: Path) -> dict[str, list[int] | None]:
+    """Versions of every model in a repository, as `list_versions` and `list_models` give them; None: not readable.
+
+    Raises:
+        BundleError: the repository is there and cannot be read.
+
+    """
+    names = sorted(entry.name for entry in _entries(models_dir) if is_safe_name(entry.name))
+    found = {name: _versions_if_readable(models_dir / name) for name in names}
+    return {name: versions for name, versions in found.items() if versions is None or versions}
+
+
+def _versions_if_readable(model_dir: Path) -> list[int] | None:
     try:
-        return bool(list_versions(model_dir))
+        return list_versions(model_dir)
     except BundleError:
-        return True
+        return None
 
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:

@@ -20,7 +20,11 @@ from genrestack_proto.v1.model_pb2 import PART_KIND_BASE, PART_KIND_META, PART_K
 _KINDS = {PART_KIND_SCALER, PART_KIND_BASE, PART_KIND_META}
 # No export allows more; a manifest that does was not written by one.
 _LOOSEST = 1e-3
-_SUMS_BYTES = 1024
+# Two bytes of JSON take up to 200 once they are objects, and each of them some microseconds.
+_MAX_OBJECTS = 2**18
+# Names are quoted in messages, and travel with every answer.
+_MAX_NAME = 1000
+MAX_SUMS_BYTES = 1024
 
 
 def pack(model: Model) -> bytes:
@@ -34,6 +38,16 @@ def pack_sums(manifest: bytes) -> bytes:
     return f"{sha256(manifest)}  {MANIFEST}\n".encode()
 
 
+def read_sums(folder: Path) -> bytes:
+    """Return what stands in SHA256SUMS: it names the manifest's sha256, and that every file's.
+
+    Raises:
+        BundleError: it is missing, unreadable or too large.
+
+    """
+    return read_bounded(folder, SUMS, MAX_SUMS_BYTES)
+
+
 def is_sealed(folder: Path) -> bool:
     """Tell whether SHA256SUMS is there and speaks of the manifest that is there.
 
@@ -41,7 +55,7 @@ def is_sealed(folder: Path) -> bool:
         BundleError: one of the two is missing or unreadable.
 
     """
-    return read_bounded(folder, SUMS, _SUMS_BYTES) == pack_sums(read_bounded(folder, MANIFEST, MAX_MANIFEST_BYTES))
+    return read_sums(folder) == pack_sums(read_bounded(folder, MANIFEST, MAX_MANIFEST_BYTES))
 
 
 def read_manifest(folder: Path, called: Path | None = None) -> Model:
@@ -56,8 +70,10 @@ def read_manifest(folder: Path, called: Path | None = None) -> Model:
 
     """
     data = read_bounded(folder, MANIFEST, MAX_MANIFEST_BYTES)
-    if read_bounded(folder, SUMS, _SUMS_BYTES) != pack_sums(data):
+    if read_sums(folder) != pack_sums(data):
         raise BundleError(f"{MANIFEST} was altered after the export ({SUMS} differs); export the model again")
+    if data.count(b"{") + data.count(b"[") > _MAX_OBJECTS:
+        raise BundleError(f"{MANIFEST} lists more than {_MAX_OBJECTS} things; export the model again")
     model = Model()
     try:
         json_format.Parse(data, model, ignore_unknown_fields=True, max_recursion_depth=20)
@@ -78,6 +94,7 @@ def _check(model: Model) -> None:
     graph_bytes = sum(sizes.get(part, 0) for part in parts)
     kinds = [part.kind for part in model.parts]
     base = [part.name for part in model.parts if part.kind == PART_KIND_BASE]
+    names = [*(feature.name for feature in model.features), *model.classes, *(part.name for part in model.parts)]
     tolerances = [model.parity.tolerance, *(part.tolerance for part in model.parity.parts)]
     faults = {
         f"more than {MAX_FILES} files": len(model.files) > MAX_FILES,
@@ -89,7 +106,8 @@ def _check(model: Model) -> None:
         "two classes of one name": len(set(model.classes)) < len(model.classes),
         "two parts in one file": len(set(parts)) < len(parts),
         "two base estimators of one name": len(set(base)) < len(base),
-        "two files of one name": len(files) < len(model.files),
+        "two files of one name": len({path.lower() for path in files}) < len(model.files),
+        f"a name of more than {_MAX_NAME} characters": any(len(name) > _MAX_NAME for name in names),
         "a part of no kind": any(kind not in _KINDS for kind in kinds),
         "no base estimator": not base,
         "not exactly one meta-learner": kinds.count(PART_KIND_META) != 1,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from genrestack_bundle import golden as golden_rows
@@ -11,7 +12,7 @@ from genrestack_bundle.golden import Golden
 from genrestack_bundle.graphs import check_graph
 from genrestack_bundle.integrity import read_verified, verify
 from genrestack_bundle.layout import GOLDEN, MANIFEST, MAX_FILE_BYTES, MAX_GOLDEN_BYTES, SUMS, is_safe_name, is_version
-from genrestack_bundle.manifest import is_sealed, read_manifest
+from genrestack_bundle.manifest import is_sealed, read_manifest, read_sums
 from genrestack_proto.v1.model_pb2 import PART_KIND_BASE, Model
 
 
@@ -25,6 +26,8 @@ class Bundle:
     graphs: Mapping[str, bytes]
     """Each part's ONNX model, by file name."""
     golden: Golden
+    sums: bytes
+    """What stood in SHA256SUMS: as long as it is the same, so is everything else."""
 
     @property
     def part_names(self) -> tuple[str, ...]:
@@ -51,12 +54,14 @@ def open_bundle(path: Path) -> Bundle:
         raise BundleError(f"{path} is not a version of a model: a bundle's folder is named 1, 2, 3 …")
     # The version's folder may be a link that is swapped; every file is read from the one it leads to now.
     folder = path.resolve()
+    # First: if a newer one is written meanwhile, it is found to differ, and never the other way round.
+    sums = read_sums(folder)
     model = read_manifest(folder, path)
     contents = _read(folder, model)
     if GOLDEN not in contents:
         raise BundleError(f"{GOLDEN} is not in the manifest, so nothing can be proven; export the model again")
     golden = golden_rows.unpack(contents[GOLDEN])
-    bundle = Bundle(path, model, {part.file: contents[part.file] for part in model.parts}, golden)
+    bundle = Bundle(path, model, {part.file: contents[part.file] for part in model.parts}, golden, sums)
     _check_golden(bundle)
     for part in model.parts:
         check_graph(part.file, bundle.graphs[part.file], opset=model.opset, ml_opset=model.ml_opset)
@@ -88,13 +93,19 @@ def still_missing(path: Path) -> str:
     try:
         if not is_sealed(path):
             return f"{MANIFEST} and {SUMS} do not belong together"
-        files = read_manifest(path).files
+        files = _announced(path, read_sums(path))
     except BundleError:
         return ""
-    for file in files:
-        if is_safe_name(file.path) and (size := _size(path / file.path)) < file.size_bytes:
-            return f"{file.path} has {size:,} of {file.size_bytes:,} bytes" if size else f"{file.path} is missing"
+    for name, announced in files:
+        if is_safe_name(name) and (size := _size(path / name)) < announced:
+            return f"{name} has {size:,} of {announced:,} bytes" if size else f"{name} is missing"
     return ""
+
+
+@lru_cache(maxsize=8)
+def _announced(path: Path, sums: bytes) -> tuple[tuple[str, int], ...]:  # noqa: ARG001 - tells versions apart
+    """Name and size of each file; a folder is looked at many times while it is copied, its manifest is read once."""
+    return tuple((file.path, file.size_bytes) for file in read_manifest(path).files)
 
 
 def _size(path: Path) -> int:

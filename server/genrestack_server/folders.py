@@ -1,77 +1,148 @@
 """Versions' folders from outside: what has changed, what may still be being copied, what is gone."""
 
+import hashlib
 import os
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, TypeAlias
 
-Signature: TypeAlias = tuple[tuple[str, int, int, int], ...]
-"""Name, size, and the moments (ns) of the last change of content and of attributes, of every entry of a folder."""
+from genrestack_bundle import BundleError, read_sums, still_missing
+
+Fingerprint: TypeAlias = bytes
+"""What stands in SHA256SUMS and, of every entry, name, size and the last change of content and attributes; hashed."""
 
 PATIENCE: Final = 5
 """So many looks in a row must find a half-copied folder unchanged before it is refused, and a served one missing before
 it is let go: copies pause, and network file systems blink."""
 
-_SEAL: Final = frozenset({"manifest.json", "SHA256SUMS"})
 # Nobody's bundle; it only bounds the work that a folder full of something else makes.
 _MAX_ENTRIES: Final = 10_000
+_NOTHING: Final[Mapping[int, "Folder"]] = MappingProxyType({})
 
 
-def sign(folder: Path) -> Signature:
-    """Take the signature of a folder, without reading any file; links to folders are followed, links in it are not.
+def fingerprint(folder: Path, sums: bytes | None) -> Fingerprint:
+    """Take the fingerprint of a folder; links to folders are followed, links in it are not.
 
-    No inode numbers: some network file systems make new ones up at every look.
+    The content of SHA256SUMS alone tells whether something else is to be served. The rest tells whether what was no
+    good has been mended. No inode numbers: some network file systems make new ones up at every look.
+
+    Args:
+        folder: a version's.
+        sums: what stands in its SHA256SUMS; None: it cannot be read.
+
     """
     try:
         with os.scandir(folder) as entries:
-            return tuple(sorted(_signed(entry) for entry, _ in zip(entries, range(_MAX_ENTRIES), strict=False)))
+            found = sorted(_signed(entry) for entry in islice(entries, _MAX_ENTRIES))
     except OSError as error:
-        return (("", error.errno or 0, *_moments(folder)),)
-
-
-def seal(signature: Signature) -> Signature:
-    """Return what of a signature has to change before the content can have: the manifest names every file's sha256.
-
-    Attributes are left out, so that a backup or a `chmod` loads nothing again.
-    """
-    return tuple((name, size, changed, 0) for name, size, changed, _ in signature if name in _SEAL)
+        found = [("", error.errno or 0, *_moments(folder))]
+    return hashlib.sha256(repr((sums, found)).encode("utf-8", "surrogateescape")).digest()
 
 
 @dataclass(slots=True)
 class Folder:
     """What is remembered of a version's folder."""
 
-    loaded: Signature | None = None
-    """Seal of what is served."""
-    refused: Signature | None = None
+    loaded: bytes | None = None
+    """What stood in the SHA256SUMS of what is served."""
+    refused: Fingerprint | None = None
     """What it was when it was refused."""
     unchanged: int = 0
     """Looks since it last changed, while it lacks something."""
     absent: int = 0
     """Looks since it was there."""
-    _seen: Signature | None = None
+    _seen: Fingerprint | None = None
 
-    def waits(self, signature: Signature) -> bool:
+    def waits(self, found: Fingerprint) -> bool:
         """Take note of a look at a folder that lacks something; tell whether it may yet be being copied."""
-        self.unchanged = self.unchanged + 1 if self._seen == signature else 1
-        self._seen = signature
+        self.unchanged = self.unchanged + 1 if self._seen == found else 1
+        self._seen = found
         return self.unchanged < PATIENCE
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look at a version's folder found."""
+
+    version: int
+    fingerprint: Fingerprint | None = None
+    """What it is now; None: what is served."""
+    refused: bool = False
+    """Whether that is what was refused already."""
+    lacking: str = ""
+    """What it lacks to be whole, where it may still be being copied."""
+
+    @property
+    def calls_for_loading(self) -> bool:
+        """Whether it is new or has changed, and lacks nothing."""
+        return self.fingerprint is not None and not self.refused and not self.lacking
+
+
+def examine(
+    model_dir: Path, versions: Iterable[int], known: Mapping[int, Folder], *, enough: int | None, patient: bool
+) -> list[Look]:
+    """Look at versions' folders, one after the other, until one calls for loading or enough are served.
+
+    A folder that is served as it lies there costs the reading of one small file.
+
+    Args:
+        model_dir: the model's folder.
+        versions: which; the first come first.
+        known: what is remembered of them; not to be changed meanwhile.
+        enough: so many that are served end the search; None: look at all.
+        patient: whether a folder that lacks something may yet be being copied.
+
+    """
+    looks: list[Look] = []
+    served = 0
+    for version in versions:
+        folder = known.get(version) or Folder()
+        looks.append(_look(model_dir / str(version), version, folder, patient=patient))
+        served += folder.loaded is not None
+        if looks[-1].calls_for_loading or (enough is not None and served >= enough):
+            break
+    return looks
+
+
+def _look(path: Path, version: int, folder: Folder, *, patient: bool) -> Look:
+    if folder.absent:
+        return Look(version)
+    sums = _sums_if_readable(path)
+    if sums is not None and sums == folder.loaded:
+        return Look(version)
+    found = fingerprint(path, sums)
+    if found == folder.refused:
+        return Look(version, found, refused=True)
+    return Look(version, found, lacking=still_missing(path) if patient else "")
 
 
 class Folders:
     """What is remembered of every version's folder."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, int], Folder] = {}
+        self._known: dict[str, dict[int, Folder]] = {}
 
     def of(self, name: str, version: int) -> Folder:
         """Return what is remembered of one; blank if nothing is."""
-        return self._known.setdefault((name, version), Folder())
+        return self._known.setdefault(name, {}).setdefault(version, Folder())
+
+    def of_model(self, name: str) -> Mapping[int, Folder]:
+        """Return what is remembered of a model's, by version."""
+        return self._known.get(name, _NOTHING)
+
+    def names(self) -> Sequence[str]:
+        """Models of whose folders something is remembered."""
+        return list(self._known)
 
     def forget(self, name: str, version: int) -> None:
         """Remember nothing of one any more."""
-        self._known.pop((name, version), None)
+        folders = self._known.get(name, {})
+        folders.pop(version, None)
+        if not folders:
+            self._known.pop(name, None)
 
     def blinked(self, name: str, served: Iterable[int], present: Container[int]) -> list[int]:
         """Take note of a look; return the versions served whose folders are missing, but not for long enough to count.
@@ -89,6 +160,13 @@ class Folders:
             if 0 < folder.absent < PATIENCE:
                 kept.append(version)
         return kept
+
+
+def _sums_if_readable(folder: Path) -> bytes | None:
+    try:
+        return read_sums(folder)
+    except BundleError:
+        return None
 
 
 def _signed(entry: "os.DirEntry[str]") -> tuple[str, int, int, int]:

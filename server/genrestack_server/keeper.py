@@ -4,10 +4,10 @@ import asyncio
 import logging
 import time
 import weakref
-from collections.abc import Callable, Collection, Coroutine, Sequence
-from typing import Any
+from collections.abc import Callable, Container, Coroutine, Sequence
+from typing import Any, Final
 
-from genrestack_bundle import ProviderError, still_missing
+from genrestack_bundle import ProviderError
 from genrestack_server.aside import Aside
 from genrestack_server.calls import Observer
 from genrestack_server.config import ServerConfig
@@ -19,15 +19,18 @@ from genrestack_server.errors import (
     RepositoryError,
     StartError,
 )
-from genrestack_server.folders import Folders, Signature, seal, sign
+from genrestack_server.folders import Folders, Look, examine
 from genrestack_server.loading import load_version, why
 from genrestack_server.memory import give_back, keep_little
 from genrestack_server.policy import VersionPolicy
 from genrestack_server.registry import Registry, ServedModel, VersionState
-from genrestack_server.repository import Trouble, look, versions_of
+from genrestack_server.repository import Trouble, Versions, look, versions_of
 from genrestack_server.text import listed, shown
 
 _log = logging.getLogger(__name__)
+
+# So many folders are looked at before the event loop hears of it.
+_LOOKS_AT_ONCE: Final = 250
 
 
 class Keeper:
@@ -114,10 +117,12 @@ class Keeper:
         self._trouble.ends()
         async with self._lock:
             for name in sorted({*found, *self._registry.names()}):
-                versions = found.get(name, ())
+                versions = found.get(name, Versions())
                 if versions is not None:
                     await self._catch_up(name, versions)
-            self._forget_others(found)
+            for name in {*self._registry.noted_models(), *self._folders.names()} - found.keys():
+                self._registry.found(name, Versions())
+                self._forget_gone(name, Versions())
 
     def close(self) -> None:
         """Begin nothing more; what is being loaded is finished aside and not served."""
@@ -148,8 +153,8 @@ class Keeper:
         self._only_explicit("loads")
         async with self._lock:
             versions = await self._versions_of(name)
-            for version in versions:
-                self._folders.of(name, version).refused = None
+            for folder in self._folders.of_model(name).values():
+                folder.refused = None
             refused = await self._settle(name, versions, patient=False)
         if refused:
             now = listed(str(version) for version in self._registry.versions(name))
@@ -160,7 +165,7 @@ class Keeper:
                 f"it has {listed(map(str, versions))}"
             )
 
-    async def _versions_of(self, name: str) -> list[int]:
+    async def _versions_of(self, name: str) -> Versions:
         try:
             found = await self._aside.run(look, self._config.models_dir)
         except RepositoryError as error:
@@ -173,58 +178,69 @@ class Keeper:
             raise LoadRefusedError(f"the folder of model {name!r} cannot be read; check its permissions")
         return versions
 
-    async def _catch_up(self, name: str, versions: Sequence[int]) -> None:
+    async def _catch_up(self, name: str, versions: Versions) -> None:
         if self._config.repository_mode == "poll":
             await self._settle(name, versions)
             return
-        for version in versions:
-            if version not in self._registry.versions(name) and self._folders.of(name, version).refused is None:
-                self._registry.note(name, version, VersionState.UNAVAILABLE, "it is not loaded")
+        folders, served = self._folders.of_model(name), self._registry.versions(name)
+        for version in self._registry.noted(name):
+            if version not in served and (version not in folders or folders[version].refused is None):
+                self._registry.forget(name, version)
+        self._registry.found(name, versions, "it is not loaded")
+        self._forget_gone(name, versions)
 
-    async def _settle(self, name: str, present: Sequence[int], *, patient: bool = True) -> list[str]:
+    async def _settle(self, name: str, present: Versions, *, patient: bool = True) -> list[str]:
         """Serve what the policy wants of a model; return the versions refused, each with its reason."""
-        good: list[int] = []
+        good: set[int] = set()
         refused: list[str] = []
         blinked = self._folders.blinked(name, self._registry.versions(name), present) if patient else []
-        for version in self._policy.candidates({*present, *blinked}):
-            if self._policy.satisfied(len(good)):
-                break
-            reason = await self._bring(name, version, there=version in present, patient=patient)
-            if reason:
-                refused.append(f"{name}/{version}: {reason}")
-            if version in self._registry.versions(name):
-                good.append(version)
-        for version in sorted({*present, *self._registry.versions(name)} - set(good)):
-            self._leave_out(name, version, gone=version not in present)
+        candidates = await self._aside.run(self._policy.candidates, [*present, *blinked])
+        looked = 0
+        while looked < len(candidates) and not self._policy.satisfied(len(good)):
+            looks = await self._look(name, candidates[looked : looked + _LOOKS_AT_ONCE], len(good), patient=patient)
+            looked += len(looks)
+            for each in looks:
+                if reason := await self._act(name, each):
+                    refused.append(f"{name}/{each.version}: {reason}")
+                if each.version in self._registry.versions(name):
+                    good.add(each.version)
+        self._leave_out(name, present, good)
         return refused
 
-    async def _bring(self, name: str, version: int, *, there: bool, patient: bool) -> str:
-        """Load a version if it is new or changed; return the reason if it is refused now."""
-        if not there:
-            return ""
-        folder, path = self._folders.of(name, version), self._config.models_dir / name / str(version)
-        signature = await self._aside.run(sign, path)
-        served = version in self._registry.versions(name)
-        if served and seal(signature) == folder.loaded:
-            self._registry.forget(name, version)
-            return ""
-        if signature == folder.refused:
-            return ""
-        if patient and (lacking := await self._aside.run(still_missing, path)) and folder.waits(signature):
-            self._registry.note(name, version, VersionState.UNAVAILABLE, f"it is not complete yet: {lacking}")
-            return ""
-        return await self._load(name, version, signature)
+    async def _look(self, name: str, versions: Sequence[int], good: int, *, patient: bool) -> list[Look]:
+        return await self._aside.run(
+            examine,
+            self._config.models_dir / name,
+            versions,
+            self._folders.of_model(name),
+            enough=None if self._policy.latest is None else self._policy.latest - good,
+            patient=patient,
+        )
 
-    async def _load(self, name: str, version: int, signature: Signature) -> str:
+    async def _act(self, name: str, look: Look) -> str:
+        """Load a version if it is new or changed; return the reason if it is refused now."""
+        if look.fingerprint is None:
+            if not self._folders.of(name, look.version).absent:
+                self._registry.forget(name, look.version)
+            return ""
+        if look.refused:
+            return ""
+        if look.lacking and self._folders.of(name, look.version).waits(look.fingerprint):
+            reason = f"it is not complete yet: {look.lacking}"
+            self._registry.note(name, look.version, VersionState.UNAVAILABLE, reason)
+            return ""
+        return await self._load(name, look.version, look.fingerprint)
+
+    async def _load(self, name: str, version: int, fingerprint: bytes) -> str:
         folder = self._folders.of(name, version)
         self._registry.note(name, version, VersionState.LOADING)
         began = time.monotonic()
         loaded = await self._aside.run(self._attempt, name, version)
         if isinstance(loaded, str):
-            folder.refused = signature
+            folder.refused = fingerprint
             self._refuse(name, version, loaded)
             return loaded
-        folder.loaded, folder.refused, folder.unchanged = seal(signature), None, 0
+        folder.loaded, folder.refused, folder.unchanged = loaded.sums, None, 0
         self._free_afterwards(self._registry.versions(name).get(version))
         self._registry.add(loaded)
         self._announce(name, version)
@@ -251,15 +267,14 @@ class Keeper:
         self._registry.note(name, version, VersionState.UNAVAILABLE, reason)
         self._observers.load_failed(name, version, reason)
 
-    def _leave_out(self, name: str, version: int, *, gone: bool) -> None:
+    def _leave_out(self, name: str, present: Versions, good: Container[int]) -> None:
         reason = f"the version policy is {self._policy}"
-        if version in self._registry.versions(name):
-            self._let_go(name, version, "its folder is gone" if gone else reason)
-        folder = self._folders.of(name, version)
-        if gone:
-            self._forget(name, version)
-        elif folder.refused is None and folder.unchanged == 0:
-            self._registry.note(name, version, VersionState.UNAVAILABLE, f"it is not served: {reason}")
+        for version in self._registry.versions(name):
+            if version not in good:
+                self._let_go(name, version, reason if version in present else "its folder is gone")
+                self._registry.forget(name, version)
+        self._registry.found(name, present, f"it is not served: {reason}")
+        self._forget_gone(name, present)
 
     def _let_go(self, name: str, version: int, reason: str) -> None:
         _log.info("%s/%d is no longer served: %s", name, version, reason)
@@ -274,17 +289,12 @@ class Keeper:
         if served is not None:
             weakref.finalize(served, _give_back_soon, asyncio.get_running_loop(), self._aside).atexit = False
 
-    def _forget(self, name: str, version: int) -> None:
-        self._folders.forget(name, version)
-        self._registry.forget(name, version)
-
-    def _forget_others(self, found: dict[str, list[int] | None]) -> None:
-        """Forget folders that are gone and were not served."""
-        for entry in self._registry.index():
-            versions: Collection[int] | None = found.get(entry.name, ())
-            served = entry.version in self._registry.versions(entry.name)
-            if versions is not None and entry.version not in versions and not served:
-                self._forget(entry.name, entry.version)
+    def _forget_gone(self, name: str, present: Versions) -> None:
+        """Forget folders that are gone and are not served."""
+        for version in {*self._registry.noted(name), *self._folders.of_model(name)}.difference(present):
+            if version not in self._registry.versions(name):
+                self._folders.forget(name, version)
+                self._registry.forget(name, version)
 
     def _only_explicit(self, does: str) -> None:
         if self._config.repository_mode != "explicit":

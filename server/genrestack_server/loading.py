@@ -44,7 +44,7 @@ def load_version(name: str, version: int, config: ServerConfig) -> ServedModel:
         "%s/%d is ready after %.1f s: %d golden rows agree, largest difference %.1e; %s",
         name, version, time.monotonic() - began, parity.rows, parity.max_abs_difference, _placed(session),
     )  # fmt: skip
-    return ServedModel(_described(bundle, session, parity), session, quick_rows)
+    return ServedModel(_described(bundle, session, parity), session, quick_rows, bundle.sums)
 
 
 def _warm_up(session: ComposedSession, golden: FloatMatrix) -> int:

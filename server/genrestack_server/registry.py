@@ -1,7 +1,7 @@
 """Which versions are served, and which of them a request means."""
 
 import weakref
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -26,6 +26,8 @@ class ServedModel:
     session: ComposedSession
     quick_rows: int = 0
     """So many rows take less than the event loop may stop for."""
+    sums: bytes = b""
+    """What stood in its SHA256SUMS; the same as long as the version is."""
 
     @cached_property
     def name(self) -> str:
@@ -53,9 +55,14 @@ class ServedModel:
         return tuple(self.model.classes)
 
     @cached_property
+    def label_bytes(self) -> int:
+        """The longest class's name has so many bytes."""
+        return max(len(name.encode()) for name in self.classes)
+
+    @cached_property
     def bytes_a_row(self) -> tuple[int, int]:
         """At most so many bytes answer one row: without the base estimators' probabilities, and with them."""
-        label = max(len(name.encode()) for name in self.classes) + _LABEL_FRAME_BYTES
+        label = self.label_bytes + _LABEL_FRAME_BYTES
         table = len(self.classes) * _FLOAT_BYTES
         parts = sum(part.kind == PART_KIND_BASE for part in self.model.parts)
         return label + table, label + table * (1 + parts)
@@ -90,6 +97,37 @@ class IndexEntry:
     """Why it is not served, or why its folder, changed since, was not taken up; empty if there is nothing to say."""
 
 
+@dataclass(frozen=True, eq=False)
+class IndexSnapshot:
+    """What was known of all versions at one moment; it holds no model, and may be read in any thread."""
+
+    served: frozenset[tuple[str, int]]
+    leaving: frozenset[tuple[str, int]]
+    notes: Mapping[str, Mapping[int, IndexEntry]]
+    lying: Mapping[str, tuple[Collection[int], str]]
+    """Versions whose folders lie in the repository, by model, and what there is to say of those without a note."""
+
+    def __len__(self) -> int:
+        """About how many versions are known."""
+        return (
+            len(self.served) + sum(map(len, self.notes.values())) + sum(len(there) for there, _ in self.lying.values())
+        )
+
+    def entries(self) -> list[IndexEntry]:
+        """Every version, ready or not, by name and then version."""
+        entries = {
+            (name, version): IndexEntry(name, version, VersionState.UNAVAILABLE, reason)
+            for name, (versions, reason) in self.lying.items()
+            for version in versions
+        }
+        entries |= {(name, version): note for name, notes in self.notes.items() for version, note in notes.items()}
+        entries |= {title: IndexEntry(*title, VersionState.UNLOADING) for title in self.leaving}
+        for name, version in self.served:
+            note = self.notes.get(name, {}).get(version)
+            entries[name, version] = IndexEntry(name, version, VersionState.READY, "" if note is None else note.reason)
+        return [entries[title] for title in sorted(entries)]
+
+
 class Management(Protocol):
     """Whoever loads and unloads; see `Registry.load`."""
 
@@ -114,13 +152,15 @@ class Registry:
         """Whoever loads and unloads on request."""
         self._default = default_model
         self._table: Mapping[str, Mapping[int, ServedModel]] = {}
-        self._notes: dict[tuple[str, int], IndexEntry] = {}
+        self._notes: dict[str, dict[int, IndexEntry]] = {}
+        self._lying: dict[str, tuple[Collection[int], str]] = {}
+        self._snapshot: IndexSnapshot | None = None
         self._leaving: dict[tuple[str, int], weakref.ref[ServedModel]] = {}
 
     def add(self, served: ServedModel) -> None:
         """Serve a version from now on, in the place of one of the same number."""
         self._set(served.name, {**self._table.get(served.name, {}), served.version: served})
-        self._notes.pop((served.name, served.version), None)
+        self.forget(served.name, served.version)
 
     def remove(self, name: str, version: int) -> ServedModel:
         """Serve a version no longer; whoever holds it ends on it."""
@@ -131,11 +171,37 @@ class Registry:
 
     def note(self, name: str, version: int, state: VersionState, reason: str = "") -> None:
         """Keep in mind, for the index, what there is to say of a version."""
-        self._notes[name, version] = IndexEntry(name, version, state, reason)
+        notes, entry = self._notes.setdefault(name, {}), IndexEntry(name, version, state, reason)
+        if notes.get(version) != entry:
+            notes[version] = entry
+            self._snapshot = None
 
     def forget(self, name: str, version: int) -> None:
         """Keep nothing in mind of a version."""
-        self._notes.pop((name, version), None)
+        notes = self._notes.get(name, {})
+        if notes.pop(version, None) is not None:
+            self._snapshot = None
+        if not notes:
+            self._notes.pop(name, None)
+
+    def noted(self, name: str) -> Sequence[int]:
+        """Versions of a model of which there is something to say."""
+        return list(self._notes.get(name, ()))
+
+    def noted_models(self) -> set[str]:
+        """Models of which there is something to say."""
+        return {*self._notes, *self._lying}
+
+    def found(self, name: str, versions: Collection[int], reason: str = "") -> None:
+        """Keep in mind, for the index, whose folders lie in the repository, and why those that are not served are not.
+
+        Costs the same however many they are; of those with a note the note is said.
+        """
+        if versions and self._lying.get(name) != (versions, reason):
+            self._lying[name] = versions, reason
+            self._snapshot = None
+        elif not versions and self._lying.pop(name, None) is not None:
+            self._snapshot = None
 
     def versions(self, name: str) -> Mapping[int, ServedModel]:
         """Versions of a model that are ready, by number; none if there is no such model."""
@@ -151,16 +217,20 @@ class Registry:
 
     def index(self) -> list[IndexEntry]:
         """Every version that is known, ready or not, by name and then version."""
-        gone = [title for title, held in self._leaving.items() if held() is None]
-        for title in gone:
-            del self._leaving[title]
-        entries = {title: IndexEntry(*title, VersionState.UNLOADING) for title in self._leaving}
-        entries = {**self._notes, **entries}
-        for served in self.ready():
-            title = served.name, served.version
-            reason = self._notes[title].reason if title in self._notes else ""
-            entries[title] = IndexEntry(*title, VersionState.READY, reason)
-        return [entries[title] for title in sorted(entries)]
+        return self.snapshot().entries()
+
+    def snapshot(self) -> IndexSnapshot:
+        """Return what is known of all versions; the same object as long as nothing of it changes."""
+        left = {title: held for title, held in self._leaving.items() if held() is not None}
+        if self._snapshot is None or len(left) != len(self._leaving):
+            self._leaving = left
+            self._snapshot = IndexSnapshot(
+                frozenset((name, version) for name, versions in self._table.items() for version in versions),
+                frozenset(left),
+                {name: dict(notes) for name, notes in self._notes.items()},
+                dict(self._lying),
+            )
+        return self._snapshot
 
     async def load(self, name: str) -> None:
         """Load the versions of a model that the policy wants, newly looked up; those served before serve meanwhile.
@@ -191,6 +261,7 @@ class Registry:
     def _set(self, name: str, versions: Mapping[int, ServedModel]) -> None:
         table = {**self._table, name: dict(sorted(versions.items()))}
         self._table = {model: table[model] for model in sorted(table) if table[model]}
+        self._snapshot = None
 
     def is_default_version(self, served: ServedModel) -> bool:
         """Tell whether a version is the one that answers when none is named."""

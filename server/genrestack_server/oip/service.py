@@ -113,7 +113,7 @@ class InferenceService:
     async def _index(self, data: bytes, _: Call) -> pb.RepositoryIndexResponse:
         request = parsed(pb.RepositoryIndexRequest, data)
         check_repository(request.repository_name)
-        return index(self.predictor.registry, only_ready=request.ready)
+        return await index(self.predictor.registry, only_ready=request.ready)
 
     async def _load(self, data: bytes, call: Call) -> pb.RepositoryModelLoadResponse:
         request = parsed(pb.RepositoryModelLoadRequest, data)

@@ -2,7 +2,7 @@
 
 import time
 import weakref
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from genrestack_server.aside import Aside
@@ -10,7 +10,7 @@ from genrestack_server.config import ServerConfig
 from genrestack_server.errors import InvalidRequestError, LoadingError, LoadRefusedError, ModelNotFoundError
 from genrestack_server.keeper import Keeper
 from genrestack_server.registry import Registry, ServedModel
-from genrestack_server.repository import look
+from genrestack_server.repository import Versions, look
 from genrestack_server.text import listed, shown
 
 _REFUSED_S: Final = 10.0
@@ -38,7 +38,7 @@ class DemandRegistry(Registry):
 class DemandKeeper(Keeper):
     """Keeps what was loaded in step with the repository, and loads nothing by itself."""
 
-    async def _catch_up(self, name: str, versions: Sequence[int]) -> None:
+    async def _catch_up(self, name: str, versions: Versions) -> None:
         if self._registry.versions(name):
             await self._settle(name, versions)
 

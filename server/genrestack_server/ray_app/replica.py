@@ -24,7 +24,7 @@ from genrestack_server.policy import VersionPolicy
 from genrestack_server.ray_app.core import Core
 from genrestack_server.ray_app.demand import Held, Models
 from genrestack_server.ray_app.proxy import named
-from genrestack_server.repository import versions_of
+from genrestack_server.repository import Versions, versions_of
 from genrestack_server.status import BY_NUMBER, DETAILS_KEY
 
 _Message = TypeVar("_Message", bound=Message)
@@ -150,7 +150,7 @@ class Replica:
             raise ModelNotFoundError("nothing of this name is served here")
         return True
 
-    async def _lying(self, model: str) -> list[int]:
+    async def _lying(self, model: str) -> Versions:
         return await asyncio.to_thread(versions_of, self._config.models_dir / model)
 
     async def _with_the_others(self, loaded: pb.ListModelsResponse, models: Models) -> pb.ListModelsResponse:
