@@ -14,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from genrestack_bundle.errors import BundleError
-from genrestack_bundle.layout import GOLDEN, MAX_GOLDEN_BYTES, MAX_GOLDEN_ROWS
+from genrestack_bundle.layout import GOLDEN, MAX_FILES, MAX_GOLDEN_BYTES, MAX_GOLDEN_ROWS
 
 _PREFIX = "part."
+_ENTRY = b"PK\1\2"
 _COMPRESSIONS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 # What zipfile, its decompressors and numpy's parser of headers are known to raise on files made to hurt.
 _DAMAGE = (
@@ -79,6 +80,9 @@ def unpack(data: bytes) -> Golden:
         BundleError: the file is damaged, too large, or does not hold what it should.
 
     """
+    # Each entry stands in the archive's directory behind this mark, and becomes an object of half a KiB.
+    if data.count(_ENTRY) > MAX_FILES:
+        raise BundleError(f"{GOLDEN} holds more than {MAX_FILES} arrays; export the model again")
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             entries = archive.infolist()
@@ -86,7 +90,7 @@ def unpack(data: bytes) -> Golden:
                 raise BundleError(f"{GOLDEN} unpacks to more than {MAX_GOLDEN_BYTES} bytes; export the model again")
             if any(entry.compress_type not in _COMPRESSIONS for entry in entries):
                 raise ValueError("compressed otherwise than numpy does")
-            arrays = {entry.filename.removesuffix(".npy"): archive.read(entry) for entry in entries}
+            arrays = {entry.filename.removesuffix(".npy"): _unpacked(archive, entry) for entry in entries}
             if len(arrays) < len(entries):
                 raise ValueError("two arrays of one name")
         golden = Golden(
@@ -103,6 +107,13 @@ def unpack(data: bytes) -> Golden:
         raise BundleError(f"{GOLDEN} cannot be read; export the model again") from error
     _check_shapes(golden)
     return golden
+
+
+def _unpacked(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+    # Without a bound, zipfile unpacks up to 2 GiB at a time before it compares that with the size announced. The byte
+    # more has it find the end, and there the checksum.
+    with archive.open(entry) as file:
+        return file.read(entry.file_size + 1)
 
 
 def _array(packed: bytes, dtype: npt.DTypeLike) -> npt.NDArray[Any]:

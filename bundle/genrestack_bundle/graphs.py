@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from genrestack_bundle.errors import BundleError
-from genrestack_bundle.layout import MAX_NODES
+from genrestack_bundle.layout import MAX_GRAPH_FIELDS, MAX_NODES
+from genrestack_proto.wire import holds_more_fields
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -21,12 +22,14 @@ def parse_graph(file: str, data: bytes) -> "ModelProto":
     """Read a serialised ONNX model.
 
     Raises:
-        BundleError: the bytes are no ONNX model, or one without operators.
+        BundleError: the bytes are no ONNX model, one without operators, or one of more fields than any export writes.
 
     """
     import onnx
     from google.protobuf.message import DecodeError
 
+    if holds_more_fields(data, onnx.ModelProto, MAX_GRAPH_FIELDS):
+        raise BundleError(f"{file} has more than {MAX_GRAPH_FIELDS} fields; export the model again")
     try:
         model = onnx.load_model_from_string(data)
     except DecodeError as error:

@@ -24,6 +24,8 @@ MAX_FILES = 1000
 # An export writes 64 at most.
 MAX_GOLDEN_ROWS = 10_000
 MAX_NODES = 100_000
+# An operator has a dozen: its inputs and outputs, and the attributes with what is in them.
+MAX_GRAPH_FIELDS = 20 * MAX_NODES
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _VERSION = re.compile(r"[1-9][0-9]{0,8}")
@@ -45,6 +47,25 @@ def check_model_name(name: str) -> None:
         raise BundleError(
             f"{name!r} cannot name a model: use letters, digits, '.', '_' and '-', starting with a letter or digit, "
             "at most 100 of them"
+        )
+
+
+def check_case(models_dir: Path, name: str) -> None:
+    """Refuse a new model's name that on many file systems would be the folder of a model there is.
+
+    Raises:
+        BundleError: naming that model.
+
+    """
+    try:
+        others = list_models(models_dir)
+    except BundleError:
+        return
+    twins = [] if name in others else [other for other in others if other.lower() == name.lower()]
+    if twins:
+        raise BundleError(
+            f"there is a model {twins[0]!r} below {models_dir}, from which {name!r} differs by case alone; "
+            "export under that name, or under one that differs by more"
         )
 
 

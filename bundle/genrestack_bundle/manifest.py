@@ -106,7 +106,7 @@ def _check(model: Model) -> None:
         "two classes of one name": len(set(model.classes)) < len(model.classes),
         "two parts in one file": len(set(parts)) < len(parts),
         "two base estimators of one name": len(set(base)) < len(base),
-        "two files of one name": len({path.lower() for path in files}) < len(model.files),
+        "two files of one name": len(files) < len(model.files),
         f"a name of more than {_MAX_NAME} characters": any(len(name) > _MAX_NAME for name in names),
         "a part of no kind": any(kind not in _KINDS for kind in kinds),
         "no base estimator": not base,

@@ -2,9 +2,7 @@
 
 import errno
 import os
-import shutil
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,7 +11,17 @@ from genrestack_bundle import manifest
 from genrestack_bundle.errors import BundleError
 from genrestack_bundle.golden import Golden
 from genrestack_bundle.integrity import sha256
-from genrestack_bundle.layout import FORMAT, GOLDEN, MANIFEST, SUMS, check_model_name, is_safe_name, next_version
+from genrestack_bundle.layout import (
+    FORMAT,
+    GOLDEN,
+    MANIFEST,
+    SUMS,
+    check_case,
+    check_model_name,
+    is_safe_name,
+    next_version,
+)
+from genrestack_bundle.unfinished import unfinished_folder
 from genrestack_proto.v1.model_pb2 import File, Model
 
 
@@ -37,15 +45,15 @@ def write_bundle(
         `models_dir/<name>/<version>`.
 
     Raises:
-        BundleError: the name cannot be a folder's, or the files cannot be written; nothing is left behind.
+        BundleError: the name cannot be a folder's, or differs from another model's by case alone, or the files cannot
+            be written; nothing is left behind.
 
     """
     check_model_name(model.name)
+    check_case(models_dir, model.name)
     contents = {part.file: graphs[part.file] for part in model.parts}
     contents |= {GOLDEN: golden_rows.pack(golden), **(extra or {})}
-    for name in contents:
-        if not is_safe_name(name):
-            raise BundleError(f"{name!r} is not a file name a bundle may hold; use letters, digits, '.', '_' and '-'")
+    _check_file_names(list(contents))
     filled = Model()
     filled.CopyFrom(model)
     filled.format = FORMAT
@@ -64,6 +72,16 @@ def write_bundle(
         ) from error
 
 
+def _check_file_names(names: Sequence[str]) -> None:
+    taken = {MANIFEST.lower(), SUMS.lower()}
+    for name in names:
+        if not is_safe_name(name):
+            raise BundleError(f"{name!r} is not a file name a bundle may hold; use letters, digits, '.', '_' and '-'")
+        if name.lower() in taken:
+            raise BundleError(f"the bundle's file {name!r} differs from another by case at most; choose another name")
+        taken.add(name.lower())
+
+
 def _advice(error: OSError) -> str:
     if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
         return "Free some space, or choose another folder with --models"
@@ -71,8 +89,7 @@ def _advice(error: OSError) -> str:
 
 
 def _write(model_dir: Path, model: Model, contents: Mapping[str, bytes]) -> Path:
-    new = not model_dir.exists()
-    model_dir.mkdir(parents=True, exist_ok=True)
+    new = _make(model_dir)
     try:
         return _write_aside(model_dir, model, contents)
     except BaseException:
@@ -84,15 +101,15 @@ def _write(model_dir: Path, model: Model, contents: Mapping[str, bytes]) -> Path
 
 
 def _write_aside(model_dir: Path, model: Model, contents: Mapping[str, bytes]) -> Path:
-    aside = Path(tempfile.mkdtemp(prefix=".writing-", dir=model_dir))
-    try:
+    with unfinished_folder(model_dir) as unfinished:
+        aside = unfinished.path
         for name, data in contents.items():
             _write_file(aside / name, data)
         while True:
             model.version = next_version(model_dir)
             packed = manifest.pack(model)
             _write_file(aside / MANIFEST, packed)
-            _write_file(aside / SUMS, manifest.pack_sums(packed))
+            unfinished.seal(manifest.pack_sums(packed))
             aside.chmod(0o755)
             _sync(aside)
             target = model_dir / str(model.version)
@@ -105,8 +122,17 @@ def _write_aside(model_dir: Path, model: Model, contents: Mapping[str, bytes]) -
                 raise
             _sync(model_dir)
             return target
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _make(folder: Path) -> bool:
+    """Make a folder and those above it, for good; tell whether it was not there."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for each in missing:
+        # Some folders may be written and not read.
+        with suppress(PermissionError):
+            _sync(each.parent)
+    return bool(missing)
 
 
 def _write_file(path: Path, data: bytes) -> None:

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +30,8 @@ from genrestack_proto.v1.model_pb2 import (
     Provenance,
 )
 
+# So many names are listed in a message.
+_SHOWN = 12
 # Where float32 moves a part further than this on the rows of the proof, it computes in float64 after all.
 _SINGLE_TARGET = 1e-4
 _LIBRARIES = ("keras", "numpy", "onnx", "onnxruntime", "scikeras", "scikit-learn", "skl2onnx", "tensorflow", "tf2onnx")
@@ -187,15 +190,15 @@ def _check_names(original: Original, names: list[str], classes: Sequence[str] | 
             f"{len(names)} feature names were given, but the stack takes {original.features} columns; "
             "give the columns it was fitted on, all of them and no others"
         )
-    doubled = sorted({n for n in names if names.count(n) > 1})
+    doubled = sorted(name for name, count in Counter(names).items() if count > 1)
     if doubled:
-        raise ExportError(f"feature names have to differ, but these come twice: {', '.join(doubled)}")
+        raise ExportError(f"feature names have to differ, but these come twice: {', '.join(doubled[:_SHOWN])}")
     original.check_order(names)
     shown = [str(c) for c in (original.stack.classes_ if classes is None else classes)]
     if len(shown) != len(original.stack.classes_) or len(set(shown)) < len(shown):
         raise ExportError(
             f"classes needs {len(original.stack.classes_)} different names, one for each of stack.classes_, "
-            f"but got {', '.join(shown)}"
+            f"but got {', '.join(shown[:_SHOWN])}"
         )
     return shown
 

@@ -87,7 +87,8 @@ def _is_keras(estimator: Any) -> bool:
 
 def _file(position: int, name: str) -> str:
     file = f"{name}.onnx"
-    taken = name.casefold() in _NAMES_OF_OTHERS or name.casefold().startswith("base-")
+    # Two names that differ by case alone are one file on many file systems.
+    taken = name in _NAMES_OF_OTHERS or name.startswith("base-") or name != name.lower()
     return file if is_safe_name(file) and not taken else f"base-{position}.onnx"
 
 

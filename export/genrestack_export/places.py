@@ -3,6 +3,7 @@
 import tempfile
 from pathlib import Path
 
+from genrestack_bundle.layout import check_case
 from genrestack_export.errors import ExportError
 
 
@@ -11,8 +12,10 @@ def check_writable(models_dir: Path, name: str) -> None:
 
     Raises:
         ExportError: it cannot; the message names the folder that stands in the way.
+        BundleError: there is a model from whose name this one differs by case alone.
 
     """
+    check_case(models_dir, name)
     place = models_dir / name
     while not place.exists() and place != place.parent:
         place = place.parent

@@ -68,6 +68,8 @@ def _behind(data: bytes, start: int, end: int, run: "re.Pattern[bytes] | None", 
 
 def _varint(data: bytes, position: int, end: int) -> tuple[int, int]:
     """Read a whole number; return it, and where what follows begins."""
+    if position < end and data[position] < 0x80:
+        return data[position], position + 1
     value = shift = 0
     while position < end:
         byte = data[position]
