@@ -72,7 +72,7 @@ def verify(folder: Path, name: str, *, size: int, digest: str, limit: int) -> No
 
 def _check_announced(name: str, size: int, limit: int) -> None:
     if size > limit:
-        raise BundleError(f"{name} is announced with {size} bytes, more than the {limit} a bundle may hold")
+        raise BundleError(f"{name[:100]} is announced with {size} bytes, more than the {limit} a bundle may hold")
 
 
 def _altered(name: str) -> BundleError:
@@ -83,7 +83,7 @@ def _altered(name: str) -> BundleError:
 def _opened(folder: Path, name: str) -> Iterator[tuple[BufferedReader, int]]:
     """Open a plain file that lies in this very folder, and say how large it is; opening never waits."""
     if not is_safe_name(name):
-        raise BundleError(f"{name!r} is not a file name a bundle may hold; export the model again")
+        raise BundleError(f"{name[:100]!r} is not a file name a bundle may hold; export the model again")
     try:
         # What it is is asked of the open file, so that nobody can put another in its place in between.
         with os.fdopen(os.open(folder / name, _FLAGS), "rb") as file:

@@ -1,14 +1,10 @@
 """From answers and models to the messages of `genrestack.v1`."""
 
-from typing import Final
-
 from genrestack_bundle import Answer
 from genrestack_proto.matrix import to_matrix
 from genrestack_proto.v1.model_pb2 import Model
 from genrestack_proto.v1.prediction_pb2 import BaseProbabilities, PredictRequest, PredictResponse
-from genrestack_server.registry import Registry, ServedModel
-
-_LONG_FIELDS: Final = ("features", "parts", "files")
+from genrestack_server.registry import LONG_FIELDS, Registry, ServedModel
 
 
 def predicted(request: PredictRequest, served: ServedModel, answer: Answer) -> PredictResponse:
@@ -39,11 +35,14 @@ def described(served: ServedModel, registry: Registry) -> Model:
 
 def summarised(served: ServedModel, registry: Registry) -> Model:
     """Describe a version as a list of models does: without features, parts and files."""
-    return without_long_fields(described(served, registry))
+    model = Model()
+    model.CopyFrom(served.summary)
+    model.runtime.default_version = registry.is_default_version(served)
+    return model
 
 
 def without_long_fields(model: Model) -> Model:
     """Take features, parts and files out of a description."""
-    for field in _LONG_FIELDS:
+    for field in LONG_FIELDS:
         model.ClearField(field)
     return model

@@ -13,7 +13,7 @@ from genrestack_proto.matrix import FloatMatrix
 from genrestack_proto.v1.model_pb2 import MODEL_STATE_READY, Model, Parity, Runtime
 from genrestack_server.config import ServerConfig
 from genrestack_server.registry import ServedModel
-from genrestack_server.text import counted, printable
+from genrestack_server.text import clipped, counted, printable
 
 _log = logging.getLogger(__name__)
 
@@ -23,6 +23,8 @@ _WARM_UP_BATCH: Final = 64
 _WARM_UP_RUNS: Final = 5
 # About what reading and writing one message takes the event loop anyway.
 _QUICK_S: Final = 0.0005
+# A reason goes into logs and into the repository's index; names in a bundle are whatever somebody wrote there.
+_MAX_REASON_BYTES: Final = 1000
 
 
 def load_version(name: str, version: int, config: ServerConfig) -> ServedModel:
@@ -92,4 +94,4 @@ def why(error: Exception, models_dir: Path) -> str:
         text = f"it cannot be loaded (internal error {number}; the server's log says more under this id)"
     for folder in {str(models_dir.absolute()), str(models_dir.resolve()), str(models_dir)}:
         text = text.replace(f"{folder}/", "")
-    return printable(text)
+    return printable(clipped(text, _MAX_REASON_BYTES))

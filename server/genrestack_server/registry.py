@@ -12,6 +12,8 @@ from genrestack_proto.v1.model_pb2 import PART_KIND_BASE, Model
 from genrestack_server.errors import InvalidRequestError, LoadingError, ModelNotFoundError
 from genrestack_server.text import listed, shown
 
+LONG_FIELDS: Final = ("features", "parts", "files")
+"""What a list of models leaves out of their manifests."""
 _FLOAT_BYTES: Final = 4
 # Tag and length of a string field; a label of 128 bytes or more takes one byte more.
 _LABEL_FRAME_BYTES: Final = 3
@@ -38,6 +40,15 @@ class ServedModel:
     def version(self) -> int:
         """The version's number: 1, 2, 3 …."""
         return self.model.version
+
+    @cached_property
+    def summary(self) -> Model:
+        """The manifest as a list of models has it; not to be changed."""
+        summary = Model()
+        summary.CopyFrom(self.model)
+        for field in LONG_FIELDS:
+            summary.ClearField(field)
+        return summary
 
     @cached_property
     def feature_names(self) -> tuple[str, ...]:

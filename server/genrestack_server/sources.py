@@ -15,6 +15,8 @@ PREFIX: Final = "GENRESTACK_SERVE_"
 CONFIG_VARIABLE: Final = PREFIX + "CONFIG"
 """Variable that names the settings file."""
 DEFAULT: Final = "default"
+# A key of many parts costs the square of their number.
+_MAX_FILE_BYTES: Final = 2**16
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +115,15 @@ def _of_file(path: Path, title: str, key: str, value: object) -> Any:
 
 def _parsed(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            content = file.read(_MAX_FILE_BYTES + 1)
+        if len(content) > _MAX_FILE_BYTES:
+            raise SettingsError(f"the settings file {path} is larger than 64 KiB; it takes a line for each setting")
+        return tomllib.loads(content.decode())
     except OSError as error:
         raise SettingsError(f"cannot read the settings file {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
+        # Also numbers of more digits than Python reads, and lists within lists without end.
         raise SettingsError(f"{path} is no TOML: {error}") from error
 
 

@@ -119,14 +119,14 @@ class InferenceService:
         request = parsed(pb.RepositoryModelLoadRequest, data)
         check_repository(request.repository_name)
         refuse_overrides(request.parameters)
-        call.model = request.model_name
+        call.model = _printable(request.model_name)
         await self.predictor.registry.load(request.model_name)
         return pb.RepositoryModelLoadResponse()
 
     async def _unload(self, data: bytes, call: Call) -> pb.RepositoryModelUnloadResponse:
         request = parsed(pb.RepositoryModelUnloadRequest, data)
         check_repository(request.repository_name)
-        call.model = request.model_name
+        call.model = _printable(request.model_name)
         await self.predictor.registry.unload(request.model_name)
         return pb.RepositoryModelUnloadResponse()
 
@@ -184,5 +184,5 @@ def _serialized(message: Message) -> bytes:
 
 
 def _printable(text: str) -> str:
-    """Cut a caller's id to what a log line takes."""
+    """Cut a caller's id, or the name of a model there may not be, to what a log line takes."""
     return "".join(letter if letter.isprintable() else "?" for letter in text[:_MAX_REQUEST_ID])

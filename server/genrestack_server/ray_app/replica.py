@@ -10,6 +10,7 @@ from google.rpc import status_pb2
 from grpc_health.v1 import health_pb2
 
 from genrestack_bundle import BundleError
+from genrestack_bundle.layout import is_version
 from genrestack_bundle.manifest import read_manifest
 from genrestack_proto.v1 import prediction_pb2 as pb
 from genrestack_server.answers import without_long_fields
@@ -145,7 +146,7 @@ class Replica:
         served = self._core.registry.versions(model)
         if not version:
             return True
-        number = int(version) if version.isdecimal() else 0
+        number = int(version) if is_version(version) else 0
         if number not in served and (self._models is None or number not in await self._lying(model)):
             raise ModelNotFoundError("nothing of this name is served here")
         return True
