@@ -45,8 +45,8 @@ def check_model_name(name: str) -> None:
     """
     if not is_safe_name(name):
         raise BundleError(
-            f"{name[:101]!r} cannot name a model: use letters, digits, '.', '_' and '-', starting with a letter or digit, "
-            "at most 100 of them"
+            f"{name[:101]!r} cannot name a model: use letters, digits, '.', '_' and '-', starting with a letter or "
+            "digit, at most 100 of them"
         )
 
 

@@ -76,7 +76,9 @@ def _check_file_names(names: Sequence[str]) -> None:
     taken = {MANIFEST.lower(), SUMS.lower()}
     for name in names:
         if not is_safe_name(name):
-            raise BundleError(f"{name[:101]!r} is not a file name a bundle may hold; use letters, digits, '.', '_' and '-'")
+            raise BundleError(
+                f"{name[:101]!r} is not a file name a bundle may hold; use letters, digits, '.', '_' and '-'"
+            )
         if name.lower() in taken:
             raise BundleError(f"the bundle's file {name!r} differs from another by case at most; choose another name")
         taken.add(name.lower())

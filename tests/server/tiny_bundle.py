@@ -1,5 +1,6 @@
 """A bundle small enough to build by hand, with everything a real one has: no training library is needed."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,9 +40,9 @@ class TinyStack:
     meta: Matrix
 
     @classmethod
-    def draw(cls, seed: int = 0) -> "TinyStack":
+    def draw(cls, seed: int = 0, columns: int = len(FEATURES)) -> "TinyStack":
         rng = np.random.default_rng(seed)
-        shapes = ((len(FEATURES), len(CLASSES)), (len(FEATURES), len(CLASSES)), (2 * len(CLASSES), len(CLASSES)))
+        shapes = ((columns, len(CLASSES)), (columns, len(CLASSES)), (2 * len(CLASSES), len(CLASSES)))
         return cls(*(rng.normal(size=shape) for shape in shapes))
 
     def base(self, rows: npt.NDArray[np.float32]) -> dict[str, Matrix]:
@@ -52,36 +53,42 @@ class TinyStack:
         return _softmax(np.hstack(list(self.base(rows).values())) @ self.meta)
 
 
-def draw_rows(count: int, seed: int = 1) -> npt.NDArray[np.float32]:
-    return np.random.default_rng(seed).normal(size=(count, len(FEATURES))).astype(np.float32)
+def draw_rows(count: int, seed: int = 1, columns: int = len(FEATURES)) -> npt.NDArray[np.float32]:
+    return np.random.default_rng(seed).normal(size=(count, columns)).astype(np.float32)
 
 
 def write_tiny(
-    models_dir: Path, name: str, stack: TinyStack, *, slow: int = 0, answers: TinyStack | None = None
+    models_dir: Path,
+    name: str,
+    stack: TinyStack,
+    *,
+    slow: int = 0,
+    answers: TinyStack | None = None,
+    features: Sequence[str] = FEATURES,
 ) -> Path:
     """Write the next version of `name`.
 
     `slow` makes every row cost that many products of 256 by 256; `answers` puts another stack's answers into the
     golden rows.
     """
-    rows = draw_rows(20, seed=2)
+    rows = draw_rows(20, 2, len(features))
     proba = (answers or stack).predict_proba(rows)
     golden = Golden(rows, proba.argmax(axis=1), proba, (answers or stack).base(rows))
     graphs = {
-        "scaler": _graph("features", TensorProto.FLOAT, len(FEATURES), "scaled", _scale()),
-        "left": _graph("scaled", TensorProto.DOUBLE, len(FEATURES), "probabilities", _classify(stack.left)),
-        "right": _graph("scaled", TensorProto.DOUBLE, len(FEATURES), "probabilities", _classify(stack.right, slow)),
+        "scaler": _graph("features", TensorProto.FLOAT, len(features), "scaled", _scale()),
+        "left": _graph("scaled", TensorProto.DOUBLE, len(features), "probabilities", _classify(stack.left)),
+        "right": _graph("scaled", TensorProto.DOUBLE, len(features), "probabilities", _classify(stack.right, slow)),
         "meta": _graph("stacked", TensorProto.DOUBLE, 2 * len(CLASSES), "probabilities", _decide(stack.meta)),
     }
     files = {f"{part}.onnx": graph for part, graph in graphs.items()}
-    return write_bundle(models_dir, _manifest(name), files, golden)
+    return write_bundle(models_dir, _manifest(name, features), files, golden)
 
 
-def _manifest(name: str) -> Model:
+def _manifest(name: str, features: Sequence[str]) -> Model:
     kinds = {"scaler": PART_KIND_SCALER, "meta": PART_KIND_META}
     return Model(
         name=name,
-        features=[Feature(name=feature) for feature in FEATURES],
+        features=[Feature(name=feature) for feature in features],
         classes=CLASSES,
         parts=[
             Part(name=part, kind=kinds.get(part, PART_KIND_BASE), file=f"{part}.onnx", estimator=f"tiny.{part}")

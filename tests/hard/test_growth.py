@@ -1,0 +1,246 @@
+"""Work grows no faster than what was sent: sizes at which linear work takes moments, and anything steeper hours.
+
+Nothing here is timed: what grows faster than it should meets the time limit of its test.
+"""
+
+import asyncio
+import os
+import random
+import threading
+import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+from server.live import Running, details, running_server
+from server.tiny_bundle import TinyStack, draw_rows, write_tiny
+from server.watching import index, on_loop, registry, wait_until
+
+from genrestack_proto.inference import open_inference_pb2 as oip
+from genrestack_proto.matrix import from_matrix, to_matrix
+from genrestack_proto.v1.prediction_pb2 import Matrix, PredictRequest, PredictResponse
+from genrestack_server.checks import MAX_FIELDS, check_finite
+from genrestack_server.config import ServerConfig
+from genrestack_server.errors import InvalidRequestError
+from genrestack_server.names import column_order
+from genrestack_server.oip import repository, requests
+from genrestack_server.policy import VersionPolicy
+from genrestack_server.registry import VersionState
+from genrestack_server.repository import Versions
+from genrestack_server.text import clipped, listed, shown
+
+pytestmark = pytest.mark.timeout(120)
+
+PREDICT = "/genrestack.v1.PredictionService/Predict"
+INFER = "/inference.GRPCInferenceService/ModelInfer"
+WIDE = 60_000
+"""Features of a model: of two and a half times as many numbers of two bytes each, a request would be refused."""
+
+
+def scrambled(number: int) -> str:
+    """A name that looks like all others and is none of them: comparing two takes the square of their length."""
+    return f"{''.join(random.Random(number).sample('abcdefghij' * 5, 50))}_{number}"
+
+
+def refused(running: Running, method: str, data: bytes) -> grpc.RpcError:
+    call: Any = running.channel.unary_unary(method)
+    with pytest.raises(grpc.RpcError) as caught:
+        call(data, timeout=60, compression=grpc.Compression.Gzip)
+    error: grpc.RpcError = caught.value
+    assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
+    return error
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    models = tmp_path_factory.mktemp("growth")
+    write_tiny(models, "tiny", TinyStack.draw(1))
+    with running_server(models) as running:
+        yield running
+
+
+OUTPUTS = oip.ModelInferRequest(inputs=[{"name": "features", "datatype": "FP32", "shape": [1, 4]}])
+MESSAGES = {
+    # Fields of two or three bytes, of which 60 MiB travel as 60 KiB of gzip.
+    "outputs": (INFER, OUTPUTS.SerializeToString(), oip.ModelInferRequest(outputs=[{}])),
+    "named outputs": (INFER, OUTPUTS.SerializeToString(), oip.ModelInferRequest(outputs=[{"name": "label"}])),
+    "inputs": (INFER, b"", oip.ModelInferRequest(inputs=[{"name": "features"}])),
+    "raw contents": (INFER, OUTPUTS.SerializeToString(), oip.ModelInferRequest(raw_input_contents=[b""])),
+    "parameters": (INFER, OUTPUTS.SerializeToString(), oip.ModelInferRequest(parameters={"": {}})),
+    "names": (PREDICT, PredictRequest(rows=Matrix(shape=[1, 2**25])).SerializeToString(),
+              PredictRequest(feature_names=[""])),
+    "rows": (PREDICT, b"", PredictRequest(rows=Matrix(shape=[1]))),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", MESSAGES)
+def test_millions_of_fields_are_refused_before_they_are_parsed(tiny: Running, what: str) -> None:
+    method, head, one = MESSAGES[what]
+    packed = one.SerializeToString()
+    error = refused(tiny, method, head + packed * (2**22 // len(packed)))
+    assert details(error)[0] == (
+        "request", "it has more than 131,072 fields; send numbers as raw bytes, and each name once",
+    )  # fmt: skip
+    assert tiny.health("tiny") == "SERVING"
+
+
+def test_outputs_are_counted_before_they_are_looked_at(tiny: Running) -> None:
+    request = oip.ModelInferRequest()
+    request.CopyFrom(OUTPUTS)
+    request.outputs.extend([oip.ModelInferRequest.InferRequestedOutputTensor(name="label")] * 50_000)
+    ((field, text),) = details(refused(tiny, INFER, request.SerializeToString()))
+    assert (field, text[:35]) == ("outputs", "50,000 outputs, but tiny/1 has 5: l")
+
+
+def test_a_million_outputs_cost_no_more_than_five(tiny: Running) -> None:
+    """Below any bound on the wire."""
+    request = oip.ModelInferRequest()
+    request.CopyFrom(OUTPUTS)
+    request.outputs.extend([oip.ModelInferRequest.InferRequestedOutputTensor(name="label")] * 1_000_000)
+    with pytest.raises(InvalidRequestError, match="1,000,000 outputs, but tiny/1 has 5"):
+        requests.read(request, registry(tiny).find("tiny", 0), ServerConfig())
+
+
+def test_columns_are_counted_before_names_are_looked_at(tiny: Running) -> None:
+    names = ["tempo"] * (MAX_FIELDS - 100)
+    request = PredictRequest(rows=Matrix(shape=[1, len(names)]), feature_names=names)
+    ((field, text),) = details(refused(tiny, PREDICT, request.SerializeToString()))
+    assert (field, text[:33]) == ("rows.shape", "130,972 columns, but tiny/1 takes")
+    # A few too many are named: whoever sends a table with a column more wants to hear which.
+    request = PredictRequest(
+        rows=Matrix(shape=[1, 5]), feature_names=["chroma", "rms", "label", "tempo", "zero_crossing"]
+    )
+    found = details(refused(tiny, PREDICT, request.SerializeToString()))
+    assert ("feature_names[2]", "tiny/1 has no feature 'label'; GetModel lists the features") in found
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A server of one model with very many features."""
+    models = tmp_path_factory.mktemp("wide")
+    write_tiny(models, "wide", TinyStack.draw(1, WIDE), features=[scrambled(n) for n in range(WIDE)])
+    with running_server(models) as running:
+        yield running
+
+
+def test_very_many_features_in_another_order(wide: Running) -> None:
+    rows = draw_rows(2, 3, WIDE)
+    names = [scrambled(n) for n in reversed(range(WIDE))]
+    request = PredictRequest(rows=to_matrix(rows[:, ::-1]), feature_names=names)
+    answer: PredictResponse = wide.stub.Predict(request, timeout=60)
+    difference = from_matrix(answer.probabilities) - TinyStack.draw(1, WIDE).predict_proba(rows)
+    assert abs(difference).max() < 1e-6
+
+
+def test_very_many_names_that_are_all_nearly_right(wide: Running) -> None:
+    names = [scrambled(n) for n in range(WIDE, 2 * WIDE)]
+    request = PredictRequest(rows=Matrix(shape=[1, WIDE], raw=bytes(4 * WIDE)), feature_names=names)
+    error = refused(wide, PREDICT, request.SerializeToString())
+    assert [field for field, _ in details(error)] == ["feature_names", *(f"feature_names[{n}]" for n in range(4))]
+    assert str(error.details()).endswith(f"(and {WIDE} more)")
+
+
+def test_a_name_in_other_letters_is_found_among_very_many(wide: Running) -> None:
+    names = [scrambled(n) for n in range(WIDE)]
+    names[7] = names[7].upper()
+    with pytest.raises(InvalidRequestError) as caught:
+        column_order(names, WIDE, registry(wide).find("wide", 0))
+    missing, unknown = caught.value.violations
+    assert missing.field == "feature_names"
+    assert unknown.description.endswith(f"did you mean {shown(scrambled(7))}?")
+
+
+def test_only_the_first_bad_values_are_looked_for() -> None:
+    rows = np.full((2**19, 4), np.nan, dtype=np.float32)
+    tracemalloc.start()
+    try:
+        with pytest.raises(InvalidRequestError) as caught:
+            check_finite(rows, ("a", "b", "c", "d"))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert [violation.field for violation in caught.value.violations][:2] == ["rows[0].a", "rows[0].b"]
+    assert caught.value.total == rows.size
+    # A list of them all would take 16 bytes for each.
+    assert peak < 8 * rows.size
+
+
+def test_texts_of_megabytes_are_cut_before_they_are_quoted() -> None:
+    assert len(shown("\N{GRINNING FACE}\n" * 10**6)) < 500
+    assert clipped("é" * 10**7, 20) == "é" * 8 + "…"
+    assert listed((str(n) for n in range(10**6)), limit=2) == "0, 1 and 999998 more"
+    with pytest.raises(ValueError, match="write latest:N"):
+        VersionPolicy.parse("latest:" + "9" * 10**6)
+
+
+def test_versions_are_looked_up_as_fast_in_half_a_million() -> None:
+    versions = Versions(range(1, 500_000))
+    assert all(version in versions for version in range(1, 500_000))
+    assert 0 not in versions
+    assert 500_000 not in versions
+    assert "1" not in versions
+
+
+OLD = 1000
+"""Version folders that the policy does not want."""
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Path:
+    folder = write_tiny(tmp_path, "tiny", TinyStack.draw(1))
+    folder.rename(folder.with_name(str(OLD + 1)))
+    for version in range(1, OLD + 1):
+        folder.with_name(str(version)).mkdir()
+    return tmp_path
+
+
+def test_old_versions_cost_the_event_loop_nothing(many: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The repository is read in another thread, and of the versions' folders those alone that may be wanted."""
+    seen: set[tuple[int, Path]] = set()
+    looks = threading.Semaphore(0)
+    really_scan, really_open = os.scandir, os.open
+
+    def scan(path: Any = ".") -> Any:
+        seen.add((threading.get_ident(), Path(path)))
+        if Path(path) == many:
+            looks.release()
+        return really_scan(path)
+
+    def open_file(path: Any, *args: Any, **options: Any) -> int:
+        seen.add((threading.get_ident(), Path(path)))
+        return really_open(path, *args, **options)
+
+    with running_server(many, poll_interval=0.05) as running:
+        monkeypatch.setattr(os, "scandir", scan)
+        monkeypatch.setattr(os, "open", open_file)
+        for _ in range(5):
+            assert looks.acquire(timeout=30)
+        loop = on_loop(running, _ident())
+    read = {path for _, path in seen if path.is_relative_to(many)}
+    assert read == {many, many / "tiny", many / "tiny" / str(OLD + 1) / "SHA256SUMS"}
+    assert loop not in {thread for thread, path in seen if path in read}
+
+
+async def _ident() -> int:
+    return threading.get_ident()
+
+
+def test_the_index_of_very_many_versions_is_made_once(many: Path) -> None:
+    async def twice() -> tuple[Any, Any]:
+        registry_ = registry(running)
+        return await asyncio.gather(*(repository.index(registry_, only_ready=False) for _ in range(2)))
+
+    with running_server(many, poll_interval=0.05) as running:
+        wait_until(lambda: len(index(running)) == OLD + 1)
+        on_loop(running, twice())
+        first, second = on_loop(running, twice())
+        assert first is second
+        states = [(model.version, model.state) for model in first.models]
+        assert states == [*((str(n), "UNAVAILABLE") for n in range(1, OLD + 1)), (str(OLD + 1), "READY")]
+        assert first.models[0].reason == "it is not served: the version policy is latest:1"
+        (many / "tiny" / "1").rmdir()
+        wait_until(lambda: "tiny/1" not in index(running))
+        assert index(running)[f"tiny/{OLD + 1}"] == (VersionState.READY, "")
