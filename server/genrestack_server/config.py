@@ -127,7 +127,7 @@ class ServerConfig:
         _batching("Rows that may wait; what would exceed them is refused at once.", least=1, most=2**31 - 1),
     ] = 131_072
 
-    # Limits. gRPC counts bytes in 32 bits, and is told twice the message size.
+    # Limits. gRPC counts bytes in 32 bits.
     max_message_mib: Annotated[int, _limits("Largest request and largest answer, in MiB.", least=1, most=1000)] = 64
     max_rows: Annotated[int, _limits("Most rows in one request.", least=1, most=2**32 - 1)] = 65_536
     max_concurrent_rpcs: Annotated[
@@ -139,6 +139,10 @@ class ServerConfig:
             most=2**31 - 1,
         ),
     ] = None
+    max_connections: Annotated[
+        int,
+        _limits("Connections open at once; what would exceed them is closed at once.", least=1, most=2**31 - 1),
+    ] = 1000
     max_connection_streams: Annotated[
         int,
         _limits("Calls in flight on one connection; a client keeps back what exceeds them.", least=1, most=2**31 - 1),

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from genrestack_server.errors import DrainingError, TooManyCallsError
+from genrestack_server.waiting import WaitingCalls
 
 # Most calls take less.
 _RETRY_AFTER_S: Final = 0.1
@@ -25,6 +26,8 @@ class Gate:
         self._limit = limit
         self.in_flight = 0
         """Calls that were let in and have not ended."""
+        self.waiting = WaitingCalls()
+        """Those of them whose request has not arrived; they make room for others, and do not hold up the end."""
         self._closed = False
         self._refused = 0
         self._empty = asyncio.Event()
@@ -36,13 +39,13 @@ class Gate:
 
         Raises:
             DrainingError: the gate is closed.
-            TooManyCallsError: as many calls as may be are in flight.
+            TooManyCallsError: as many calls as may be are in flight, and all of them have sent a request.
 
         """
         if self._closed:
             self._refused += 1
-            raise DrainingError("the server is stopping; try again, or ask another server")
-        if self._limit is not None and self.in_flight >= self._limit:
+            raise _draining()
+        if self._limit is not None and self.in_flight >= self._limit and not self.waiting.evict_oldest():
             text = (
                 f"the server serves no more than {self._limit} calls at once (--max-concurrent-rpcs); try again shortly"
             )
@@ -57,8 +60,9 @@ class Gate:
                 self._empty.set()
 
     def close(self) -> None:
-        """Let nothing more in."""
+        """Let nothing more in, and wait for no request any longer."""
         self._closed = True
+        self.waiting.evict(_draining())
 
     async def settled(self, quiet_s: float, timeout_s: float) -> None:
         """Wait until nobody was refused for so long; at most so many seconds."""
@@ -76,3 +80,7 @@ class Gate:
         except TimeoutError:
             return False
         return True
+
+
+def _draining() -> DrainingError:
+    return DrainingError("the server is stopping; try again, or ask another server")

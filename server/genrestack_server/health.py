@@ -1,20 +1,31 @@
-"""`grpc.health.v1`: Check and Watch over a table of names."""
+"""`grpc.health.v1`: Check and Watch over a table of names; the one service that everybody may ask."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
 from typing import Any, Final
 
 import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2
+
+from genrestack_server.errors import ModelNotFoundError
+from genrestack_server.messages import parsed
+from genrestack_server.reading import PUBLIC_BYTES, RequestReader
+from genrestack_server.status import Context, answered
+from genrestack_server.waiting import WaitingCalls
 
 SERVICE_NAME: Final = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 """Of itself this service says SERVING as long as it answers, whatever is served: so one asks whether a server lives."""
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 _UNKNOWN = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
+# Beyond them the one that has heard nothing new for longest makes room.
+_MAX_WATCHERS: Final = 500
+
+_Response = health_pb2.HealthCheckResponse
 
 
-class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # the package comes without types
+class Health:
     """What this server says of itself; no model is SERVING until somebody says so, and none after `drain`.
 
     Written here because the packaged servicer starts out SERVING, forgets the other watchers of a name when one of
@@ -24,12 +35,19 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # the packa
     def __init__(self, names: Iterable[str]) -> None:
         self._status: dict[str, int] = dict.fromkeys(names, NOT_SERVING)
         self._changed = asyncio.Event()
+        self._reader = RequestReader.small(PUBLIC_BYTES)
+        self._watchers = WaitingCalls(_MAX_WATCHERS)
         self.draining = False
         """Whether the server is stopping."""
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """Answer the service's methods on this server."""
-        health_pb2_grpc.add_HealthServicer_to_server(self, server)
+        # Not by the package's function: gRPC would read and unpack requests of any size, and log those that are none.
+        handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
+            "Check": grpc.stream_unary_rpc_method_handler(self._check, None, _Response.SerializeToString),
+            "Watch": grpc.stream_stream_rpc_method_handler(self._watch, None, _Response.SerializeToString),
+        }
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE_NAME, handlers),))
 
     def set(self, name: str, *, serving: bool) -> None:
         """Say whether a name is served; ignored once the server drains."""
@@ -47,26 +65,39 @@ class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # the packa
         self._status = dict.fromkeys(self._status, NOT_SERVING)
         self._announce()
 
-    async def Check(self, request: Any, context: "grpc.aio.ServicerContext[Any, Any]") -> Any:  # noqa: N802 - gRPC's
+    async def _check(self, _: object, context: Context) -> Any:
         """Answer once."""
-        status = self._of(request.service)
-        if status is None:
-            await context.abort(grpc.StatusCode.NOT_FOUND, "nothing of this name is served here")
-        return health_pb2.HealthCheckResponse(status=status)
+        return await answered(context, self._status_now(context))
 
-    async def Watch(self, request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: ARG002, N802 - gRPC's signature
+    async def _status_now(self, context: Context) -> Any:
+        status = self._of(await self._name(context))
+        if status is None:
+            raise ModelNotFoundError("nothing of this name is served here")
+        return _Response(status=status)
+
+    async def _watch(self, _: object, context: Context) -> AsyncGenerator[Any, None]:
         """Answer now and at every change."""
-        said: int | None = None
+        async with aclosing(self._statuses(context)) as statuses:
+            while (status := await answered(context, anext(statuses, None))) is not None:
+                yield _Response(status=status)
+
+    async def _statuses(self, context: Context) -> AsyncGenerator[int, None]:
+        name, said = await self._name(context), None
         while True:
-            changed, status = self._changed, self._of(request.service)
+            changed, status = self._changed, self._of(name)
             status = _UNKNOWN if status is None else status
             if status != said:
-                yield health_pb2.HealthCheckResponse(status=status)
+                yield status
                 said = status
             elif self.draining:
                 return
             else:
-                await changed.wait()
+                with self._watchers.waiting():
+                    await changed.wait()
+
+    async def _name(self, context: Context) -> str:
+        request = parsed(health_pb2.HealthCheckRequest, await self._reader.read(context))
+        return str(request.service)
 
     def _of(self, name: str) -> int | None:
         return SERVING if name == SERVICE_NAME else self._status.get(name)

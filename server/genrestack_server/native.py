@@ -1,6 +1,6 @@
 """Front end of `genrestack.v1.PredictionService`: translates messages, decides nothing."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from genrestack_server.checks import check_bytes, check_request
 from genrestack_server.config import ServerConfig
 from genrestack_server.messages import aside, is_large, parsed
 from genrestack_server.predictor import Predictor
+from genrestack_server.reading import RequestReader
 from genrestack_server.reception import Reception
 from genrestack_server.registry import ServedModel
 from genrestack_server.status import Context
@@ -35,10 +36,13 @@ class NativeService:
         self._reception = reception
         self._streams = Streams(reception, predictor.gate)
         self._config = config
+        self._rows = RequestReader(predictor.gate.waiting)
+        self._small = RequestReader.small()
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """Answer the service's methods on this server."""
-        unary, stream = grpc.unary_unary_rpc_method_handler, grpc.stream_stream_rpc_method_handler
+        # Not `unary_unary`, which reads first: see `reading`.
+        unary, stream = grpc.stream_unary_rpc_method_handler, grpc.stream_stream_rpc_method_handler
         handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
             "Predict": unary(self._predict, None, pb.PredictResponse.SerializeToString),
             "PredictStream": stream(self._predict_stream, None, pb.PredictStreamResponse.SerializeToString),
@@ -64,13 +68,15 @@ class NativeService:
         served = self._found(request.model, request.version, call)
         return pb.GetModelResponse(model=described(served, self._predictor.registry))
 
-    async def _predict(self, data: bytes, context: Context) -> pb.PredictResponse:
-        return await self._reception.answered(context, "Predict", lambda call: self.predict(data, call))
+    async def _predict(self, _: object, context: Context) -> pb.PredictResponse:
+        async def work(call: Call) -> pb.PredictResponse:
+            with self._predictor.gate.passing():
+                return await self._answer(await self._rows.read(context), call)
 
-    async def _predict_stream(
-        self, requests: AsyncIterator[bytes], context: Context
-    ) -> AsyncGenerator[pb.PredictStreamResponse, None]:
-        index = 0
+        return await self._reception.answered(context, "Predict", work)
+
+    async def _predict_stream(self, _: object, context: Context) -> AsyncGenerator[pb.PredictStreamResponse, None]:
+        index, requests = 0, self._rows.items(context)
         answers = self._streams.answered(context, "PredictStream", requests, self._item, _refusal)
         async with aclosing(answers) as responses:
             async for response in responses:
@@ -78,11 +84,17 @@ class NativeService:
                 yield response
                 index += 1
 
-    async def _list_models(self, data: bytes, context: Context) -> pb.ListModelsResponse:
-        return await self._reception.answered(context, "ListModels", lambda _: self.list_models(data))
+    async def _list_models(self, _: object, context: Context) -> pb.ListModelsResponse:
+        async def work(_: Call) -> pb.ListModelsResponse:
+            return await self.list_models(await self._small.read(context))
 
-    async def _get_model(self, data: bytes, context: Context) -> pb.GetModelResponse:
-        return await self._reception.answered(context, "GetModel", lambda call: self.get_model(data, call))
+        return await self._reception.answered(context, "ListModels", work)
+
+    async def _get_model(self, _: object, context: Context) -> pb.GetModelResponse:
+        async def work(call: Call) -> pb.GetModelResponse:
+            return await self.get_model(await self._small.read(context), call)
+
+        return await self._reception.answered(context, "GetModel", work)
 
     async def _item(self, data: bytes, call: Call) -> pb.PredictStreamResponse:
         return pb.PredictStreamResponse(response=await self._answer(data, call))

@@ -1,6 +1,7 @@
 """Server reflection for every service, whichever descriptor pool its messages live in."""
 
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
 from functools import lru_cache
 from typing import Any, Final
 
@@ -13,6 +14,9 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from genrestack_proto.inference import open_inference_pb2
 from genrestack_proto.v1 import prediction_pb2
+from genrestack_server.messages import parsed
+from genrestack_server.reading import PUBLIC_BYTES, RequestReader
+from genrestack_server.status import Context, answered
 
 # The details of a refusal travel as google.protobuf.Any: a tool that shows them asks what is in it.
 _DESCRIBED: Final = (prediction_pb2, open_inference_pb2, health_pb2, reflection_pb2, error_details_pb2)
@@ -20,7 +24,30 @@ _DESCRIBED: Final = (prediction_pb2, open_inference_pb2, health_pb2, reflection_
 
 def add_reflection(server: grpc.aio.Server, services: Iterable[str]) -> None:
     """Add the reflection that describes the services named, and itself."""
-    reflection.enable_server_reflection([*services, reflection.SERVICE_NAME], server, _pool())
+    servicer = reflection.aio.ReflectionServicer([*services, reflection.SERVICE_NAME], _pool())
+    handler: grpc.RpcMethodHandler[Any, Any] = grpc.stream_stream_rpc_method_handler(
+        _Answering(servicer).stream, None, reflection_pb2.ServerReflectionResponse.SerializeToString
+    )
+    handlers = {"ServerReflectionInfo": handler}
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(reflection.SERVICE_NAME, handlers),))
+
+
+class _Answering:
+    """The packaged servicer, behind limits and errors of ours."""
+
+    def __init__(self, servicer: Any) -> None:
+        self._servicer = servicer
+        self._reader = RequestReader.small(PUBLIC_BYTES)
+
+    async def stream(self, _: object, context: Context) -> AsyncGenerator[Any, None]:
+        """Answer each request of a stream."""
+        async with aclosing(self._servicer.ServerReflectionInfo(self._requests(context), context)) as responses:
+            while (response := await answered(context, anext(responses, None))) is not None:
+                yield response
+
+    async def _requests(self, context: Context) -> AsyncGenerator[Any, None]:
+        async for data in self._reader.items(context, lasting=False):
+            yield parsed(reflection_pb2.ServerReflectionRequest, data)
 
 
 @lru_cache(maxsize=1)

@@ -32,7 +32,7 @@ from genrestack_server.repository import find_models
 from genrestack_server.request_log import RequestLog
 from genrestack_server.security import Security
 from genrestack_server.text import counted, listed
-from genrestack_server.transport import channel_options
+from genrestack_server.transport import channel_options, max_calls
 
 _log = logging.getLogger(__name__)
 
@@ -210,6 +210,7 @@ class Server:
         server = aio.server(
             options=channel_options(config, shares_port=self.shares_port),
             interceptors=security.interceptors(self.observers),
+            maximum_concurrent_rpcs=max_calls(config),
         )
         for name in names:
             self._health.set(name, serving=False)

@@ -1,10 +1,11 @@
 """From an exception to what a caller sees: the one table, and the one catch-all."""
 
+import asyncio
 import logging
 import secrets
 from collections.abc import Awaitable
 from datetime import timedelta
-from typing import Any, Final, TypeAlias, TypeVar, cast
+from typing import Any, Final, NoReturn, TypeAlias, TypeVar
 
 import grpc
 from google.rpc import error_details_pb2, status_pb2
@@ -75,12 +76,22 @@ async def answered(context: Context, work: Awaitable[_T]) -> _T:
     result = await outcome(work)
     if isinstance(result, status_pb2.Status):
         await end_with(context, result)
-    return cast(_T, result)
+    return result
 
 
-async def end_with(context: Context, status: status_pb2.Status) -> None:
-    """End a call with a status and its details; does not return."""
-    await context.abort(BY_NUMBER[status.code], status.message, ((DETAILS_KEY, status.SerializeToString()),))
+async def end_with(context: Context, status: status_pb2.Status) -> NoReturn:
+    """End a call with a status and its details.
+
+    Raises:
+        grpc.aio.AbortError: it has ended.
+        asyncio.CancelledError: it had ended before: its caller is gone, or gRPC has refused what it sent.
+
+    """
+    details = ((DETAILS_KEY, status.SerializeToString()),)
+    try:
+        await context.abort(BY_NUMBER[status.code], status.message, details)
+    except grpc.aio.InternalError:
+        raise asyncio.CancelledError from None
 
 
 def _detail(error: Exception) -> "error_details_pb2.BadRequest | error_details_pb2.RetryInfo | None":

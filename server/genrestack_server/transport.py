@@ -1,15 +1,14 @@
-"""What gRPC's transport is told: sizes, ages, pings."""
+"""What gRPC's transport is told: sizes, numbers, ages, pings."""
 
 from typing import Final
 
 from genrestack_server.config import ServerConfig
 
-# The transport takes this many times the limit, so that a request somewhat too large gets an answer that names the
-# setting; anything larger is refused by gRPC itself, unread.
-_ROOM: Final = 2
-# What a stream may send ahead of being read. gRPC otherwise widens it by what the connection could carry, on a quick
-# network tens of megabytes, and holds that much for every caller that sends and never reads.
-_WINDOW_BYTES: Final = 2**20
+# What a call may send ahead of being read. gRPC otherwise widens it by what the connection could carry, on a quick
+# network tens of megabytes, and holds that much for every call. A large message gets more as soon as it is read.
+_WINDOW_BYTES: Final = 128 * 1024
+# Calls that may wait for this process to take them; gRPC's default is three times as many.
+_MAX_PENDING_CALLS: Final = 1000
 # gRPC's own default refuses metadata between 8 and 16 KiB at random.
 _METADATA_BYTES: Final = 16 * 1024
 # A client that is gone without a word is noticed after these two together.
@@ -17,16 +16,31 @@ _KEEPALIVE_MS: Final = 60_000
 _KEEPALIVE_TIMEOUT_MS: Final = 20_000
 # A client that connects and then says nothing; gRPC's default is two minutes.
 _HANDSHAKE_TIMEOUT_MS: Final = 20_000
+# A connection without a call; clients of gRPC's make another one when they next need it.
+_MAX_IDLE_MS: Final = 300_000
+
+
+# Calls of every kind that may be open, those whose caller does not take the answer among them.
+_MAX_CALLS: Final = 10_000
+# Calls beyond --max-concurrent-rpcs: of health and other small methods, and such as are just being refused.
+_OTHER_CALLS: Final = 1024
+
+
+def max_calls(config: ServerConfig) -> int:
+    """Return how many calls gRPC may have in hand at once, whatever they are."""
+    return _MAX_CALLS if config.max_concurrent_rpcs is None else config.max_concurrent_rpcs + _OTHER_CALLS
 
 
 def channel_options(config: ServerConfig, *, shares_port: bool = False) -> list[tuple[str, int]]:
     """Translate the limits into gRPC's channel arguments."""
-    room = config.max_message_bytes * _ROOM
     options = [
         # On by default, with which a second server on a busy port takes half its connections without a word.
         ("grpc.so_reuseport", int(shares_port)),
-        ("grpc.max_receive_message_length", room),
-        ("grpc.max_send_message_length", room),
+        # Unpacking stops here too. Answers have no such limit: theirs is looked at before they are computed.
+        ("grpc.max_receive_message_length", config.max_message_bytes),
+        ("grpc.max_allowed_incoming_connections", config.max_connections),
+        ("grpc.max_connection_idle_ms", _MAX_IDLE_MS),
+        ("grpc.server.max_pending_requests_hard_limit", _MAX_PENDING_CALLS),
         ("grpc.max_metadata_size", _METADATA_BYTES),
         ("grpc.absolute_max_metadata_size", _METADATA_BYTES),
         ("grpc.max_concurrent_streams", config.max_connection_streams),

@@ -1,8 +1,8 @@
 """The methods of `inference.GRPCInferenceService`, from bytes to messages."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import grpc
@@ -11,7 +11,6 @@ from google.rpc import status_pb2
 
 from genrestack_proto.inference import open_inference_pb2 as pb
 from genrestack_server.calls import Call
-from genrestack_server.checks import check_bytes
 from genrestack_server.config import ServerConfig
 from genrestack_server.errors import InvalidRequestError, LoadingError, ModelNotFoundError
 from genrestack_server.health import Health
@@ -22,6 +21,7 @@ from genrestack_server.oip.requests import Wanted, read, version_number
 from genrestack_server.oip.responses import inferred, model_metadata, server_metadata
 from genrestack_server.oip.statistics import Statistics
 from genrestack_server.predictor import Predictor
+from genrestack_server.reading import RequestReader
 from genrestack_server.reception import Reception
 from genrestack_server.registry import ServedModel
 from genrestack_server.status import Context
@@ -34,7 +34,7 @@ _Work = Callable[[bytes, Call], Awaitable[Message]]
 _MAX_REQUEST_ID: Final = 128
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class InferenceService:
     """The Open Inference Protocol; requests arrive as bytes and are parsed here, as the native front end does."""
 
@@ -43,6 +43,13 @@ class InferenceService:
     health: Health
     statistics: Statistics
     config: ServerConfig
+    _rows: RequestReader = field(init=False)
+    _small: RequestReader = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Make what reads the requests."""
+        self._rows = RequestReader(self.predictor.gate.waiting)
+        self._small = RequestReader.small()
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """Answer the service's methods on this server."""
@@ -52,21 +59,30 @@ class InferenceService:
             "ModelReady": self._model_ready,
             "ServerMetadata": self._server_metadata,
             "ModelMetadata": self._model_metadata,
-            "ModelInfer": self._infer,
             "ModelStatistics": self._model_statistics,
             "RepositoryIndex": self._index,
             "RepositoryModelLoad": self._load,
             "RepositoryModelUnload": self._unload,
         }
         handlers = {method: self._unary(method, work) for method, work in works.items()}
+        handlers["ModelInfer"] = self._handler("ModelInfer", self._infer)
         handlers["ModelStreamInfer"] = grpc.stream_stream_rpc_method_handler(self._stream_infer, None, _serialized)
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE_NAME, handlers),))
 
     def _unary(self, method: str, work: _Work) -> "grpc.RpcMethodHandler[Any, Any]":
-        async def answer(data: bytes, context: Context) -> Message:
-            return await self.reception.answered(context, method, lambda call: work(data, call))
+        async def read_and_work(context: Context, call: Call) -> Message:
+            return await work(await self._small.read(context), call)
 
-        return grpc.unary_unary_rpc_method_handler(answer, None, _serialized)
+        return self._handler(method, read_and_work)
+
+    def _handler(
+        self, method: str, work: Callable[[Context, Call], Awaitable[Message]]
+    ) -> "grpc.RpcMethodHandler[Any, Any]":
+        async def answer(_: object, context: Context) -> Message:
+            return await self.reception.answered(context, method, lambda call: work(context, call))
+
+        # Not `unary_unary`, which reads first: see `reading`.
+        return grpc.stream_unary_rpc_method_handler(answer, None, _serialized)
 
     async def _live(self, data: bytes, _: Call) -> pb.ServerLiveResponse:
         parsed(pb.ServerLiveRequest, data)
@@ -92,14 +108,12 @@ class InferenceService:
         request = parsed(pb.ModelMetadataRequest, data)
         return model_metadata(self._find(request.name, request.version, call), self.predictor.registry)
 
-    async def _infer(self, data: bytes, call: Call) -> pb.ModelInferResponse:
+    async def _infer(self, context: Context, call: Call) -> pb.ModelInferResponse:
         with self.predictor.gate.passing():
-            return await self._answer(data, call)
+            return await self._answer(await self._rows.read(context), call)
 
-    async def _stream_infer(
-        self, requests: AsyncIterator[bytes], context: Context
-    ) -> AsyncGenerator[pb.ModelStreamInferResponse, None]:
-        streams = Streams(self.reception, self.predictor.gate)
+    async def _stream_infer(self, _: object, context: Context) -> AsyncGenerator[pb.ModelStreamInferResponse, None]:
+        streams, requests = Streams(self.reception, self.predictor.gate), self._rows.items(context)
         answers = streams.answered(context, "ModelStreamInfer", requests, self._item, _refusal)
         async with aclosing(answers) as responses:
             async for response in responses:
@@ -140,7 +154,6 @@ class InferenceService:
         return await aside(large, inferred, wanted, answer)
 
     def _unpacked(self, data: bytes, call: Call) -> Wanted:
-        check_bytes(len(data), self.config)
         request = parsed(pb.ModelInferRequest, data)
         if request.id:
             call.request_id = _printable(request.id)
