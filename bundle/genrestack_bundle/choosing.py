@@ -6,7 +6,8 @@ from genrestack_bundle.errors import BundleError
 from genrestack_bundle.parity import prove
 from genrestack_bundle.providers import PROVIDERS, candidates
 from genrestack_bundle.reader import Bundle
-from genrestack_bundle.session import ComposedSession
+from genrestack_bundle.session import LOAD_S, ComposedSession
+from genrestack_bundle.watchdog import Cancellation
 from genrestack_proto.v1.model_pb2 import Parity
 
 
@@ -22,8 +23,13 @@ class Proven:
 
 
 def proven_session(
-    bundle: Bundle, *, provider: str = "auto", device: int = 0, threads: int | None = None
-) -> Proven:  # fmt: skip
+    bundle: Bundle,
+    *,
+    provider: str = "auto",
+    device: int = 0,
+    threads: int | None = None,
+    cancellation: Cancellation | None = None,
+) -> Proven:
     """Compose a bundle and prove it under the provider asked for; `auto`: under the best that starts and agrees.
 
     Args:
@@ -31,28 +37,37 @@ def proven_session(
         provider: `auto`, `cpu`, `cuda` or `tensorrt`.
         device: number of the GPU, where the provider runs on one.
         threads: intra-op threads; None: as many as this process may use.
+        cancellation: what may end it before it is through.
 
     Raises:
         ProviderError: the provider asked for is not there, or does not start.
         ParityError: the bundle does not answer its golden rows under it.
         BundleError: the bundle does not run at all.
+        LoadCancelledError: it was cancelled.
 
     """
     words, passed_over = candidates(provider), list[str]()
+
+    def proven(word: str) -> tuple[ComposedSession, Parity]:
+        session = ComposedSession(
+            graph,
+            part_names=bundle.part_names,
+            provider=word,
+            threads=threads,
+            device=device,
+            # TensorRT builds its engines there, too.
+            within_s=max(LOAD_S, PROVIDERS[word].proof_s),
+            cancellation=cancellation,
+        )
+        return session, prove(session, bundle, within_s=PROVIDERS[word].proof_s, cancellation=cancellation)
+
     graph = bundle.compose()
     for word in words[:-1]:
         try:
-            session, parity = _proven(bundle, graph, word, device, threads)
+            session, parity = proven(word)
         except BundleError as error:
             passed_over.append(f"{word}: {error}")
         else:
             return Proven(session, parity, tuple(passed_over))
-    session, parity = _proven(bundle, graph, words[-1], device, threads)
+    session, parity = proven(words[-1])
     return Proven(session, parity, tuple(passed_over))
-
-
-def _proven(
-    bundle: Bundle, graph: bytes, word: str, device: int, threads: int | None
-) -> tuple[ComposedSession, Parity]:  # fmt: skip
-    session = ComposedSession(graph, part_names=bundle.part_names, provider=word, threads=threads, device=device)
-    return session, prove(session, bundle, within_s=PROVIDERS[word].proof_s)

@@ -3,6 +3,8 @@
 BundleError            unreadable, incomplete, altered or unsafe; the message names the file and what to do
 ├── ParityError        the graphs do not answer what the original estimator answered
 └── ProviderError      the execution provider asked for is not there
+
+LoadCancelledError     nothing is wrong: whoever wanted the bundle loaded no longer does
 """
 
 
@@ -16,3 +18,7 @@ class ParityError(BundleError):
 
 class ProviderError(BundleError):
     """The execution provider asked for is missing or will not run the graph."""
+
+
+class LoadCancelledError(Exception):
+    """Loading was ended from outside before it was through; that says nothing of the bundle."""

@@ -1,19 +1,18 @@
 """Comparing answers of a composed graph with the original estimator's."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+from genrestack_bundle.answer import Answer, WrongAnswerError, verify_answer
 from genrestack_bundle.errors import BundleError, ParityError
 from genrestack_bundle.golden import Golden
 from genrestack_bundle.providers import ort_errors
 from genrestack_bundle.reader import Bundle
-from genrestack_bundle.session import NARROW_ROWS, Answer, ComposedSession, ended_after
+from genrestack_bundle.session import NARROW_ROWS, ComposedSession, RunLimit, given_up
+from genrestack_bundle.watchdog import Cancellation
 from genrestack_proto.v1.model_pb2 import Parity, PartParity
-
-if TYPE_CHECKING:
-    import onnxruntime
 
 STACK = "stack"
 
@@ -55,36 +54,32 @@ def agrees(parity: Parity) -> bool:
     )
 
 
-def prove(session: ComposedSession, bundle: Bundle, *, within_s: float = 60.0) -> Parity:
+def prove(
+    session: ComposedSession, bundle: Bundle, *, within_s: float = 60.0, cancellation: Cancellation | None = None
+) -> Parity:
     """Run a bundle's golden rows through its composed graph under the provider that really runs.
 
     Args:
         session: the composed graph.
         bundle: where the golden rows come from.
         within_s: seconds after which the graph is taken for one that never ends.
+        cancellation: what may end the runs before.
 
     Returns:
         what was measured, with the tolerances the bundle was written under.
 
     Raises:
         ParityError: a label differs, or a probability by more than its tolerance.
-        BundleError: the graph fails on these rows, or answers in another shape.
+        BundleError: the graph fails on these rows, or answers what cannot be an answer.
+        LoadCancelledError: the runs were cancelled.
 
     """
     written = bundle.model.parity
     tolerances = {part.name: part.tolerance for part in written.parts} | {STACK: written.tolerance}
     name = f"{bundle.path.parent.name}/{bundle.path.name}"
-    rows = bundle.golden.rows
     advice = "serve it with --provider cpu" if session.gpu else "export it again"
-    try:
-        with ended_after(within_s) as options:
-            answers = [session.run(rows, options), _in_small_batches(session, rows, options)]
-    except ort_errors() as error:
-        if options.terminate:
-            raise BundleError(f"{name} needs more than {within_s:g} s for its golden rows; {advice}") from error
-        raise BundleError(f"{name} cannot answer its golden rows under {session.provider}; {advice}") from error
-    for answer in answers:
-        _check_shapes(name, answer, bundle.golden)
+    limit = RunLimit(seconds=within_s, cancellation=cancellation)
+    for answer in _answers(session, bundle, name, advice, limit):
         parity = measure(answer, bundle.golden, tolerances)
         if not agrees(parity):
             raise ParityError(
@@ -93,25 +88,34 @@ def prove(session: ComposedSession, bundle: Bundle, *, within_s: float = 60.0) -
     return parity
 
 
-def _in_small_batches(
-    session: ComposedSession, rows: npt.NDArray[np.float32], options: "onnxruntime.RunOptions"
-) -> Answer:
-    """Answer the rows as single callers would ask, which may take another way through the session."""
-    starts = range(0, len(rows), NARROW_ROWS)
-    answers = [session.run(rows[start : start + NARROW_ROWS], options) for start in starts]
+def _answers(session: ComposedSession, bundle: Bundle, name: str, advice: str, limit: RunLimit) -> list[Answer]:
+    """Answer the golden rows all at once, and as single callers would ask."""
+    rows, classes = bundle.golden.rows, bundle.golden.probabilities.shape[1]
+
+    def run(some: npt.NDArray[np.float32]) -> Answer:
+        answer = session.run(some, limit.options)
+        verify_answer(answer, len(some), classes)
+        return answer
+
+    try:
+        with limit:
+            starts = range(0, len(rows), NARROW_ROWS)
+            return [run(rows), _joined([run(rows[start : start + NARROW_ROWS]) for start in starts])]
+    except WrongAnswerError as error:
+        raise BundleError(f"{name} gives a wrong answer to its golden rows: {error}; {advice}") from error
+    except ort_errors() as error:
+        if limit.over:
+            too_slow = f"{name} needs more than {limit.seconds:g} s for its golden rows; {advice}"
+            raise given_up(limit, too_slow) from error
+        raise BundleError(f"{name} cannot answer its golden rows under {session.provider}; {advice}") from error
+
+
+def _joined(answers: Sequence[Answer]) -> Answer:
     return Answer(
         np.concatenate([answer.class_index for answer in answers]),
         np.concatenate([answer.probabilities for answer in answers]),
-        {name: np.concatenate([answer.base[name] for answer in answers]) for name in session.part_names},
+        {name: np.concatenate([answer.base[name] for answer in answers]) for name in answers[0].base},
     )
-
-
-def _check_shapes(name: str, answer: Answer, golden: Golden) -> None:
-    tables = [answer.probabilities, *answer.base.values()]
-    if answer.class_index.shape != golden.class_index.shape or any(
-        table.shape != golden.probabilities.shape for table in tables
-    ):
-        raise BundleError(f"{name} answers in another shape than its golden rows have; export it again")
 
 
 def describe(parity: Parity) -> str:

@@ -1,19 +1,20 @@
 """A composed graph in onnxruntime."""
 
-import threading
+import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from genrestack_bundle.answer import Answer
 from genrestack_bundle.compose import CLASS_INDEX, FEATURES, PROBABILITIES, base_output
 from genrestack_bundle.cpus import usable_cpus
-from genrestack_bundle.errors import BundleError, ProviderError
+from genrestack_bundle.errors import BundleError, LoadCancelledError, ProviderError
 from genrestack_bundle.providers import PROVIDERS, Provider, candidates, import_onnxruntime, ort_errors, start
+from genrestack_bundle.watchdog import Cancellation, LoadLimit, TimeLimit
 from genrestack_bundle.widening import widened
 
 if TYPE_CHECKING:
@@ -21,18 +22,8 @@ if TYPE_CHECKING:
 
 # Up to so many rows, waking further threads costs more than they save: a session of one thread answers.
 NARROW_ROWS = 16
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What the stack says of n rows."""
-
-    class_index: npt.NDArray[np.int64]
-    """Column of the predicted class, shape (n,)."""
-    probabilities: npt.NDArray[np.float32]
-    """Shape (n, k)."""
-    base: dict[str, npt.NDArray[np.float32]]
-    """Each base estimator's probabilities, shape (n, k), by its name in the stack."""
+LOAD_S: Final = 300.0
+"""Seconds in which a session has to be created."""
 
 
 class ComposedSession:
@@ -47,6 +38,8 @@ class ComposedSession:
         threads: int | None = None,
         device: int = 0,
         bound: bool | None = None,
+        within_s: float = LOAD_S,
+        cancellation: Cancellation | None = None,
     ) -> None:
         """Load a composed graph.
 
@@ -58,18 +51,27 @@ class ComposedSession:
             threads: intra-op threads; None: as many as this process may use.
             device: number of the GPU, where the provider runs on one.
             bound: whether rows are handed over where the graph runs, so that they cross once; None: on a GPU.
+            within_s: seconds after which loading is given up.
+            cancellation: what may end the loading before.
 
         Raises:
             ProviderError: the provider is not there, does not start, or takes nothing of the graph.
-            BundleError: onnxruntime refuses the graph.
+            BundleError: onnxruntime refuses the graph, or needs too long to load it.
+            LoadCancelledError: the loading was cancelled.
 
         """
         ort = import_onnxruntime()
         self.threads = threads or usable_cpus()
         self.part_names = tuple(part_names)
         wanted = _chosen(provider, device)
-        self._wide = _load(ort, graph, wanted, device, self.threads)
-        self._narrow = self._wide if self.threads == 1 or wanted.gpu else _load(ort, graph, wanted, device, 1)
+
+        def load(threads: int) -> "onnxruntime.InferenceSession":
+            options = _options(ort, threads)
+            limit = LoadLimit(options, seconds=within_s, cancellation=cancellation)
+            return _load(ort, graph, wanted, device, options, limit)
+
+        self._wide = load(self.threads)
+        self._narrow = self._wide if self.threads == 1 or wanted.gpu else load(1)
         self.gpu = wanted.gpu
         self.provider = wanted.name
         """onnxruntime's name of the provider that runs what it can of the graph."""
@@ -106,17 +108,25 @@ class ComposedSession:
         return answers
 
 
-@contextmanager
-def ended_after(seconds: float) -> "Iterator[onnxruntime.RunOptions]":
-    """Make options whose runs end with an error once so many seconds have passed, whatever the graph computes."""
-    options = import_onnxruntime().RunOptions()
-    timer = threading.Timer(seconds, setattr, (options, "terminate", True))
-    timer.daemon = True
-    timer.start()
-    try:
-        yield options
-    finally:
-        timer.cancel()
+@cache
+def _run_options_class() -> "type[onnxruntime.RunOptions]":
+    kind: type[onnxruntime.RunOptions] = import_onnxruntime().RunOptions
+    return kind
+
+
+class RunLimit(TimeLimit):
+    """Limits one run, or several in a row: hand `options` to `ComposedSession.run`."""
+
+    __slots__ = ("options",)
+
+    def __init__(
+        self, *, at: float = math.inf, seconds: float = math.inf, cancellation: Cancellation | None = None
+    ) -> None:
+        super().__init__(at=at, seconds=seconds, cancellation=cancellation)
+        self.options: onnxruntime.RunOptions = _run_options_class()()
+
+    def _tell(self) -> None:
+        self.options.terminate = True
 
 
 def _chosen(word: str, device: int) -> Provider:
@@ -132,16 +142,37 @@ def _chosen(word: str, device: int) -> Provider:
     return last
 
 
-def _load(ort: Any, graph: bytes, provider: Provider, device: int, threads: int) -> "onnxruntime.InferenceSession":
+def _load(
+    ort: Any, graph: bytes, provider: Provider, device: int, options: "onnxruntime.SessionOptions", limit: TimeLimit
+) -> "onnxruntime.InferenceSession":
     settings = provider.settings(device)
     graph = widened(graph) if provider.gpu else graph
     try:
-        session = ort.InferenceSession(graph, _options(ort, threads), providers=settings, enable_fallback=False)
+        with limit:
+            session = ort.InferenceSession(
+                graph,
+                options,
+                providers=settings,
+                enable_fallback=False,
+                # It runs parts of the graph, and neither a time limit nor a cancellation reaches it there. What an
+                # export writes has nothing to fold but the shape of a constant.
+                disabled_optimizers=["ConstantFolding"],
+            )
     except ort_errors() as error:
+        if limit.over:
+            text = f"onnxruntime needs more than {limit.seconds:g} s to load the graph; export the model again"
+            raise given_up(limit, text) from error
         raise BundleError("onnxruntime refuses the composed graph; export the model again") from error
     if provider.name not in session.get_providers():
         raise ProviderError(f"{provider.name} did not start, and onnxruntime fell back; choose --provider cpu")
     return session
+
+
+def given_up(limit: TimeLimit, too_slow: str) -> Exception:
+    """Make the error of a load that a limit has ended: it was cancelled, or too slow."""
+    if limit.cancellation is not None and limit.cancellation.cancelled:
+        return LoadCancelledError("the loading was cancelled")
+    return BundleError(too_slow)
 
 
 def _options(ort: Any, threads: int) -> "onnxruntime.SessionOptions":
@@ -152,7 +183,8 @@ def _options(ort: Any, threads: int) -> "onnxruntime.SessionOptions":
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # Remembers which provider took which node, for people to see.
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
-    options.log_severity_level = 3
+    # What goes wrong is raised; as text of its own, in colours, it would stand in the log once more for every run.
+    options.log_severity_level = 4
     return options
 
 

@@ -1,22 +1,35 @@
 """One batcher in front of all sessions: admits requests, decides when they are computed, tells observers."""
 
 import asyncio
+import logging
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from functools import partial
+from typing import Final
 
-from genrestack_bundle import Answer
+from genrestack_bundle import Answer, RunLimit
 from genrestack_proto.matrix import FloatMatrix
 from genrestack_server.calls import Call, Observer
 from genrestack_server.config import ServerConfig
 from genrestack_server.drain import DrainRate
-from genrestack_server.errors import DeadlinePassedError, DrainingError, QueueFullError
+from genrestack_server.errors import DeadlinePassedError, DrainingError, QueueFullError, RequestError, StuckError
 from genrestack_server.execution import Execution, Job
-from genrestack_server.executor import Executor, Ran, run_now
+from genrestack_server.executor import Executor, Ran, ThreadLimit, run_now, took_too_long
 from genrestack_server.gathering import Gathering
 from genrestack_server.lines import Lines
 from genrestack_server.registry import ServedModel
 from genrestack_server.text import counted
+
+_log = logging.getLogger(__name__)
+
+# What a run on the loop may stop it for; it goes on in the thread then, from its beginning.
+_LOOP_S: Final = 0.25
+# After one that stopped the loop for longer none is run on it for a while: other rows may take as long.
+_SLOW_S: Final = 0.02
+_SLOW_PAUSE_S: Final = 60.0
+# A run that was told to end does so after the node it is at; what takes longer may never come back.
+_STUCK_S: Final = 5.0
 
 
 class Batcher:
@@ -24,6 +37,9 @@ class Batcher:
 
     Belongs to one event loop. A quick run of a request that has nobody beside it is done at once, on the loop, which
     spares a lone caller the waking of another thread and the waking by it.
+
+    A run ends when the latest deadline of its callers has passed, or none of them waits any more, or after
+    `max_compute_seconds`.
     """
 
     def __init__(self, executor: Executor, observers: Observer, config: ServerConfig) -> None:
@@ -31,14 +47,24 @@ class Batcher:
         self._observers = observers
         self._most_waiting = config.max_queue_rows
         self._most_rows = config.max_batch_rows
+        self._most_seconds = config.max_compute_seconds
+        self._most_on_loop = min(_LOOP_S, config.max_compute_seconds)
         self._delay = config.max_queue_delay
         self._lines: Lines[Job] = Lines(config.max_batch_rows, sharing=config.batching)
         self._outside: OrderedDict[Job, None] = OrderedDict()
         self._gathering = Gathering()
         self._rate = DrainRate()
         self._running = 0
+        self._in_thread: dict[Execution, ThreadLimit] = {}
+        self._loop_limit = RunLimit()
+        self._slow_until = 0.0
+        """Until when nothing is run on the loop."""
         self._next: asyncio.Handle | None = None
         self._closed = False
+        self.stuck = False
+        """Whether a run was told to end and does not; nothing is computed meanwhile."""
+        self.stuck_changed: Callable[[], None] = lambda: None
+        """Called when `stuck` has changed."""
 
     @property
     def waiting_rows(self) -> int:
@@ -57,6 +83,9 @@ class Batcher:
             DeadlinePassedError: the rows' turn came too late.
             QueueFullError: the queue is full.
             InvalidRequestError: the model has no finite answer for some row.
+            RunEndedError: the run took longer than `max_compute_seconds`.
+            StuckError: a run does not end, and nothing can be computed beside it.
+            WrongAnswerError: the model's answer has another shape, or values that cannot be.
 
         """
         loop = asyncio.get_running_loop()
@@ -78,16 +107,28 @@ class Batcher:
             raise
 
     def close(self) -> None:
-        """Take nothing more, and fail what waits; a run under way ends by itself."""
+        """Take nothing more, fail what waits, and end the run under way."""
         self._closed = True
-        while (taken := self._lines.take(0.0)).pieces:
-            for piece in taken.pieces:
-                piece.job.fail(DrainingError("the server has stopped; ask another server"))
-        for job in self._outside:
-            job.fail(DrainingError("the server has stopped; ask another server"))
+        self._fail_all(DrainingError("the server has stopped; ask another server"))
         self._executor.close()
 
+    def _fail_all(self, error: RequestError) -> None:
+        """Fail what is being computed in the thread and what waits."""
+        for execution in self._in_thread:
+            self._fail(execution, error)
+        while (taken := self._lines.take(0.0)).pieces:
+            for piece in taken.pieces:
+                piece.job.fail(error)
+        for job in self._outside:
+            job.fail(error)
+
+    def _fail(self, execution: Execution, error: Exception) -> None:
+        for job in execution.fail(error):
+            self._lines.leave(job)
+
     def _admit(self, job: Job) -> None:
+        if self.stuck:
+            raise StuckError(_STUCK)
         if not self._outside and self._fits(job):
             self._lines.put(job)
             self._wake(hurried=job.urgent)
@@ -107,6 +148,8 @@ class Batcher:
     def _drop(self, job: Job) -> None:
         self._outside.pop(job, None)
         self._lines.leave(job)
+        for execution, limit in self._in_thread.items():
+            limit.lower(execution.until)
         self._let_in()
 
     def _let_in(self) -> None:
@@ -155,23 +198,71 @@ class Batcher:
     def _execute(self, execution: Execution, now: float) -> None:
         self._running += 1
         self._gathering.begun(execution.requests)
-        served, rows = execution.served, execution.begin(now)
-        if (
+        rows = execution.begin(now)
+        if self._is_quick(execution, now):
+            ran = run_now(execution.served, rows, self._limit_on_loop(execution, now))
+            if ran.seconds > _SLOW_S:
+                self._slow_until = time.monotonic() + _SLOW_PAUSE_S
+            if not ran.ended or execution.until <= time.monotonic():
+                self._end(execution, ran)
+                return
+        limit = self._in_thread[execution] = ThreadLimit(
+            partial(self._ended, execution),
+            at=execution.until,
+            seconds=self._most_seconds,
+            cancellation=self._executor.cancellation,
+        )
+        self._executor.start(execution.served, rows, limit, partial(self._end, execution))
+
+    def _is_quick(self, execution: Execution, now: float) -> bool:
+        """Tell whether to run at once, on the loop."""
+        return (
             self._running == 1
             and execution.requests == 1
             and not self._lines.rows
-            and execution.rows <= served.quick_rows
-        ):
-            self._end(execution, run_now(served.session, rows))
-        else:
-            self._executor.start(served.session, rows, partial(self._end, execution))
+            and execution.rows <= execution.served.quick_rows
+            and self._slow_until <= now
+        )
+
+    def _limit_on_loop(self, execution: Execution, now: float) -> RunLimit:
+        limit = self._loop_limit
+        if limit.over:
+            limit = self._loop_limit = RunLimit()
+        limit.at = min(execution.until, now + self._most_on_loop)
+        return limit
 
     def _end(self, execution: Execution, ran: Ran) -> None:
         self._running -= 1
+        self._in_thread.pop(execution, None)
         for job in execution.end(ran):
             self._lines.leave(job)
-        self._rate.note(execution.rows, ran.seconds)
+        if not ran.ended:
+            self._rate.note(execution.rows, ran.seconds)
         self._observers.executed(execution.served, execution.rows, execution.requests, ran.seconds)
+        if self.stuck:
+            self._set_stuck(False)
         self._let_in()
         if self._lines.rows:
             self._wake()
+
+    def _ended(self, execution: Execution) -> None:
+        """Answer those whose run in the thread was told to end, whether it does or not."""
+        if execution in self._in_thread:
+            self._fail(execution, took_too_long(execution.served, execution.rows))
+            asyncio.get_running_loop().call_later(_STUCK_S, self._check_ended, execution)
+
+    def _check_ended(self, execution: Execution) -> None:
+        if execution in self._in_thread and not self._closed:
+            _log.error(
+                "%s was told to end a run and does not: one of its operators takes too long; "
+                "NOT_SERVING until it is through, restart the server if it never is", execution.served.title,
+            )  # fmt: skip
+            self._set_stuck(True)
+            self._fail_all(StuckError(_STUCK))
+
+    def _set_stuck(self, stuck: bool) -> None:  # noqa: FBT001
+        self.stuck = stuck
+        self.stuck_changed()
+
+
+_STUCK: Final = "a model does not end its run; try again in a few seconds, or ask another server"

@@ -127,6 +127,16 @@ class ServerConfig:
         _batching("Rows that may wait; what would exceed them is refused at once.", least=1, most=2**31 - 1),
     ] = 131_072
 
+    max_compute_seconds: Annotated[
+        float,
+        _batching(
+            "Time one execution may take; what takes longer is ended and answered as INTERNAL.",
+            metavar="SECONDS",
+            least=0.05,
+            most=_DAY,
+        ),
+    ] = 60.0
+
     # Limits. gRPC counts bytes in 32 bits.
     max_message_mib: Annotated[int, _limits("Largest request and largest answer, in MiB.", least=1, most=1000)] = 64
     max_rows: Annotated[int, _limits("Most rows in one request.", least=1, most=2**32 - 1)] = 65_536

@@ -7,6 +7,7 @@ ServerError
 │   ├── TokenFileError          the file of tokens cannot be used
 │   ├── AddressError            the host or port cannot be listened on
 │   └── RepositoryError         the model repository holds nothing that can be served
+├── RunEndedError               a run took longer than --max-compute-seconds; INTERNAL to the caller
 └── RequestError                a request that is not answered; its text goes to the caller
     ├── UnauthenticatedError    the caller has no token, or not a known one
     ├── PermissionDeniedError   the caller may not do this
@@ -20,6 +21,7 @@ ServerError
     │   └── TooManyCallsError   too many calls are served already
     └── UnavailableError        try again, here or on another server
         ├── LoadingError        models are still being loaded
+        ├── StuckError          a run was told to end and does not
         └── DrainingError       the server is stopping
 """
 
@@ -53,6 +55,10 @@ class AddressError(StartError):
 
 class RepositoryError(StartError):
     """The model repository holds nothing that can be served."""
+
+
+class RunEndedError(ServerError):
+    """A run was ended because it took longer than it may."""
 
 
 class RequestError(ServerError):
@@ -141,6 +147,10 @@ class UnavailableError(RequestError):
 
 class LoadingError(UnavailableError):
     """Models are still being loaded, proven and warmed up."""
+
+
+class StuckError(UnavailableError):
+    """A run was told to end and does not, and nothing can be computed beside it."""
 
 
 class DrainingError(UnavailableError):

@@ -1,8 +1,10 @@
 """One execution: requests' rows put together, and the answer taken apart again."""
 
 import asyncio
+import math
+import time
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +13,7 @@ from genrestack_bundle import Answer
 from genrestack_proto.matrix import FloatMatrix
 from genrestack_server.calls import Call
 from genrestack_server.checks import check_answer
-from genrestack_server.errors import InvalidRequestError
+from genrestack_server.errors import DeadlinePassedError, InvalidRequestError, RunEndedError
 from genrestack_server.executor import Ran
 from genrestack_server.lines import Piece, Waiting
 from genrestack_server.registry import ServedModel
@@ -37,6 +39,11 @@ class Job(Waiting):
         if not self.answer.done():
             self.answer.set_exception(error)
 
+    @property
+    def until(self) -> float:
+        """Moment from which on nobody waits for the answer."""
+        return math.inf if self.deadline is None else self.deadline
+
 
 class Execution:
     """The pieces of one execution, all of the same version."""
@@ -46,6 +53,19 @@ class Execution:
         self.rows = sum(piece.stop - piece.start for piece in pieces)
         self.requests = len({piece.job for piece in pieces})
         self._pieces = pieces
+        self._patient: list[Job] | None = None
+
+    @property
+    def until(self) -> float:
+        """Moment from which on nobody waits for any of it: the latest deadline of the callers that have not left."""
+        if len(self._pieces) == 1:
+            job = self._pieces[0].job
+            return -math.inf if job.answer.done() else job.until
+        if self._patient is None:
+            self._patient = sorted({piece.job for piece in self._pieces}, key=lambda job: job.until)
+        while self._patient and self._patient[-1].answer.done():
+            self._patient.pop()
+        return self._patient[-1].until if self._patient else -math.inf
 
     def begin(self, now: float) -> FloatMatrix:
         """Put the rows together, float32 of shape (rows, f)."""
@@ -58,18 +78,26 @@ class Execution:
 
     def end(self, ran: Ran) -> list[Job]:
         """Hand out the answers, or what went wrong in place of them; return whom it failed."""
-        failed, first = [], 0
+        first = 0
         for job, start, stop in self._pieces:
             last = first + stop - start
             job.call.compute_s += ran.seconds
-            if isinstance(ran.answer, Exception):
-                job.fail(ran.answer)
-                failed.append(job)
-            elif not job.answer.done():
+            if not isinstance(ran.answer, Exception) and not job.answer.done():
                 job.finite &= ran.finite
                 _hand_over(job, start, stop, _rows(ran.answer, first, last))
             first = last
-        return failed
+        return self.fail(ran.answer) if isinstance(ran.answer, Exception) else []
+
+    def fail(self, error: Exception) -> list[Job]:
+        """End without answers; return whose they were."""
+        now = time.monotonic()
+        for job in (jobs := [piece.job for piece in self._pieces]):
+            too_late = isinstance(error, RunEndedError) and now >= job.until
+            job.fail(DeadlinePassedError(_TOO_LATE) if too_late else error)
+        return jobs
+
+
+_TOO_LATE: Final = "the deadline passed while the rows were computed; allow more time or send less"
 
 
 def _hand_over(job: Job, start: int, stop: int, part: Answer) -> None:

@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Callable, Container, Coroutine, Sequence
 from typing import Any, Final
 
-from genrestack_bundle import ProviderError
+from genrestack_bundle import Cancellation, LoadCancelledError, ProviderError
 from genrestack_server.aside import Aside
 from genrestack_server.calls import Observer
 from genrestack_server.config import ServerConfig
@@ -17,6 +17,7 @@ from genrestack_server.errors import (
     ModelNotFoundError,
     NotExplicitError,
     RepositoryError,
+    RequestError,
     StartError,
 )
 from genrestack_server.folders import Folders, Look, examine
@@ -62,10 +63,11 @@ class Keeper:
         self._tasks: set[asyncio.Task[None]] = set()
         self._trouble = Trouble()
         self._loading = False
+        self._cancellation = Cancellation()
 
     @property
     def busy(self) -> bool:
-        """Whether a version is being loaded just now, which nothing can interrupt."""
+        """Whether a version is being loaded just now; `close` ends that, but not within one step of it."""
         return self._loading
 
     async def start(self, names: Sequence[str]) -> None:
@@ -91,9 +93,23 @@ class Keeper:
         """Look at the repository once every `poll_interval` from now on."""
         self._spawn(self._watch())
 
-    async def load(self, name: str) -> None:
-        """See `Registry.load`."""
-        await asyncio.shield(self._spawn(self._load_now(name)))
+    async def load(self, name: str, then: Callable[[], None] = lambda: None) -> None:
+        """See `Registry.load`; once that has succeeded, `then` is called, even if the caller has left meanwhile.
+
+        A caller that leaves before its turn has come leaves nothing behind.
+        """
+        self._only_explicit("loads")
+        await self._lock.acquire()
+        work = self._spawn(self._load_now(name, then))
+        work.add_done_callback(lambda _: self._lock.release())
+        try:
+            await asyncio.wait({work})
+        except asyncio.CancelledError:
+            work.add_done_callback(_log_abandoned)
+            raise
+        if work.cancelled():
+            raise DrainingError("the server is stopping; ask another server")
+        work.result()
 
     async def unload(self, name: str) -> None:
         """See `Registry.unload`."""
@@ -125,8 +141,9 @@ class Keeper:
                 self._forget_gone(name, Versions())
 
     def close(self) -> None:
-        """Begin nothing more; what is being loaded is finished aside and not served."""
+        """Begin nothing more; what is being loaded ends as soon as it can, and is not served."""
         self._aside.close()
+        self._cancellation.cancel()
         for task in self._tasks:
             task.cancel()
 
@@ -149,13 +166,11 @@ class Keeper:
                 _log.exception("looking at %s failed; it is tried again", self._config.models_dir)
             await asyncio.sleep(self._config.poll_interval)
 
-    async def _load_now(self, name: str) -> None:
-        self._only_explicit("loads")
-        async with self._lock:
-            versions = await self._versions_of(name)
-            for folder in self._folders.of_model(name).values():
-                folder.refused = None
-            refused = await self._settle(name, versions, patient=False)
+    async def _load_now(self, name: str, then: Callable[[], None]) -> None:
+        versions = await self._versions_of(name)
+        for folder in self._folders.of_model(name).values():
+            folder.refused = None
+        refused = await self._settle(name, versions, patient=False)
         if refused:
             now = listed(str(version) for version in self._registry.versions(name))
             raise LoadRefusedError(f"{refused[0]}; " + (f"served: {now}" if now else "no version of it is served"))
@@ -164,6 +179,7 @@ class Keeper:
                 f"model {name!r} has no version that is to be served (the version policy is {self._policy}); "
                 f"it has {listed(map(str, versions))}"
             )
+        then()
 
     async def _versions_of(self, name: str) -> Versions:
         try:
@@ -250,7 +266,9 @@ class Keeper:
     def _attempt(self, name: str, version: int) -> ServedModel | str:
         self._loading = True
         try:
-            return load_version(name, version, self._config)
+            return load_version(name, version, self._config, self._cancellation)
+        except LoadCancelledError as error:
+            raise DrainingError("the server is stopping; ask another server") from error
         except ProviderError as error:
             if self._registry.loading:
                 raise StartError(str(error)) from error
@@ -308,6 +326,12 @@ class Keeper:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+def _log_abandoned(work: "asyncio.Task[None]") -> None:
+    """Log what went wrong with a load that nobody waits for any more, unless it has been said already."""
+    if not work.cancelled() and (error := work.exception()) is not None and not isinstance(error, RequestError):
+        _log.error("a model could not be loaded, and whoever asked for it has left", exc_info=error)
 
 
 def _give_back_soon(loop: asyncio.AbstractEventLoop, aside: Aside) -> None:

@@ -1,7 +1,7 @@
 """Which versions are served, and which of them a request means."""
 
 import weakref
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -142,8 +142,8 @@ class IndexSnapshot:
 class Management(Protocol):
     """Whoever loads and unloads; see `Registry.load`."""
 
-    async def load(self, name: str) -> None:
-        """Load a model."""
+    async def load(self, name: str, then: Callable[[], None] = lambda: None) -> None:
+        """Load a model; `then` is called once it is, even if the caller has left meanwhile."""
 
     async def unload(self, name: str) -> None:
         """Unload a model."""

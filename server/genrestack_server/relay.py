@@ -23,10 +23,14 @@ class Relay(Management):
         self._here = here
         self._tell = tell
 
-    async def load(self, name: str) -> None:
-        """Load here; once that has succeeded, everywhere."""
-        await self._here.load(name)
-        self._tell("load", name)
+    async def load(self, name: str, then: Callable[[], None] = lambda: None) -> None:
+        """Load here; once that has succeeded, everywhere, even if the caller has left meanwhile."""
+
+        def loaded() -> None:
+            self._tell("load", name)
+            then()
+
+        await self._here.load(name, loaded)
 
     async def unload(self, name: str) -> None:
         """Unload here, and then everywhere."""

@@ -66,6 +66,7 @@ class Server:
         """Who is told of calls, executions and loads; add to them before `start`."""
         self._keeper = Keeper(self.config, self.registry, self.observers, self._announce)
         self._batcher = Batcher(Executor(), self.observers, self.config)
+        self._batcher.stuck_changed = self._announce_all
         self.predictor = Predictor(self.registry, self._batcher, self.gate)
         """Answers rows; knows how many wait."""
         self.observation = Observation(
@@ -163,8 +164,13 @@ class Server:
 
     @property
     def busy(self) -> bool:
-        """Whether something is being loaded; that cannot be interrupted, and goes on after `stop`."""
+        """Whether something is being loaded; after `stop` that ends as soon as it can."""
         return self._keeper.busy
+
+    @property
+    def stuck(self) -> bool:
+        """Whether a run was told to end and does not, so that nothing can be computed; health says NOT_SERVING."""
+        return self._batcher.stuck
 
     @property
     def models(self) -> list[ServedModel]:
@@ -238,11 +244,15 @@ class Server:
     def _announce(self, name: str, version: int) -> None:
         """Say of a version, of its model and of the whole whether they are served."""
         versions = self.registry.versions(name)
-        self._health.set(f"{name}/{version}", serving=version in versions)
-        self._health.set(name, serving=bool(versions))
+        self._health.set(f"{name}/{version}", serving=version in versions and not self.stuck)
+        self._health.set(name, serving=bool(versions) and not self.stuck)
         self._announce_services()
 
+    def _announce_all(self) -> None:
+        for served in self.registry.ready():
+            self._announce(served.name, served.version)
+
     def _announce_services(self) -> None:
-        serving = not self.registry.loading and bool(self.registry.names())
+        serving = not self.registry.loading and bool(self.registry.names()) and not self.stuck
         for name in ("", *_SERVICES):
             self._health.set(name, serving=serving)

@@ -193,7 +193,7 @@ MISFITS: dict[str, tuple[str, Callable[[onnx.ModelProto], object], str]] = {
     "transposed": ("svc.onnx", _make("Transpose", perm=[1, 0]), "onnxruntime refuses|cannot answer"),
     "rows that come out otherwise": ("svc.onnx", _reshape, "onnxruntime refuses|cannot answer"),
     "classes of two dimensions": (
-        "meta.onnx", _make("Unsqueeze", "one", of="class_index"), "answers in another shape|onnxruntime refuses"
+        "meta.onnx", _make("Unsqueeze", "one", of="class_index"), "output class_index has the shape|onnxruntime refuses"
     ),
 }  # fmt: skip
 

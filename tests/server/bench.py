@@ -62,7 +62,7 @@ def altered(served: ServedModel, run: Callable[[FloatMatrix], Answer]) -> Served
     """Let something else answer for a version's session."""
 
     class Session:
-        def run(self, rows: FloatMatrix) -> Answer:
+        def run(self, rows: FloatMatrix, options: object = None) -> Answer:
             return run(rows)
 
     return replace(served, session=cast(ComposedSession, Session()))

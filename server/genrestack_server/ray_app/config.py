@@ -13,7 +13,8 @@ from genrestack_server.settings import Setting, settings_of
 
 SERVER_SETTINGS: Final = (
     "models_dir", "default_model", "version_policy", "poll_interval", "allow_empty", "provider", "threads",
-    "batching", "max_batch_rows", "max_queue_delay", "max_queue_rows", "max_message_mib", "max_rows", "log_sample",
+    "batching", "max_batch_rows", "max_queue_delay", "max_queue_rows", "max_compute_seconds", "max_message_mib",
+    "max_rows", "log_sample",
 )  # fmt: skip
 """Settings of `ServerConfig` that a replica takes; the others are about a port, which is Ray's."""
 
