@@ -68,6 +68,9 @@ class Observer:
     def load_failed(self, name: str, version: int, reason: str) -> None:
         """Take note of a version that was refused."""
 
+    def rebuilt(self) -> None:
+        """Take note of a gRPC server that was rebuilt because gRPC had closed its port."""
+
 
 class Observers(Observer):
     """Several observers as one."""
@@ -108,3 +111,8 @@ class Observers(Observer):
         """Tell all."""
         for observer in self._observers:
             observer.load_failed(name, version, reason)
+
+    def rebuilt(self) -> None:
+        """Tell all."""
+        for observer in self._observers:
+            observer.rebuilt()

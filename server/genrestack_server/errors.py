@@ -8,6 +8,7 @@ ServerError
 │   ├── AddressError            the host or port cannot be listened on
 │   └── RepositoryError         the model repository holds nothing that can be served
 ├── RunEndedError               a run took longer than --max-compute-seconds; INTERNAL to the caller
+├── PortLostError               gRPC closed the port, and it cannot be opened again; exit status 1
 └── RequestError                a request that is not answered; its text goes to the caller
     ├── UnauthenticatedError    the caller has no token, or not a known one
     ├── PermissionDeniedError   the caller may not do this
@@ -59,6 +60,10 @@ class RepositoryError(StartError):
 
 class RunEndedError(ServerError):
     """A run was ended because it took longer than it may."""
+
+
+class PortLostError(ServerError):
+    """gRPC closed the port while the server ran, and it cannot be opened again."""
 
 
 class RequestError(ServerError):

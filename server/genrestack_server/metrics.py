@@ -73,6 +73,7 @@ class Metrics(Observer, Collector):
         self._batch = self._histogram("batch_rows", "Rows of one execution.", version, _ROWS)
         self._rejected = self._counter("rejected", "Calls refused before any work.", ("reason",))
         self._failures = self._counter("model_load_failures", "Versions that were refused.", ("model",))
+        self._rebuilds = self._counter("grpc_rebuilds", "Times gRPC closed the port and a new server opened it again.")
         self._info = self._gauge("model_info", "Versions that are served.", (*version, "provider", "precision"))
         self._gauge("queue_rows", "Rows that wait for an execution.").set_function(queue_rows)
         self._gauge("queue_limit_rows", "Rows that may wait.").set(queue_limit)
@@ -130,6 +131,10 @@ class Metrics(Observer, Collector):
         """Count a version that was refused."""
         self._failures.labels(name).inc()
 
+    def rebuilt(self) -> None:
+        """Count a rebuild of the gRPC server."""
+        self._rebuilds.inc()
+
     def collect(self) -> Iterator[Metric]:
         """Say what was counted."""
         yield from unpack(self.packed())
@@ -172,7 +177,7 @@ class Metrics(Observer, Collector):
         for family in (self._requests, self._rows, self._seconds, self._queued, self._computed, self._batch):
             family.remove_by_labels(labels)
 
-    def _counter(self, name: str, text: str, labels: tuple[str, ...]) -> Counter:
+    def _counter(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Counter:
         return Counter(f"genrestack_{name}", text, labels, registry=self.registry)
 
     def _histogram(self, name: str, text: str, labels: tuple[str, ...], bounds: tuple[float, ...]) -> Histogram:

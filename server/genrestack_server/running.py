@@ -4,11 +4,15 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from genrestack_server.config import ServerConfig
+from genrestack_server.errors import PortLostError
 from genrestack_server.exposure import exposures
 
 if TYPE_CHECKING:
@@ -17,14 +21,28 @@ if TYPE_CHECKING:
 Announce = Callable[[Sequence[str]], None]
 """Shows a person the lines that say what is served."""
 
+DRAINED: Final = 0
+FORCED: Final = 1
+"""Calls were cut off, or the port was lost."""
+INTERRUPTED: Final = 130
+"""SIGINT before anything was served."""
+AT_ONCE_S: Final = 1.0
+"""Time to end after a second signal, before the process leaves by force."""
+FAREWELL_S: Final = 5.0
+"""The same beyond the time for calls in flight; telemetry is sent then."""
+
 _log = logging.getLogger(__name__)
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+_GRPC: Final = "grpc/_cython/"
+# What was logged and said may still be written; a reader that stopped must not hold up the end.
+_FLUSH_S: Final = 2.5
 
 
 def run(config: ServerConfig, announce: Announce) -> int:
     """Serve until SIGINT or SIGTERM, drain, and return the exit status; a second signal stops at once.
 
-    SIGHUP reads certificates and tokens again, where there are any.
+    SIGHUP reads certificates and tokens again, where there are any. A single process does not return: it leaves with
+    its exit status, as the interpreter would wait for threads whose run or load never ends.
 
     Args:
         config: what to serve, and where.
@@ -46,89 +64,139 @@ def run(config: ServerConfig, announce: Announce) -> int:
 class Life:
     """A server's way from its start to its end, whoever asks for that."""
 
-    def __init__(self, server: "Server") -> None:
-        self._server = server
+    def __init__(self, grace_s: float) -> None:
+        """Begin without a server: a stop may be asked for while its libraries are still being imported.
+
+        Args:
+            grace_s: seconds for calls in flight.
+
+        """
+        self._grace_s = grace_s
+        self._server: Server | None = None
         self._stops: list[asyncio.Task[bool]] = []
+        self._stopping = self._forced = self._served = self._interrupted = False
 
     def stop(self, *, at_once: bool = False) -> None:
         """Begin to stop; `at_once` cuts short what is in flight."""
-        if at_once or not self._stops:
+        if self._stopping and not at_once:
+            return
+        self._stopping = True
+        self._forced = self._forced or at_once
+        leave_after(AT_ONCE_S if at_once else self._grace_s + FAREWELL_S)
+        if self._server is not None:
             stop = self._server.stop(grace=0 if at_once else None)
             self._stops.append(asyncio.get_running_loop().create_task(stop))
 
-    def stop_or_leave(self) -> None:
-        """Begin to stop; the second time, at once."""
-        self.stop(at_once=bool(self._stops))
+    def stop_or_leave(self, number: signal.Signals) -> None:
+        """Begin to stop because of a signal; the second time, at once."""
+        self._interrupted = number is signal.SIGINT and not self._served
+        self.stop(at_once=self._stopping)
 
-    async def pass_by(self, serving: Callable[[], None]) -> bool:
-        """Start, serve, and stop when told to.
+    async def pass_by(self, server: "Server", serving: Callable[[], None]) -> int:
+        """Start, serve, and stop when told to; return the exit status.
 
         Args:
+            server: not started yet.
             serving: called once, when the server says SERVING.
-
-        Returns:
-            whether nothing was left undone; a run or a load under way cannot be interrupted.
 
         Raises:
             StartError: the server cannot start.
 
         """
-        server = self._server
+        self._server = server
+        if not self._stopping:
+            try:
+                await self._serve(server, serving)
+            except PortLostError:
+                return FORCED
+        drained = all([await stop for stop in self._stops])
+        if self._forced or not drained:
+            return FORCED
+        return INTERRUPTED if self._interrupted else DRAINED
+
+    async def _serve(self, server: "Server", serving: Callable[[], None]) -> None:
         starting, stopped = asyncio.ensure_future(server.start()), asyncio.ensure_future(server.wait())
         await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        if not self._stops:
+        if starting.done() and not self._stopping:
             await starting
+            self._served = True
             serving()
         await stopped
-        return all([await stop for stop in self._stops]) and starting.done() and not server.busy
-
-    @property
-    def status(self) -> int:
-        """Exit status of the process."""
-        return 1 if len(self._stops) > 1 else 0
 
 
-async def _serve(config: ServerConfig, announce: Announce) -> int:
+async def _serve(config: ServerConfig, announce: Announce) -> NoReturn:
+    life = Life(config.grace)
+    stop_on_signals(life.stop_or_leave)
+    asyncio.get_running_loop().set_exception_handler(report_unhandled)
+    # Takes a second or more, in which a signal may come.
     from genrestack_server.announcing import announcement
     from genrestack_server.server import Server
 
     server = Server(config)
-    life = Life(server)
-    with on_signals(life.stop_or_leave, server.reload if has_files(config) else None):
-        finished = await life.pass_by(lambda: announce(announcement(server)))
-    if not finished:
-        # The interpreter would wait for the thread of what is under way.
-        leave(life.status)
-    return 0
+    reload_on_signal(config, server.reload)
+    leave(await life.pass_by(server, lambda: announce(announcement(server))))
 
 
-@contextmanager
-def on_signals(stop: Callable[[], None], reload: Callable[[], None] | None) -> Iterator[None]:
-    """Call `stop` in the event loop for each SIGINT and SIGTERM, `reload` for each SIGHUP.
+def stop_on_signals(stop: Callable[[signal.Signals], None]) -> None:
+    """Call `stop` in this event loop for each SIGINT and SIGTERM; the second one is the last the process survives.
 
-    Without anything to read again SIGHUP keeps its meaning: a terminal that closes ends what was started in it.
+    SIGINT is taken even where it was inherited as ignored, as other servers do: a shell makes background jobs ignore it
+    for the sake of the terminal's Ctrl-C, and who sends it to this process means this process.
     """
     loop = asyncio.get_running_loop()
+    received = 0
+
+    def count(_number: int, _frame: FrameType | None) -> None:
+        nonlocal received
+        received += 1
+        if received > 1:
+            leave_after(AT_ONCE_S)
+
     for number in _SIGNALS:
-        loop.add_signal_handler(number, stop)
-    if reload is not None:
-        loop.add_signal_handler(signal.SIGHUP, reload)
-    try:
-        yield
-    finally:
-        for number in (*_SIGNALS, signal.SIGHUP):
-            loop.remove_signal_handler(number)
+        loop.add_signal_handler(number, stop, number)
+        # The event loop learns of a signal by its wake-up descriptor. Python runs this handler even while the loop is
+        # stuck in one callback, so that a second signal always ends the process.
+        signal.signal(number, count)
 
 
-def has_files(config: ServerConfig) -> bool:
-    """Tell whether there are certificates or tokens to read again."""
-    return config.tls_cert is not None or config.token_file is not None
+def reload_on_signal(config: ServerConfig, reload: Callable[[], None]) -> None:
+    """Call `reload` in this event loop for each SIGHUP if there are certificates or tokens to read again.
+
+    Otherwise SIGHUP keeps its meaning: a terminal that closes ends what was started in it.
+    """
+    if config.tls_cert is not None or config.token_file is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
 
 
-def leave(status: int) -> None:
+def report_unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what a task raised and nobody took, apart from gRPC's own tasks: those failures hold callers' bytes.
+
+    The one that matters, the end of the serving task, is logged by `GrpcPort`.
+    """
+    error = context.get("exception")
+    trace = error.__traceback__ if isinstance(error, BaseException) else None
+    if trace is None or _GRPC not in trace.tb_frame.f_code.co_filename:
+        loop.default_exception_handler(context)
+
+
+def leave_after(seconds: float) -> None:
+    """End this process by force unless it has ended by then, whatever its event loop and other threads do."""
+    timer = threading.Timer(seconds, _leave_by_force)
+    timer.daemon = True
+    timer.start()
+
+
+def _leave_by_force() -> None:
+    _log.warning("leaving by force: something under way does not end")
+    leave(FORCED)
+
+
+def leave(status: int) -> NoReturn:
     """End this process without waiting for its threads."""
-    import sys
-
+    last = threading.Timer(_FLUSH_S, os._exit, [status])
+    last.daemon = True
+    last.start()
     logging.shutdown()
-    sys.stdout.flush()
+    with suppress(OSError, ValueError):
+        sys.stdout.flush()
     os._exit(status)

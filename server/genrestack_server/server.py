@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Final, Self
 
@@ -13,9 +13,10 @@ from genrestack_server import health, native
 from genrestack_server.batcher import Batcher
 from genrestack_server.calls import Observers
 from genrestack_server.config import ServerConfig
-from genrestack_server.errors import AddressError, DrainingError, RepositoryError, StartError
+from genrestack_server.errors import AddressError, DrainingError, PortLostError, RepositoryError, StartError
 from genrestack_server.executor import Executor
 from genrestack_server.gate import Gate
+from genrestack_server.grpc_port import GrpcPort
 from genrestack_server.health import Health
 from genrestack_server.keeper import Keeper
 from genrestack_server.listening import check_address, join_address
@@ -46,12 +47,19 @@ _SERVICES: Final = (native.SERVICE_NAME, oip.SERVICE_NAME)
 class Server:
     """One server in one event loop: `start`, `wait`, `stop`, or `async with`."""
 
-    def __init__(self, config: ServerConfig | None = None, *, shares_port: bool = False) -> None:
+    def __init__(
+        self,
+        config: ServerConfig | None = None,
+        *,
+        shares_port: bool = False,
+        accepts: Callable[[bool], None] = lambda _: None,
+    ) -> None:
         """Make a server that does nothing yet; call this inside the event loop it will live in.
 
         Args:
             config: what to serve, and where.
             shares_port: whether it is one of several workers on a port that their supervisor keeps for them.
+            accepts: called when the server stops or starts accepting calls, in a moment in which it did the opposite.
 
         """
         self.config = config or ServerConfig()
@@ -78,7 +86,10 @@ class Server:
         """Its metrics and traces."""
         self._health = Health(["", *_SERVICES])
         self._security: Security | None = None
-        self._grpc: aio.Server | None = None
+        self._accepts = accepts
+        self._grpc: GrpcPort | None = None
+        self._lost: PortLostError | None = None
+        self._leaving: asyncio.Task[bool] | None = None
         self._stopping = threading.Event()
         self._stopped = asyncio.Event()
 
@@ -99,17 +110,18 @@ class Server:
         try:
             names = self._find_models()
             security = self._security = Security(self.config)
-            built = self._build(names, security)
+            for name in names:
+                self._health.set(name, serving=False)
             self.observation.open(alone=not self.shares_port)
             if not self.shares_port:
-                await self._listen(built, security)
+                await self._listen(security)
             await self._keeper.start(names)
             self.registry.loading = False
             self.registry.management = self._keeper
             self._announce_services()
             # The kernel hands connections to whoever listens: one of several workers does so once it can answer.
             if self.shares_port:
-                await self._listen(built, security)
+                await self._listen(security)
             self._keeper.watch()
         except DrainingError:
             return
@@ -118,8 +130,15 @@ class Server:
             raise
 
     async def wait(self) -> None:
-        """Wait until the server has stopped."""
+        """Wait until the server has stopped.
+
+        Raises:
+            PortLostError: it stopped because gRPC closed its port and it could not be opened again.
+
+        """
         await self._stopped.wait()
+        if self._lost is not None:
+            raise self._lost
 
     async def stop(self, grace: float | None = None) -> bool:
         """Say NOT_SERVING, let what is in flight end, stop; calling it again with a shorter grace cuts the first short.
@@ -133,7 +152,9 @@ class Server:
         """
         if not self._stopping.is_set() and not self.registry.loading:
             _log.info("stopping: %s in flight", counted(self.gate.in_flight, "call"))
-        self._stopping.set()
+        if not self._stopping.is_set():
+            self._stopping.set()
+            self._accepts(False)
         self._keeper.close()
         if self._security is not None:
             self._security.stop()
@@ -171,6 +192,11 @@ class Server:
     def stuck(self) -> bool:
         """Whether a run was told to end and does not, so that nothing can be computed; health says NOT_SERVING."""
         return self._batcher.stuck
+
+    @property
+    def down(self) -> bool:
+        """Whether gRPC has closed the port and it is not open again."""
+        return self._grpc is not None and self._grpc.down
 
     @property
     def models(self) -> list[ServedModel]:
@@ -211,15 +237,13 @@ class Server:
                     f"name one of these with {option}"
                 )
 
-    def _build(self, names: list[str], security: Security) -> aio.Server:
+    def _build(self, security: Security) -> aio.Server:
         config = self.config
         server = aio.server(
             options=channel_options(config, shares_port=self.shares_port),
             interceptors=security.interceptors(self.observers),
             maximum_concurrent_rpcs=max_calls(config),
         )
-        for name in names:
-            self._health.set(name, serving=False)
         predictor = self.predictor
         reception = Reception(self.observers)
         NativeService(predictor, reception, config).add_to(server)
@@ -228,24 +252,49 @@ class Server:
         add_reflection(server, [*_SERVICES, health.SERVICE_NAME])
         return server
 
-    async def _listen(self, server: aio.Server, security: Security) -> None:
-        config = self.config
+    def _bind(self, security: Security) -> aio.Server:
+        """Build a gRPC server and give it the port: the one asked for, and from then on the one it got."""
+        host, port = self.config.host, self.port or self.config.port
         if not self.shares_port:
-            check_address(config.host, config.port)
+            check_address(host, port)
+        server = self._build(security)
         try:
-            self.port = security.add_port(server, join_address(config.host, config.port))
+            self.port = security.add_port(server, join_address(host, port))
         except RuntimeError as error:
-            where = join_address(config.host, config.port)
+            where = join_address(host, port)
             raise AddressError(f"cannot listen on {where}; choose another with --host and --port") from error
-        self._grpc = server
-        await server.start()
+        return server
+
+    async def _listen(self, security: Security) -> None:
+        self._grpc = GrpcPort(
+            lambda: self._bind(security),
+            grace_s=self.config.max_connection_age_grace,
+            changed=self._port_changed,
+            rebuilt=self.observers.rebuilt,
+            lost=self._port_lost,
+        )
+        await self._grpc.start()
         security.start()
+
+    def _port_changed(self, accepting: bool) -> None:  # noqa: FBT001
+        if not self._stopping.is_set():
+            self._accepts(accepting)
+        self._announce_all()
+
+    def _port_lost(self, error: PortLostError) -> None:
+        _log.error("%s", error)
+        self._lost = error
+        self._leaving = asyncio.create_task(self.stop())
+
+    @property
+    def _able(self) -> bool:
+        return not (self.stuck or self.down)
 
     def _announce(self, name: str, version: int) -> None:
         """Say of a version, of its model and of the whole whether they are served."""
         versions = self.registry.versions(name)
-        self._health.set(f"{name}/{version}", serving=version in versions and not self.stuck)
-        self._health.set(name, serving=bool(versions) and not self.stuck)
+        self._health.set(f"{name}/{version}", serving=version in versions and self._able)
+        self._health.set(name, serving=bool(versions) and self._able)
         self._announce_services()
 
     def _announce_all(self) -> None:
@@ -253,6 +302,6 @@ class Server:
             self._announce(served.name, served.version)
 
     def _announce_services(self) -> None:
-        serving = not self.registry.loading and bool(self.registry.names()) and not self.stuck
+        serving = not self.registry.loading and bool(self.registry.names()) and self._able
         for name in ("", *_SERVICES):
             self._health.set(name, serving=serving)

@@ -5,6 +5,7 @@ This process serves nothing itself; it imports neither gRPC nor onnxruntime.
 
 import asyncio
 import logging
+import signal
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -12,7 +13,16 @@ from typing import TYPE_CHECKING, Final
 
 from genrestack_server.config import ServerConfig
 from genrestack_server.errors import StartError
-from genrestack_server.running import Announce, has_files, on_signals
+from genrestack_server.running import (
+    AT_ONCE_S,
+    DRAINED,
+    FAREWELL_S,
+    FORCED,
+    INTERRUPTED,
+    Announce,
+    reload_on_signal,
+    stop_on_signals,
+)
 from genrestack_server.sharing import reserved_port
 from genrestack_server.workers import Worker, ending
 
@@ -42,7 +52,7 @@ class Patience:
     """After which a worker has not ended soon."""
     attempts: int = 3
     """Starts of a worker that may fail in a row (this one is a number)."""
-    farewell: float = 5.0
+    farewell: float = FAREWELL_S
     """Beyond the time to finish, after which a worker that was told to stop is killed."""
 
 
@@ -73,8 +83,9 @@ async def _supervise(config: ServerConfig, announce: Announce, patience: Patienc
             supervisor.totals = Totals(lambda: supervisor.serving)
             endpoint = metrics_endpoint(config.metrics_host, config.metrics_port, supervisor.totals)
             lines = [f"metrics on {held.enter_context(endpoint)}"]
-        with on_signals(supervisor.stop, supervisor.reload if has_files(config) else None):
-            await supervisor.run(lambda said: announce([*said, *lines]))
+        stop_on_signals(supervisor.stop)
+        reload_on_signal(config, supervisor.reload)
+        await supervisor.run(lambda said: announce([*said, *lines]))
         return supervisor.status
 
 
@@ -98,26 +109,31 @@ class Supervisor:
         """Starts that failed in a row, by the worker's number."""
         self._announce: Announce | None = None
         self._stopping = asyncio.Event()
-        self._at_once = False
+        self._at_once = self._forced = self._interrupted = False
         self._last_moment = float("inf")
         self._failure: StartError | None = None
 
     @property
     def serving(self) -> int:
         """How many workers say that they serve."""
-        return sum(worker.said is not None for worker in list(self._workers.values()))
+        return sum(worker.serving for worker in list(self._workers.values()))
 
     @property
     def status(self) -> int:
         """Exit status of the process."""
-        return 1 if self._at_once else 0
+        if self._forced:
+            return FORCED
+        return INTERRUPTED if self._interrupted else DRAINED
 
-    def stop(self) -> None:
+    def stop(self, number: signal.Signals) -> None:
         """Let every worker finish what is in flight and end; the second time, end at once."""
-        self._at_once = self._stopping.is_set()
-        if not self._at_once:
+        self._at_once = self._forced = self._stopping.is_set()
+        self._interrupted = number is signal.SIGINT and self._announce is not None
+        if self._at_once:
+            self._end(AT_ONCE_S)
+        else:
             _log.info("stopping: every worker finishes what is in flight")
-        self._end(0 if self._at_once else self._config.grace)
+            self._end(self._config.grace + self._patience.farewell)
 
     def reload(self) -> None:
         """Let every worker read certificates and tokens again."""
@@ -153,7 +169,10 @@ class Supervisor:
             del self._workers[number]
             if self.totals is not None:
                 self.totals.bury(str(number))
-            if not self._stopping.is_set():
+            if self._stopping.is_set():
+                # A worker that never served cut nobody off.
+                self._forced = self._forced or (worker.said is not None and status != DRAINED)
+            else:
                 self._judge(worker, status)
                 settled = worker.said is not None and time.monotonic() - worker.began > self._patience.settled
                 soon = 0 if settled else soon + 1
@@ -191,7 +210,7 @@ class Supervisor:
         text = worker.failure or f"worker {worker.number} {how} while it started; the lines above may say why"
         if self._is_hopeless(worker):
             self._failure = StartError(text)
-            self._end(0)
+            self._end(self._patience.farewell)
         else:
             _log.error("worker %d cannot start and is tried again: %s", worker.number, text)
 
@@ -211,9 +230,9 @@ class Supervisor:
         except TimeoutError:
             pass
 
-    def _end(self, grace: float) -> None:
+    def _end(self, seconds: float) -> None:
         self._stopping.set()
-        self._last_moment = time.monotonic() + grace + self._patience.farewell
+        self._last_moment = time.monotonic() + seconds
         for worker in self._workers.values():
             self._tell_to_stop(worker)
 

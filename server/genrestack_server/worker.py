@@ -11,12 +11,12 @@ import socket
 import sys
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from genrestack_server import logs
 from genrestack_server.config import ServerConfig
 from genrestack_server.errors import StartError
-from genrestack_server.running import Life, leave
+from genrestack_server.running import Life, leave, report_unhandled
 from genrestack_server.workers import BEAT_S
 
 if TYPE_CHECKING:
@@ -51,9 +51,12 @@ class _Line:
         self._writer.write(json.dumps(message).encode() + b"\n")
 
     async def beat(self, server: "Server") -> None:
-        """Show, as long as the event loop turns, that it does; a supervisor that does not read is not written to."""
+        """Show that the event loop turns, as long as it does and the port is not lost.
+
+        A supervisor that does not read is not written to.
+        """
         while True:
-            if not self._writer.transport.get_write_buffer_size():
+            if not server.down and not self._writer.transport.get_write_buffer_size():
                 self.tell(**_state(server))
             await asyncio.sleep(BEAT_S)
 
@@ -104,36 +107,34 @@ async def _work(channel: socket.socket) -> int:
     config = await line.order()
     logs.configure(config.log_level, config.log_format)
     try:
-        return await _serve(line, _share_cpus(config))
+        await _serve(line, _share_cpus(config))
     except StartError as error:
         line.tell(failure=str(error))
         return 2
 
 
-async def _serve(line: _Line, config: ServerConfig) -> int:
+async def _serve(line: _Line, config: ServerConfig) -> NoReturn:
     from genrestack_server.announcing import announcement
     from genrestack_server.server import Server
 
-    server = Server(config, shares_port=True)
-    life = Life(server)
+    server = Server(config, shares_port=True, accepts=lambda accepting: line.tell(accepting=accepting))
+    life = Life(config.grace)
     # The supervisor's orders come over the line; a signal from somebody else lets this worker finish and end, and no
     # second one is counted, as whoever signals a whole group would send two.
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, life.stop)
+    loop.set_exception_handler(report_unhandled)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    tasks = [asyncio.create_task(line.beat(server)), asyncio.create_task(line.obey(life, server))]
+    # Referred to, as the event loop itself does not keep its tasks.
+    _tasks = [asyncio.create_task(line.beat(server)), asyncio.create_task(line.obey(life, server))]
 
     def serving() -> None:
         line.relay(server)
         line.tell(serving=announcement(server))
 
-    finished = await life.pass_by(serving)
+    status = await life.pass_by(server, serving)
     await line.end(server)
-    if not finished:
-        leave(life.status)
-    for task in tasks:
-        task.cancel()
-    return life.status
+    leave(status)
 
 
 def _state(server: "Server") -> dict[str, Any]:

@@ -17,6 +17,8 @@ from genrestack_server.config import ServerConfig
 LINE_LIMIT: Final = 64 * 2**20
 # How often a worker shows that its event loop turns, and sends its metrics.
 BEAT_S: Final = 1.0
+# A worker from which nothing has come for longer does not count as serving: it may be stopped, or its port lost.
+_HEARD_S: Final = 3 * BEAT_S
 # A process that has said its last word has nothing left to do but end.
 _FAREWELL_S: Final = 5.0
 
@@ -39,6 +41,8 @@ class Worker:
         """Whether it has been heard at all: its event loop runs."""
         self.said: list[str] | None = None
         """What it announced when it said SERVING; None: it has not yet."""
+        self.accepting = True
+        """Whether, as far as it has said, its port takes calls once it has announced itself."""
         self.failure: str | None = None
         """Why it cannot start."""
         self.metrics: list[Any] = []
@@ -48,6 +52,12 @@ class Worker:
         self.stuck = False
         """Whether it was killed because it no longer answered."""
         self._reader, self._writer = line
+
+    @property
+    def serving(self) -> bool:
+        """Whether it takes calls: it has said so, not taken it back, and been heard of just now."""
+        heard = time.monotonic() - self.heard < _HEARD_S
+        return self.said is not None and self.accepting and heard
 
     @classmethod
     async def start(cls, number: int, config: ServerConfig) -> "Worker":
@@ -104,6 +114,8 @@ class Worker:
         if "deed" in message:
             deed, name = message["deed"]
             self.deeds.append((deed, name))
+        if "accepting" in message:
+            self.accepting = message["accepting"]
         if "failure" in message:
             self.failure = message["failure"]
         if "serving" in message:
