@@ -96,7 +96,7 @@ def test_a_broken_bundle(tiny_models: Path, tmp_path: Path) -> None:
     shutil.copytree(tiny_models / "tiny" / "1", tmp_path / "m" / "1")
     golden = tmp_path / "m" / "1" / "golden.npz"
     golden.write_bytes(golden.read_bytes()[:-1])
-    line = fails(tmp_path)
+    line = fails(tmp_path, "--port", "0")
     assert "model 'm' in" in line
     assert "golden.npz" in line
 
