@@ -5,13 +5,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeAlias
 from weakref import WeakSet
 
 import grpc
 from google.protobuf.message import Message
 from grpc import aio
-from grpc_health.v1 import health_pb2_grpc
 
 from genrestack._aio import task_is_cancelled
 from genrestack._async_separate_calls import AsyncSeparateCalls
@@ -23,6 +22,7 @@ from genrestack._ending import status_of
 from genrestack._invalid import invalid
 from genrestack._messages import Selection
 from genrestack._metadata import Pairs
+from genrestack._methods import Methods
 from genrestack._options import ClientOptions
 from genrestack._retry import Attempts, Deadline
 from genrestack._rows import Rows
@@ -30,17 +30,11 @@ from genrestack._split import Ask, SplitPlan, Steps, Take
 from genrestack.errors import ClientClosed, GenreStackError, ServiceError
 from genrestack.prediction import Prediction
 from genrestack_proto.v1 import prediction_pb2 as pb
-from genrestack_proto.v1.prediction_pb2_grpc import PredictionServiceStub
-
-if TYPE_CHECKING:
-    from genrestack_proto.v1.prediction_pb2_grpc import PredictionServiceAsyncStub
 
 # gRPC reports the end of a cancelled call to its loop a moment later. If that loop has been closed by then, the report
 # trips up the next loop of the process instead.
 _SETTLING_SECONDS: Final = 0.01
-_Response = TypeVar("_Response")
-_Begun = aio.UnaryUnaryCall[Any, _Response]
-_Sent = aio.UnaryUnaryCall[pb.PredictRequest, pb.PredictResponse]
+_Sent: TypeAlias = aio.UnaryUnaryCall[Any, bytes]
 
 
 @dataclass(frozen=True)
@@ -49,14 +43,12 @@ class _Connection:
 
     loop: asyncio.AbstractEventLoop
     channel: aio.Channel
-    stub: "PredictionServiceAsyncStub"
-    health: health_pb2_grpc.HealthStub
+    methods: Methods
 
     @classmethod
     def make(cls, options: ClientOptions) -> "_Connection":
         channel = awaited_channel(options)
-        health = health_pb2_grpc.HealthStub(channel)
-        return cls(asyncio.get_running_loop(), channel, PredictionServiceStub(channel), health)
+        return cls(asyncio.get_running_loop(), channel, Methods(channel))
 
 
 class AwaitedCalls(BaseClient):
@@ -79,12 +71,8 @@ class AwaitedCalls(BaseClient):
             await asyncio.sleep(_SETTLING_SECONDS)
 
     @property
-    def _stub(self) -> "PredictionServiceAsyncStub":
-        return self._connected().stub
-
-    @property
-    def _health(self) -> health_pb2_grpc.HealthStub:
-        return self._connected().health
+    def _methods(self) -> Methods:
+        return self._connected().methods
 
     def _connected(self) -> _Connection:
         """Make the channel in the loop that first needs it; when that loop is gone, another in the next."""
@@ -104,7 +92,7 @@ class AwaitedCalls(BaseClient):
         sent: list[_Sent] = []
 
         def send(request: pb.PredictRequest) -> _Sent:
-            sent.append(self._begin(self._stub.Predict, request, deadline, selection.metadata))
+            sent.append(self._begin(self._methods.predict, request, deadline, selection.metadata))
             return sent[-1]
 
         try:
@@ -130,19 +118,19 @@ class AwaitedCalls(BaseClient):
         finally:
             steps.close()
 
-    async def _perform(self, step: Ask | Take[_Sent], deadline: Deadline, metadata: Pairs) -> pb.PredictResponse:
+    async def _perform(self, step: Ask | Take[_Sent], deadline: Deadline, metadata: Pairs) -> bytes:
         if isinstance(step, Ask):
-            return await self._call(self._stub.Predict, step.request, deadline, metadata, step.failed)
+            return await self._call(self._methods.predict, step.request, deadline, metadata, step.failed)
         return await self._answer(step.sent)
 
     async def _call(
         self,
-        method: Callable[..., _Begun[_Response]],
+        method: Callable[..., _Sent],
         request: Message,
         deadline: Deadline,
         metadata: Pairs = (),
         failed: GenreStackError | None = None,
-    ) -> _Response:
+    ) -> bytes:
         """Make one unary call, again and again while that helps; `failed` is an attempt made elsewhere."""
         retry = self._options.retry
         attempts = Attempts(retry, deadline)
@@ -156,17 +144,13 @@ class AwaitedCalls(BaseClient):
                 delay = attempts.delay_after(error, made=attempts_made(error, retry, time.monotonic() - began))
             await asyncio.sleep(delay)
 
-    async def _call_once(
-        self, method: Callable[..., _Begun[_Response]], request: Message, deadline: Deadline
-    ) -> _Response:
+    async def _call_once(self, method: Callable[..., _Sent], request: Message, deadline: Deadline) -> bytes:
         return await self._answer(self._begin(method, request, deadline))
 
-    def _begin(
-        self, method: Callable[..., _Begun[_Response]], request: Message, deadline: Deadline, metadata: Pairs = ()
-    ) -> _Begun[_Response]:
+    def _begin(self, method: Callable[..., _Sent], request: Message, deadline: Deadline, metadata: Pairs = ()) -> _Sent:
         return method(request, timeout=deadline.remaining(), metadata=self._metadata(metadata))
 
-    async def _answer(self, call: _Begun[_Response]) -> _Response:
+    async def _answer(self, call: _Sent) -> bytes:
         try:
             return await call
         except grpc.RpcError as error:
@@ -181,13 +165,13 @@ class AwaitedCalls(BaseClient):
         if not self._no_streams:
             return AsyncStreamCall(partial(self._begin_stream, metadata))
 
-        async def ask(request: pb.PredictRequest) -> pb.PredictResponse:
+        async def ask(request: pb.PredictRequest) -> bytes:
             # As in a stream there is no deadline on the wire: whoever waits for an answer says when it is too late.
-            return await self._answer(self._begin(self._stub.Predict, request, Deadline(None), metadata))
+            return await self._answer(self._begin(self._methods.predict, request, Deadline(None), metadata))
 
         return AsyncSeparateCalls(ask)
 
     def _begin_stream(self, metadata: Pairs) -> Begun:
-        stream = self._stub.PredictStream(metadata=self._metadata(metadata))
+        stream: Begun = self._methods.predict_stream(metadata=self._metadata(metadata))
         self._streams.add(stream)
         return stream

@@ -20,6 +20,7 @@ from genrestack._async_stream import AsyncStreamRun
 from genrestack._base import POLL_SECONDS, check_stream, health_of, health_service, none_serves
 from genrestack._messages import Selection
 from genrestack._metadata import Priority
+from genrestack._model_answers import read_model, read_models
 from genrestack._options import NOT_GIVEN, ClientOptions, KeepaliveOptions, LoadBalancing, RetryOptions, Timeout
 from genrestack._retry import Deadline
 from genrestack._rows import to_rows
@@ -266,8 +267,8 @@ class AsyncClient(AwaitedCalls):
 
     async def models(self, timeout: Timeout = NOT_GIVEN) -> list[ModelInfo]:
         """List every version that is ready, by name and version; features and parts are left out."""
-        answer = await self._call(self._stub.ListModels, pb.ListModelsRequest(), self._deadline(timeout))
-        return [ModelInfo.from_message(model) for model in answer.models]
+        deadline = self._deadline(timeout)
+        return read_models(await self._call(self._methods.list_models, pb.ListModelsRequest(), deadline))
 
     async def model(
         self, name: str | None = None, version: int | None = None, timeout: Timeout = NOT_GIVEN
@@ -280,8 +281,7 @@ class AsyncClient(AwaitedCalls):
         """
         wanted = Selection.of(name, version)
         request = pb.GetModelRequest(model=wanted.model, version=wanted.version)
-        answer = await self._call(self._stub.GetModel, request, self._deadline(timeout))
-        return ModelInfo.from_message(answer.model)
+        return read_model(await self._call(self._methods.get_model, request, self._deadline(timeout)), wanted)
 
     async def health(
         self, model: str | None = None, version: int | None = None, timeout: Timeout = NOT_GIVEN
@@ -321,7 +321,7 @@ class AsyncClient(AwaitedCalls):
     async def _check(self, service: str, deadline: Deadline) -> Health:
         try:
             request = health_pb2.HealthCheckRequest(service=service)
-            return health_of(await self._call_once(self._health.Check, request, deadline))
+            return health_of(await self._call_once(self._methods.check_health, request, deadline))
         except NotFound:
             return Health.UNKNOWN
         except Unavailable as error:

@@ -17,7 +17,7 @@ class AsyncSeparateCalls:
     ending: Final = ENDING
     """Failures of one call that are not its batch's, and so end the stream."""
 
-    def __init__(self, ask: Callable[[pb.PredictRequest], Awaitable[pb.PredictResponse]]) -> None:
+    def __init__(self, ask: Callable[[pb.PredictRequest], Awaitable[bytes]]) -> None:
         self._ask = ask
         self._sent: deque[asyncio.Task[Answer]] = deque()
 

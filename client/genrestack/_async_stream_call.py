@@ -10,10 +10,11 @@ from grpc import aio
 
 from genrestack._aio import ended, spawn, task_is_cancelled
 from genrestack._ending import Ending, status_of
-from genrestack._window import AnswerOrder
+from genrestack._window import AnswerOrder, StreamItem
+from genrestack.errors import ProtocolError
 from genrestack_proto.v1 import prediction_pb2 as pb
 
-Begun: TypeAlias = aio.StreamStreamCall[pb.PredictRequest, pb.PredictStreamResponse]
+Begun: TypeAlias = aio.StreamStreamCall[pb.PredictRequest, bytes]
 Start: TypeAlias = Callable[[], Begun]
 
 
@@ -29,7 +30,7 @@ class AsyncStreamCall:
 
     def __init__(self, start: Start) -> None:
         self._outbox: asyncio.Queue[pb.PredictRequest | None] = asyncio.Queue()
-        self._inbox: asyncio.Queue[pb.PredictStreamResponse | grpc.RpcError | None] = asyncio.Queue()
+        self._inbox: asyncio.Queue[StreamItem | ProtocolError | grpc.RpcError | None] = asyncio.Queue()
         self._order = AnswerOrder()
         self._call = start()
         self._ending = Ending(self._call)
@@ -37,30 +38,40 @@ class AsyncStreamCall:
 
     def send(self, request: pb.PredictRequest) -> None:
         """Queue one request; the caller bounds how many."""
+        self._order.note_sent(request.rows.shape[0])
         self._outbox.put_nowait(request)
 
     def finish(self) -> None:
         """Say that no more requests come."""
         self._outbox.put_nowait(None)
 
-    async def receive(self, timeout: float | None) -> pb.PredictStreamResponse:  # noqa: ASYNC109 - the twin's signature
+    async def receive(self, timeout: float | None) -> StreamItem:  # noqa: ASYNC109 - the twin's signature
         """Wait for the next answer.
 
         Raises:
             TimeoutError: none came within `timeout` seconds.
             grpc.RpcError: the call failed.
-            ProtocolError: the server left out an item.
+            ProtocolError: the server left out an item, or went on after the last.
 
         """
         async with asyncio.timeout(timeout):
             answer = await self._inbox.get()
-        if isinstance(answer, grpc.RpcError):
+        if isinstance(answer, Exception):
             raise answer
-        return self._order.check(answer)
+        if answer is None:
+            raise self._order.ended()
+        return answer
 
     async def complete(self, timeout: float) -> None:  # noqa: ASYNC109 - the twin's signature
-        """Let the server end the call, now that every answer is there, so that it counts as one that went well."""
+        """Let the server end the call, now that every answer is there, so that it counts as one that went well.
+
+        Raises:
+            ProtocolError: it goes on with answers to nothing.
+
+        """
         await asyncio.wait(self._tasks, timeout=timeout)
+        if not self._inbox.empty() and isinstance(left := self._inbox.get_nowait(), ProtocolError):
+            raise left
 
     async def close(self) -> None:
         """End the call and both tasks."""
@@ -76,10 +87,13 @@ class AsyncStreamCall:
 
     async def _read(self) -> None:
         try:
-            while isinstance(answer := await self._call.read(), pb.PredictStreamResponse):
-                self._inbox.put_nowait(answer)
+            while isinstance(data := await self._call.read(), bytes):
+                self._inbox.put_nowait(self._order.arrived(data))
         except grpc.RpcError as error:
             self._inbox.put_nowait(await self._ending.of(error))
+        except ProtocolError as error:
+            self._inbox.put_nowait(error)
+            self._call.cancel()
         except asyncio.CancelledError:
             if task_is_cancelled():
                 raise

@@ -5,6 +5,7 @@ from typing import Final, cast
 import grpc
 from grpc_health.v1 import health_pb2
 
+from genrestack._answer import parsed
 from genrestack._invalid import invalid
 from genrestack._messages import Selection
 from genrestack._metadata import Pairs, call_pairs
@@ -17,6 +18,7 @@ from genrestack.health import Health
 
 POLL_SECONDS: Final = 0.1
 """From one look at a server that is not ready to the next."""
+_HEALTH_BYTES: Final = 4096
 CLOSED_MEANWHILE: Final = "this client was closed during the call"
 
 
@@ -81,8 +83,14 @@ def health_service(selection: Selection) -> str:
     return f"{selection.model}/{selection.version}"
 
 
-def health_of(answer: health_pb2.HealthCheckResponse) -> Health:
-    """Translate the standard answer."""
+def health_of(data: bytes) -> Health:
+    """Translate the standard answer.
+
+    Raises:
+        ProtocolError: it is another message.
+
+    """
+    answer = parsed(health_pb2.HealthCheckResponse, data, _HEALTH_BYTES)
     named = {answer.SERVING: Health.SERVING, answer.NOT_SERVING: Health.NOT_SERVING}
     return named.get(answer.status, Health.UNKNOWN)
 

@@ -8,12 +8,12 @@ from typing import TypeVar
 
 import grpc
 from google.protobuf.message import Message
-from grpc_health.v1 import health_pb2_grpc
 
 from genrestack._base import CLOSED_MEANWHILE, BaseClient
 from genrestack._channels import attempts_made, blocking_channel
 from genrestack._messages import Selection
 from genrestack._metadata import Pairs
+from genrestack._methods import Methods
 from genrestack._options import ClientOptions
 from genrestack._retry import Attempts, Deadline
 from genrestack._rows import Rows
@@ -24,9 +24,9 @@ from genrestack._stream_call import StreamCall, StreamingCall
 from genrestack.errors import Cancelled, ClientClosed, GenreStackError
 from genrestack.prediction import Prediction
 from genrestack_proto.v1 import prediction_pb2 as pb
-from genrestack_proto.v1 import prediction_pb2_grpc
 
-_Response = TypeVar("_Response")
+_Begun = TypeVar("_Begun")
+"""An answer, or a call that is waited for later."""
 
 
 class BlockingCalls(BaseClient):
@@ -35,8 +35,7 @@ class BlockingCalls(BaseClient):
     def __init__(self, options: ClientOptions) -> None:
         super().__init__(options)
         self._channel = blocking_channel(options)
-        self._stub = prediction_pb2_grpc.PredictionServiceStub(self._channel)
-        self._health = health_pb2_grpc.HealthStub(self._channel)
+        self._methods = Methods(self._channel)
 
     def _predict(
         self, rows: Rows, selection: Selection, deadline: Deadline, failed: GenreStackError | None = None
@@ -62,9 +61,9 @@ class BlockingCalls(BaseClient):
         finally:
             steps.close()
 
-    def _perform(self, step: Ask | Take[Sent], deadline: Deadline, metadata: Pairs) -> pb.PredictResponse:
+    def _perform(self, step: Ask | Take[Sent], deadline: Deadline, metadata: Pairs) -> bytes:
         if isinstance(step, Ask):
-            return self._call(self._stub.Predict, step.request, deadline, metadata, step.failed)
+            return self._call(self._methods.predict, step.request, deadline, metadata, step.failed)
         try:
             return step.sent.result()
         except grpc.RpcError as error:
@@ -74,12 +73,12 @@ class BlockingCalls(BaseClient):
 
     def _call(
         self,
-        method: Callable[..., _Response],
+        method: Callable[..., bytes],
         request: Message,
         deadline: Deadline,
         metadata: Pairs = (),
         failed: GenreStackError | None = None,
-    ) -> _Response:
+    ) -> bytes:
         """Make one unary call, again and again while that helps; `failed` is an attempt made elsewhere."""
         retry = self._options.retry
         attempts = Attempts(retry, deadline)
@@ -94,20 +93,21 @@ class BlockingCalls(BaseClient):
                 delay = attempts.delay_after(error, made=attempts_made(error, retry, time.monotonic() - began))
             time.sleep(delay)
 
-    def _call_once(self, method: Callable[..., _Response], request: Message, deadline: Deadline) -> _Response:
+    def _call_once(self, method: Callable[..., bytes], request: Message, deadline: Deadline) -> bytes:
         try:
             return self._begin(method, request, deadline)
         except grpc.RpcError as error:
             raise self._error(error) from error
 
     def _begin(
-        self, method: Callable[..., _Response], request: Message, deadline: Deadline, metadata: Pairs = ()
-    ) -> _Response:
+        self, method: Callable[..., _Begun], request: Message, deadline: Deadline, metadata: Pairs = ()
+    ) -> _Begun:
         with self._open():
             return method(request, timeout=deadline.remaining(), metadata=self._metadata(metadata))
 
     def _begin_apart(self, request: pb.PredictRequest, deadline: Deadline, metadata: Pairs) -> Sent:
-        return self._begin(self._stub.Predict.future, request, deadline, metadata)
+        future: Callable[..., Sent] = self._methods.predict.future
+        return self._begin(future, request, deadline, metadata)
 
     def _carrier(self, metadata: Pairs) -> Carrier:
         """Make what carries the batches of a stream."""
@@ -119,7 +119,8 @@ class BlockingCalls(BaseClient):
 
     def _begin_stream(self, requests: Iterator[pb.PredictRequest], metadata: Pairs) -> StreamingCall:
         with self._open():
-            return self._stub.PredictStream(requests, metadata=self._metadata(metadata))
+            stream: StreamingCall = self._methods.predict_stream(requests, metadata=self._metadata(metadata))
+            return stream
 
     @contextmanager
     def _open(self) -> Iterator[None]:

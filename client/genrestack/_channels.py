@@ -6,10 +6,10 @@ from typing import Any, Final
 import grpc
 from grpc import aio
 
+from genrestack._methods import SERVICE
 from genrestack._options import ClientOptions, RetryOptions
 from genrestack.errors import GenreStackError, Unavailable
 
-_SERVICE: Final = "genrestack.v1.PredictionService"
 _UNARY: Final = ("Predict", "ListModels", "GetModel")
 MOST_ATTEMPTS: Final = 5
 """gRPC itself makes no more of one call."""
@@ -88,9 +88,9 @@ def service_config(options: ClientOptions) -> dict[str, Any]:
     """
     config: dict[str, Any] = {"loadBalancingConfig": [{options.balancing: {}}]}
     if options.balancing == "round_robin":
-        config["healthCheckConfig"] = {"serviceName": _SERVICE}
+        config["healthCheckConfig"] = {"serviceName": SERVICE}
     if options.retry.attempts > 1:
-        names = [{"service": _SERVICE, "method": method} for method in _UNARY]
+        names = [{"service": SERVICE, "method": method} for method in _UNARY]
         config["methodConfig"] = [{"name": names, "retryPolicy": _retry_policy(options.retry)}]
     return config
 

@@ -17,6 +17,7 @@ from genrestack._base import POLL_SECONDS, check_stream, health_of, health_servi
 from genrestack._calls import BlockingCalls
 from genrestack._messages import Selection
 from genrestack._metadata import Priority
+from genrestack._model_answers import read_model, read_models
 from genrestack._options import NOT_GIVEN, ClientOptions, KeepaliveOptions, LoadBalancing, RetryOptions, Timeout
 from genrestack._retry import Deadline
 from genrestack._rows import to_rows
@@ -261,8 +262,8 @@ class Client(BlockingCalls):
 
     def models(self, timeout: Timeout = NOT_GIVEN) -> list[ModelInfo]:
         """List every version that is ready, by name and version; features and parts are left out."""
-        answer = self._call(self._stub.ListModels, pb.ListModelsRequest(), self._deadline(timeout))
-        return [ModelInfo.from_message(model) for model in answer.models]
+        deadline = self._deadline(timeout)
+        return read_models(self._call(self._methods.list_models, pb.ListModelsRequest(), deadline))
 
     def model(self, name: str | None = None, version: int | None = None, timeout: Timeout = NOT_GIVEN) -> ModelInfo:
         """Describe one model in full; None is the server's default model, or the newest version.
@@ -273,7 +274,7 @@ class Client(BlockingCalls):
         """
         wanted = Selection.of(name, version)
         request = pb.GetModelRequest(model=wanted.model, version=wanted.version)
-        return ModelInfo.from_message(self._call(self._stub.GetModel, request, self._deadline(timeout)).model)
+        return read_model(self._call(self._methods.get_model, request, self._deadline(timeout)), wanted)
 
     def health(self, model: str | None = None, version: int | None = None, timeout: Timeout = NOT_GIVEN) -> Health:
         """Ask whether the server, or one model, is ready; a model the server does not know is UNKNOWN.
@@ -315,9 +316,8 @@ class Client(BlockingCalls):
 
     def _check(self, service: str, deadline: Deadline) -> Health:
         try:
-            return health_of(
-                self._call_once(self._health.Check, health_pb2.HealthCheckRequest(service=service), deadline)
-            )
+            request = health_pb2.HealthCheckRequest(service=service)
+            return health_of(self._call_once(self._methods.check_health, request, deadline))
         except NotFound:
             return Health.UNKNOWN
         except Unavailable as error:

@@ -16,7 +16,7 @@ from genrestack_proto.v1 import prediction_pb2 as pb
 class Sent(Protocol):
     """A unary call that was begun: what gRPC calls a future."""
 
-    def result(self, timeout: float | None = None) -> pb.PredictResponse:
+    def result(self, timeout: float | None = None) -> bytes:
         """Wait for the answer."""
 
     def done(self) -> bool:

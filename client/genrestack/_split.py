@@ -6,7 +6,8 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeAlias, TypeVar
 
-from genrestack._messages import Selection, pieces, predict_request, rows_per_answer, rows_per_message, to_prediction
+from genrestack._answer import MessageAnswer, join_answers, read_answer, rows_per_answer
+from genrestack._messages import Selection, pieces, predict_request, rows_per_message
 from genrestack._options import ClientOptions
 from genrestack._rows import Rows
 from genrestack._status import is_too_large
@@ -15,7 +16,8 @@ from genrestack.prediction import Prediction
 from genrestack_proto.v1 import prediction_pb2 as pb
 
 IN_FLIGHT: Final = 4
-_ROW: Final = re.compile(r"\b(rows\[|row )(\d+)\b")
+# No more digits than any row has: the text is the server's.
+_ROW: Final = re.compile(r"\b(rows\[|row )(\d{1,12})\b")
 
 
 class Sendable(Protocol):
@@ -45,8 +47,9 @@ class Take(Generic[_Sent]):
     sent: _Sent
 
 
-Steps: TypeAlias = Generator[Ask | Take[_Sent], pb.PredictResponse, _Result]
-"""What is to be done, one step at a time: whoever runs it sends each answer in, or throws the GenreStackError."""
+Steps: TypeAlias = Generator[Ask | Take[_Sent], bytes, _Result]
+"""What is to be done, one step at a time: whoever runs it sends each answer's bytes in, or throws the
+GenreStackError."""
 
 
 class SplitPlan(Generic[_Sent]):
@@ -79,39 +82,37 @@ class SplitPlan(Generic[_Sent]):
         size = rows_per_message(rows, self._options)
         answers = yield from self._ask(0, Rows(rows.matrix[:size], rows.names), selection, failed)
         if len(rows) > size:
-            pinned = selection.pinned(answers[0])
+            pinned = selection.pinned(answers[0].model, answers[0].version)
             # The first answer holds fewer rows than were sent at first if the server takes no more.
-            fitting = min(len(answers[0].labels) or 1, rows_per_answer(answers[0], self._options))
+            fitting = min(len(answers[0]), rows_per_answer(answers[0], self._options))
             try:
                 answers += yield from self._pipeline(rows, size, fitting, pinned)
             except NotFound as error:
                 raise error if selection.version else _VersionGoneError(str(error)) from error
-        return to_prediction(answers, len(rows))
+        return join_answers(answers, len(rows))
 
     def _ask(
         self, first: int, piece: Rows, selection: Selection, failed: GenreStackError | None = None
-    ) -> Steps[_Sent, list[pb.PredictResponse]]:
+    ) -> Steps[_Sent, list[MessageAnswer]]:
         try:
             answer = yield Ask(predict_request(piece, selection), failed)
         except GenreStackError as error:
             if not (is_too_large(error) and len(piece) > 1):
                 raise shifted(error, first) from error.__cause__
         else:
-            return [answer]
+            return [read_answer(answer, len(piece), selection)]
         return (yield from self._halve(first, piece, selection))
 
-    def _halve(self, first: int, piece: Rows, selection: Selection) -> Steps[_Sent, list[pb.PredictResponse]]:
+    def _halve(self, first: int, piece: Rows, selection: Selection) -> Steps[_Sent, list[MessageAnswer]]:
         size = (len(piece) + 1) // 2
         answers = yield from self._ask(first, Rows(piece.matrix[:size], piece.names), selection)
-        selection = selection.pinned(answers[0])
-        for offset, part in pieces(piece, size, len(answers[0].labels) or 1):
+        selection = selection.pinned(answers[0].model, answers[0].version)
+        for offset, part in pieces(piece, size, len(answers[0])):
             answers += yield from self._ask(first + offset, part, selection)
         return answers
 
-    def _pipeline(
-        self, rows: Rows, start: int, size: int, selection: Selection
-    ) -> Steps[_Sent, list[pb.PredictResponse]]:
-        answers: list[pb.PredictResponse] = []
+    def _pipeline(self, rows: Rows, start: int, size: int, selection: Selection) -> Steps[_Sent, list[MessageAnswer]]:
+        answers: list[MessageAnswer] = []
         window: deque[tuple[int, Rows, _Sent]] = deque()
         try:
             for first, piece in pieces(rows, start, size):
@@ -125,15 +126,13 @@ class SplitPlan(Generic[_Sent]):
                 sent.cancel()
         return answers
 
-    def _take(
-        self, first: int, piece: Rows, sent: _Sent, selection: Selection
-    ) -> Steps[_Sent, list[pb.PredictResponse]]:
+    def _take(self, first: int, piece: Rows, sent: _Sent, selection: Selection) -> Steps[_Sent, list[MessageAnswer]]:
         try:
             answer = yield Take(sent)
         except GenreStackError as error:
             failed = error
         else:
-            return [answer]
+            return [read_answer(answer, len(piece), selection)]
         return (yield from self._ask(first, piece, selection, failed))
 
 

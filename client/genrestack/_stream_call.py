@@ -7,14 +7,15 @@ from typing import Final, Protocol
 
 import grpc
 
-from genrestack._window import AnswerOrder
+from genrestack._window import AnswerOrder, StreamItem
+from genrestack.errors import ProtocolError
 from genrestack_proto.v1 import prediction_pb2 as pb
 
 
 class StreamingCall(Protocol):
     """What gRPC gives for a stream that was begun."""
 
-    def __iter__(self) -> Iterator[pb.PredictStreamResponse]:
+    def __iter__(self) -> Iterator[bytes]:
         """Answers as they come."""
 
     def cancel(self) -> object:
@@ -39,7 +40,7 @@ class StreamCall:
 
     def __init__(self, start: Start) -> None:
         self._outbox: SimpleQueue[pb.PredictRequest | None] = SimpleQueue()
-        self._inbox: SimpleQueue[pb.PredictStreamResponse | grpc.RpcError | None] = SimpleQueue()
+        self._inbox: SimpleQueue[StreamItem | ProtocolError | grpc.RpcError | None] = SimpleQueue()
         self._order = AnswerOrder()
         self._call = start(iter(self._outbox.get, None))
         self._reader = threading.Thread(target=self._read, name="genrestack-stream", daemon=True)
@@ -47,6 +48,7 @@ class StreamCall:
 
     def send(self, request: pb.PredictRequest) -> None:
         """Queue one request; the caller bounds how many."""
+        self._order.note_sent(request.rows.shape[0])
         self._outbox.put(request)
 
     def finish(self) -> None:
@@ -57,24 +59,33 @@ class StreamCall:
         """Tell whether `receive` would return at once."""
         return not self._inbox.empty()
 
-    def receive(self, timeout: float | None) -> pb.PredictStreamResponse:
+    def receive(self, timeout: float | None) -> StreamItem:
         """Wait for the next answer.
 
         Raises:
             queue.Empty: none came within `timeout` seconds.
             grpc.RpcError: the call failed.
-            ProtocolError: the server left out an item.
+            ProtocolError: the server left out an item, or went on after the last.
 
         """
         answer = self._inbox.get(timeout=timeout)
-        if isinstance(answer, grpc.RpcError):
+        if isinstance(answer, Exception):
             raise answer
-        return self._order.check(answer)
+        if answer is None:
+            raise self._order.ended()
+        return answer
 
     def complete(self, timeout: float) -> None:
-        """Let the server end the call, now that every answer is there, so that it counts as one that went well."""
+        """Let the server end the call, now that every answer is there, so that it counts as one that went well.
+
+        Raises:
+            ProtocolError: it goes on with answers to nothing.
+
+        """
         self._outbox.put(None)
         self._reader.join(timeout)
+        if self.has_answer() and isinstance(left := self._inbox.get(), ProtocolError):
+            raise left
 
     def close(self) -> None:
         """End the call and both threads."""
@@ -84,9 +95,12 @@ class StreamCall:
 
     def _read(self) -> None:
         try:
-            for answer in self._call:
-                self._inbox.put(answer)
+            for data in self._call:
+                self._inbox.put(self._order.arrived(data))
         except grpc.RpcError as error:
             self._inbox.put(error)
+        except ProtocolError as error:
+            self._inbox.put(error)
+            self._call.cancel()
         else:
             self._inbox.put(None)

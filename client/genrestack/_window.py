@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from genrestack._messages import Selection, predict_request, rows_per_message, to_prediction
+from genrestack._answer import join_answers, most_bytes, parsed, read_answer, verified
+from genrestack._messages import Selection, predict_request, rows_per_message
 from genrestack._options import ClientOptions
 from genrestack._retry import Attempts
 from genrestack._rows import Rows, to_rows
@@ -32,8 +33,19 @@ COMPLETION_SECONDS: Final = 1.0
 ENDING: Final = (Cancelled, ClientClosed, PermissionDenied, Unauthenticated, Unavailable, Unsupported)
 """What ends a stream where one carries the batches, and therefore does so where each is a call of its own."""
 
-Answer = pb.PredictStreamResponse | pb.PredictResponse | GenreStackError
-"""What became of a batch: an item of a stream, or the answer or failure of a call of its own."""
+
+@dataclass(frozen=True)
+class StreamItem:
+    """What came back as one item of a stream."""
+
+    index: int
+    """Number of the request that is due an answer, from 0 in this stream."""
+    data: bytes
+    """A `PredictStreamResponse`."""
+
+
+Answer = StreamItem | bytes | GenreStackError
+"""What became of a batch: an item of a stream, or the answer's bytes or the failure of a call of its own."""
 
 
 @dataclass
@@ -112,14 +124,19 @@ class Window:
             raise head.error or ProtocolError("a batch without rows and without error")
         if answer is None or isinstance(answer, GenreStackError):
             return Apart(head.rows, answer)
-        if isinstance(answer, pb.PredictResponse):
-            return to_prediction([answer], len(head.rows))
-        outcome = answer.WhichOneof("outcome")
-        if outcome == "response":
-            return to_prediction([answer.response], len(head.rows))
-        if outcome == "error":
-            return Apart(head.rows, from_status(answer.error, self._options.peer))
-        raise ProtocolError(f"item {answer.index} of the stream came back with neither answer nor error")
+        if isinstance(answer, StreamItem):
+            return self._settle_item(head.rows, answer)
+        return join_answers([read_answer(answer, len(head.rows), self._selection)], len(head.rows))
+
+    def _settle_item(self, rows: Rows, item: StreamItem) -> Prediction | Apart:
+        answer = parsed(pb.PredictStreamResponse, item.data, most_bytes(len(rows)))
+        if answer.index != item.index:
+            raise ProtocolError(f"item {answer.index} of the stream was answered where {item.index} was due")
+        if answer.HasField("response"):
+            return join_answers([verified(answer.response, len(rows), self._selection)], len(rows))
+        if answer.HasField("error") and answer.error.code:
+            return Apart(rows, from_status(answer.error, self._options.peer))
+        raise ProtocolError(f"item {item.index} of the stream came back with neither answer nor error")
 
     def _item(self, batch: Any) -> Item:
         try:
@@ -132,24 +149,38 @@ class Window:
 
 
 class AnswerOrder:
-    """Holds the answers of one stream to the order of what was sent."""
+    """Holds the answers of one stream to the number, order and size of what was sent.
+
+    What arrives waits for its turn: without these bounds a server that answers without end would fill the memory.
+    """
 
     def __init__(self) -> None:
-        self._received = 0
+        self._due: deque[int] = deque()
+        self._arrived = 0
 
-    def check(self, answer: pb.PredictStreamResponse | None) -> pb.PredictStreamResponse:
-        """Return the next answer, None being the end of the stream.
+    def note_sent(self, rows: int) -> None:
+        """Expect one more answer, to so many rows."""
+        self._due.append(most_bytes(rows))
+
+    def arrived(self, data: bytes) -> StreamItem:
+        """Return what came with its number.
 
         Raises:
-            ProtocolError: the server left out an item.
+            ProtocolError: nothing was due, or it is too large.
 
         """
-        if answer is None:
-            raise ProtocolError(f"the server ended the stream after {self._received} answers, with more due")
-        if answer.index != self._received:
-            raise ProtocolError(f"item {answer.index} of the stream was answered where {self._received} was due")
-        self._received += 1
-        return answer
+        if not self._due:
+            raise ProtocolError(f"the server went on after {self._arrived} answers, with no more due")
+        if len(data) > (most := self._due.popleft()):
+            raise ProtocolError(
+                f"item {self._arrived} of the stream has {len(data):,} bytes, where it may have {most:,}"
+            )
+        self._arrived += 1
+        return StreamItem(self._arrived - 1, data)
+
+    def ended(self) -> ProtocolError:
+        """Make the error for an end before the last answer."""
+        return ProtocolError(f"the server ended the stream after {self._arrived} answers, with more due")
 
 
 def in_batch(error: GenreStackError, number: int) -> GenreStackError:
