@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError, Message
 
 from genrestack._messages import Selection
 from genrestack._options import ClientOptions
+from genrestack._quoted import quoted
 from genrestack.errors import ProtocolError
 from genrestack.prediction import Prediction
 from genrestack_proto.matrix import MatrixError, from_matrix
@@ -38,7 +39,6 @@ _NUMBER_BYTES: Final = 4
 _FLOAT32_STEP: Final = 2.0**-23
 # Answers of later messages may carry longer labels than the first one's.
 _ANSWER_SHARE: Final = 0.8
-_SHOWN_CHARACTERS: Final = 40
 
 _Parsed = TypeVar("_Parsed", bound=Message)
 _Probabilities = npt.NDArray[np.float32]
@@ -115,7 +115,7 @@ def verified(answer: pb.PredictResponse, rows: int, selection: Selection) -> Mes
         classes=classes,
         label_columns=columns,
         probabilities=probabilities,
-        base={name: _probabilities(part, rows, classes, f"probabilities of {_shown(name)}") for name, part in base},
+        base={name: _probabilities(part, rows, classes, f"probabilities of {quoted(name)}") for name, part in base},
         size=size,
     )
 
@@ -159,13 +159,13 @@ def check_names(names: Sequence[str], what: str) -> None:
     if len(set(names)) != len(names):
         seen: set[str] = set()
         again = next(name for name in names if name in seen or seen.add(name))  # type: ignore[func-returns-value]
-        raise ProtocolError(f"the answer has the {what} {_shown(again)} twice")
+        raise ProtocolError(f"the answer has the {what} {quoted(again)} twice")
 
 
 def check_source(model: str, version: int) -> None:
     """Raise ProtocolError unless this can be the name and version of a model."""
     if not 0 < len(model) <= LONGEST_NAME or not version:
-        raise ProtocolError(f"the answer names the model {_shown(model)}, version {version}, which cannot be")
+        raise ProtocolError(f"the answer names the model {quoted(model)}, version {version}, which cannot be")
 
 
 def _check_source(answer: pb.PredictResponse, selection: Selection) -> None:
@@ -173,7 +173,7 @@ def _check_source(answer: pb.PredictResponse, selection: Selection) -> None:
     if selection.model not in ("", answer.model) or selection.version not in (0, answer.version):
         raise ProtocolError(
             f"{selection.model}/{selection.version or 'newest'} was asked, but "
-            f"{_shown(answer.model)}, version {answer.version}, answered"
+            f"{quoted(answer.model)}, version {answer.version}, answered"
         )
 
 
@@ -197,7 +197,7 @@ def _label_columns(answer: pb.PredictResponse, classes: tuple[str, ...]) -> npt.
     try:
         return np.fromiter(map(column_of.__getitem__, answer.labels), np.intp, len(answer.labels))
     except KeyError as error:
-        raise ProtocolError(f"the answer has the label {_shown(error.args[0])}, which is none of its classes") from None
+        raise ProtocolError(f"the answer has the label {quoted(error.args[0])}, which is none of its classes") from None
 
 
 def _probabilities(matrix: pb.Matrix, rows: int, classes: tuple[str, ...], what: str) -> _Probabilities:
@@ -233,14 +233,10 @@ def _check_labels(columns: npt.NDArray[np.intp], probabilities: _Probabilities, 
         row = int(below.argmax())
         likeliest = classes[int(probabilities[row].argmax())]
         raise ProtocolError(
-            f"the answer's label of row {row} is {_shown(classes[columns[row]])}, but {_shown(likeliest)} is likelier"
+            f"the answer's label of row {row} is {quoted(classes[columns[row]])}, but {quoted(likeliest)} is likelier"
         )
 
 
 def _joined(blocks: Sequence[_Probabilities]) -> _Probabilities:
     # concatenate copies even a single block: callers get an array of their own, which they may write to.
     return np.concatenate(blocks).astype(np.float32, copy=False)
-
-
-def _shown(text: str) -> str:
-    return repr(text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…")

@@ -1,6 +1,7 @@
 """Which column of a table is which feature of a model, and the numbers in them."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from genrestack._quoted import quoted
 from genrestack._table import IDENTIFIERS, Cells, Chunk, Table, TableError, named
 from genrestack.errors import InvalidInput
 
-_SHOWN_CHARACTERS = 40
-_ROW = re.compile(r"rows\[(\d+)\]")
+# No more digits than any row has: the text is the server's.
+_ROW = re.compile(r"rows\[([0-9]{1,12})\]")
 
 
 @dataclass(frozen=True)
@@ -54,21 +56,24 @@ def match_columns(table: Table, features: Sequence[str], label: str) -> Columns:
         TableError: a feature is missing or there twice.
 
     """
-    if missing := [name for name in features if name not in table.header]:
+    place = {name: column for column, name in reversed(list(enumerate(table.header)))}
+    if missing := [name for name in features if name not in place]:
         raise TableError(
             f"{table.path} lacks {len(missing)} of the {len(features)} features of the model: {named(missing)}; "
             "genrestack models --json lists them all"
         )
+    times = Counter(table.header)
     for name in features:
-        if table.header.count(name) > 1:
-            raise TableError(f"{table.path} has the column {name!r} twice; keep one of them")
-    rest = [name for name in table.header if name not in set(features)]
+        if times[name] > 1:
+            raise TableError(f"{table.path} has the column {quoted(name)} twice; keep one of them")
+    known = set(features)
+    meant = {*known, label, *IDENTIFIERS}
     return Columns(
-        features=[table.header.index(name) for name in features],
+        features=[place[name] for name in features],
         names=list(features),
-        identifier=table.header.index(IDENTIFIERS[0]) if IDENTIFIERS[0] in rest else None,
-        label=table.header.index(label) if label in rest else None,
-        ignored=[name for name in rest if name != label and name not in IDENTIFIERS],
+        identifier=None if IDENTIFIERS[0] in known else place.get(IDENTIFIERS[0]),
+        label=None if label in known else place.get(label),
+        ignored=[name for name in table.header if name not in meant],
     )
 
 
@@ -117,7 +122,7 @@ def _numbers(table: Table, columns: Columns, cells: Cells, place: str) -> list[f
 
 
 def _number(table: Table, cell: Any, place: str, name: str) -> float:
-    where = f"{table.path}, {place}, column {name!r}"
+    where = f"{table.path}, {place}, column {quoted(name)}"
     if cell is None or cell == "":
         raise TableError(f"{where} is empty; fill it in or leave the row out")
     # librosa hands out the tempo as an array, which published tables hold as text: [89.1]
@@ -126,8 +131,7 @@ def _number(table: Table, cell: Any, place: str, name: str) -> float:
     try:
         return float(inner)
     except ValueError:
-        shown = text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
-        raise TableError(f"{where}: {shown!r} is not a number; correct it or leave the row out") from None
+        raise TableError(f"{where}: {quoted(text)} is not a number; correct it or leave the row out") from None
 
 
 def _check_finite(table: Table, columns: Columns, chunk: Chunk, rows: npt.NDArray[np.float64]) -> None:
@@ -135,9 +139,9 @@ def _check_finite(table: Table, columns: Columns, chunk: Chunk, rows: npt.NDArra
         finite = np.isfinite(rows.astype(np.float32))
     if finite.all():
         return
-    row, column = np.argwhere(~finite)[0]
+    row, column = np.unravel_index(finite.argmin(), finite.shape)
     large = np.isfinite(rows[row, column])
     what = "is too large for float32" if large else "is not a finite number; fill it in or leave the row out"
     raise TableError(
-        f"{table.path}, {chunk.places[row]}, column {columns.names[column]!r}: {rows[row, column]:g} {what}"
+        f"{table.path}, {chunk.places[row]}, column {quoted(columns.names[column])}: {rows[row, column]:g} {what}"
     )

@@ -1,7 +1,7 @@
 """What a server says of its models, from bytes: parsed, held to the request and to itself, and made plain data."""
 
 import math
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from itertools import chain
 from typing import Final
 
@@ -9,6 +9,7 @@ from genrestack._answer import LONGEST_TEXT, check_names, check_source, parsed
 from genrestack._messages import Selection
 from genrestack.errors import ProtocolError
 from genrestack.model_info import ModelInfo
+from genrestack.prediction import Prediction
 from genrestack_proto.v1 import model_pb2
 from genrestack_proto.v1 import prediction_pb2 as pb
 
@@ -50,6 +51,18 @@ def read_model(data: bytes, wanted: Selection) -> ModelInfo:
     if not model.features or not model.classes:
         raise ProtocolError(f"{model.name}/{model.version} is described without features or without classes")
     return ModelInfo.from_message(model)
+
+
+def check_described(info: ModelInfo, prediction: Prediction) -> None:
+    """Raise ProtocolError if a model answers with other classes than it is described with."""
+    if prediction.classes != info.classes:
+        raise ProtocolError(f"{info.name}/{info.version} answered with other classes than it is described with")
+
+
+def check_parts(described: Sequence[str], prediction: Prediction) -> None:
+    """Raise ProtocolError if other base estimators answer than a model is described with."""
+    if list(prediction.base) != list(described):
+        raise ProtocolError("other base estimators answered than the model is described with")
 
 
 def _check(model: model_pb2.Model) -> None:

@@ -12,6 +12,9 @@ from typing import Final, Self
 
 import click
 
+from genrestack._streams import PIPE_STATUS
+from genrestack._terminal import SeveralLines, shown
+
 _START_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 15.0
 _INTERRUPT_SECONDS: Final = 5.0
@@ -30,6 +33,9 @@ def run_command(*arguments: Argument) -> None:
     words = [str(argument) for argument in arguments]
     _show(words)
     status = _wait(subprocess.Popen(_argv(words), env=_environment()))
+    if status == PIPE_STATUS:
+        # Whoever read what it said reads on no more.
+        raise click.exceptions.Exit(status)
     if status:
         raise click.ClickException(
             f"`{_line(words)}` failed with exit status {status}; what it said stands above. "
@@ -44,7 +50,7 @@ def run_python(script: str, *arguments: Argument, what: str) -> str:
         click.ClickException: they failed.
 
     """
-    argv = [sys.executable, "-c", script, *map(str, arguments)]
+    argv = [sys.executable, "-P", "-c", script, *map(str, arguments)]
     with subprocess.Popen(argv, stdout=subprocess.PIPE) as process:
         status = _wait(process)
         said = process.stdout.read() if process.stdout else b""
@@ -96,8 +102,9 @@ class Background:
 
     def _failure(self, what: str) -> click.ClickException:
         lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()[-_TAIL_LINES:]
-        said = "\n".join(["", *lines]) if lines else " nothing."
-        return click.ClickException(f"`{_line(self._words)}` {what}. All of it is in {self._log}; it said last:{said}")
+        said = "\n".join(["", *map(shown, lines)]) if lines else " nothing."
+        log = shown(str(self._log))
+        return SeveralLines(f"`{shown(_line(self._words))}` {what}. All of it is in {log}; it said last:{said}")
 
 
 def free_port(wanted: int) -> int:
@@ -135,7 +142,8 @@ def _listens(port: int) -> bool:
 
 
 def _argv(words: list[str]) -> list[str]:
-    return [sys.executable, "-m", "genrestack", *words]
+    # Nothing that lies in the folder at hand is a module of ours.
+    return [sys.executable, "-P", "-m", "genrestack", *words]
 
 
 def _environment() -> dict[str, str]:
@@ -148,6 +156,6 @@ def _line(words: list[str]) -> str:
 
 
 def _show(words: list[str], after: str = "") -> None:
-    click.secho(f"\n$ {_line(words)}{after}", bold=True)
+    click.secho(f"\n$ {shown(_line(words))}{after}", bold=True)
     # The child writes to the same place without knowing of our buffer.
     sys.stdout.flush()

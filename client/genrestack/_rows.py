@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from genrestack._cells import check_finite, to_numbers
 from genrestack._invalid import invalid
+from genrestack._quoted import quoted
 from genrestack.errors import InvalidInput
 
 _SHAPES = "give an array of shape (rows, features), a DataFrame, a list of rows, or dicts by feature name"
@@ -61,7 +62,7 @@ def _from_frame(frame: Any) -> Rows:
     texts = [name for name in columns if isinstance(name, str)]
     if texts and len(texts) != len(columns):
         odd = next(name for name in columns if not isinstance(name, str))
-        raise invalid("feature_names", f"mix text and other names, such as {odd!r}; make all column names text")
+        raise invalid("feature_names", f"mix text and other names, such as {quoted(odd)}; make all column names text")
     return _finish(np.asarray(frame.to_numpy()), tuple(texts))
 
 
@@ -72,7 +73,9 @@ def _from_mapping(mapping: Mapping[Any, Any]) -> Rows:
     if len(flat) == len(columns):
         return _finish(_object_matrix([list(mapping.values())]), names)
     if flat:
-        raise invalid("rows", f"mix single values and columns: {flat[0]!r} is a single value; give one or the other")
+        raise invalid(
+            "rows", f"mix single values and columns: {quoted(flat[0])} is a single value; give one or the other"
+        )
     lengths = {name: len(column) for name, column in columns.items() if column is not None}
     _same_lengths(lengths)
     return _finish(_object_matrix(list(zip(*(c for c in columns.values() if c is not None), strict=True))), names)
@@ -88,7 +91,7 @@ def _same_lengths(lengths: Mapping[str, int]) -> None:
     first, count = next(iter(lengths.items()))
     for name, length in lengths.items():
         if length != count:
-            raise invalid("rows", f"are ragged: {first!r} has {count} values, {name!r} has {length}")
+            raise invalid("rows", f"are ragged: {quoted(first)} has {count} values, {quoted(name)} has {length}")
 
 
 def _from_list(rows: list[Any]) -> Rows:
@@ -113,7 +116,7 @@ def _from_records(rows: list[Mapping[Any, Any]]) -> Rows:
         if missing := [name for name in names if name not in row]:
             raise invalid(f"rows[{number}]", f"lacks {_listed(missing)}, which row 0 has")
         if len(row) != len(names):
-            unknown = [name for name in row if name not in names]
+            unknown = [name for name in row if name not in rows[0]]
             raise invalid(f"rows[{number}]", f"has {_listed(unknown)}, which row 0 has not")
     return _finish(_object_matrix([[row[name] for name in names] for row in rows]), names)
 
@@ -123,7 +126,7 @@ def _names_of(row: Mapping[Any, Any]) -> tuple[str, ...]:
         raise invalid("rows", "holds an empty dict; give a value for each feature")
     for name in row:
         if not isinstance(name, str):
-            raise invalid("feature_names", f"hold {name!r}; feature names are text")
+            raise invalid("feature_names", f"hold {quoted(name)}; feature names are text")
     return tuple(row)
 
 
@@ -166,7 +169,7 @@ def _check_doubles(names: tuple[str, ...]) -> None:
     seen: set[str] = set()
     for number, name in enumerate(names):
         if name in seen:
-            raise invalid(f"feature_names[{number}]", f"{name!r} is there twice; name each column once")
+            raise invalid(f"feature_names[{number}]", f"{quoted(name)} is there twice; name each column once")
         seen.add(name)
 
 
@@ -187,5 +190,5 @@ def _kind(value: object) -> str:
 
 
 def _listed(names: Sequence[object]) -> str:
-    shown = ", ".join(repr(name) for name in names[:_LISTED])
+    shown = ", ".join(map(quoted, names[:_LISTED]))
     return f"{shown} and {len(names) - _LISTED} more" if len(names) > _LISTED else shown

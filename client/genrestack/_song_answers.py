@@ -52,7 +52,8 @@ def check_model(info: ModelInfo, known: Sequence[str]) -> None:
         InvalidInput: the message names some of them.
 
     """
-    strange = [name for name in info.feature_names if name not in set(known)]
+    of_songs = set(known)
+    strange = [name for name in info.feature_names if name not in of_songs]
     if not strange:
         return
     count = f"{len(strange)} of its {len(info.features)} features are"
@@ -131,6 +132,8 @@ def joined(predictions: Sequence[Prediction]) -> Prediction:
     for other in predictions[1:]:
         if (other.model, other.version, other.classes) != (first.model, first.version, first.classes):
             raise ProtocolError("one song was answered by two models; ask for one version")
+        if list(other.base) != list(first.base):
+            raise ProtocolError("one song was answered with different base estimators")
     return Prediction(
         labels=[label for prediction in predictions for label in prediction.labels],
         probabilities=np.concatenate([prediction.probabilities for prediction in predictions]),

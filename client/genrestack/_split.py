@@ -17,7 +17,7 @@ from genrestack_proto.v1 import prediction_pb2 as pb
 
 IN_FLIGHT: Final = 4
 # No more digits than any row has: the text is the server's.
-_ROW: Final = re.compile(r"\b(rows\[|row )(\d{1,12})\b")
+_ROW: Final = re.compile(r"\b(rows\[|row )([0-9]{1,12})\b")
 
 
 class Sendable(Protocol):

@@ -42,6 +42,12 @@ _CLASSES: Final[dict[grpc.StatusCode, type[GenreStackError]]] = {
 }
 _NUMBERS: Final = {code.value[0]: code for code in grpc.StatusCode}
 _DETAILS_KEY: Final = "grpc-status-details-bin"
+LONGEST_WAIT: Final = 3600.0
+"""Seconds; a server that asks to be left alone for longer, or for less than none, has named no time."""
+# Bounds on what a server says of a failure: in a stream, it comes in a message of any size.
+_LONGEST_TEXT: Final = 4_000
+_MOST_VIOLATIONS: Final = 100
+_MOST_DETAILS: Final = 100
 _TOO_LARGE: Final = "larger than max"
 
 
@@ -64,6 +70,7 @@ def code_name(number: int) -> str:
 
 def make_error(code: grpc.StatusCode, text: str, status: status_pb2.Status | None, peer: Peer) -> GenreStackError:
     """Make the exception for a status; `status` brings the details, if there are any."""
+    text = _cut(text)
     kind = Unavailable if is_torn(code, text) else _CLASSES.get(code, Internal)
     if code is _Code.CANCELLED:
         return Cancelled(explain_refusal(text, peer), by_server=True)
@@ -125,7 +132,9 @@ def _rich_status(call: grpc.Call) -> status_pb2.Status | None:
 
 def _violations(status: status_pb2.Status | None) -> list[Violation]:
     detail = error_details_pb2.BadRequest()
-    return [Violation(v.field, v.description) for v in detail.field_violations] if _unpack(status, detail) else []
+    if not _unpack(status, detail):
+        return []
+    return [Violation(_cut(v.field), _cut(v.description)) for v in detail.field_violations[:_MOST_VIOLATIONS]]
 
 
 def _retry_after(status: status_pb2.Status | None) -> float | None:
@@ -133,12 +142,20 @@ def _retry_after(status: status_pb2.Status | None) -> float | None:
     if not _unpack(status, detail):
         return None
     seconds: float = detail.retry_delay.seconds + detail.retry_delay.nanos / 1e9
-    return max(0.0, seconds)
+    return seconds if 0 <= seconds <= LONGEST_WAIT else None
 
 
 def _unpack(
     status: status_pb2.Status | None, detail: "error_details_pb2.BadRequest | error_details_pb2.RetryInfo"
 ) -> bool:
+    """Fill in the first detail of this kind; False if there is none, or it is broken."""
     if status is None:
         return False
-    return any(part.Is(detail.DESCRIPTOR) and part.Unpack(detail) for part in status.details)
+    try:
+        return any(part.Is(detail.DESCRIPTOR) and part.Unpack(detail) for part in status.details[:_MOST_DETAILS])
+    except DecodeError:
+        return False
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"

@@ -10,10 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Final, cast
 
+from genrestack._quoted import quoted
 from genrestack.errors import GenreStackError
 
 IDENTIFIERS: Final = ("filename", "length")
 """Columns of the published layout that tell rows apart and are no features."""
+_LONGEST_ROW: Final = 2**24
+"""Characters."""
 _SUFFIXES: Final = (".csv", ".csv.gz", ".parquet")
 
 Cells = list[Any]
@@ -95,25 +98,50 @@ def _open_csv(path: Path, rows_per_chunk: int) -> Iterator[Table]:
     with path.open("rb") as raw:
         unpacked = cast(IO[bytes], gzip.GzipFile(fileobj=raw) if path.name.lower().endswith(".gz") else raw)
         with io.TextIOWrapper(unpacked, encoding="utf-8-sig", newline="") as text:
-            lines = csv.reader(text)
-            header = [name.strip() for name in next(lines, [])]
+            lines = _Lines(path, text)
+            rows = csv.reader(lines)
+            header = [name.strip() for name in next(rows, [])]
             if not header:
                 raise TableError(f"{path} is empty; its first line has to name the columns")
-            yield Table(
-                path, header, path.stat().st_size, _csv_chunks(path, lines, len(header), rows_per_chunk, raw.tell)
-            )
+            chunks = _csv_chunks(path, lines.each_row(rows), len(header), rows_per_chunk, raw.tell)
+            yield Table(path, header, path.stat().st_size, chunks)
+
+
+class _Lines:
+    """The lines of a table; no row of it, of however many lines and cells, goes on without end."""
+
+    def __init__(self, path: Path, text: IO[str]) -> None:
+        self._path = path
+        self._text = text
+        self._letters = 0
+        self._number = 0
+
+    def __iter__(self) -> Iterator[str]:
+        while line := self._text.readline(_LONGEST_ROW + 1):
+            self._number += 1
+            self._letters += len(line)
+            if self._letters > _LONGEST_ROW:
+                raise TableError(f"{self._path}, line {self._number}: a row of more than {_LONGEST_ROW:,} characters")
+            yield line
+
+    def each_row(self, rows: Iterator[Cells]) -> Iterator[tuple[int, Cells]]:
+        """Yield the rows that are made of these lines, each with the number of its last line."""
+        self._letters = 0
+        for cells in rows:
+            self._letters = 0
+            yield self._number, cells
 
 
 def _csv_chunks(
-    path: Path, lines: Any, width: int, rows_per_chunk: int, position: Callable[[], int]
+    path: Path, rows: Iterator[tuple[int, Cells]], width: int, rows_per_chunk: int, position: Callable[[], int]
 ) -> Iterator[Chunk]:
     chunk = Chunk([], [], 0)
-    for cells in lines:
+    for number, cells in rows:
         if not cells:
             continue
         if len(cells) != width:
-            raise TableError(f"{path}, line {lines.line_num}: {len(cells)} cells, but the header has {width}")
-        chunk.places.append(f"line {lines.line_num}")
+            raise TableError(f"{path}, line {number}: {len(cells)} cells, but the header has {width}")
+        chunk.places.append(f"line {number}")
         chunk.rows.append(cells)
         if len(chunk.rows) == rows_per_chunk:
             yield Chunk(chunk.places, chunk.rows, position())
@@ -148,5 +176,5 @@ def _parquet_chunks(batches: Iterator[Any]) -> Iterator[Chunk]:
 
 def named(names: Sequence[str], limit: int = 5) -> str:
     """Quote the first few names and count the others."""
-    shown = ", ".join(repr(name) for name in names[:limit])
+    shown = ", ".join(map(quoted, names[:limit]))
     return f"{shown} and {len(names) - limit} more" if len(names) > limit else shown

@@ -5,7 +5,7 @@ or listed, and imports the heavy things only when it runs.
 """
 
 import difflib
-import os
+import logging
 import sys
 from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points
@@ -13,6 +13,8 @@ from typing import Any, Final, NoReturn
 
 import click
 
+from genrestack._streams import OutputLost, guard_streams
+from genrestack._terminal import SeveralLines, shown
 from genrestack.errors import GenreStackError
 
 GROUP: Final = "genrestack.commands"
@@ -68,7 +70,12 @@ class Shell(click.Group):
         try:
             return super().invoke(ctx)
         except GenreStackError as error:
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(shown(str(error))) from error
+        except SeveralLines:
+            raise
+        except click.ClickException as error:
+            vars(error).update(message=shown(error.message))
+            raise
         except ModuleNotFoundError as error:
             raise _missing(ctx.invoked_subcommand or "", error) from error
 
@@ -84,23 +91,29 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command and leave the process with its exit status."""
+    guard_streams()
+    # Of libraries that nobody has set up logging for: gRPC's quotes what a server has sent.
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(_OneLine())
     sys.exit(run(arguments))
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit status: 130 if interrupted, 1 if the output's reader went away."""
+    """Run the command; return its exit status: 130 if interrupted, 141 if the output's reader went away."""
     try:
         status = cli.main(args=arguments, prog_name="genrestack", standalone_mode=False)
         sys.stdout.flush()
     except click.ClickException as error:
+        # Here also arrives what click itself says of the words that were typed, such as a whole help.
+        vars(error).update(message="\n".join(map(shown, error.message.split("\n"))))
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return _INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read the output has seen enough. click itself sees to it if that shows before the last flush.
-        _silence_stdout()
-        return 1
+    except OutputLost as lost:
+        if lost.message:
+            click.echo(f"Error: {lost.message}", err=True)
+        return lost.status
     return status if isinstance(status, int) else 0
 
 
@@ -133,6 +146,6 @@ def _stand_in(name: str, error: ModuleNotFoundError) -> click.Command:
     return click.Command(name, callback=explain, short_help=summary, add_help_option=False, context_settings=hidden)
 
 
-def _silence_stdout() -> None:
-    # The interpreter flushes stdout once more when it exits, which would complain about the broken pipe.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+class _OneLine(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return shown(record.getMessage())

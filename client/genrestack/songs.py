@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import numpy.typing as npt
 
+from genrestack._model_answers import check_described
 from genrestack._song_answers import Cut, RangeCheck, check_model, song_prediction
 from genrestack.errors import InvalidInput, Violation
 from genrestack.model_info import ModelInfo
@@ -48,6 +49,7 @@ class Song:
     path: str
     seconds: float | None
     """Length as the file's header says; None if it does not."""
+    _info: ModelInfo
     _sound: "Sound"
     _windows: "Windows"
     _segments: "Iterator[Segment]"
@@ -83,7 +85,13 @@ class Song:
             yield self._watched(rows)
 
     def add(self, prediction: Prediction) -> None:
-        """Take the answer to the next batch."""
+        """Take the answer to the next batch.
+
+        Raises:
+            ProtocolError: it has other classes than the model is described with.
+
+        """
+        check_described(self._info, prediction)
         self._answers.append(prediction)
 
     def result(self) -> SongPrediction:
@@ -126,11 +134,12 @@ def open_song(path: str | Path, info: ModelInfo, *, window: float = WINDOW, hop:
     windows = make_windows(window, hop)
     with _installed():
         from genrestack_audio import AudioError, open_sound, stream_segments
-    columns = np.array([known.index(name) for name in info.feature_names], dtype=np.intp)
+    place = {name: column for column, name in enumerate(known)}
+    columns = np.array([place[name] for name in info.feature_names], dtype=np.intp)
     try:
         with open_sound(path) as sound:
             segments = stream_segments(sound, windows)
-            yield Song(str(path), sound.seconds, sound, windows, segments, columns, RangeCheck(info))
+            yield Song(str(path), sound.seconds, info, sound, windows, segments, columns, RangeCheck(info))
     except AudioError as error:
         raise InvalidInput(str(error), [Violation("path", str(error))]) from error
 

@@ -127,7 +127,7 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
         [sys.executable, "-m", "genrestack", "--help"], stdout=writer, stderr=subprocess.PIPE, text=True, check=False
     )
     os.close(writer)
-    assert (done.returncode, done.stderr) == (1, "")
+    assert (done.returncode, done.stderr) == (141, "")
 
 
 def test_every_contributed_command_is_a_click_command() -> None:

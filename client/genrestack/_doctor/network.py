@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 # In the order in which gRPC looks at them; it reads them in small letters alone.
 _PROXIES: Final = ("grpc_proxy", "https_proxy", "http_proxy")
+_SHOWN_MODELS: Final = 20
 _EXCEPT: Final = ("no_grpc_proxy", "no_proxy")
 
 
@@ -76,8 +77,9 @@ def look_at_server(client: "Client", shown: str) -> Finding:
 
 
 def _served(client: "Client") -> str:
-    models = client.models()
-    return ", ".join(f"{model.name}/{model.version}" for model in models) or "no model yet"
+    models = [f"{model.name}/{model.version}" for model in client.models()]
+    more = f" and {len(models) - _SHOWN_MODELS:,} more" if len(models) > _SHOWN_MODELS else ""
+    return ", ".join(models[:_SHOWN_MODELS]) + more or "no model yet"
 
 
 def look_at_proxies(server: str, environ: Mapping[str, str] = os.environ) -> Iterator[Finding]:

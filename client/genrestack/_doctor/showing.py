@@ -1,7 +1,6 @@
 """Findings as a person or a program reads them."""
 
 import io
-import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -9,6 +8,7 @@ from dataclasses import asdict
 from typing import Final
 
 from genrestack._doctor.finding import Finding, State
+from genrestack._terminal import json_text, shown
 
 _MARKS: Final = {State.OK: ("ok", "green"), State.NOTE: ("note", "yellow"), State.PROBLEM: ("PROBLEM", "bold red")}
 
@@ -16,7 +16,7 @@ _MARKS: Final = {State.OK: ("ok", "green"), State.NOTE: ("note", "yellow"), Stat
 def as_json(findings: Sequence[Finding]) -> str:
     """Write them as one JSON object: `findings`, and how many there are of each state."""
     counts = Counter(finding.state for finding in findings)
-    return json.dumps(
+    return json_text(
         {"findings": [asdict(finding) for finding in findings], **{state: counts[state] for state in State}}, indent=2
     )
 
@@ -38,9 +38,9 @@ def show(findings: Sequence[Finding]) -> None:
     table.add_column(overflow="fold")
     for finding in findings:
         word, style = _MARKS[finding.state]
-        table.add_row(Text(word, style), Text(finding.subject), Text(finding.found))
+        table.add_row(Text(word, style), Text(shown(finding.subject)), Text(shown(finding.found)))
         if finding.advice:
-            table.add_row("", "", Text(f"{arrow} {finding.advice}", "cyan"))
+            table.add_row("", "", Text(f"{arrow} {shown(finding.advice)}", "cyan"))
     console.print(table)
     console.print(Text(_verdict(Counter(finding.state for finding in findings))))
 

@@ -1,7 +1,6 @@
 """What `genrestack predict` prints: a readable table, CSV or JSON."""
 
 import csv
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +9,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
+from genrestack._model_answers import check_parts
 from genrestack._table import named
+from genrestack._terminal import cell, json_text, shown
 from genrestack.model_info import ModelInfo
 from genrestack.prediction import Prediction
 
@@ -127,15 +128,22 @@ class CsvWriter:
         self._out = csv.writer(sys.stdout, lineterminator="\n")
         wide = [f"{part}.{name}" for part in parts for name in info.classes]
         fixed = ["file", "row", "filename", "label", "predicted", "probability"]
-        self._out.writerow([*fixed, *(f"p.{name}" for name in info.classes), *wide])
+        self._out.writerow(map(cell, [*fixed, *(f"p.{name}" for name in info.classes), *wide]))
 
     def write(self, answers: Answers) -> None:
-        """Print one line a row; `filename` and `label` stay empty where the table has none."""
+        """Print one line a row; `filename` and `label` stay empty where the table has none.
+
+        Raises:
+            ProtocolError: other base estimators answered than those in the heading.
+
+        """
+        check_parts(self._parts, answers.prediction)
         for answer in answers:
             likeliest = answer.probabilities[answer.label]
-            fixed = [answer.path, answer.row, answer.identifier, answer.truth, answer.label, likeliest]
+            texts = [cell(text) for text in (answer.identifier, answer.truth, answer.label)]
             wide = [value for part in self._parts for value in answer.base[part].values()]
-            self._out.writerow([*fixed, *answer.probabilities.values(), *wide])
+            numbers = [likeliest, *answer.probabilities.values(), *wide]
+            self._out.writerow([cell(answer.path), answer.row, *texts, *numbers])
 
     def close(self, tally: Tally) -> None:
         """Nothing is left to print."""
@@ -147,22 +155,22 @@ class JsonWriter:
     streams = True
 
     def __init__(self, info: ModelInfo) -> None:
-        head = json.dumps({"model": info.name, "version": info.version, "classes": list(info.classes)})
+        head = json_text({"model": info.name, "version": info.version, "classes": list(info.classes)})
         click.echo(head[:-1] + ', "rows": [', nl=False)
         self._separator = "\n"
 
     def write(self, answers: Answers) -> None:
         """Print one line a row."""
         for answer in answers:
-            click.echo(self._separator + json.dumps(_as_json(answer)), nl=False)
+            click.echo(self._separator + json_text(_fields(answer)), nl=False)
             self._separator = ",\n"
 
     def close(self, tally: Tally) -> None:
         """Complete the object."""
-        click.echo(f'\n], "accuracy": {json.dumps(tally.accuracy)}}}')
+        click.echo(f'\n], "accuracy": {json_text(tally.accuracy)}}}')
 
 
-def _as_json(answer: Answer) -> dict[str, object]:
+def _fields(answer: Answer) -> dict[str, object]:
     known: dict[str, object] = {"file": answer.path, "row": answer.row}
     if answer.identifier is not None:
         known["filename"] = answer.identifier
@@ -204,13 +212,14 @@ def _readable(answers: Sequence[Answer], *, several: bool) -> "Table":
     judged = any(answer.truth is not None for answer in answers)
     parts = list(answers[0].base) if answers else []
     headings = ["row", "label", "p", "runners-up", *parts, *(["in the table"] if judged else [])]
-    table = Table(*headings, box=box.SIMPLE)
+    table = Table(*(escape(shown(heading)) for heading in headings), box=box.SIMPLE)
     for answer in answers:
         runners = ", ".join(f"{name} {p:.3f}" for name, p in answer.top if name != answer.label)
         cells = [_row_name(answer, several=several), answer.label, f"{answer.probabilities[answer.label]:.3f}", runners]
         cells += [_likeliest(answer.base[part]) for part in parts]
         style = None if not judged or answer.truth == answer.label else "red"
-        table.add_row(*(escape(cell) for cell in [*cells, *([answer.truth or ""] if judged else [])]), style=style)
+        told = [*cells, *([answer.truth or ""] if judged else [])]
+        table.add_row(*(escape(shown(text)) for text in told), style=style)
     return table
 
 

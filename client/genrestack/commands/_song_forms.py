@@ -1,8 +1,6 @@
 """What `genrestack predict` prints about songs for programs: JSON and CSV."""
 
 import csv
-import json
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -13,6 +11,8 @@ import click
 import numpy as np
 import numpy.typing as npt
 
+from genrestack._model_answers import check_parts
+from genrestack._terminal import cell, json_text
 from genrestack.model_info import ModelInfo
 from genrestack.song_prediction import SongPrediction
 
@@ -23,7 +23,7 @@ class SongJsonWriter:
     streams = True
 
     def __init__(self, info: ModelInfo, *, base: bool) -> None:
-        head = json.dumps({"model": info.name, "version": info.version, "classes": list(info.classes)})
+        head = json_text({"model": info.name, "version": info.version, "classes": list(info.classes)})
         click.echo(head[:-1] + ', "songs": [', nl=False)
         self._base = base
         self._failed: list[dict[str, str]] = []
@@ -31,7 +31,7 @@ class SongJsonWriter:
 
     def write(self, song: SongPrediction) -> None:
         """Print one line."""
-        click.echo(self._separator + json.dumps(_as_json(song, base=self._base)), nl=False)
+        click.echo(self._separator + json_text(_fields(song, base=self._base)), nl=False)
         self._separator = ",\n"
 
     def fail(self, path: Path, message: str) -> None:
@@ -40,7 +40,7 @@ class SongJsonWriter:
 
     def close(self) -> None:
         """Complete the object."""
-        click.echo(f'\n], "failed": {json.dumps(self._failed)}}}')
+        click.echo(f'\n], "failed": {json_text(self._failed)}}}')
 
 
 class SongCsvWriter:
@@ -53,15 +53,21 @@ class SongCsvWriter:
         self._out = csv.writer(sys.stdout, lineterminator="\n")
         wide = [f"{part}.{name}" for part in parts for name in info.classes]
         fixed = ["file", "seconds", "windows", "predicted", "probability"]
-        self._out.writerow([*fixed, *(f"p.{name}" for name in info.classes), *wide, "warnings"])
+        self._out.writerow(map(cell, [*fixed, *(f"p.{name}" for name in info.classes), *wide, "warnings"]))
 
     def write(self, song: SongPrediction) -> None:
-        """Print one line."""
-        # A name that is no UTF-8 cannot be printed as it is.
-        file = os.fsencode(song.path).decode(errors="replace")
-        fixed = [file, round(song.duration, 3), len(song), song.label, _digits(song.probabilities.max())]
+        """Print one line.
+
+        Raises:
+            ProtocolError: other base estimators answered than those in the heading.
+
+        """
+        if self._parts:
+            check_parts(self._parts, song.windows)
+        likeliest = _digits(song.probabilities.max())
+        fixed = [cell(song.path), round(song.duration, 3), len(song), cell(song.label), likeliest]
         wide = [_digits(value) for part in ("", *self._parts) for value in _mean(song, part)]
-        self._out.writerow([*fixed, *wide, " | ".join(song.warnings)])
+        self._out.writerow([*fixed, *wide, cell(" | ".join(song.warnings))])
         sys.stdout.flush()
 
     def fail(self, path: Path, message: str) -> None:
@@ -71,7 +77,7 @@ class SongCsvWriter:
         """Nothing is left to print."""
 
 
-def _as_json(song: SongPrediction, *, base: bool) -> dict[str, Any]:
+def _fields(song: SongPrediction, *, base: bool) -> dict[str, Any]:
     return {
         "file": song.path,
         "predicted": song.label,

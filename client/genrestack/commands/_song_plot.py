@@ -15,7 +15,7 @@ import click
 import numpy as np
 import numpy.typing as npt
 
-from genrestack.commands._timeline import clock, grouped, percent, printable
+from genrestack.commands._timeline import clock, grouped, percent, shown_song
 from genrestack.song_prediction import SongPrediction
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ def make_figure(song: SongPrediction) -> "Figure":
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    song = shown_song(song)
     figure = Figure(figsize=_SIZE, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
@@ -145,7 +146,7 @@ def _name(axes: "Axes", edges: npt.NDArray[np.float64], low: npt.NDArray[np.floa
     place = _middle_of_longest(heights >= _NEARLY_BEST * heights.max())
     colour = "white" if _luminance(band.colour) < _DARK else "black"
     x, y = edges[place] + width / 2, sum(rooms[place]) / 2
-    axes.text(x, y, printable(band.name), ha="center", va="center", color=colour, fontsize=10, parse_math=False)
+    axes.text(x, y, band.name, ha="center", va="center", color=colour, fontsize=10, parse_math=False)
 
 
 def _room(
@@ -189,9 +190,9 @@ def _frame(axes: "Axes", end: float) -> None:
 
 
 def _say(axes: "Axes", song: SongPrediction, size: int) -> None:
-    name = _shortened(printable(Path(song.path).name), 60)
+    name = _shortened(Path(song.path).name, 60)
     axes.set_title(
-        f"{name}: {printable(song.label)}, {percent(float(song.probabilities.max()))}",
+        f"{name}: {song.label}, {percent(float(song.probabilities.max()))}",
         loc="left", pad=24, fontsize=14, fontweight="bold", parse_math=False,
     )  # fmt: skip
     count = f"{len(song)} window{'' if len(song) == 1 else 's'} of {song.window:g} s"
@@ -206,7 +207,7 @@ def _legend(axes: "Axes", found: Sequence[Band]) -> None:
     """Name the bands from top to bottom, as they lie."""
     handles, _ = axes.get_legend_handles_labels()
     legend = axes.legend(
-        handles[::-1], [f"{printable(band.name)}  {percent(band.mean)}" for band in reversed(found)],
+        handles[::-1], [f"{band.name}  {percent(band.mean)}" for band in reversed(found)],
         loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, borderaxespad=0.4, handlelength=1.0,
         handleheight=1.0, labelspacing=0.55, title="mean over the song", alignment="left", title_fontsize=9,
     )  # fmt: skip

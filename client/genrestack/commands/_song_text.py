@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import click
 
+from genrestack._terminal import shown
 from genrestack.commands._timeline import (
     Cell,
     bar,
@@ -16,7 +17,7 @@ from genrestack.commands._timeline import (
     letters,
     level,
     percent,
-    printable,
+    shown_song,
 )
 from genrestack.model_info import ModelInfo
 from genrestack.song_prediction import SongPrediction
@@ -59,15 +60,16 @@ class DetailWriter:
     streams = False
 
     def __init__(self, info: ModelInfo) -> None:
-        self._palette = _Palette(info.classes)
+        self._palette = _Palette([shown(name) for name in info.classes])
 
     def write(self, song: SongPrediction) -> None:
         """Print it."""
         from rich.console import Console
         from rich.text import Text
 
+        song = shown_song(song)
         console = Console(highlight=False, soft_wrap=True)
-        console.print(Text(printable(Path(song.path).name), "bold"))
+        console.print(Text(Path(song.path).name, "bold"))
         for line in (*self._likeliest(song), Text(_how(song), "dim"), Text(), *self._timeline(song)):
             console.print(Text("  ").append_text(line))
         if song.base:
@@ -78,7 +80,7 @@ class DetailWriter:
             said = ", ".join(f"{label} {percent(-negative)}" for negative, label in likeliest if -negative > 0)
             console.print(Text(f"  {name:{width}}  {said}"))
         for warning in song.warnings:
-            click.echo(f"warning: {printable(warning)}", err=True)
+            click.echo(f"warning: {warning}", err=True)
 
     def fail(self, path: Path, message: str) -> None:
         """There is nothing else to print."""
@@ -127,12 +129,12 @@ class RowWriter:
     def __init__(self, info: ModelInfo, songs: Sequence[Path], *, base: bool) -> None:
         from rich.cells import cell_len
 
-        self._palette = _Palette(info.classes)
+        self._palette = _Palette([shown(name) for name in info.classes])
         self._base = base
         self._names = _names(songs)
         least, most = _NAME_WIDTHS
         self._name_width = min(max([least, *(cell_len(name) for name in self._names.values())]), most)
-        self._label_width = max([len("genre"), *map(len, info.classes)])
+        self._label_width = max([len("genre"), *(len(shown(name)) for name in info.classes)])
         self._labels: Counter[str] = Counter()
         self._seen: set[str] = set()
         self._seconds = 0.0
@@ -144,6 +146,7 @@ class RowWriter:
         from rich.console import Console
         from rich.text import Text
 
+        song = shown_song(song)
         _, found = cells(song, _ROW_CELLS)
         strip = self._palette.strip(found)
         strip.pad_right(_ROW_CELLS - len(found))
@@ -161,7 +164,7 @@ class RowWriter:
         self._seen |= {cell.label for cell in found}
         self._seconds += song.duration
         name = self._names.get(song.path, song.path)
-        self._warnings += [f"! {name}: {printable(warning)}" for warning in song.warnings]
+        self._warnings += [f"! {name}: {warning}" for warning in song.warnings]
 
     def fail(self, path: Path, message: str) -> None:  # noqa: ARG002 - what is wrong with it has been said
         """Count it."""
@@ -232,7 +235,7 @@ def _how(song: SongPrediction) -> str:
 def _names(songs: Sequence[Path]) -> dict[str, str]:
     """Name songs by their file names, or by their paths where two share one."""
     counts = Counter(song.name for song in songs)
-    return {str(song): printable(song.name if counts[song.name] == 1 else str(song)) for song in songs}
+    return {shown(str(song)): shown(song.name if counts[song.name] == 1 else str(song)) for song in songs}
 
 
 def _shortened(name: str, width: int) -> str:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from genrestack._terminal import shown
+
 if TYPE_CHECKING:
     from genrestack import Client, ModelInfo, SongPrediction
     from genrestack.commands._song_text import SongWriter
@@ -62,31 +64,29 @@ def _predicted(
 ) -> bool:
     from genrestack import InvalidInput
     from genrestack.commands._song_plot import draw
-    from genrestack.commands._timeline import printable
 
     try:
         song = _ask(client, info, path, options, quiet=writer.streams)
     except InvalidInput as error:
-        message = printable(str(error))
+        message = shown(str(error))
         click.echo(f"Error: {message}" if alone else f"left out {message}", err=True)
         writer.fail(path, str(error))
         return False
     writer.write(song)
     if options.plot is not None:
         draw(song, options.plot)
-        click.echo(f"drawn: {options.plot}", err=options.form is not None)
+        click.echo(f"drawn: {shown(str(options.plot))}", err=options.form is not None)
     return True
 
 
 def _ask(client: "Client", info: "ModelInfo", path: Path, options: SongOptions, *, quiet: bool) -> "SongPrediction":
     from genrestack.commands._progress import listening
-    from genrestack.commands._timeline import printable
     from genrestack.songs import open_song
 
     with open_song(path, info, window=options.window, hop=options.hop) as song:
         # The version is named, so that a newer one cannot take over in the middle of a song.
         answers = client.predict_stream(song.batches(), model=info.name, version=info.version, base=True)
-        with closing(answers), listening(printable(path.name), song.seconds, quiet=quiet) as advance:
+        with closing(answers), listening(path.name, song.seconds, quiet=quiet) as advance:
             for prediction in answers:
                 song.add(prediction)
                 advance(song.reached)

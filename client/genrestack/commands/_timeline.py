@@ -3,12 +3,13 @@
 import math
 import string
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from genrestack._terminal import shown
 from genrestack.song_prediction import SongPrediction
 
 _LEVELS: Final = "▁▂▃▄▅▆▇█"
@@ -64,10 +65,11 @@ def cells_per_line(seconds: float, most: int) -> int:
 def letters(classes: Sequence[str]) -> dict[str, str]:
     """Give each class a letter of its own: its first one, or the next in its name that is free, or any."""
     given: dict[str, str] = {}
+    free = dict.fromkeys(_alphabet())
     for name in classes:
-        wanted = [letter for letter in name.upper() if letter.isalpha() and letter.isascii()]
-        free = [letter for letter in (*wanted, *_alphabet()) if letter not in given.values()]
-        given[name] = free[0] if free else _NO_LETTER
+        letter = next((letter for letter in (*filter(str.isalpha, name.upper()), *free) if letter in free), _NO_LETTER)
+        free.pop(letter, None)
+        given[name] = letter
     return given
 
 
@@ -99,9 +101,24 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-def printable(text: str) -> str:
-    """Replace what would move the cursor or cannot be written; file names may hold anything."""
-    return "".join(letter if letter.isprintable() else "�" for letter in text)
+def shown_song(song: SongPrediction) -> SongPrediction:
+    """Return a song's answer with all text of it fit to be shown: its name, the model's, and those of classes."""
+    windows = replace(
+        song.windows,
+        labels=[shown(label) for label in song.windows.labels],
+        classes=tuple(map(shown, song.windows.classes)),
+        base={shown(name): matrix for name, matrix in song.windows.base.items()},
+    )
+    return replace(
+        song,
+        path=shown(song.path),
+        label=shown(song.label),
+        classes=tuple(map(shown, song.classes)),
+        model=shown(song.model),
+        windows=windows,
+        base={shown(name): mean for name, mean in song.base.items()},
+        warnings=tuple(map(shown, song.warnings)),
+    )
 
 
 def _alphabet() -> str:

@@ -1,6 +1,5 @@
 """`genrestack bench`: load a running server, and say how it bore it."""
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from genrestack._terminal import json_text, shown
 from genrestack.commands._connection import Connection, connection_options
 from genrestack.commands._options import model_options, timeout_option
 
@@ -122,8 +122,8 @@ def bench(
     _check_plot(plot)
     plan = Plan(**load)
     info, payloads = _prepare(connection, model, version, table, plan)
-    title = f"{info.name}/{info.version} at {connection.server}"
-    click.echo(f"loading {title}: {plan}; {payloads.source}", err=True)
+    title = shown(f"{info.name}/{info.version} at {connection.server}")
+    click.echo(f"loading {title}: {plan}; {shown(payloads.source)}", err=True)
     run, server = _load(plan, payloads, connection, metrics)
     figures = Figures.of(plan, run, server)
     told = lines(figures)
@@ -211,7 +211,7 @@ def _print_json(info: "ModelInfo", plan: "Plan", payloads: "Payloads", figures: 
     from dataclasses import asdict
 
     about = {"model": info.name, "version": info.version, "source": payloads.source}
-    click.echo(json.dumps({"asked": about | asdict(plan), "figures": figures.to_dict()}, indent=2))
+    click.echo(json_text({"asked": about | asdict(plan), "figures": figures.to_dict()}, indent=2))
 
 
 def _check_plot(plot: Path | None) -> None:
@@ -232,4 +232,4 @@ def _draw(plot: Path, title: str, subtitle: str, figures: "Figures", run: "Run",
         draw(plot, title, subtitle, figures, run, told)
     except OSError as error:
         raise click.ClickException(f"cannot write {plot} ({error.strerror}); choose another file") from error
-    click.echo(f"drawn: {plot}", err=True)
+    click.echo(f"drawn: {shown(str(plot))}", err=True)

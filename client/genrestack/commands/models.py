@@ -1,11 +1,12 @@
 """`genrestack models`: what a server serves."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from textwrap import indent
 from typing import TYPE_CHECKING
 
 import click
 
+from genrestack._terminal import json_text, shown
 from genrestack.commands._connection import Connection, connection_options
 from genrestack.commands._options import timeout_option
 
@@ -27,15 +28,22 @@ def models(connection: Connection, timeout: float, as_json: bool) -> None:  # no
     with connection.client(timeout) as client:
         found = client.models()
         if as_json:
-            # The list itself leaves features and parts out.
-            found = [client.model(model.name, model.version) for model in found]
-    if as_json:
-        click.echo(json.dumps([model.to_dict() for model in found], indent=2))
-    elif found:
+            # The list itself leaves features and parts out. One at a time: how long each is, the server decides.
+            _print_json(client.model(model.name, model.version) for model in found)
+            return
+    if found:
         _show(found)
     else:
         advice = "train one into its folder: genrestack train TABLE --models DIR"
-        click.echo(f"{connection.server} serves no model yet; {advice}")
+        click.echo(f"{shown(connection.server)} serves no model yet; {advice}")
+
+
+def _print_json(found: "Iterable[ModelInfo]") -> None:
+    separator = "[\n"
+    for model in found:
+        click.echo(separator + indent(json_text(model.to_dict(), indent=2), "  "), nl=False)
+        separator = ",\n"
+    click.echo("[]" if separator.startswith("[") else "\n]")
 
 
 def _show(found: "Sequence[ModelInfo]") -> None:
@@ -62,8 +70,8 @@ def _table(found: "Sequence[ModelInfo]") -> "Table":
         box=box.SIMPLE,
     )
     for model in found:
-        table.add_row(
-            escape(model.name),
+        texts = (
+            model.name,
             f"{model.version}{' (default)' if model.default else ''}",
             str(len(model.classes)),
             accuracy_text(model.metrics),
@@ -73,6 +81,7 @@ def _table(found: "Sequence[ModelInfo]") -> "Table":
             f"{model.provenance.row_count:,} rows {model.provenance.data_sha256[:8]}".strip(),
             model.provenance.created[:10],
         )
+        table.add_row(*(escape(shown(text)) for text in texts))
     return table
 
 

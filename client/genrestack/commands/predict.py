@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import click
 from click.core import ParameterSource
 
+from genrestack._terminal import shown
 from genrestack.commands._connection import Connection, connection_options
 from genrestack.commands._options import model_options, timeout_option
 from genrestack.commands._songs import SongOptions, predict_songs
@@ -178,7 +179,7 @@ def _predict_file(
             closing(client.predict_stream(rows, model=info.name, version=info.version, base=base)) as predictions,
         ):
             try:
-                _take(path, predictions, waiting, writer, tally, advance)
+                _take(path, _described(info, predictions), waiting, writer, tally, advance)
             except InvalidInput as error:
                 raise located(error, path, waiting[0]) from error
 
@@ -203,6 +204,14 @@ def _take(
         advance(batch.position, first)
 
 
+def _described(info: "ModelInfo", predictions: "Iterable[Prediction]") -> "Iterator[Prediction]":
+    from genrestack._model_answers import check_described
+
+    for prediction in predictions:
+        check_described(info, prediction)
+        yield prediction
+
+
 def _rows(table: "Table", columns: "Columns", waiting: "deque[Batch]") -> "Iterator[npt.NDArray[np.float64]]":
     from genrestack._columns import batches
 
@@ -216,4 +225,6 @@ def _note_ignored(path: Path, ignored: list[str]) -> None:
 
     if ignored:
         noun = "column that is" if len(ignored) == 1 else "columns that are"
-        click.echo(f"{path}: left out {len(ignored)} {noun} no feature of the model: {named(ignored)}", err=True)
+        click.echo(
+            f"{shown(str(path))}: left out {len(ignored)} {noun} no feature of the model: {named(ignored)}", err=True
+        )
