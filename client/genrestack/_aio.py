@@ -1,7 +1,8 @@
 """Small helpers around asyncio: tasks that are ended for sure, threads that are waited for."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
@@ -26,7 +27,10 @@ async def in_thread(function: Callable[_P, _Result], *args: _P.args, **kwargs: _
     try:
         return await asyncio.shield(work)
     except asyncio.CancelledError:
-        await asyncio.gather(work, return_exceptions=True)
+        with suppress(asyncio.CancelledError):
+            await _all_done([work])
+        if not work.cancelled():
+            work.exception()
         raise
 
 
@@ -37,10 +41,35 @@ async def each_in_thread(source: Iterator[_Result]) -> AsyncIterator[_Result]:
 
 
 async def ended(*tasks: asyncio.Task[Any]) -> None:
-    """Cancel tasks and wait until they are gone, whatever they have met."""
+    """Cancel tasks and wait until they are gone, whatever they have met, and even if this task is cancelled again."""
     for task in tasks:
         task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    try:
+        await _all_done(tasks)
+    finally:
+        for task in tasks:
+            # Looked at, lest the loop reports that nobody has.
+            if not task.cancelled():
+                task.exception()
+
+
+async def to_the_end(work: Coroutine[Any, Any, None], name: str) -> None:
+    """Do something to its end, even if this task is cancelled meanwhile."""
+    task = spawn(work, name)
+    await _all_done([task])
+    task.result()
+
+
+async def _all_done(tasks: Sequence[asyncio.Future[Any]]) -> None:
+    """Wait for tasks; a cancellation of the one that waits is raised when they are done, not before."""
+    cancelled: asyncio.CancelledError | None = None
+    while pending := [task for task in tasks if not task.done()]:
+        try:
+            await asyncio.wait(pending)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
 
 
 def spawn(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:

@@ -87,11 +87,11 @@ def most_bytes(rows: int) -> int:
 
 def read_answer(data: bytes, rows: int, selection: Selection) -> MessageAnswer:
     """Parse and verify the answer to `rows` rows; raises ProtocolError as `parsed` and `verified` do."""
-    return verified(parsed(pb.PredictResponse, data, most_bytes(rows)), rows, selection)
+    return verified(parsed(pb.PredictResponse, data, most_bytes(rows)), len(data), rows, selection)
 
 
-def verified(answer: pb.PredictResponse, rows: int, selection: Selection) -> MessageAnswer:
-    """Verify the answer to `rows` rows.
+def verified(answer: pb.PredictResponse, size: int, rows: int, selection: Selection) -> MessageAnswer:
+    """Verify the answer to `rows` rows, which came in `size` bytes.
 
     Raises:
         ProtocolError: it contradicts the request or itself.
@@ -100,7 +100,6 @@ def verified(answer: pb.PredictResponse, rows: int, selection: Selection) -> Mes
     if len(answer.labels) != rows:
         raise ProtocolError(f"{rows} rows were sent, but {len(answer.labels)} labels came back")
     _check_source(answer, selection)
-    size = answer.ByteSize()
     _check_counts(answer, selection, size)
     classes = tuple(answer.classes)
     check_names(classes, "class")
@@ -137,7 +136,7 @@ def join_answers(answers: Sequence[MessageAnswer], rows: int) -> Prediction:
     if len(columns) != rows:
         raise ProtocolError(f"{rows} rows were sent, but {len(columns)} labels came back")
     return Prediction(
-        labels=[first.classes[column] for column in columns.tolist()],
+        labels=np.array(first.classes, dtype=object)[columns].tolist(),
         probabilities=_joined([answer.probabilities for answer in answers]),
         classes=first.classes,
         model=first.model,
@@ -208,9 +207,14 @@ def _probabilities(matrix: pb.Matrix, rows: int, classes: tuple[str, ...], what:
     if values.shape != (rows, len(classes)):
         raise ProtocolError(f"the answer's {what} have shape {values.shape} where {(rows, len(classes))} is due")
     tolerance = max(SUM_TOLERANCE, len(classes) * _FLOAT32_STEP)
-    # No probability is above 1 where none is below 0 and the sum is 1. Comparisons with NaN are false.
-    with np.errstate(invalid="ignore"):
-        good = bool(values.min() >= 0) and bool(abs(values.sum(axis=1, dtype=np.float64) - 1).max() <= tolerance)
+    # No probability is above 1 where none is below 0 and the sum is 1. Comparisons with NaN are false. einsum
+    # adds up short rows quicker than sum does, and unlike a product without threads.
+    with np.errstate(invalid="ignore", over="ignore"):
+        if values.min() >= 0:
+            total = np.einsum("ij->i", values)
+            good = 1 - tolerance <= total.min() and total.max() <= 1 + tolerance
+        else:
+            good = False
     if not good:
         raise _no_distribution(values, tolerance, what)
     return values
@@ -228,9 +232,9 @@ def _no_distribution(values: _Probabilities, tolerance: float, what: str) -> Pro
 
 
 def _check_labels(columns: npt.NDArray[np.intp], probabilities: _Probabilities, classes: tuple[str, ...]) -> None:
-    below = probabilities.max(axis=1) - probabilities[np.arange(len(columns)), columns]
-    if below.max() > TIE_TOLERANCE:
-        row = int(below.argmax())
+    above = probabilities - probabilities[np.arange(len(columns)), columns][:, None]
+    if above.max() > TIE_TOLERANCE:
+        row = int(above.max(axis=1).argmax())
         likeliest = classes[int(probabilities[row].argmax())]
         raise ProtocolError(
             f"the answer's label of row {row} is {quoted(classes[columns[row]])}, but {quoted(likeliest)} is likelier"

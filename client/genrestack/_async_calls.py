@@ -12,7 +12,7 @@ import grpc
 from google.protobuf.message import Message
 from grpc import aio
 
-from genrestack._aio import task_is_cancelled
+from genrestack._aio import task_is_cancelled, to_the_end
 from genrestack._async_separate_calls import AsyncSeparateCalls
 from genrestack._async_stream import AsyncCarrier
 from genrestack._async_stream_call import AsyncStreamCall, Begun
@@ -65,10 +65,13 @@ class AwaitedCalls(BaseClient):
         self._closed = True
         made, self._connection = self._connection, None
         if made is not None and made.loop is asyncio.get_running_loop():
-            for stream in self._streams:
-                stream.cancel()
-            await made.channel.close()
-            await asyncio.sleep(_SETTLING_SECONDS)
+            await to_the_end(self._end(made), "close")
+
+    async def _end(self, made: _Connection) -> None:
+        for stream in list(self._streams):
+            stream.cancel()
+        await made.channel.close()
+        await asyncio.sleep(_SETTLING_SECONDS)
 
     @property
     def _methods(self) -> Methods:

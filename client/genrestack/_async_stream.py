@@ -97,9 +97,11 @@ class AsyncStreamRun:
             if self._call is not None:
                 await self._call.complete(COMPLETION_SECONDS)
         finally:
-            await ended(feeder)
-            if self._call is not None:
-                await self._call.close()
+            try:
+                await ended(feeder)
+            finally:
+                if self._call is not None:
+                    await self._call.close()
 
     async def _is_more(self, feeder: asyncio.Task[None]) -> bool:
         """Wait for a batch to be under way; False after the last. What `batches` raises is raised here."""

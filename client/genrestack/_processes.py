@@ -13,7 +13,8 @@ from typing import Final, Self
 import click
 
 from genrestack._streams import PIPE_STATUS
-from genrestack._terminal import SeveralLines, shown
+from genrestack._terminal import shown
+from genrestack.command import SeveralLines
 
 _START_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 15.0

@@ -10,8 +10,6 @@ import json
 import re
 from typing import Any, Final
 
-import click
-
 # C0, DEL and C1; marks, embeddings and isolates of bidirectional text; separators of lines and paragraphs; tags, which
 # are invisible; and surrogates, which stand for the bytes of a file name that are not UTF-8.
 _STEERING: Final = re.compile(
@@ -20,10 +18,6 @@ _STEERING: Final = re.compile(
 # Also after a semicolon: where the comma is the decimal mark, spreadsheets separate cells by it.
 _FORMULA: Final = re.compile(r"(^|;)(?=\s*[=+\-@＝＋－＠])")
 _NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-
-
-class SeveralLines(click.ClickException):
-    """An error whose lines are meant, and safe to be shown."""
 
 
 def shown(text: str) -> str:

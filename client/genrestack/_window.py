@@ -133,7 +133,7 @@ class Window:
         if answer.index != item.index:
             raise ProtocolError(f"item {answer.index} of the stream was answered where {item.index} was due")
         if answer.HasField("response"):
-            return join_answers([verified(answer.response, len(rows), self._selection)], len(rows))
+            return join_answers([verified(answer.response, len(item.data), len(rows), self._selection)], len(rows))
         if answer.HasField("error") and answer.error.code:
             return Apart(rows, from_status(answer.error, self._options.peer))
         raise ProtocolError(f"item {item.index} of the stream came back with neither answer nor error")

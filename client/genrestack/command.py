@@ -14,7 +14,7 @@ from typing import Any, Final, NoReturn
 import click
 
 from genrestack._streams import OutputLost, guard_streams
-from genrestack._terminal import SeveralLines, shown
+from genrestack._terminal import shown
 from genrestack.errors import GenreStackError
 
 GROUP: Final = "genrestack.commands"
@@ -34,6 +34,10 @@ _EXTRA_OF_LIBRARY: Final = {"ray": "ray"}
 """Libraries that only some option of a subcommand asks for."""
 
 _INTERRUPTED: Final = 130
+
+
+class SeveralLines(click.ClickException):
+    """An error whose lines are meant, and safe to be shown."""
 
 
 class Shell(click.Group):

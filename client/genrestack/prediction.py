@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from genrestack._terminal import shown
+
 __all__ = ["Prediction"]
 
 _SHOWN = 4
@@ -60,13 +62,13 @@ class Prediction:
         return frame
 
     def __repr__(self) -> str:
-        named = f"{self.model}/{self.version}"
+        named = f"{shown(self.model)}/{self.version}"
         if len(self) <= _SHOWN:
             answers = ", ".join(
-                f"{label} {row.max():.3f}" for label, row in zip(self.labels, self.probabilities, strict=True)
+                f"{shown(label)} {row.max():.3f}" for label, row in zip(self.labels, self.probabilities, strict=True)
             )
         else:
             most = Counter(self.labels).most_common(_SHOWN)
-            answers = ", ".join(f"{label}: {count}" for label, count in most)
+            answers = ", ".join(f"{shown(label)}: {count}" for label, count in most)
             answers += ", …" if len(set(self.labels)) > _SHOWN else ""
         return f"<Prediction of {named} for {len(self)} row{'' if len(self) == 1 else 's'}: {answers}>"

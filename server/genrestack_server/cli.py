@@ -1,5 +1,6 @@
 """The `genrestack serve` command."""
 
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -71,6 +72,10 @@ def _print(found: Any) -> None:
 
 
 def _announce(lines: Sequence[str]) -> None:
-    for line in lines:
-        click.echo(line)
-    sys.stdout.flush()
+    """Print where the server listens; whatever keeps these lines from being read keeps nobody from being served."""
+    try:
+        for line in lines:
+            click.echo(line)
+        sys.stdout.flush()
+    except Exception as error:  # noqa: BLE001 - the command's standard output fails in its own way
+        logging.getLogger(__name__).warning("cannot write where this server listens to standard output (%s)", error)

@@ -7,18 +7,21 @@ from contextlib import asynccontextmanager
 from typing import Any, Final, Protocol
 
 import grpc
+from google.protobuf.message import DecodeError
 from grpc import aio
 
 from genrestack._bench.plan import Plan
 from genrestack._bench.record import OK
 from genrestack._channels import awaited_channel
 from genrestack._metadata import call_pairs
+from genrestack._methods import SERVICE
 from genrestack._options import ClientOptions
 from genrestack._status import code_name
 from genrestack_proto.v1 import prediction_pb2 as pb
 
-_SERVICE: Final = "/genrestack.v1.PredictionService/"
 _TIMED_OUT: Final = grpc.StatusCode.DEADLINE_EXCEEDED.name
+_LIES: Final = "PROTOCOL_ERROR"
+"""Name for the end of a stream whose server answers what was not asked, or nothing that can be read."""
 _PAUSE: Final = 0.01
 
 
@@ -36,7 +39,7 @@ class UnaryLane:
     """Each request is a call of its own; answers are taken as bytes and not read."""
 
     def __init__(self, channel: aio.Channel, options: ClientOptions, timeout: float) -> None:
-        self._call: Any = channel.unary_unary(f"{_SERVICE}Predict")
+        self._call: Any = channel.unary_unary(f"/{SERVICE}/Predict")
         self._options = options
         self._timeout = timeout
 
@@ -56,9 +59,7 @@ class StreamLane:
     """Requests go through one stream, whose answers come in their order; a stream that broke is begun anew."""
 
     def __init__(self, channel: aio.Channel, options: ClientOptions, timeout: float) -> None:
-        self._begin: Any = channel.stream_stream(
-            f"{_SERVICE}PredictStream", response_deserializer=pb.PredictStreamResponse.FromString
-        )
+        self._begin: Any = channel.stream_stream(f"/{SERVICE}/PredictStream")
         self._options = options
         self._timeout = timeout
         self._stream: _Stream | None = None
@@ -91,6 +92,7 @@ class _Stream:
     def __init__(self, call: Any) -> None:
         self._call = call
         self._due: deque[asyncio.Future[str]] = deque()
+        self._answered = 0
         self._reader = asyncio.create_task(self._read())
         self.over = False
 
@@ -114,8 +116,15 @@ class _Stream:
     async def _read(self) -> None:
         code = grpc.StatusCode.CANCELLED.name
         try:
-            while isinstance(answer := await self._call.read(), pb.PredictStreamResponse):
+            while isinstance(data := await self._call.read(), bytes):
+                answer = pb.PredictStreamResponse.FromString(data)
+                if not self._due or answer.index != self._answered or answer.WhichOneof("outcome") is None:
+                    code = _LIES
+                    break
+                self._answered += 1
                 self._take(OK if answer.HasField("response") else code_name(answer.error.code))
+        except DecodeError:
+            code = _LIES
         except grpc.RpcError as error:
             code = _code(error).name
         finally:

@@ -15,12 +15,13 @@ from genrestack._messages import Selection, predict_request, rows_per_message
 from genrestack._options import ClientOptions
 from genrestack._rows import Rows
 from genrestack._table import open_table
-from genrestack.model_info import ModelInfo
+from genrestack.model_info import FeatureInfo, ModelInfo
 
 _DIFFERENT: Final = 64
 """Requests that differ from each other; then they begin again."""
 _MOST_BYTES: Final = 256 * 2**20
 _TABLE_ROWS: Final = 100_000
+_LARGEST: Final = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
@@ -56,10 +57,17 @@ class Payloads:
 
 
 def _from_ranges(info: ModelInfo, rows: int, seed: int) -> npt.NDArray[np.float32]:
-    low = np.array([0.0 if f.seen_min is None else f.seen_min for f in info.features])
-    high = np.array([1.0 if f.seen_max is None else f.seen_max for f in info.features])
-    count = min(rows * _DIFFERENT, max(rows, _TABLE_ROWS))
+    ranges = np.array([_range(feature) for feature in info.features])
+    # Halved: numpy takes the width of a range, which has to be finite.
+    low, high = np.clip(ranges, -_LARGEST / 2, _LARGEST / 2).T
+    count = min(rows * _DIFFERENT, max(rows, min(_TABLE_ROWS, _MOST_BYTES // (8 * len(low)))))
     return np.random.default_rng(seed).uniform(low, high, (count, len(low))).astype(np.float32)
+
+
+def _range(feature: FeatureInfo) -> tuple[float, float]:
+    low = 0.0 if feature.seen_min is None else feature.seen_min
+    high = 1.0 if feature.seen_max is None else feature.seen_max
+    return min(low, high), max(low, high)
 
 
 def _from_table(path: Path, info: ModelInfo) -> npt.NDArray[np.float32]:

@@ -1,16 +1,22 @@
 """What the server itself measured meanwhile, from its Prometheus metrics."""
 
+import math
 import re
 from dataclasses import dataclass
-from typing import Final
-from urllib.error import URLError
-from urllib.request import ProxyHandler, build_opener
+from http.client import HTTPException
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Final, NoReturn
+from urllib.request import HTTPRedirectHandler, ProxyHandler, build_opener
 
 from genrestack._invalid import invalid
 
-_SAMPLE: Final = re.compile(r"^(genrestack_\w+)(?:\{[^}]*\})? ([-+0-9.eEinfNa]+)", re.MULTILINE)
+_NUMBER: Final = r"[-+]?[0-9]{1,20}(?:\.[0-9]{1,20})?(?:[eE][-+]?[0-9]{1,3})?"
+_SAMPLE: Final = re.compile(rf"^(genrestack_[a-z0-9_]+)(?:\{{[^}}\n]*\}})? ({_NUMBER})$", re.MULTILINE)
 _SECONDS: Final = 5.0
+"""For all of it: the time limit of a socket is one for each piece, and pieces may be small."""
 _MOST_BYTES: Final = 16 * 2**20
+_SHOWN_CHARACTERS: Final = 200
 
 Totals = dict[str, float]
 
@@ -41,18 +47,38 @@ def scrape(url: str) -> Totals:
     """
     if not url.startswith(("http://", "https://")):
         raise invalid("metrics", f"is {url!r}; give a URL such as http://127.0.0.1:9464/metrics")
+    fetched: SimpleQueue[bytes | Exception] = SimpleQueue()
+    Thread(target=_fetch, args=(url, fetched), name="genrestack-metrics", daemon=True).start()
     try:
-        with build_opener(ProxyHandler({})).open(url, timeout=_SECONDS) as answer:
-            text = answer.read(_MOST_BYTES).decode(errors="replace")
-    except (URLError, OSError, ValueError) as error:
-        reason = getattr(error, "reason", None) or error
-        raise invalid("metrics", f"at {url} cannot be read: {reason}; start the server with --metrics-port") from error
+        answer = fetched.get(timeout=_SECONDS)
+    except Empty:
+        answer = TimeoutError("it takes too long")
+    if isinstance(answer, Exception):
+        reason = str(getattr(answer, "reason", None) or answer)[:_SHOWN_CHARACTERS]
+        raise invalid("metrics", f"at {url} cannot be read: {reason}; start the server with --metrics-port") from answer
     totals: Totals = {}
-    for name, value in _SAMPLE.findall(text):
+    for name, value in _SAMPLE.findall(answer.decode(errors="replace")):
         totals[name] = totals.get(name, 0.0) + float(value)
-    if not totals:
+    if not totals or not all(map(math.isfinite, totals.values())):
         raise invalid("metrics", f"at {url} are none of a GenreStack server; give that of its --metrics-port")
     return totals
+
+
+class _NoRedirects(HTTPRedirectHandler):
+    """Asks where it was told to, and nowhere else."""
+
+    def redirect_request(self, *_: object) -> NoReturn:
+        raise OSError("what answers there sends elsewhere")
+
+
+def _fetch(url: str, fetched: "SimpleQueue[bytes | Exception]") -> None:
+    try:
+        with build_opener(ProxyHandler({}), _NoRedirects).open(url, timeout=_SECONDS) as answer:
+            text = answer.read(_MOST_BYTES + 1)
+    except (OSError, HTTPException, ValueError) as error:
+        fetched.put(error)
+    else:
+        fetched.put(text if len(text) <= _MOST_BYTES else OSError(f"it is longer than {_MOST_BYTES:,} bytes"))
 
 
 def difference(before: Totals, after: Totals) -> ServerFigures:
@@ -63,7 +89,8 @@ def difference(before: Totals, after: Totals) -> ServerFigures:
 
     def mean(name: str) -> float | None:
         count = grown(f"{name}_count")
-        return grown(f"{name}_sum") / count if count > 0 else None
+        found = grown(f"{name}_sum") / count if count > 0 else math.nan
+        return found if math.isfinite(found) else None
 
     return ServerFigures(
         requests=round(grown("genrestack_requests_total")),
