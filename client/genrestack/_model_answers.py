@@ -15,8 +15,9 @@ from genrestack_proto.v1 import prediction_pb2 as pb
 
 MOST_BYTES: Final = 16 * 2**20
 """As many as a bundle's manifest may have."""
+MOST_MODELS: Final = 10_000
 MOST_ENTRIES: Final = 100_000
-"""Models of a list, features, classes, parts, and entries of each table of words of a model."""
+"""Features, classes and parts of a model, and entries of each of its tables of words."""
 
 
 def read_models(data: bytes) -> list[ModelInfo]:
@@ -27,7 +28,7 @@ def read_models(data: bytes) -> list[ModelInfo]:
 
     """
     answer = parsed(pb.ListModelsResponse, data, MOST_BYTES)
-    _check_count(len(answer.models), "models")
+    _check_count(len(answer.models), "models", MOST_MODELS)
     for model in answer.models:
         _check(model)
     if len({(model.name, model.version) for model in answer.models}) != len(answer.models):
@@ -85,9 +86,9 @@ def _check(model: model_pb2.Model) -> None:
         raise ProtocolError(f"the description of {model.name} has a figure that is no number")
 
 
-def _check_count(count: int, what: str) -> None:
-    if count > MOST_ENTRIES:
-        raise ProtocolError(f"the answer has {count:,} {what}, where {MOST_ENTRIES:,} may be")
+def _check_count(count: int, what: str, most: int = MOST_ENTRIES) -> None:
+    if count > most:
+        raise ProtocolError(f"the answer has {count:,} {what}, where {most:,} may be")
 
 
 def _check_ranges(model: model_pb2.Model) -> None:
