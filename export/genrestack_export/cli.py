@@ -183,7 +183,8 @@ def export(
     """Export RUN, the folder of a training, as the next version of a model.
 
     With --stack and --rows in place of RUN, somebody's own pickles are exported. Unpickling runs code from the file:
-    only open files you trust.
+    only open files you trust. Those of RUN are read only if it and they are yours or root's, and nobody else may write
+    to them.
     """
     if (run is None) == (stack is None):
         raise click.UsageError("name either a run's folder, or --stack with --rows")

@@ -3,10 +3,8 @@
 import json
 import pickle
 import re
-import shutil
 import struct
 import tempfile
-import uuid
 import warnings
 import zipfile
 import zlib
@@ -23,9 +21,11 @@ from genrestack_training.answers import Answers, from_arrays, to_arrays
 from genrestack_training.errors import RunError, TrainingError
 from genrestack_training.plain import to_plain
 from genrestack_training.presets import resolve_settings
+from genrestack_training.private import trusted_file, trusted_folder
 from genrestack_training.record import FORMAT, Record
 from genrestack_training.run import Run
 from genrestack_training.stack import Scaler
+from genrestack_training.unfinished import finish, half, unfinished, unfinished_path
 
 FILES = ("stack.joblib", "scaler.joblib", "reference.npz", "answers.npz", "metrics.json", "report.html")
 # What unpickling bytes that are not, or no longer, a pickle of these libraries has been seen to raise.
@@ -87,26 +87,29 @@ def run_name(table: Path) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "-", table.name.split(".")[0]).strip("-_")[:100] or "model"
 
 
-def save_run(run: Run, folder: Path) -> Path:
+def save_run(run: Run, folder: Path, unfinished_in: Path | None = None) -> Path:
     """Write a run into a folder that appears whole or not at all, and give its path.
+
+    Args:
+        run: what to write.
+        folder: must not exist yet.
+        unfinished_in: the unfinished folder to write it in, beside `folder`; None: one of its own.
 
     Raises:
         RunError: the disk is full, or the folder cannot be written; nothing is left behind.
 
     """
     _refuse_existing(folder)
-    aside = folder.parent / f".writing-{uuid.uuid4().hex}"
+    place = unfinished_path(folder.parent, folder.name) if unfinished_in is None else unfinished_in
     try:
-        aside.mkdir(parents=True)
-        _write_files(run, aside)
-        aside.rename(folder)
+        with unfinished(place), half(place) as written:
+            _write_files(run, written)
+            finish(written, folder)
     except OSError as exc:
         raise RunError(
             f"could not write the run to {folder}: {exc.strerror or 'no space left'}; free some space on that disk, "
             "or choose another folder with --run",
         ) from exc
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
     return folder
 
 
@@ -117,7 +120,8 @@ def load_run(path: str | Path) -> Run:
         path: the run's folder, or one with several runs in it, of which the latest is taken.
 
     Raises:
-        RunError: the folder is not a whole run; the message names what is missing or broken.
+        RunError: the folder is not a whole run (the message names what is missing or broken), or the folder or a pickle
+            in it belongs to neither this user nor root, may be written to by others, or is a link.
 
     Warns:
         RunWarning: scikit-learn is not of the version that wrote the run.
@@ -126,8 +130,9 @@ def load_run(path: str | Path) -> Run:
     folder = find_run(path)
     record = read_record(folder)
     arrays = _read_arrays(folder)
-    stack = _unpickled(folder / "stack.joblib", StackingClassifier)
-    scaler = _unpickled(folder / "scaler.joblib", *get_args(Scaler), type(None))
+    with trusted_folder(folder) as opened:
+        stack = _unpickled(opened, folder / "stack.joblib", StackingClassifier)
+        scaler = _unpickled(opened, folder / "scaler.joblib", *get_args(Scaler), type(None))
     try:
         return Run(
             name=record.name,
@@ -245,7 +250,7 @@ def _read_facts(folder: Path) -> dict[str, Any]:
     file = folder / "metrics.json"
     try:
         facts = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as exc:
+    except (ValueError, RecursionError) as exc:
         raise RunError(f"{file} is broken: it is not JSON; train again") from exc
     if not isinstance(facts, dict) or facts.get("format") != FORMAT:
         raise RunError(f"{file} is not of a run in format {FORMAT}; train again with this version")
@@ -262,11 +267,11 @@ def _read_arrays(folder: Path, name: str = "reference.npz") -> dict[str, np.ndar
         raise RunError(f"{file} is broken; train again") from exc
 
 
-def _unpickled(file: Path, *kinds: type) -> Any:
-    with warnings.catch_warnings(record=True) as caught:
+def _unpickled(folder: int, file: Path, *kinds: type) -> Any:
+    with warnings.catch_warnings(record=True) as caught, trusted_file(folder, file) as stream:
         warnings.simplefilter("always", InconsistentVersionWarning)
         try:
-            loaded = joblib.load(file)
+            loaded = joblib.load(stream)
         except ModuleNotFoundError:
             raise
         except DAMAGED as exc:

@@ -1,6 +1,7 @@
 """The training, from a table to a run, in the order of the notebook it came from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -20,6 +21,7 @@ from genrestack_training.splits import make_split
 from genrestack_training.table import Table
 from genrestack_training.trial import Data, Trial
 from genrestack_training.trials import plan_trials, run_trials
+from genrestack_training.unfinished import unfinished, unfinished_path
 
 LIBRARIES = ("numpy", "scikit-learn", "scipy")
 NETWORK_LIBRARIES = ("keras", "scikeras", "tensorflow")
@@ -62,7 +64,7 @@ def train(
         runs_dir: the run goes to `runs_dir/name/<UTC time>`; None writes nothing.
         run_dir: the run's own folder, which must not exist yet; wins over `runs_dir`.
         jobs: fits at once; None: one for each CPU, if the work is long enough for that. Fits that finish are kept
-            beside the run until it is written, so that the same call goes on after an interruption.
+            in the run's unfinished folder until it is written, so that the same call goes on after an interruption.
         backend: "local", or "ray" for a Ray cluster, whose tasks have one thread each.
         ray_address: HOST:PORT of the Ray cluster; None: what RAY_ADDRESS says, else one of this machine alone, started
             for this training.
@@ -91,26 +93,38 @@ def train(
     trials = plan_trials(data, sides, folds=folds, compare=compare)
     folder = plan_run_folder(name, runs_dir=runs_dir, run_dir=run_dir)
 
-    # Scale, fit, and evaluate on the rows held back: the model that is exported, then those for the other figures.
-    store = None if folder is None else FitStore(folder.parent / ".fits")
-    with open_backend(backend, jobs=jobs, ray_address=ray_address) as engine:
-        results = run_trials(data, trials, progress, engine=engine, jobs=jobs, store=store)
-    for line in (*trials.notes, *results.notes):
-        progress.note(line)
+    # Named without the time, so that the same command finds the finished fits again.
+    place = None if folder is None else unfinished_path(folder.parent, name if run_dir is None else folder.name)
+    with _kept_fits(place) as store:
+        # Scale, fit, and evaluate on the rows held back: the model that is exported, then those for the other figures.
+        with open_backend(backend, jobs=jobs, ray_address=ray_address) as engine:
+            results = run_trials(data, trials, progress, engine=engine, jobs=jobs, store=store)
+        for line in (*trials.notes, *results.notes):
+            progress.note(line)
 
-    run = _run(name, data, results.main, _provenance(data, results.main, preset, (*trials.notes, *results.notes)))
-    run = replace(
-        run,
-        evaluation=results.evaluation,
-        comparisons=results.comparisons,
-        cross_validation=results.cross_validation,
-        answers=results.answers,
-    )
-    if folder is not None:
-        run = replace(run, path=save_run(run, folder))
-    if store is not None:
-        store.forget()
+        run = _run(name, data, results.main, _provenance(data, results.main, preset, (*trials.notes, *results.notes)))
+        run = replace(
+            run,
+            evaluation=results.evaluation,
+            comparisons=results.comparisons,
+            cross_validation=results.cross_validation,
+            answers=results.answers,
+        )
+        if folder is not None:
+            run = replace(run, path=save_run(run, folder, place))
+        if store is not None:
+            store.forget()
     return run
+
+
+@contextmanager
+def _kept_fits(place: Path | None) -> Iterator[FitStore | None]:
+    """Open the store of a run that will be written; None keeps nothing."""
+    if place is None:
+        yield None
+        return
+    with unfinished(place):
+        yield FitStore(place)
 
 
 def _grouping(table: Table, artists: Mapping[str, str] | None) -> Grouping:

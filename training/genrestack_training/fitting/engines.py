@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from genrestack_training.estimate import guessed_seconds
 from genrestack_training.fitting.aside import Brought, fit_aside, warn_here
+from genrestack_training.fitting.environment import environment
 from genrestack_training.fitting.tasks import FitTask, Fitted, run_fit
 from genrestack_training.progress import Fits
 
@@ -69,7 +70,11 @@ class Processes:
         with tempfile.TemporaryDirectory(prefix="genrestack-fits-") as folder, _followed(Path(folder), ordered, fits):
             calls = (joblib.delayed(_fit_there)(task, rows, codes, folder) for task in ordered)
             # Processes of their own, so that no caller's script needs a main guard, as `multiprocessing` would ask.
-            with joblib.parallel_config(backend="loky", n_jobs=self.lanes, inner_max_num_threads=1):
+            # joblib starts them with `python -m`, which imports what somebody has laid into the working directory.
+            with (
+                environment({"PYTHONSAFEPATH": "1"}),
+                joblib.parallel_config(backend="loky", n_jobs=self.lanes, inner_max_num_threads=1),
+            ):
                 results = joblib.Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="all")(calls)
                 with _closed_quietly(results):
                     for key, brought in results:

@@ -12,13 +12,14 @@ import signal
 import socket
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from types import ModuleType
 from typing import Any, Final
 
 from genrestack_training.errors import ClusterError
+from genrestack_training.fitting.environment import environment
 
 _REACH_WITHIN_S: Final = 10.0
 # Nothing is reported to Ray's makers, and errors are said by us, once.
@@ -44,7 +45,7 @@ def ray_cluster(address: str | None, cpus: int) -> Iterator[ModuleType]:
     """
     address = address or os.environ.get("RAY_ADDRESS") or None
     with ExitStack() as ending:
-        ending.enter_context(_environment(_QUIET))
+        ending.enter_context(environment(_QUIET))
         ray = importlib.import_module("ray")
         if ray.is_initialized():
             if address is not None:
@@ -63,7 +64,7 @@ def _started(ray: ModuleType, cpus: int) -> Iterator[None]:
     """Start a cluster on loopback, with a token of its own, and end it with the block."""
     # Ray turns its tokens on by itself, and would write one into the home folder.
     token = {"RAY_AUTH_TOKEN": _token(), "RAY_AUTH_MODE": os.environ.get("RAY_AUTH_MODE")}
-    with _environment({**_LOOPBACK, **token}), _short_folder() as folder:
+    with environment({**_LOOPBACK, **token}), _short_folder() as folder:
         # For a Ray that was imported before, what its environment would have said.
         loopback = _patched("ray._private.ray_constants", "ENABLE_RAY_CLUSTER", False)
         alone = {"address": "local", "num_cpus": cpus, "include_dashboard": False, "_temp_dir": folder}
@@ -144,25 +145,6 @@ def _patched(module: str, name: str, value: Any) -> Iterator[None]:
             delattr(place, name)
         else:
             setattr(place, name, before)
-
-
-@contextmanager
-def _environment(values: Mapping[str, str | None]) -> Iterator[None]:
-    """Set environment variables, None for none, and put back what was there."""
-    before = {name: os.environ.get(name) for name in values}
-    _set(values)
-    try:
-        yield
-    finally:
-        _set(before)
-
-
-def _set(values: Mapping[str, str | None]) -> None:
-    for name, value in values.items():
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value
 
 
 @contextmanager

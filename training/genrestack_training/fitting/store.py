@@ -3,10 +3,11 @@
 import contextlib
 import hashlib
 import os
-import tempfile
+import secrets
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import joblib
 import numpy as np
@@ -14,6 +15,8 @@ import numpy.typing as npt
 
 from genrestack_training.errors import RunError
 from genrestack_training.fitting.tasks import FitTask, Fitted
+from genrestack_training.private import private_folder, trusted_file
+from genrestack_training.unfinished import HALF, make_private
 
 # Raised when the same parameters come to fit something else.
 _REVISION: Final = 1
@@ -23,12 +26,21 @@ _LIBRARIES: Final = ("numpy", "scikit-learn", "scipy", "keras", "scikeras", "ten
 class FitStore:
     """A folder of finished fits, each under a key of its data, its parameters and the libraries' versions.
 
-    Fits are pickles: the folder is this program's own, next to the runs it writes, and is to be trusted as they are.
+    Fits are pickles, which run code when they are read: the folder is this user's own, mode 0700, and asked for its
+    owner and mode each time.
     """
 
     def __init__(self, folder: Path) -> None:
+        """Make the folder, or take up the one that is there.
+
+        Raises:
+            RunError: it cannot be made, or is not this user's own.
+
+        """
         self.folder = folder
         self._used: set[Path] = set()
+        with self._opened():
+            pass
 
     def key(self, task: FitTask, data: str) -> str:
         """Name a fit: two fits of one name are the same fit.
@@ -46,48 +58,67 @@ class FitStore:
         return digest.hexdigest()
 
     def get(self, key: str) -> Fitted | None:
-        """Fetch a finished fit; None where there is none, or none that can be read."""
+        """Fetch a finished fit; None where there is none, or none that can be read.
+
+        Raises:
+            RunError: the folder is not, or no longer, this user's own.
+
+        """
         path = self._path(key)
         self._used.add(path)
-        # Whatever is wrong with a file that a crash left behind, the remedy is to fit again.
-        try:
-            fitted = joblib.load(path)
-        except Exception:  # noqa: BLE001 - unpickling may raise anything
-            return None
+        with self._opened() as folder:
+            # Whatever is wrong with a file that a crash left behind, the remedy is to fit again.
+            try:
+                with trusted_file(folder, path) as file:
+                    fitted = joblib.load(file)
+            except Exception:  # noqa: BLE001 - unpickling may raise anything
+                return None
         return fitted if isinstance(fitted, Fitted) else None
 
     def put(self, key: str, fitted: Fitted) -> None:
         """Keep a finished fit, whole or not at all.
 
         Raises:
-            RunError: the folder cannot be written.
+            RunError: the folder cannot be written, or is not this user's own.
 
         """
         path = self._path(key)
         self._used.add(path)
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            handle, aside = tempfile.mkstemp(dir=self.folder, prefix=".part-")
-            os.close(handle)
+        with self._opened() as folder:
+            aside = f"{HALF}{secrets.token_hex(8)}"
             try:
-                joblib.dump(fitted, aside)
-                Path(aside).replace(path)
+                with _new_file(folder, aside) as file:
+                    joblib.dump(fitted, file)
+                os.rename(aside, path.name, src_dir_fd=folder, dst_dir_fd=folder)
             finally:
-                Path(aside).unlink(missing_ok=True)
-        except OSError as error:
-            raise RunError(
-                f"finished fits cannot be kept in {self.folder}: {error.strerror}; make room or name another folder"
-            ) from error
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(aside, dir_fd=folder)
 
     def forget(self) -> None:
         """Remove the fits that this training used, once its run is written."""
         for path in self._used:
             path.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):
-            self.folder.rmdir()
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[int]:
+        try:
+            make_private(self.folder)
+            with private_folder(self.folder) as folder:
+                yield folder
+        except OSError as error:
+            raise RunError(
+                f"finished fits cannot be kept in {self.folder}: {error.strerror}; make room or name another folder"
+            ) from error
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}.joblib"
+
+
+@contextlib.contextmanager
+def _new_file(folder: int, name: str) -> Iterator[BinaryIO]:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    with open(os.open(name, flags, 0o600, dir_fd=folder), "wb") as file:  # noqa: PTH123 - in an open folder
+        yield file
 
 
 def data_key(rows: npt.NDArray[np.float64], codes: npt.NDArray[np.int64]) -> str:

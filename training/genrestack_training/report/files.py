@@ -1,5 +1,8 @@
 """Reports as files."""
 
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from genrestack_training.comparison import Comparison
@@ -26,7 +29,18 @@ def write_report(run: str | Path, output: str | Path | None = None) -> Path:
     """
     folder = find_run(run)
     page = report_html(read_record(folder), read_proof(folder))
-    return _written(Path(output) if output is not None else folder / "report.html", page)
+    if output is not None:
+        return _written(Path(output), page)
+    # Written beside and renamed: a link that somebody has laid there is replaced, and not what it leads to.
+    beside = folder / f".report-{secrets.token_hex(8)}"
+    with _writing(folder / "report.html") as file:
+        try:
+            with beside.open("x", encoding="utf-8") as new:
+                new.write(page)
+            beside.replace(file)
+        finally:
+            beside.unlink(missing_ok=True)
+    return file
 
 
 def write_comparison(comparison: Comparison, output: str | Path) -> Path:
@@ -40,8 +54,14 @@ def write_comparison(comparison: Comparison, output: str | Path) -> Path:
 
 
 def _written(file: Path, page: str) -> Path:
-    try:
+    with _writing(file):
         file.write_text(page, encoding="utf-8")
+    return file
+
+
+@contextmanager
+def _writing(file: Path) -> Iterator[Path]:
+    try:
+        yield file
     except OSError as exc:
         raise RunError(f"cannot write {file}: {exc.strerror}; choose another file with --output") from exc
-    return file
