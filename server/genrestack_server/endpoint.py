@@ -1,36 +1,35 @@
-"""The HTTP port that Prometheus reads."""
+"""The HTTP port that Prometheus reads: one thread, a bounded number of connections, and an end for each."""
 
+import asyncio
+import logging
+import socket
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
+from http import HTTPStatus
 from typing import Any, Final
-from wsgiref.simple_server import WSGIRequestHandler, make_server
 
-from prometheus_client import make_wsgi_app
-from prometheus_client.exposition import ThreadingWSGIServer
 from prometheus_client.registry import Collector
 
 from genrestack_server.listening import address_error, check_address, join_address, resolve
+from genrestack_server.scrape import LONGEST_HEAD, PATH, failure, head_of, respond
 
-PATH: Final = "/metrics"
-# Nobody may hold a thread by sending nothing.
-_SILENCE_S: Final = 10.0
-# How soon it notices that it is to end.
-_POLL_S: Final = 0.1
-
-_App = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
-
-
-class _Handler(WSGIRequestHandler):
-    timeout = _SILENCE_S
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class names it
-        """Log nothing."""
+MOST_CONNECTIONS: Final = 16
+"""Open at once; one more ends the oldest, so that whoever holds them open keeps nobody else out."""
+# From the first byte to the last, however they trickle.
+_WITHIN_S: Final = 10.0
+_BACKLOG: Final = 64
+# While no descriptor is left, the connections that wait are looked at this often.
+_RETRY_S: Final = 1.0
+# Read and passed over after an answer, so that a caller who is still sending gets to read it.
+_DISCARDED: Final = 64 * 2**20
+_CHUNK: Final = 64 * 1024
+_log = logging.getLogger(__name__)
 
 
 @contextmanager
 def metrics_endpoint(host: str, port: int, collector: Collector) -> Iterator[str]:
-    """Answer GET /metrics in threads of its own; yields the URL.
+    """Answer GET /metrics on one thread, however many ask; yields the URL.
 
     Args:
         host: name or address to listen on.
@@ -42,33 +41,113 @@ def metrics_endpoint(host: str, port: int, collector: Collector) -> Iterator[str
 
     """
     check_address(host, port, "metrics-")
+    with _listen(host, port) as listener:
+        loop, stopping = asyncio.new_event_loop(), asyncio.Event()
+        serving = Endpoint(listener, collector).serve(stopping)
+        thread = threading.Thread(target=_run, args=[loop, serving], name="genrestack-metrics", daemon=True)
+        thread.start()
+        try:
+            yield f"http://{join_address(host, listener.getsockname()[1])}{PATH}"
+        finally:
+            loop.call_soon_threadsafe(stopping.set)
+            thread.join()
+
+
+def _listen(host: str, port: int) -> socket.socket:
     family, address = resolve(host, port, "metrics-")[0]
-
-    class Server(ThreadingWSGIServer):
-        address_family = family
-
-        def handle_error(self, request: Any, client_address: Any) -> None:
-            """Say nothing of a reader that left in mid-answer."""
-
     try:
-        server = make_server(address[0], port, _only_metrics(make_wsgi_app(collector)), Server, _Handler)
+        both = family == socket.AF_INET6 and socket.has_dualstack_ipv6()
+        listener = socket.create_server(address, family=family, backlog=_BACKLOG, dualstack_ipv6=both)
     except OSError as error:
         raise address_error(host, port, error, "metrics-") from error
-    thread = threading.Thread(target=server.serve_forever, args=[_POLL_S], name="genrestack-metrics", daemon=True)
-    thread.start()
-    try:
-        yield f"http://{join_address(host, server.server_port)}{PATH}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    listener.setblocking(False)
+    return listener
 
 
-def _only_metrics(app: _App) -> _App:
-    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        if environ.get("PATH_INFO") == PATH:
-            return app(environ, start_response)
-        start_response("404 Not Found", [("Content-Type", "text/plain; charset=utf-8")])
-        return [f"there is only {PATH} here\n".encode()]
+def _run(loop: asyncio.AbstractEventLoop, serving: Coroutine[Any, Any, None]) -> None:
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        runner.run(serving)
 
-    return answer
+
+class Endpoint:
+    """Accepts, reads one request, answers it, and closes."""
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        collector: Collector,
+        *,
+        within: float = _WITHIN_S,
+        pause: Callable[[], Awaitable[None]] = lambda: asyncio.sleep(_RETRY_S),
+    ) -> None:
+        """Accept nothing yet.
+
+        Args:
+            listener: listens, and does not block.
+            collector: asked at each reading.
+            within: seconds of a connection.
+            pause: waited for before connections are accepted again, when no descriptor is left.
+
+        """
+        self._listener = listener
+        self._collector = collector
+        self._within = within
+        self._pause = pause
+        self._open: dict[asyncio.Task[None], None] = {}
+        """One a connection, the oldest first."""
+
+    async def serve(self, stopping: asyncio.Event) -> None:
+        """Serve until told to stop; what is open then is cut off."""
+        accepting = asyncio.create_task(self._accept())
+        await stopping.wait()
+        for task in (accepting, *self._open):
+            task.cancel()
+
+    async def _accept(self) -> None:
+        told = False
+        while True:
+            try:
+                connection, _ = await asyncio.get_running_loop().sock_accept(self._listener)
+            except OSError as error:
+                # Out of descriptors: the listener stays ready to be read, and asking again at once would spin.
+                if not told:
+                    _log.warning("a scrape of the metrics waits: %s; raise the limit of open files", error.strerror)
+                told = True
+                await self._pause()
+                continue
+            told = False
+            if len(self._open) >= MOST_CONNECTIONS:
+                self._end(next(iter(self._open)))
+            task = asyncio.create_task(self._answer(connection))
+            self._open[task] = None
+            task.add_done_callback(lambda ended: self._open.pop(ended, None))
+            # Where several wait, each is given a turn: one that never began could not close its connection.
+            await asyncio.sleep(0)
+
+    def _end(self, task: asyncio.Task[None]) -> None:
+        del self._open[task]
+        task.cancel()
+
+    async def _answer(self, connection: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        with connection, suppress(OSError, TimeoutError):
+            async with asyncio.timeout(self._within):
+                await loop.sock_sendall(connection, await self._response(connection))
+                connection.shutdown(socket.SHUT_WR)
+                for _ in range(_DISCARDED // _CHUNK):
+                    if not await loop.sock_recv(connection, _CHUNK):
+                        return
+                    # What is there already is given without a pause: others want to be answered, too.
+                    await asyncio.sleep(0)
+
+    async def _response(self, connection: socket.socket) -> bytes:
+        received = b""
+        while len(received) <= LONGEST_HEAD:
+            more = await asyncio.get_running_loop().sock_recv(connection, _CHUNK)
+            received += more
+            head = head_of(received)
+            if head is not None and len(head) <= LONGEST_HEAD:
+                return respond(head, self._collector)
+            if not more:
+                return failure(HTTPStatus.BAD_REQUEST, "this is not a whole HTTP request")
+        return failure(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"a request has at most {LONGEST_HEAD} bytes")

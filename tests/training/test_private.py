@@ -76,6 +76,16 @@ def linked(folder: Path) -> None:
     folder.symlink_to("elsewhere")
 
 
+def in_the_way(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.write_text("")
+
+
+def linked_to_nowhere(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.symlink_to("nowhere")
+
+
 @pytest.mark.parametrize(
     ("change", "why"),
     [
@@ -84,8 +94,8 @@ def linked(folder: Path) -> None:
         (lambda folder: folder.chmod(0o750), r"may be looked into by other users \(mode 0750\)"),
         (lambda folder: folder.chmod(0o1702), r"may be looked into by other users \(mode 1702\)"),
         (linked, "is a link, or no folder"),
-        (lambda folder: (shutil.rmtree(folder), folder.write_text("")), "is a link, or no folder"),
-        (lambda folder: (shutil.rmtree(folder), folder.symlink_to("nowhere")), "is a link, or no folder"),
+        (in_the_way, "is a link, or no folder"),
+        (linked_to_nowhere, "is a link, or no folder"),
     ],
 )
 def test_fits_of_others_are_not_unpickled(
