@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 import pytest
+from scipy.spatial.distance import cdist
 from sklearn.neighbors import KNeighborsClassifier
 
 from genrestack_export.knn import _DIRECT, knn_graph, read_knn
@@ -59,6 +60,32 @@ def test_rows_far_outside_are_searched_again_and_right(p: int) -> None:
     assert np.isfinite(found).all()
 
 
+def exact_vote(points: Rows, labels: npt.NDArray[np.int64], rows: Rows, *, k: int, p: int) -> Rows:
+    """Weigh the k nearest by inverse distances, summed over differences, so that a copy is at exactly 0."""
+    distances = cdist(rows, points, "minkowski", p=p)
+    nearest = np.argsort(distances, axis=1, kind="stable")[:, :k]
+    kept = np.take_along_axis(distances, nearest, axis=1)
+    copies = kept == 0
+    weights = np.where(copies.any(axis=1, keepdims=True), copies, 1 / np.where(copies, 1.0, kept))
+    votes = np.stack([(weights * (labels[nearest] == c)).sum(axis=1) for c in range(labels.max() + 1)], axis=1)
+    return np.asarray(votes / votes.sum(axis=1, keepdims=True))
+
+
+def most_a_copy_gives_away(points: Rows, row: Rows, *, k: int) -> float:
+    """Bound the share of the vote that scikit-learn leaves to others than the row's own copies, Euclidean.
+
+    It computes |x - t|² as |x|² - 2 x·t + |t|², three sums of f products each. For a copy they cancel, and what
+    rounding leaves, at most (f + 2) ε (|x| + |t|)², has a root that is no zero: some 1e-8, by the order in which this
+    machine's BLAS adds up. A copy then weighs the inverse of that, and each other neighbour the inverse of its own
+    distance.
+    """
+    distances = np.sort(cdist(row[None], points)[0])
+    copies = int((distances == 0).sum())
+    others = distances[copies : max(k, copies)]
+    rounding = (len(row) + 2) * np.finfo(np.float64).eps * (2 * np.linalg.norm(row)) ** 2
+    return float((np.sqrt(rounding) / others).sum())
+
+
 @pytest.mark.parametrize("p", [1, 2])
 def test_a_distance_of_zero_takes_all_the_weight(p: int) -> None:
     points, labels = points_of(900, 5)
@@ -67,8 +94,16 @@ def test_a_distance_of_zero_takes_all_the_weight(p: int) -> None:
     estimator = fit(points, labels, n_neighbors=4, weights="distance", p=p)
     rows = np.concatenate([points[[10, 20, 30]], points_of(5, 5, seed=3)[0]])
     found = run(estimator, rows)
-    np.testing.assert_allclose(found, estimator.predict_proba(rows), rtol=0, atol=1e-9)
+    np.testing.assert_allclose(found, exact_vote(points, labels, rows, k=4, p=p), rtol=0, atol=1e-12)
     np.testing.assert_array_equal(found[0], [0.25, 0.5, 0.0, 0.25])
+    np.testing.assert_array_equal(found[1:3], np.eye(4)[labels[[20, 30]]])
+    answered = estimator.predict_proba(rows)
+    np.testing.assert_allclose(found[3:], answered[3:], rtol=0, atol=1e-9)
+    given_away = [0.0, 0.0] if p == 1 else [most_a_copy_gives_away(points, points[i], k=4) for i in (20, 30)]
+    assert (np.abs(found - answered)[1:3].max(axis=1) <= given_away).all()
+    assert max(given_away) < 1e-6
+    # Which of several copies scikit-learn finds the nearest is rounding as well, but never another point.
+    assert answered[0, 2] == 0
 
 
 @pytest.mark.parametrize("p", [1, 2])
