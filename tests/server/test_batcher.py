@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ import grpc
 import numpy as np
 import pytest
 from server.bench import Bench, Counted, altered, on_bench, same
+from server.held import Held, holding
 from server.live import RunServer
-from server.tiny_bundle import TinyStack, draw_rows, write_tiny
+from server.tiny_bundle import TinyStack, draw_rows
+from support.waiting import until
 
 from genrestack_bundle import Answer
 from genrestack_proto.matrix import FloatMatrix, from_matrix, to_matrix
@@ -24,6 +27,15 @@ from genrestack_server.loading import load_version
 from genrestack_server.registry import ServedModel
 
 POISON = 12345.0
+DELAY_S = 10.0
+"""As long as is allowed; nobody waits for it."""
+
+
+def advance(seconds: float) -> None:
+    """Put the running loop's clock forward."""
+    loop = asyncio.get_running_loop()
+    present = loop.time
+    loop.time = lambda: present() + seconds  # type: ignore[method-assign]
 
 
 @pytest.fixture(scope="module")
@@ -36,10 +48,27 @@ def older(tiny_models: Path) -> ServedModel:
     return load_version("tiny", 1, ServerConfig(models_dir=tiny_models, threads=1))
 
 
-@pytest.fixture(scope="module")
-def slow(slow_models: Path) -> ServedModel:
-    """About a millisecond a row."""
-    return load_version("slow", 1, ServerConfig(models_dir=slow_models, threads=1))
+@pytest.fixture
+def held(tiny: ServedModel) -> Iterator[Held]:
+    made = Held(tiny)
+    yield made
+    made.free()
+
+
+class Clock:
+    """The batcher's, which a test puts forward."""
+
+    ahead = 0.0
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.ahead
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr("genrestack_server.batcher.time", made)
+    return made
 
 
 @pytest.mark.parametrize("batching", [True, False], ids=["shared", "alone"])
@@ -61,23 +90,25 @@ def test_everybody_gets_exactly_their_own_answers(tiny: ServedModel, older: Serv
     on_bench(walk, max_batch_rows=64, batching=batching)
 
 
-def test_what_arrives_during_an_execution_shares_the_next(slow: ServedModel) -> None:
+def test_what_arrives_during_an_execution_shares_the_next(held: Held) -> None:
     async def walk(bench: Bench) -> None:
-        first = bench.ask(slow, draw_rows(50))
-        await asyncio.sleep(0.01)
+        first = bench.ask(held.served, draw_rows(50))
+        await held.begun()
         calls = [Call("Predict", rows=2) for _ in range(5)]
-        await asyncio.gather(first, *(bench.batcher.run(slow, draw_rows(2), call) for call in calls))
-        assert bench.counted.executions == [(1, 50, 1), (1, 10, 5)]
+        others = [asyncio.ensure_future(bench.batcher.run(held.served, draw_rows(2), call)) for call in calls]
+        await bench.until_waiting(10)
+        held.free()
+        await asyncio.gather(first, *others)
+        assert bench.counted.executions == [(2, 50, 1), (2, 10, 5)]
         for call in calls:
             assert call.batch_rows == 10
-            assert 0 < call.queued_s < 10
-            assert 0 < call.compute_s < 10
+            assert call.queued_s > 0
+            assert call.compute_s > 0
 
     on_bench(walk)
 
 
 def test_a_quick_run_that_is_alone_stays_on_the_loop_and_others_do_not(tiny: ServedModel) -> None:
-    assert tiny.quick_rows > 0
     threads: list[str] = []
 
     def run(rows: FloatMatrix) -> Answer:
@@ -85,9 +116,9 @@ def test_a_quick_run_that_is_alone_stays_on_the_loop_and_others_do_not(tiny: Ser
         return tiny.session.run(rows)
 
     async def walk(bench: Bench) -> None:
-        served = altered(tiny, run)
+        served = replace(altered(tiny, run), quick_rows=20)
         await bench.ask(served, draw_rows(1))
-        await bench.ask(served, draw_rows(tiny.quick_rows + 1))
+        await bench.ask(served, draw_rows(21))
         await asyncio.gather(*(bench.ask(served, draw_rows(1)) for _ in range(2)))
 
     on_bench(walk, max_batch_rows=2**20)
@@ -96,76 +127,101 @@ def test_a_quick_run_that_is_alone_stays_on_the_loop_and_others_do_not(tiny: Ser
     assert len(threads) == 3
 
 
-def test_single_rows_are_answered_while_a_huge_request_runs(run_server: RunServer, tmp_path: Path) -> None:
-    write_tiny(tmp_path, "tiny", TinyStack.draw(), slow=6)
+def test_single_rows_are_answered_while_a_huge_request_runs(run_server: RunServer, tiny_models: Path) -> None:
+    ended: list[str] = []
     rows = draw_rows(65_536)
-    with run_server(tmp_path) as running:
+    with run_server(tiny_models) as running, holding(running, "tiny") as held:
         huge = running.stub.Predict.future(PredictRequest(rows=to_matrix(rows)))
-        singles = 0
-        while not huge.done():
-            running.stub.Predict(PredictRequest(rows=to_matrix(rows[:1])))
-            singles += not huge.done()
+        huge.add_done_callback(lambda _: ended.append("huge"))
+        held.wait()
+        singles = [running.stub.Predict.future(PredictRequest(rows=to_matrix(rows[:1]))) for _ in range(20)]
+        for single in singles:
+            single.add_done_callback(lambda _: ended.append("single"))
+        assert running.server is not None
+        gate = running.server.gate
+        until(lambda: gate.in_flight == 21, "they do not arrive")
+        # The huge one has begun two executions and its turn for a third; theirs is the next.
+        held.allow(4)
+        for single in singles:
+            assert len(single.result().labels) == 1
+        assert not huge.done()
+        held.free()
         answer = from_matrix(huge.result().probabilities)
-    assert singles >= 20
+        until(lambda: len(ended) == 21)
+    assert ended == ["single"] * 20 + ["huge"]
     np.testing.assert_allclose(answer, TinyStack.draw().predict_proba(rows), atol=1e-6)
 
 
-def test_rows_whose_deadline_passes_while_they_wait_are_not_computed(slow: ServedModel) -> None:
+def test_rows_whose_deadline_passes_while_they_wait_are_not_computed(held: Held, clock: Clock) -> None:
     async def walk(bench: Bench) -> None:
-        first = bench.ask(slow, draw_rows(200))
-        await asyncio.sleep(0.01)
-        late = bench.ask(slow, draw_rows(3), deadline=time.monotonic() + 0.01)
-        patient = bench.ask(slow, draw_rows(2), deadline=time.monotonic() + 60)
+        first = bench.ask(held.served, draw_rows(200))
+        await held.begun()
+        late = bench.ask(held.served, draw_rows(3), deadline=clock.monotonic() + 3600)
+        patient = bench.ask(held.served, draw_rows(2), deadline=clock.monotonic() + 7200)
+        await bench.until_waiting(5)
+        clock.ahead = 3600
+        held.free()
         with pytest.raises(DeadlinePassedError, match="allow more time"):
             await late
         await asyncio.gather(first, patient)
-        assert bench.counted.executions == [(1, 200, 1), (1, 2, 1)]
+        assert bench.counted.executions == [(2, 200, 1), (2, 2, 1)]
 
     on_bench(walk, max_batch_rows=200)
 
 
-def test_the_rest_of_a_large_request_is_not_computed_once_its_deadline_has_passed(slow: ServedModel) -> None:
+def test_the_rest_of_a_large_request_is_not_computed_once_its_deadline_has_passed(held: Held, clock: Clock) -> None:
     async def walk(bench: Bench) -> None:
+        large = bench.ask(held.served, draw_rows(1000), deadline=clock.monotonic() + 3600)
+        await held.begun()
+        clock.ahead = 3600
+        held.free()
         with pytest.raises(DeadlinePassedError):
-            await bench.ask(slow, draw_rows(1000), deadline=time.monotonic() + 0.05)
-        assert 0 < sum(rows for _, rows, _ in bench.counted.executions) < 1000
+            await large
+        # What was in work, and what the thread was handed beside it.
+        assert [rows for _, rows, _ in bench.counted.executions] == [10, 10]
         assert bench.batcher.waiting_rows == 0
 
     on_bench(walk, max_batch_rows=10)
 
 
-def test_what_is_cancelled_while_it_waits_is_not_computed(slow: ServedModel) -> None:
+def test_what_is_cancelled_while_it_waits_is_not_computed(held: Held) -> None:
     async def walk(bench: Bench) -> None:
-        first = bench.ask(slow, draw_rows(100))
-        await asyncio.sleep(0.01)
-        left, stays = bench.ask(slow, draw_rows(3)), bench.ask(slow, draw_rows(2))
-        await asyncio.sleep(0)
-        assert bench.batcher.waiting_rows == 5
+        first = bench.ask(held.served, draw_rows(100))
+        await held.begun()
+        left, stays = bench.ask(held.served, draw_rows(3)), bench.ask(held.served, draw_rows(2))
+        await bench.until_waiting(5)
         left.cancel()
+        await bench.until_waiting(2)
+        held.free()
         await asyncio.gather(first, stays)
         assert left.cancelled()
-        assert bench.counted.executions == [(1, 100, 1), (1, 2, 1)]
+        assert bench.counted.executions == [(2, 100, 1), (2, 2, 1)]
 
     on_bench(walk, max_batch_rows=100)
 
 
-def test_a_large_request_that_is_cancelled_leaves_the_rest_of_its_rows(slow: ServedModel) -> None:
+def test_a_large_request_that_is_cancelled_leaves_the_rest_of_its_rows(held: Held) -> None:
     async def walk(bench: Bench) -> None:
-        huge = bench.ask(slow, draw_rows(1000))
-        await bench.ask(slow, draw_rows(1))
+        huge = bench.ask(held.served, draw_rows(1000))
+        await held.begun()
         huge.cancel()
-        await bench.ask(slow, draw_rows(1))
-        assert sum(rows for _, rows, _ in bench.counted.executions) < 100
-        assert bench.batcher.waiting_rows == 0
+        await bench.until_waiting(0)
+        held.free()
+        await bench.ask(held.served, draw_rows(1))
+        # What was in work, and what the thread was handed beside it.
+        assert [rows for _, rows, _ in bench.counted.executions] == [10, 10, 1]
 
     on_bench(walk, max_batch_rows=10)
 
 
-def test_the_urgent_overtake(slow: ServedModel) -> None:
+def test_the_urgent_overtake(held: Held) -> None:
     async def walk(bench: Bench) -> None:
-        tasks = [bench.ask(slow, draw_rows(10), name) for name in ("first", "a", "b", "c")]
-        await asyncio.sleep(0.005)
-        tasks.append(bench.ask(slow, draw_rows(10), "urgent", urgent=True))
+        tasks = [bench.ask(held.served, draw_rows(10), name) for name in ("first", "a", "b", "c")]
+        await held.begun()
+        await bench.until_waiting(20)
+        tasks.append(bench.ask(held.served, draw_rows(10), "urgent", urgent=True))
+        await bench.until_waiting(30)
+        held.free()
         await asyncio.gather(*tasks)
         # While the first ran, the thread was handed a whole execution more, so as to have no gap.
         assert bench.finished == ["first", "a", "urgent", "b", "c"]
@@ -216,21 +272,22 @@ def test_an_execution_that_fails_fails_its_own_requests_alone(tiny: ServedModel)
     on_bench(walk, max_batch_rows=10)
 
 
-def test_a_full_queue_says_when_to_come_back(slow: ServedModel) -> None:
+def test_a_full_queue_says_when_to_come_back(held: Held) -> None:
     async def walk(bench: Bench) -> None:
-        tasks = [bench.ask(slow, draw_rows(20))]
-        await asyncio.sleep(0.005)
-        tasks += [bench.ask(slow, draw_rows(6)), bench.ask(slow, draw_rows(4))]
-        await asyncio.sleep(0)
-        assert bench.batcher.waiting_rows == 10
+        tasks = [bench.ask(held.served, draw_rows(20))]
+        await held.begun()
+        tasks += [bench.ask(held.served, draw_rows(6)), bench.ask(held.served, draw_rows(4))]
+        await bench.until_waiting(10)
         with pytest.raises(QueueFullError, match=r"10 rows wait already, the limit is 10 \(--max-queue-rows\)") as full:
-            await bench.ask(slow, draw_rows(1))
+            await bench.ask(held.served, draw_rows(1))
+        # Nothing is known yet of how long rows take.
         assert full.value.retry_after == 1.0
+        held.free()
         await asyncio.gather(*tasks)
-        tasks = [bench.ask(slow, draw_rows(20)) for _ in range(2)]
+        tasks = [bench.ask(held.served, draw_rows(20)) for _ in range(2)]
         with pytest.raises(QueueFullError) as measured:
-            await bench.ask(slow, draw_rows(1))
-        assert 0.02 <= measured.value.retry_after < 1.0
+            await bench.ask(held.served, draw_rows(1))
+        assert 0.02 <= measured.value.retry_after <= 5.0
         await asyncio.gather(*tasks, return_exceptions=True)
 
     on_bench(walk, max_queue_rows=10)
@@ -243,49 +300,51 @@ def test_an_empty_queue_takes_a_request_larger_than_itself(tiny: ServedModel) ->
     on_bench(walk, max_queue_rows=10)
 
 
-def test_the_patient_wait_for_room_in_the_order_they_came(slow: ServedModel) -> None:
+def test_the_patient_wait_for_room_in_the_order_they_came(held: Held) -> None:
     async def walk(bench: Bench) -> None:
-        tasks = [bench.ask(slow, draw_rows(10), "first")]
-        await asyncio.sleep(0.005)
-        tasks += [bench.ask(slow, draw_rows(9), name, patient=True) for name in ("a", "b", "gone", "c")]
-        await asyncio.sleep(0)
-        assert bench.batcher.waiting_rows == 9
+        tasks = [bench.ask(held.served, draw_rows(10), "first")]
+        await held.begun()
+        tasks += [bench.ask(held.served, draw_rows(9), name, patient=True) for name in ("a", "b", "gone", "c")]
+        await bench.until_waiting(9)
         with pytest.raises(QueueFullError):
-            await bench.ask(slow, draw_rows(1))
+            await bench.ask(held.served, draw_rows(1))
         tasks.pop(3).cancel()
+        held.free()
         await asyncio.gather(*tasks)
         assert bench.finished == ["first", "a", "b", "c"]
-        assert bench.counted.executions == [(1, 10, 1), (1, 9, 1), (1, 9, 1), (1, 9, 1)]
+        assert bench.counted.executions == [(2, 10, 1), (2, 9, 1), (2, 9, 1), (2, 9, 1)]
 
     on_bench(walk, max_queue_rows=10, max_batch_rows=10)
 
 
 def test_a_delay_lets_others_join(tiny: ServedModel) -> None:
     async def walk(bench: Bench) -> None:
-        first = bench.ask(tiny, draw_rows(1))
-        await asyncio.sleep(0.05)
-        await asyncio.gather(first, bench.ask(tiny, draw_rows(2)))
-        await asyncio.gather(bench.ask(tiny, draw_rows(4)))
+        tasks = [bench.ask(tiny, draw_rows(1))]
+        await bench.until_waiting(1)
+        tasks.append(bench.ask(tiny, draw_rows(2)))
+        await bench.until_waiting(3)
+        assert bench.counted.executions == []
+        advance(DELAY_S)
+        await asyncio.gather(*tasks)
+        # A whole execution and whoever is urgent wait for nobody.
+        await bench.ask(tiny, draw_rows(4))
         urgent = bench.ask(tiny, draw_rows(1), "urgent", urgent=True)
         await asyncio.gather(bench.ask(tiny, draw_rows(3), "normal"), urgent)
         assert bench.counted.executions == [(2, 3, 2), (2, 4, 1), (2, 4, 2)]
 
-    began = time.monotonic()
-    on_bench(walk, max_queue_delay=1.0, max_batch_rows=4)
-    assert time.monotonic() - began >= 1.0
+    on_bench(walk, max_queue_delay=DELAY_S, max_batch_rows=4)
 
 
-def test_closing_fails_what_waits(slow: ServedModel) -> None:
+def test_closing_fails_what_waits(held: Held) -> None:
     async def walk(bench: Bench) -> None:
-        tasks = [bench.ask(slow, draw_rows(30)), bench.ask(slow, draw_rows(30))]
-        tasks += [bench.ask(slow, draw_rows(30), patient=True)]
-        await asyncio.sleep(0.005)
+        tasks = [bench.ask(held.served, draw_rows(30)), bench.ask(held.served, draw_rows(30))]
+        tasks += [bench.ask(held.served, draw_rows(30), patient=True)]
+        await held.begun()
         bench.batcher.close()
-        for task in tasks[1:]:
+        held.free()
+        for task in tasks:
             with pytest.raises(DrainingError):
                 await task
-        with pytest.raises(DrainingError):
-            await tasks[0]
 
     on_bench(walk, max_batch_rows=20, max_queue_rows=60)
 
