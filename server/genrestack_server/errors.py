@@ -20,6 +20,7 @@ ServerError
     ├── DeadlinePassedError     the caller no longer waits
     ├── QueueFullError          too many rows wait already; says when to come back
     │   └── TooManyCallsError   too many calls are served already
+    ├── MessageTooLargeError    the message is over the limit once it is decompressed
     └── UnavailableError        try again, here or on another server
         ├── LoadingError        models are still being loaded
         ├── StuckError          a run was told to end and does not
@@ -144,6 +145,10 @@ class QueueFullError(RequestError):
 
 class TooManyCallsError(QueueFullError):
     """Too many calls are served already."""
+
+
+class MessageTooLargeError(RequestError):
+    """The message is over the limit once it is decompressed."""
 
 
 class UnavailableError(RequestError):

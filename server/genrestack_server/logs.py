@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import queue
 import sys
 import threading
@@ -19,6 +20,8 @@ _FLUSH_S: Final = 2.0
 
 def configure(level: str, form: LogFormat = "text", stream: TextIO | None = None) -> "Writer":
     """Write what is logged to standard error, or to another stream."""
+    # gRPC's C++ code would write a line for each header it cannot read. It looks at this when it is imported.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     writer = Writer(stream or sys.stderr)
     writer.setFormatter(Json() if form == "json" else Readable())
     logger = logging.getLogger(LOGGER)

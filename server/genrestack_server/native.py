@@ -36,7 +36,7 @@ class NativeService:
         self._reception = reception
         self._streams = Streams(reception, predictor.gate)
         self._config = config
-        self._rows = RequestReader(predictor.gate.waiting)
+        self._rows = RequestReader(predictor.gate.waiting, config.max_message_bytes)
         self._small = RequestReader.small()
 
     def add_to(self, server: grpc.aio.Server) -> None:

@@ -1,7 +1,7 @@
-"""Reads requests once it is decided that they are wanted: until then a message stays with its sender, packed.
+"""Reads requests once it is decided that they are wanted: until then a message stays with its sender.
 
-Every method is one that takes a stream to gRPC, which reads and unpacks the message of any other kind before it asks
-whether the call is wanted at all.
+Every method is one that takes a stream to gRPC, which reads the message of any other kind before it asks whether the
+call is wanted at all.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ from typing import Final
 
 import grpc
 
+from genrestack_server.compression import decompressed
 from genrestack_server.errors import InvalidRequestError
 from genrestack_server.memory import Trimmer
 from genrestack_server.messages import is_large
@@ -30,17 +31,17 @@ _SMALL_AT_ONCE: Final = 8
 class RequestReader:
     """Reads the requests of some methods."""
 
-    def __init__(self, waiting: WaitingCalls, max_bytes: int | None = None) -> None:
+    def __init__(self, waiting: WaitingCalls, max_bytes: int) -> None:
         """Read nothing yet.
 
         Args:
             waiting: where calls are counted until their request has arrived.
-            max_bytes: of one request; None: as many as gRPC takes.
+            max_bytes: of one request.
 
         """
         self._waiting = waiting
-        self._trimmer = Trimmer()
         self._max_bytes = max_bytes
+        self._trimmer = Trimmer()
 
     @classmethod
     def small(cls, max_bytes: int = _SMALL_BYTES) -> "RequestReader":
@@ -52,6 +53,7 @@ class RequestReader:
 
         Raises:
             InvalidRequestError: there is none, more than one, or it is too large.
+            MessageTooLargeError: it is, once it is decompressed.
             DeadlinePassedError: it did not arrive in time.
             TooManyCallsError: it had not arrived when too many others came.
             asyncio.CancelledError: the call is over.
@@ -59,16 +61,15 @@ class RequestReader:
         """
         with self._waiting.waiting(_ARRIVES_WITHIN_S):
             data = await context.read()
-            if isinstance(data, bytes):
-                if is_large(data):
-                    context.add_done_callback(self._ended)  # type: ignore[arg-type]  # the stubs want a class
-                self._check(data)
-                more = await context.read()
+            more = await context.read() if isinstance(data, bytes) else None
         if not isinstance(data, bytes):
             raise await self._nothing(context)
         if isinstance(more, bytes):
             raise InvalidRequestError.of("request", "there is more than one; this method takes one message")
-        return data
+        request = await self._checked(data)
+        if is_large(request):
+            context.add_done_callback(self._ended)  # type: ignore[arg-type]  # the stubs want a class
+        return request
 
     async def items(self, context: Context, *, lasting: bool = True) -> AsyncGenerator[bytes, None]:
         """Yield the requests of a stream.
@@ -79,22 +80,28 @@ class RequestReader:
 
         Raises:
             InvalidRequestError: one is too large.
+            MessageTooLargeError: one is, once it is decompressed.
             TooManyCallsError: it had to make room.
 
         """
         with self._waiting.waiting():
             data = await context.read()
         while isinstance(data, bytes):
-            self._check(data)
-            large = is_large(data)
-            yield data
+            request = await self._checked(data)
+            large = is_large(request)
+            yield request
             if large:
                 self._trimmer.soon()
             with nullcontext() if lasting else self._waiting.waiting():
                 data = await context.read()
 
-    def _ended(self, _: object) -> None:
-        self._trimmer.soon()
+    async def _checked(self, data: bytes) -> bytes:
+        if is_large(data):
+            self._trimmer.soon()
+        if len(data) > self._max_bytes:
+            text = f"it has {counted(len(data), 'byte')}; this method takes at most {self._max_bytes:,}"
+            raise InvalidRequestError.of("request", text)
+        return await decompressed(data, self._max_bytes)
 
     async def _nothing(self, context: Context) -> InvalidRequestError:
         """Find out why there is no request: gRPC says the same when it has refused one that is too large."""
@@ -105,7 +112,5 @@ class RequestReader:
             raise asyncio.CancelledError from None
         return InvalidRequestError.of("request", "there is none; this method takes one message")
 
-    def _check(self, data: bytes) -> None:
-        if self._max_bytes is not None and len(data) > self._max_bytes:
-            text = f"it has {counted(len(data), 'byte')}; this method takes at most {self._max_bytes:,}"
-            raise InvalidRequestError.of("request", text)
+    def _ended(self, _: object) -> None:
+        self._trimmer.soon()

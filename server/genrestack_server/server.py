@@ -9,7 +9,7 @@ from typing import Final, Self
 
 from grpc import aio
 
-from genrestack_server import health, native
+from genrestack_server import grpc_log, health, native
 from genrestack_server.batcher import Batcher
 from genrestack_server.calls import Observers
 from genrestack_server.config import ServerConfig
@@ -239,6 +239,7 @@ class Server:
 
     def _build(self, security: Security) -> aio.Server:
         config = self.config
+        grpc_log.install()
         server = aio.server(
             options=channel_options(config, shares_port=self.shares_port),
             interceptors=security.interceptors(self.observers),

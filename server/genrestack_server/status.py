@@ -14,6 +14,7 @@ from genrestack_server.calls import Call
 from genrestack_server.errors import (
     DeadlinePassedError,
     InvalidRequestError,
+    MessageTooLargeError,
     ModelNotFoundError,
     NotPossibleError,
     PermissionDeniedError,
@@ -36,6 +37,7 @@ CODES: Final[dict[type[RequestError], grpc.StatusCode]] = {
     NotPossibleError: grpc.StatusCode.FAILED_PRECONDITION,
     DeadlinePassedError: grpc.StatusCode.DEADLINE_EXCEEDED,
     QueueFullError: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    MessageTooLargeError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     UnavailableError: grpc.StatusCode.UNAVAILABLE,
 }
 """Error class to status; a subclass has its parent's."""

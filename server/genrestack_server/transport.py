@@ -36,8 +36,10 @@ def channel_options(config: ServerConfig, *, shares_port: bool = False) -> list[
     options = [
         # On by default, with which a second server on a busy port takes half its connections without a word.
         ("grpc.so_reuseport", int(shares_port)),
-        # Unpacking stops here too. Answers have no such limit: theirs is looked at before they are computed.
+        # Answers have no such limit: theirs is looked at before they are computed.
         ("grpc.max_receive_message_length", config.max_message_bytes),
+        # See `compression`.
+        ("grpc.per_message_decompression", 0),
         ("grpc.max_allowed_incoming_connections", config.max_connections),
         ("grpc.max_connection_idle_ms", _MAX_IDLE_MS),
         ("grpc.server.max_pending_requests_hard_limit", _MAX_PENDING_CALLS),

@@ -48,7 +48,7 @@ class InferenceService:
 
     def __post_init__(self) -> None:
         """Make what reads the requests."""
-        self._rows = RequestReader(self.predictor.gate.waiting)
+        self._rows = RequestReader(self.predictor.gate.waiting, self.config.max_message_bytes)
         self._small = RequestReader.small()
 
     def add_to(self, server: grpc.aio.Server) -> None:
