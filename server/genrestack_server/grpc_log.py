@@ -53,7 +53,10 @@ class GrpcLog(logging.Handler):
             error: what was raised.
 
         """
-        name, now = _named(str(template), "" if error is None else error.__name__), self._clock()
+        name, now = (
+            _named(template if isinstance(template, str) else "", "" if error is None else error.__name__),
+            self._clock(),
+        )
         with self._mutex:
             if name not in self._kinds and len(self._kinds) >= _MAX_KINDS:
                 name = "others"
