@@ -9,15 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import numpy as np
 import pytest
 from google.rpc import error_details_pb2, status_pb2
 from server.live import Running, RunServer
+from server.supervised import until
 from server.test_command import batch
+from support.frames import GOAWAY, Wire, message
 
 from genrestack import Client
 from genrestack_proto.v1.prediction_pb2 import PredictRequest
 from genrestack_proto.v1.prediction_pb2_grpc import PredictionServiceStub
-from genrestack_server import ServerConfig
+from genrestack_server import ServerConfig, transport
 from genrestack_server.transport import channel_options
 
 
@@ -146,11 +149,74 @@ def test_metadata_beyond_16_kib_is_refused_at_once(tiny_models: Path, run_server
             running.stub.Predict(batch(1), metadata=(("x-filler", "y" * 20_000),))
 
 
+def test_connections_beyond_their_number_are_closed(tiny_models: Path, run_server: RunServer) -> None:
+    """At once, and without harm to the others; whoever waits for the server gets in when there is room."""
+    with run_server(tiny_models, max_connections=2) as running:
+        assert len(running.stub.Predict(batch(1)).labels) == 1
+        address = f"127.0.0.1:{running.port}"
+        with Wire(address) as second:
+            next(second.frames())
+            for _ in range(20):
+                with Wire(address) as beyond:
+                    assert list(beyond.frames()) == []
+            with grpc.insecure_channel(address, [("grpc.use_local_subchannel_pool", 1)]) as channel:
+                stub = PredictionServiceStub(channel)
+                with pytest.raises(grpc.RpcError, match="UNAVAILABLE"):
+                    stub.Predict(batch(1))
+                waiting = stub.Predict.future(batch(1), wait_for_ready=True, timeout=60)
+                assert len(running.stub.Predict(batch(1)).labels) == 1
+                assert not waiting.done()
+                second.close()
+                assert len(waiting.result().labels) == 1
+
+
+def test_idle_connections_end(tiny_models: Path, run_server: RunServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "_MAX_IDLE_MS", 200)
+    with run_server(tiny_models) as running, Wire(f"127.0.0.1:{running.port}") as idle:
+        answers, release = held_stream(running.stub)
+        # Ends when the server hangs up.
+        assert any(kind == GOAWAY and b"idle" in payload for kind, *_, payload in idle.frames())
+        release.set()
+        assert list(answers) == []
+        assert len(running.stub.Predict(batch(1), timeout=10).labels) == 1
+
+
+def test_the_client_sends_less_at_a_time(tiny_models: Path, run_server: RunServer) -> None:
+    """gRPC's refusal of a large message is answered by smaller ones."""
+    with run_server(tiny_models, max_message_mib=1) as running, Client(f"127.0.0.1:{running.port}") as client:
+        assert len(client.predict(np.zeros((65_600, 4), np.float32)).labels) == 65_600
+
+
+def test_callers_who_do_not_take_their_answers_are_bounded(
+    tiny_models: Path, run_server: RunServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their calls are over for us and not for gRPC, which refuses what comes on top until they are gone."""
+    monkeypatch.setattr(transport, "_OTHER_CALLS", 2)
+    no_window = (4).to_bytes(2, "big") + bytes(4)
+
+    def refused() -> bool:
+        try:
+            running.stub.Predict(batch(1))
+        except grpc.RpcError as error:
+            return "limit exceeded" in str(error)
+        return False
+
+    with (
+        run_server(tiny_models, max_concurrent_rpcs=2) as running,
+        Wire(f"127.0.0.1:{running.port}", settings=no_window) as stuck,
+    ):
+        for _ in range(10):
+            stuck.call("/genrestack.v1.PredictionService/Predict", message(batch(1).SerializeToString()))
+        until(refused, "so many calls are held")
+        stuck.close()
+        until(lambda: not refused(), "the calls of a connection that is gone are held")
+
+
 def test_every_option_fits_grpc() -> None:
     """At their bounds the numbers stay within the 32 bits that gRPC has for them."""
     config = ServerConfig(
         max_message_mib=1000, max_connection_age=1_728_000, max_connection_age_grace=1_728_000,
-        min_ping_interval=86_400, max_connection_streams=2**31 - 1,
+        min_ping_interval=86_400, max_connection_streams=2**31 - 1, max_connections=2**31 - 1,
     )  # fmt: skip
     for name, value in channel_options(config):
         assert 0 <= value < 2**31, name
