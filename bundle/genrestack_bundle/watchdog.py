@@ -51,9 +51,7 @@ class TimeLimit(ABC):
         """Whether the work was told to end."""
 
     def __enter__(self) -> Self:
-        now = time.monotonic()
-        self.at = min(self.at, now + self.seconds)
-        WATCHDOG.watch(self)
+        WATCHDOG.watch(self, now := time.monotonic())
         if self.at <= now or (self.cancellation is not None and self.cancellation.cancelled):
             self.end()
         return self
@@ -103,9 +101,10 @@ class Watchdog:
         """When the thread looks again."""
         self._thread: threading.Thread | None = None
 
-    def watch(self, limit: TimeLimit) -> None:
-        """End this at its moment."""
+    def watch(self, limit: TimeLimit, now: float) -> None:
+        """End this at its moment; its work begins now."""
         with self._lock:
+            limit.at = min(limit.at, now + limit.seconds)
             self._limits.add(limit)
             self._wake_before(limit.at)
 

@@ -119,8 +119,8 @@ class Batcher:
         while (taken := self._lines.take(0.0)).pieces:
             for piece in taken.pieces:
                 piece.job.fail(error)
-        for job in self._outside:
-            job.fail(error)
+        while self._outside:
+            self._outside.popitem()[0].fail(error)
 
     def _fail(self, execution: Execution, error: Exception) -> None:
         for job in execution.fail(error):

@@ -10,6 +10,7 @@ from pathlib import Path
 import grpc
 import numpy as np
 import pytest
+from server.hostile import endless, write_hostile
 from server.live import Running, RunServer
 from server.tiny_bundle import TinyStack, draw_rows, write_tiny
 from server.watching import LOOK_S, Seen, alone, ask, index, refusal, registry, some_looks, states, wait_until
@@ -288,14 +289,13 @@ def test_a_version_may_be_a_link_that_is_swapped(tmp_path: Path, stack: TinyStac
 def test_stopping_while_a_version_is_loaded_waits_for_nothing(
     tmp_path: Path, stack: TinyStack, run_server: RunServer
 ) -> None:
-    """What is being loaded cannot be interrupted; it is left to itself and never served."""
+    """What is being loaded would never end by itself: it is ended, and never served."""
     write_tiny(tmp_path, "slow", stack)
     with run_server(tmp_path, poll_interval=LOOK_S) as running:
         server = running.server
         assert server is not None
-        write_tiny(tmp_path, "slow", stack, slow=3000)
+        write_hostile(tmp_path, "slow", "scaler.onnx", endless)
         wait_until(lambda: server.busy)
         assert running.stop(grace=5).result(10) is True
-        assert server.busy
         wait_until(lambda: not server.busy)
         assert [served.title for served in server.models] == ["slow/1"]
