@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from genrestack_bundle import ComposedSession, Golden, ParityError
+from genrestack_bundle.answer import Answer
 from genrestack_bundle.parity import STACK, agrees, describe, measure, worst
-from genrestack_bundle.session import Answer
 from genrestack_export.parts import ConvertedPart, Precision
 from genrestack_proto.v1.model_pb2 import Parity
 
