@@ -4,9 +4,11 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, cast
 
+import grpc
 from grpc import aio
 
 from genrestack_server import grpc_log, health, native
@@ -16,7 +18,7 @@ from genrestack_server.config import ServerConfig
 from genrestack_server.errors import AddressError, DrainingError, PortLostError, RepositoryError, StartError
 from genrestack_server.executor import Executor
 from genrestack_server.gate import Gate
-from genrestack_server.grpc_port import GrpcPort
+from genrestack_server.grpc_port import GrpcPort, Handlers
 from genrestack_server.health import Health
 from genrestack_server.keeper import Keeper
 from genrestack_server.listening import check_address, join_address
@@ -237,28 +239,29 @@ class Server:
                     f"name one of these with {option}"
                 )
 
-    def _build(self, security: Security) -> aio.Server:
-        config = self.config
-        grpc_log.install()
-        server = aio.server(
-            options=channel_options(config, shares_port=self.shares_port),
-            interceptors=security.interceptors(self.observers),
-            maximum_concurrent_rpcs=max_calls(config),
-        )
-        predictor = self.predictor
+    def _services(self) -> list[grpc.GenericRpcHandler]:
+        """Make the services; they outlast a gRPC server that has to be rebuilt."""
+        services = Handlers()
+        server = cast(aio.Server, services)
         reception = Reception(self.observers)
-        NativeService(predictor, reception, config).add_to(server)
-        InferenceService(predictor, reception, self._health, self._statistics, config).add_to(server)
+        NativeService(self.predictor, reception, self.config).add_to(server)
+        InferenceService(self.predictor, reception, self._health, self._statistics, self.config).add_to(server)
         self._health.add_to(server)
         add_reflection(server, [*_SERVICES, health.SERVICE_NAME])
-        return server
+        return services.handlers
 
-    def _bind(self, security: Security) -> aio.Server:
+    def _bind(self, services: Sequence[grpc.GenericRpcHandler], security: Security) -> aio.Server:
         """Build a gRPC server and give it the port: the one asked for, and from then on the one it got."""
         host, port = self.config.host, self.port or self.config.port
         if not self.shares_port:
             check_address(host, port)
-        server = self._build(security)
+        grpc_log.install()
+        server = aio.server(
+            handlers=services,
+            options=channel_options(self.config, shares_port=self.shares_port),
+            interceptors=security.interceptors(self.observers),
+            maximum_concurrent_rpcs=max_calls(self.config),
+        )
         try:
             self.port = security.add_port(server, join_address(host, port))
         except RuntimeError as error:
@@ -268,7 +271,7 @@ class Server:
 
     async def _listen(self, security: Security) -> None:
         self._grpc = GrpcPort(
-            lambda: self._bind(security),
+            partial(self._bind, self._services(), security),
             grace_s=self.config.max_connection_age_grace,
             changed=self._port_changed,
             rebuilt=self.observers.rebuilt,
