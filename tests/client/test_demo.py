@@ -81,6 +81,8 @@ from pathlib import Path
 from genrestack._processes import Background
 from genrestack.commands.demo import _terminate
 signal.signal(signal.SIGTERM, _terminate)
+# Inherited as ignored where the tests run in the background.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with Background("serve", {str(models)!r}, "--port", {port}, log=Path({str(tmp_path / "serve.log")!r})) as server:
     server.wait_for_port({port})
     time.sleep(60)

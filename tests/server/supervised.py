@@ -86,15 +86,23 @@ class Supervised:
 
     def end(self) -> tuple[int, str]:
         """Wait for the end; return the exit status and what was logged."""
-        _, log = self.process.communicate(timeout=30)
+        _, log = self.process.communicate(timeout=60)
         return self.process.returncode, log
 
 
 @contextmanager
 def supervised(
-    models_dir: Path, patience: dict[str, float] | None = None, env: dict[str, str] | None = None, **options: Any
+    models_dir: Path,
+    patience: dict[str, float] | None = None,
+    env: dict[str, str] | None = None,
+    *,
+    waits: bool = True,
+    **options: Any,
 ) -> Iterator[Supervised]:
-    """Start; what it said when it served is in `said`, which is empty if it does not. Nothing is left of it after."""
+    """Start; what it said when it served is in `said`, which is empty if it does not. Nothing is left of it after.
+
+    With `waits` false it is yielded before it serves.
+    """
     settings = {"models_dir": str(models_dir), "port": 0, "workers": 2, "grace": 10, "metrics_port": 0, **options}
     arguments = [json.dumps(settings), json.dumps(patience or {})]
     process = subprocess.Popen(
@@ -105,7 +113,7 @@ def supervised(
     running = Supervised(process)
     children: set[int] = set()
     try:
-        while (line := process.stdout.readline().strip()) not in {"", "done"}:
+        while waits and (line := process.stdout.readline().strip()) not in {"", "done"}:
             running.said.append(line)
         yield running
     finally:
@@ -116,7 +124,7 @@ def supervised(
         until(lambda: not any(map(psutil.pid_exists, children)), "the workers outlive their supervisor")
 
 
-def until(condition: Callable[[], object], what: str, timeout: float = 20.0) -> None:
+def until(condition: Callable[[], object], what: str, timeout: float = 60.0) -> None:
     """Wait for something that will come about."""
     end = time.monotonic() + timeout
     while not condition():

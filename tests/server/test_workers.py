@@ -18,6 +18,7 @@ import tritonclient.grpc as triton
 from server.live import Launch, Running
 from server.supervised import Supervised, send, supervised, until
 from server.tiny_bundle import TinyStack, draw_rows, write_tiny
+from server.waiting import Waiting
 
 from genrestack import Client
 from genrestack_bundle import usable_cpus
@@ -27,7 +28,10 @@ from genrestack_proto.v1.prediction_pb2_grpc import PredictionServiceStub
 from genrestack_server.errors import AddressError
 from genrestack_server.sharing import reserved_port
 
-SOON = {"silence": 2.5, "longest_pause": 0.3}
+# On a busy machine an event loop may be heard late; only what hangs is silent for longer.
+SOON = {"silence": 5.0, "longest_pause": 0.3}
+# More than a run on the event loop itself may have.
+MANY = 1000
 
 
 @pytest.fixture(scope="module")
@@ -131,30 +135,58 @@ def test_a_worker_told_to_end_finishes_and_is_replaced(pair: Supervised, stack: 
         load.end()
 
 
-def test_a_worker_that_computes_is_not_stuck_and_sigterm_waits_for_it(slow_models: Path) -> None:
-    with supervised(slow_models, {"silence": 2.0}, grace=60) as running, ThreadPoolExecutor(1) as pool:
+def test_a_worker_that_stops_for_a_moment_counts_as_serving_only_while_it_runs(tiny_models: Path) -> None:
+    with supervised(tiny_models, {"silence": 3600.0}) as running:
         workers = running.workers()
-        batch = pool.submit(running.stub().Predict, ask(3000), timeout=60)
-        time.sleep(2.5)
+        (victim, *_) = workers
+        send(victim, signal.SIGSTOP)
+        until(lambda: running.metric("genrestack_workers_serving") == 1, "the worker still counts as serving")
+        send(victim, signal.SIGCONT)
+        until(lambda: running.metric("genrestack_workers_serving") == 2, "the worker is not noticed again")
         assert running.workers() == workers
-        assert not batch.done()
+        assert running.metric("genrestack_worker_restarts_total") == 0
+
+
+def test_a_supervisor_that_was_stopped_blames_no_worker(tiny_models: Path) -> None:
+    silence = 4.0
+    with supervised(tiny_models, {"silence": silence}) as running:
+        workers = running.workers()
+        send(running.process.pid, signal.SIGSTOP)
+        stopped = time.monotonic()
+        assert running.stub().Predict(ask(), timeout=10).labels
+        until(lambda: time.monotonic() > stopped + 1.5 * silence, "time stands still")
+        send(running.process.pid, signal.SIGCONT)
+        until(lambda: running.metric("genrestack_workers_serving") == 2, "the workers are not noticed again")
+        assert running.workers() == workers
+        assert running.metric("genrestack_worker_restarts_total") == 0
+
+
+def test_a_worker_that_computes_is_not_stuck_and_sigterm_waits_for_it(tiny_models: Path, tmp_path: Path) -> None:
+    silence, waiting = 4.0, Waiting(tmp_path)
+    with (
+        supervised(tiny_models, {"silence": silence}, waiting.env, grace=60) as running,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        workers = running.workers()
+        waiting.hold()
+        batch = pool.submit(running.stub().Predict, ask(MANY), timeout=60)
+        until(lambda: waiting.begun, "no run begins")
+        begun = time.monotonic()
+        until(lambda: time.monotonic() > begun + 1.5 * silence, "time stands still")
+        assert running.workers() == workers
         send(running.process.pid, signal.SIGTERM)
-        assert len(batch.result(60).labels) == 3000
+        until(lambda: refuses(running), "the signal is not noticed")
+        assert not batch.done()
+        waiting.release()
+        assert len(batch.result(60).labels) == MANY
         assert running.end()[0] == 0
 
 
-def test_a_second_signal_cuts_short(slow_models: Path) -> None:
-    with supervised(slow_models, grace=60) as running, ThreadPoolExecutor(1) as pool:
-        batch = pool.submit(running.stub().Predict, ask(20_000), timeout=60)
-        time.sleep(0.5)
-        send(running.process.pid, signal.SIGINT)
-        time.sleep(0.5)
-        assert running.process.poll() is None
-        send(running.process.pid, signal.SIGTERM)
-        assert running.end()[0] == 1
-        error = batch.exception(30)
-        assert isinstance(error, grpc.RpcError)
-        assert error.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
+def refuses(running: Supervised) -> bool:
+    """Whether new calls are refused, or do not even connect; others wait for the run that is held up."""
+    with pytest.raises(grpc.RpcError) as caught:
+        running.stub().Predict(ask(), timeout=0.5)
+    return caught.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
 def test_workers_end_with_their_supervisor(tiny_models: Path) -> None:
@@ -162,7 +194,7 @@ def test_workers_end_with_their_supervisor(tiny_models: Path) -> None:
         workers, port = running.workers(), running.port
         running.process.kill()
         running.process.wait()
-        until(lambda: not any(map(psutil.pid_exists, workers)), "the workers outlive their supervisor", 5)
+        until(lambda: not any(map(psutil.pid_exists, workers)), "the workers outlive their supervisor")
         with reserved_port("127.0.0.1", port) as again:
             assert again == port
 

@@ -189,6 +189,8 @@ def scaled(folder: Path, seen: Seen) -> None:
 
 def command(folder: Path, seen: Seen) -> None:
     """The documented command, on a cluster that it starts itself."""
+    # Ray leaves it ignored where it is inherited so, as where the tests run in the background.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     file = folder / "serve.yaml"
     file.write_text(yaml.safe_dump(deployed(repository(folder, "tiny"))), encoding="utf-8")
     # Its lines would be taken for this process's.
