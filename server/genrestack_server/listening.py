@@ -9,6 +9,8 @@ from genrestack_server.errors import AddressError
 
 # An address this machine does not have among several that a name stands for, e.g. IPv6 in a container without it.
 _ABSENT: Final = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
+_NOT_TCP: Final = ("unix:", "unix-abstract:", "vsock:")
+_MAPPED: Final = "::ffff:"
 
 
 def check_address(host: str, port: int, prefix: str = "") -> None:
@@ -57,6 +59,8 @@ def resolve(host: str, port: int, prefix: str = "") -> list[tuple[socket.Address
         AddressError: it stands for none.
 
     """
+    if (mended := _mended(host, prefix)) is not None:
+        raise AddressError(f"--{prefix}host {host}: {mended}")
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
@@ -64,6 +68,20 @@ def resolve(host: str, port: int, prefix: str = "") -> list[tuple[socket.Address
             f"--{prefix}host {host} is not a name or address this machine knows; try 127.0.0.1"
         ) from error
     return [(entry[0], entry[4]) for entry in found]
+
+
+def _mended(host: str, prefix: str) -> str | None:
+    """Say what to write in place of what gRPC or a URL would take, and a host is not."""
+    if "/" in host or host.startswith(_NOT_TCP):
+        return "only TCP is served, no socket file; give a name or an address such as 127.0.0.1"
+    if host.startswith("[") and host.endswith("]"):
+        return f"an IPv6 address is written without brackets: --{prefix}host {host[1:-1]}"
+    name, colon, port = host.rpartition(":")
+    if colon and port.isdecimal() and (":" not in name or name.startswith("[")):
+        return f"the port is a setting of its own: --{prefix}host {name.strip('[]')} --{prefix}port {port}"
+    if host.lower().startswith(_MAPPED):
+        return f"an IPv4 address is written as it is: --{prefix}host {host[len(_MAPPED) :]}"
+    return None
 
 
 def _bind(family: int, address: tuple[Any, ...]) -> None:

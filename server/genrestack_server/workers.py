@@ -23,6 +23,9 @@ _HEARD_S: Final = 3 * BEAT_S
 _FAREWELL_S: Final = 5.0
 
 
+_NO_MEMORY: Final = ", as the kernel does where memory or a limit of it is used up"
+
+
 class Worker:
     """A process that serves the port together with others; `follow` it until it has ended.
 
@@ -127,6 +130,7 @@ def ending(status: int) -> str:
     if status >= 0:
         return f"ended with status {status}"
     try:
-        return f"was killed by {signal.Signals(-status).name}"
+        name = signal.Signals(-status).name
+        return f"was killed by {name}" + (_NO_MEMORY if name == "SIGKILL" else "")
     except ValueError:
         return f"was killed by signal {-status}"

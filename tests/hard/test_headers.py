@@ -23,8 +23,8 @@ from genrestack_proto.matrix import to_matrix
 from genrestack_proto.v1.prediction_pb2 import PredictRequest
 from genrestack_proto.v1.prediction_pb2_grpc import PredictionServiceStub
 
-REQUESTS = times(400, 10_000)
-REBUILDS = times(40, 3_000)
+REQUESTS = times(200, 10_000)
+REBUILDS = times(30, 3_000)
 A_CONNECTION = 10
 
 Say = Callable[[str], None]

@@ -14,9 +14,11 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from server.live import Running, RunServer
 from server.tiny_bundle import TinyStack, draw_rows, write_tiny
+from support.tools import need
 
 from genrestack_proto.matrix import to_matrix
 from genrestack_proto.v1.prediction_pb2 import GetModelRequest, ListModelsRequest, PredictRequest
+from genrestack_proto.v1.prediction_pb2_grpc import PredictionServiceStub
 from genrestack_server import AddressError, RepositoryError, Server, ServerConfig, StartError
 
 SERVICE = "genrestack.v1.PredictionService"
@@ -192,6 +194,43 @@ def test_a_busy_port_is_not_shared(tiny_models: Path, tiny_server: Running, run_
 def test_a_host_that_is_not_ours(tiny_models: Path, run_server: RunServer, host: str) -> None:
     with pytest.raises(AddressError, match="--host"):
         run_server(tiny_models, host=host).__enter__()
+
+
+@pytest.mark.parametrize(
+    ("host", "advice"),
+    [
+        ("unix:/tmp/x.sock", "only TCP is served, no socket file"),
+        ("unix-abstract:x", "only TCP is served, no socket file"),
+        ("/tmp/x.sock", "only TCP is served, no socket file"),
+        ("[::1]", "written without brackets: --host ::1"),
+        ("127.0.0.1:50051", "a setting of its own: --host 127.0.0.1 --port 50051"),
+        ("[::1]:50051", "a setting of its own: --host ::1 --port 50051"),
+        ("::ffff:127.0.0.1", "written as it is: --host 127.0.0.1"),
+    ],
+)
+def test_a_host_written_in_another_way_says_how_it_is_written(
+    tiny_models: Path, run_server: RunServer, host: str, advice: str
+) -> None:
+    with pytest.raises(AddressError) as caught:
+        run_server(tiny_models, host=host).__enter__()
+    assert str(caught.value).startswith(f"--host {host}: ")
+    assert advice in str(caught.value)
+
+
+def test_an_ipv6_address_is_served(tiny_models: Path, run_server: RunServer) -> None:
+    need(_has_ipv6(), "IPv6")
+    with run_server(tiny_models, host="::1") as running, grpc.insecure_channel(f"[::1]:{running.port}") as channel:
+        assert PredictionServiceStub(channel).Predict(ask(running), timeout=20).version == 2
+        assert running.server is not None
+        assert running.server.address == f"[::1]:{running.port}"
+
+
+def _has_ipv6() -> bool:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
 
 
 def test_grace_bounds_the_wait(slow_models: Path, run_server: RunServer) -> None:
