@@ -118,7 +118,7 @@ def _parsed(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             content = file.read(_MAX_FILE_BYTES + 1)
         if len(content) > _MAX_FILE_BYTES:
-            raise SettingsError(f"the settings file {path} is larger than 64 KiB; it takes a line for each setting")
+            raise SettingsError(f"{path} is larger than 64 KiB; it takes a line for each setting")
         return tomllib.loads(content.decode())
     except OSError as error:
         raise SettingsError(f"cannot read the settings file {path}: {error.strerror}") from error

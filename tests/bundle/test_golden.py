@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from bundle.processes import run_script
 from bundle.reseal import replace
 
 from genrestack_bundle import BundleError, Golden, open_bundle
@@ -219,6 +220,37 @@ def test_announcing_less_than_it_unpacks_to() -> None:
     data[directory + 24 : directory + 28] = struct.pack("<I", 100)
     with pytest.raises(BundleError, match=r"golden\.npz cannot be read"):
         unpack(bytes(data))
+
+
+_PEAK = """
+import resource, sys
+from pathlib import Path
+from genrestack_bundle import BundleError
+from genrestack_bundle.golden import unpack
+
+data = Path(sys.argv[1]).read_bytes()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    unpack(data)
+except BundleError:
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+def test_announcing_less_costs_no_more_than_what_is_announced(tmp_path: Path) -> None:
+    data = bytearray(_zip({"rows.npy": bytes(2**27)}))
+    for mark, offset in ((b"PK\3\4", 22), (b"PK\1\2", 24)):
+        place = data.index(mark) + offset
+        data[place : place + 4] = struct.pack("<I", 100)
+    bomb = tmp_path / "bomb"
+    bomb.write_bytes(data)
+    assert int(run_script(_PEAK, bomb)) < 2**27 // 1024 // 4
+
+
+def test_more_arrays_than_a_stack_has() -> None:
+    many = _zip({f"part.{number:x}.npy": b"" for number in range(1001)}, zipfile.ZIP_STORED)
+    with pytest.raises(BundleError, match="holds more than 1000 arrays"):
+        unpack(many)
 
 
 def test_encrypted_member() -> None:

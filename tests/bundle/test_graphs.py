@@ -10,7 +10,7 @@ import pytest
 from bundle.reseal import change_graph, replace, reseal
 from onnx import TensorProto, helper, numpy_helper
 
-from genrestack_bundle import BundleError, ComposedSession, open_bundle, prove
+from genrestack_bundle import BundleError, ComposedSession, graphs, open_bundle, prove
 
 
 def _external(tensor: TensorProto) -> None:
@@ -129,6 +129,34 @@ def test_graph_that_may_not_be_there(digits: Path, file: str, spoiled: str) -> N
 def test_file_that_is_no_graph(digits: Path, data: bytes) -> None:
     replace(digits, "svc.onnx", data)
     with pytest.raises(BundleError, match=r"svc\.onnx is not an ONNX model"):
+        open_bundle(digits)
+
+
+def _empty_initializers(model: onnx.ModelProto) -> None:
+    for _ in range(3000):
+        model.graph.initializer.add()
+
+
+def _empty_nodes_in_a_branch(model: onnx.ModelProto) -> None:
+    branch = onnx.GraphProto()
+    for _ in range(3000):
+        branch.node.add()
+    model.graph.node[0].attribute.append(helper.make_attribute("branch", branch))
+
+
+def _empty_texts(model: onnx.ModelProto) -> None:
+    model.graph.node[0].attribute.append(helper.make_attribute("texts", [""] * 3000))
+
+
+@pytest.mark.parametrize("change", [_empty_initializers, _empty_nodes_in_a_branch, _empty_texts])
+def test_fields_are_counted_before_they_are_parsed(
+    digits: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[onnx.ModelProto], None]
+) -> None:
+    """Of two bytes each, they take a hundred times as much once they are parsed."""
+    monkeypatch.setattr(graphs, "MAX_GRAPH_FIELDS", 3000)
+    open_bundle(digits)
+    change_graph(digits, "svc.onnx", change)
+    with pytest.raises(BundleError, match=r"svc\.onnx has more than 3000 fields"):
         open_bundle(digits)
 
 

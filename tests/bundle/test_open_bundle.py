@@ -11,7 +11,7 @@ import pytest
 from bundle.processes import run_script
 from bundle.reseal import MEMBERS, Manifest, read, reseal, reseal_text
 
-from genrestack_bundle import BundleError, open_bundle
+from genrestack_bundle import BundleError, open_bundle, still_missing
 from genrestack_proto.v1.model_pb2 import PART_KIND_BASE, PART_KIND_META, PART_KIND_SCALER
 
 
@@ -248,6 +248,11 @@ EDITS = {
     "hash in capitals": (
         lambda m: m["files"][0].update(sha256=m["files"][0]["sha256"].upper()), r"golden\.npz was altered"
     ),
+    "long feature name": (_set("features", 0, "name", value="f" * 1001), "a name of more than 1000 characters"),
+    "long class name": (_set("classes", 0, value="c" * 1001), "a name of more than 1000 characters"),
+    "megabytes of a file name": (_set("files", 0, "path", value="a" * 2**20), "^'a{100}' is not a file name"),
+    "many empty features": (lambda m: m["features"].extend([{}] * 2**18), "lists more than 262144 things"),
+    "many lists": (lambda m: m.update(later=[[]] * 2**18), "lists more than 262144 things"),
     "no hash": (_drop("files", 0, "sha256"), r"golden\.npz was altered"),
 }  # fmt: skip
 
@@ -285,6 +290,19 @@ def test_oversized_manifest_and_sums(digits: Path) -> None:
     reseal_text(digits, json.dumps(read(digits)).encode() + b" " * 2**24)
     with pytest.raises(BundleError, match=r"manifest\.json is larger than"):
         open_bundle(digits)
+
+
+@pytest.mark.timeout(60)
+def test_a_folder_that_is_copied_is_asked_often_and_parsed_once(digits: Path) -> None:
+    """A manifest of very many features takes a second; looking at what is copied meanwhile must not, each time."""
+    reseal(digits, lambda manifest: manifest["features"].extend({"name": f"f{n}"} for n in range(100_000)))
+    size = (digits / "svc.onnx").stat().st_size
+    os.truncate(digits / "svc.onnx", 10)
+    for _ in range(400):
+        assert still_missing(digits) == f"svc.onnx has 10 of {size:,} bytes"
+    # Another manifest is read again.
+    reseal(digits)
+    assert still_missing(digits) == ""
 
 
 def test_unknown_fields_of_a_later_writer_are_passed_over(digits: Path) -> None:

@@ -1,5 +1,7 @@
 """A bundle appears whole under the next version, or not at all."""
 
+import os
+import signal
 import stat
 import subprocess
 import sys
@@ -160,6 +162,101 @@ def test_file_where_a_folder_should_be(tmp_path: Path, sound: Bundle) -> None:
     with pytest.raises(BundleError, match=r"could not be written below"):
         _write(tmp_path, sound)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["again", "models"]
+
+
+_WRITE_FOR_EVER = """
+import sys
+from pathlib import Path
+from genrestack_bundle import open_bundle, write_bundle
+
+bundle = open_bundle(Path(sys.argv[1]))
+bundle.model.name = "again"
+print("ready", flush=True)
+while True:
+    write_bundle(Path(sys.argv[2]), bundle.model, bundle.graphs, bundle.golden)
+"""
+
+
+def _unfinished(repository: Path) -> list[Path]:
+    return list((repository / "again").glob(".writing-*/golden.npz"))
+
+
+def _stopped_half_way(repository: Path, bundle: Bundle) -> "subprocess.Popen[str]":
+    """Start a writer, and stop it while it has a bundle half written."""
+    command = [sys.executable, "-c", _WRITE_FOR_EVER, str(bundle.path), str(repository)]
+    writer = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert writer.stdout is not None
+    assert writer.stdout.readline() == "ready\n"
+    while True:
+        writer.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, writer.pid, os.WSTOPPED | os.WNOWAIT)
+        if _unfinished(repository):
+            return writer
+        writer.send_signal(signal.SIGCONT)
+
+
+def test_what_a_killed_writer_left_is_removed_by_the_next(tmp_path: Path, sound: Bundle) -> None:
+    writer = _stopped_half_way(tmp_path, sound)
+    try:
+        (half,) = _unfinished(tmp_path)
+        # As long as it lives, however long it does nothing, the folder is its own.
+        _write(tmp_path, sound)
+        assert half.exists()
+    finally:
+        writer.kill()
+        writer.communicate()
+    assert half.exists()
+    (tmp_path / "again" / ".writing-empty").mkdir()
+    (tmp_path / "again" / ".writing-link").symlink_to(sound.path)
+    last = _write(tmp_path, sound)
+    assert open_bundle(last).graphs == sound.graphs
+    left = [entry.name for entry in last.parent.iterdir() if not entry.name.isdecimal()]
+    assert left == [".writing-link"]
+    assert open_bundle(sound.path).graphs == sound.graphs
+
+
+def test_all_is_flushed_before_a_bundle_appears(tmp_path: Path, sound: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed: list[Path] = []
+    really = os.fsync
+
+    def flush(descriptor: int) -> None:
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        # What is there when it is flushed is what is safe.
+        flushed.append(path / f"with {len(list(path.iterdir()))}" if path.is_dir() else path)
+        really(descriptor)
+
+    monkeypatch.setattr(os, "fsync", flush)
+    path = _write(tmp_path / "new" / "models", sound)
+    folders = [tmp_path / "with 1", tmp_path / "new" / "with 1", tmp_path / "new" / "models" / "with 1"]
+    assert sorted(flushed[:3]) == sorted(folders)
+    *files, folder, parent = flushed[3:]
+    names = sorted(file.name for file in path.iterdir())
+    assert sorted(file.name for file in files) == names
+    assert files[-1].name == "SHA256SUMS"
+    assert {file.parent for file in files} == {folder.parent}
+    assert folder.parent.name.startswith(".writing-")
+    assert folder.name == f"with {len(names)}"
+    assert parent == path.parent / "with 1"
+
+
+def test_names_that_differ_by_case_alone(tmp_path: Path, sound: Bundle) -> None:
+    """On many file systems they are one folder."""
+    _write(tmp_path, sound, "Rock")
+    for name in ("rock", "ROCK"):
+        with pytest.raises(BundleError, match=f"there is a model 'Rock' below .*, from which '{name}' differs by case"):
+            _write(tmp_path, sound, name)
+    assert _write(tmp_path, sound, "Rock").name == "2"
+    # Where both are there already, each goes on.
+    (tmp_path / "rock" / "1").mkdir(parents=True)
+    assert _write(tmp_path, sound, "rock").name == "2"
+    assert _write(tmp_path, sound, "Rock").name == "3"
+
+
+@pytest.mark.parametrize("name", ["KNN.onnx", "Manifest.json", "SHA256SUMS", "sha256sums", "Golden.npz"])
+def test_files_that_differ_by_case_alone(tmp_path: Path, sound: Bundle, name: str) -> None:
+    with pytest.raises(BundleError, match=f"'{name}' differs from another by case at most"):
+        _write(tmp_path, sound, extra={name: b"x"})
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../up", "a/b", ".hidden", "-x", "a b", "Ü", "a\0", "a\n", "x" * 101])

@@ -146,6 +146,18 @@ def test_base_estimators_of_any_name(small: Case, first: str) -> None:
     assert len({part.file.casefold() for part in bundle.model.parts}) == 6
 
 
+def test_base_estimators_whose_names_differ_by_case_alone(small: Case) -> None:
+    """On many file systems, two such files are one."""
+    base = [(name, knn(n_neighbors=count)) for count, name in enumerate(("knn", "KNN", "Knn"), start=1)]
+    stack = StackingClassifier(base, LogisticRegression(), cv=2)
+    stack.fit(small.scaler.transform(small.training), draw(90, seed=1)[1])
+    path = small.export(stack=stack)
+    _prove(path)
+    bundle = open_bundle(path)
+    assert bundle.part_names == ("knn", "KNN", "Knn")
+    assert len({part.file.casefold() for part in bundle.model.parts}) == 5
+
+
 def test_dropped_estimator(small: Case) -> None:
     stack = StackingClassifier([("gone", "drop"), ("knn", knn())], LogisticRegression(), cv=2)
     stack.fit(small.scaler.transform(small.training), draw(90, seed=1)[1])

@@ -42,7 +42,7 @@ WIDE = 60_000
 
 def scrambled(number: int) -> str:
     """A name that looks like all others and is none of them: comparing two takes the square of their length."""
-    return f"{''.join(random.Random(number).sample('abcdefghij' * 5, 50))}_{number}"
+    return f"{''.join(random.Random(number).sample('abcdefghij' * 9, 90))}_{number}"
 
 
 def refused(running: Running, method: str, data: bytes) -> grpc.RpcError:

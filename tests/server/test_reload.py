@@ -10,11 +10,13 @@ from pathlib import Path
 import grpc
 import numpy as np
 import pytest
+from bundle.reseal import reseal
 from server.hostile import endless, write_hostile
 from server.live import Running, RunServer
-from server.tiny_bundle import TinyStack, draw_rows, write_tiny
+from server.tiny_bundle import CLASSES, TinyStack, draw_rows, write_tiny
 from server.watching import LOOK_S, Seen, alone, ask, index, refusal, registry, some_looks, states, wait_until
 
+from genrestack_bundle.unfinished import unfinished_folder
 from genrestack_proto.matrix import from_matrix, to_matrix
 from genrestack_proto.v1.prediction_pb2 import PredictRequest
 from genrestack_server.registry import VersionState
@@ -284,6 +286,44 @@ def test_a_version_may_be_a_link_that_is_swapped(tmp_path: Path, stack: TinyStac
         wait_until(lambda: seen.loads == ["tiny/1"])
         found = from_matrix(ask(running).probabilities)
         assert abs(found - other.predict_proba(draw_rows(3))).max() < 1e-6
+
+
+def test_what_stands_in_sha256sums_tells_versions_apart(
+    tmp_path: Path, stack: TinyStack, run_server: RunServer
+) -> None:
+    """Neither sizes nor times do: copies, archives and links bring them along."""
+    store, links = tmp_path / "store", tmp_path / "models" / "tiny"
+    bundles = [write_tiny(store, name, stack) for name in ("one", "two")]
+    for bundle, word in zip(bundles, ("blues", "disco"), strict=True):
+        reseal(bundle, lambda manifest, word=word: manifest.__setitem__("classes", [word, *CLASSES[1:]]))
+        for file in bundle.iterdir():
+            os.utime(file, ns=(1, 1))
+    sizes = [{file.name: file.stat().st_size for file in bundle.iterdir()} for bundle in bundles]
+    assert sizes[0] == sizes[1]
+    links.mkdir(parents=True)
+    (links / "1").symlink_to(bundles[0])
+    with run_server(tmp_path / "models", poll_interval=LOOK_S) as running:
+        seen = Seen(running)
+        for file in bundles[0].iterdir():
+            os.utime(file)
+            file.chmod(0o600)
+        some_looks()
+        (tmp_path / "next").symlink_to(bundles[1])
+        (tmp_path / "next").rename(links / "1")
+        wait_until(lambda: bool(seen.loads))
+        assert list(ask(running).classes) == ["disco", *CLASSES[1:]]
+        some_looks()
+        # Once, and not for the times that changed before.
+        assert seen.loads == ["tiny/1"]
+
+
+def test_a_folder_under_way_is_not_noticed(tmp_path: Path, stack: TinyStack, run_server: RunServer) -> None:
+    write_tiny(tmp_path, "tiny", stack)
+    with unfinished_folder(tmp_path / "tiny") as unfinished, unfinished_folder(tmp_path):
+        shutil.copytree(tmp_path / "tiny" / "1", unfinished.path, dirs_exist_ok=True)
+        with run_server(tmp_path, poll_interval=LOOK_S) as running:
+            some_looks()
+            assert states(running) == {"tiny/1": READY}
 
 
 def test_stopping_while_a_version_is_loaded_waits_for_nothing(

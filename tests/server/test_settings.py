@@ -176,6 +176,9 @@ def test_not_a_number_fits_nowhere(name: str) -> None:
         ("[models]\nversion_policy = 'last'\n", "it must be latest:N, all, or version numbers such as 1,3"),
         ("[observing]\notel_endpoint = 'here'\n", "it must be a URL such as http://localhost:4317"),
         ("[server\n", "is no TOML: Expected ']'"),
+        ("a = " + "[" * 10_000, "is no TOML: maximum recursion depth exceeded"),
+        ("[server]\nport = " + "9" * 5000, "is no TOML: Exceeds the limit"),
+        (".".join("a" * 2**16) + " = 1\n", "is larger than 64 KiB"),
     ],
 )
 def test_a_wrong_file_names_itself_the_key_and_what_it_may_be(text: str, said: str, tmp_path: Path) -> None:
