@@ -42,7 +42,7 @@ def _refusal(given: Sequence[str], served: ServedModel) -> InvalidRequestError:
     missing = [name for name in served.feature_names if name not in present]
     wrong = _wrong_columns(given, served)
     violations = (
-        [Violation("feature_names", f"missing: {listed(map(repr, missing))}; every feature needs its column")]
+        [Violation("feature_names", f"missing: {listed(map(shown, missing))}; every feature needs its column")]
         if missing
         else []
     )

@@ -295,7 +295,7 @@ def test_what_stands_in_sha256sums_tells_versions_apart(
     store, links = tmp_path / "store", tmp_path / "models" / "tiny"
     bundles = [write_tiny(store, name, stack) for name in ("one", "two")]
     for bundle, word in zip(bundles, ("blues", "disco"), strict=True):
-        reseal(bundle, lambda manifest, word=word: manifest.__setitem__("classes", [word, *CLASSES[1:]]))
+        reseal(bundle, partial(dict.update, classes=[word, *CLASSES[1:]]))
         for file in bundle.iterdir():
             os.utime(file, ns=(1, 1))
     sizes = [{file.name: file.stat().st_size for file in bundle.iterdir()} for bundle in bundles]
