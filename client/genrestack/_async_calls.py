@@ -151,6 +151,9 @@ class AwaitedCalls(BaseClient):
         return await self._answer(self._begin(method, request, deadline))
 
     def _begin(self, method: Callable[..., _Sent], request: Message, deadline: Deadline, metadata: Pairs = ()) -> _Sent:
+        if self._closed:
+            # While this call waited for its next attempt: what gRPC says of such a channel is an error of its own.
+            raise ClientClosed(CLOSED_MEANWHILE)
         return method(request, timeout=deadline.remaining(), metadata=self._metadata(metadata))
 
     async def _answer(self, call: _Sent) -> bytes:
