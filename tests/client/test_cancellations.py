@@ -36,7 +36,17 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]
     folder = tmp_path_factory.mktemp("storm-models")
     write_tiny(folder, "tiny", TinyStack.draw())
     process = serve_process(
-        Path(folder), "--port", "0", "--threads", "1", "--metrics-port", "0", "--max-rows", "100", "--max-queue-rows", "100"
+        Path(folder),
+        "--port",
+        "0",
+        "--threads",
+        "1",
+        "--metrics-port",
+        "0",
+        "--max-rows",
+        "100",
+        "--max-queue-rows",
+        "100",
     )
     try:
         assert process.stdout is not None
@@ -66,7 +76,8 @@ async def description(client: AsyncClient, rng: random.Random) -> object:
 
 
 async def waiting(client: AsyncClient, rng: random.Random) -> object:
-    return await client.wait_until_ready(30, model="gone")
+    await client.wait_until_ready(30, model="gone")
+    return None
 
 
 async def stream(client: AsyncClient, rng: random.Random) -> object:
