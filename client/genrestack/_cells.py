@@ -10,6 +10,7 @@ from genrestack._quoted import quoted
 from genrestack.errors import InvalidInput, Violation
 
 _REPORTED = 10
+_FIELD_CHARACTERS = 100
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -84,5 +85,8 @@ def _too_large(what: str) -> str:
 
 def _fault(row: int, column: int, names: Sequence[str], complaint: str) -> Violation:
     if names:
-        return Violation(f"rows[{row}].{names[column]}", f"feature {quoted(names[column])} of row {row} {complaint}")
+        return Violation(
+            f"rows[{row}].{names[column][:_FIELD_CHARACTERS]}",
+            f"feature {quoted(names[column])} of row {row} {complaint}",
+        )
     return Violation(f"rows[{row}][{column}]", f"column {column} of row {row} {complaint}")
