@@ -16,7 +16,7 @@ from genrestack import InvalidInput
 from genrestack._bench.drive import Span, arrivals
 from genrestack._bench.plan import Plan
 from genrestack._bench.record import Record, quantiles
-from genrestack._bench.server_side import ServerFigures, difference
+from genrestack._bench.server_side import ServerFigures, difference, scrape
 from genrestack._processes import free_port
 from genrestack.command import run
 from genrestack_proto.matrix import from_matrix
@@ -131,8 +131,8 @@ def test_the_servers_own_figures(capsys: pytest.CaptureFixture[str], tmp_path: P
         status, told, err = bench(capsys, target, "--metrics", url, "--callers", "8", "--rows", "3")
         assert status == 0, err
         server = told["figures"]["server"]
-        # The two looks are not taken at the very moments: some of the eight callers' calls fall between.
-        assert server["requests"] >= told["figures"]["answered"] - 16 > 0
+        # The two looks are not taken at the very moments: some calls fall between.
+        assert 0 < server["requests"] <= scrape(url)["genrestack_requests_total"]
         assert 0 < server["executions"] <= server["requests"]
         assert server["rows_per_execution"] >= 3
         assert server["compute_seconds"] > 0

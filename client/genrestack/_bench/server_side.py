@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from http.client import HTTPException
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import Final, NoReturn
+from typing import Final
+from urllib.error import HTTPError
 from urllib.request import HTTPRedirectHandler, ProxyHandler, build_opener
 
 from genrestack._invalid import invalid
@@ -67,14 +68,17 @@ def scrape(url: str) -> Totals:
 class _NoRedirects(HTTPRedirectHandler):
     """Asks where it was told to, and nowhere else."""
 
-    def redirect_request(self, *_: object) -> NoReturn:
-        raise OSError("what answers there sends elsewhere")
+    def redirect_request(self, *_: object) -> None:
+        return None
 
 
 def _fetch(url: str, fetched: "SimpleQueue[bytes | Exception]") -> None:
     try:
         with build_opener(ProxyHandler({}), _NoRedirects).open(url, timeout=_SECONDS) as answer:
             text = answer.read(_MOST_BYTES + 1)
+    except HTTPError as error:
+        error.close()
+        fetched.put(OSError(f"the HTTP status is {error.code}"))
     except (OSError, HTTPException, ValueError) as error:
         fetched.put(error)
     else:
