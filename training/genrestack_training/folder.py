@@ -18,7 +18,9 @@ from sklearn.ensemble import StackingClassifier
 from sklearn.exceptions import InconsistentVersionWarning
 
 from genrestack_training.answers import Answers, from_arrays, to_arrays
-from genrestack_training.errors import RunError, TrainingError
+from genrestack_training.errors import RunError, TableError, TrainingError
+from genrestack_training.files import UnreadableFileError, read_text
+from genrestack_training.memory import check_fits
 from genrestack_training.plain import to_plain
 from genrestack_training.presets import resolve_settings
 from genrestack_training.private import trusted_file, trusted_folder
@@ -43,6 +45,7 @@ DAMAGED = (
     struct.error,
     zlib.error,
 )
+_LARGEST_FACTS = 256 * 2**20
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -249,7 +252,9 @@ def find_run(path: str | Path) -> Path:
 def _read_facts(folder: Path) -> dict[str, Any]:
     file = folder / "metrics.json"
     try:
-        facts = json.loads(file.read_text(encoding="utf-8"))
+        facts = json.loads(read_text(file, _LARGEST_FACTS))
+    except UnreadableFileError as exc:
+        raise RunError(str(exc)) from exc
     except (ValueError, RecursionError) as exc:
         raise RunError(f"{file} is broken: it is not JSON; train again") from exc
     if not isinstance(facts, dict) or facts.get("format") != FORMAT:
@@ -262,8 +267,13 @@ def _read_arrays(folder: Path, name: str = "reference.npz") -> dict[str, np.ndar
     try:
         # Opened here: numpy leaves a file open that turns out to be no archive.
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+            # No more than this is unpacked of an entry, whatever is packed in it.
+            size = sum(entry.file_size for entry in arrays.zip.infolist())
+            check_fits(f"{file} says that it holds {size:,} bytes", size, "train again, or use a machine with more")
             return {name: arrays[name] for name in arrays.files}
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as exc:
+    except TableError as exc:
+        raise RunError(str(exc)) from exc
+    except (MemoryError, ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as exc:
         raise RunError(f"{file} is broken; train again") from exc
 
 

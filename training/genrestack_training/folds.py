@@ -6,7 +6,9 @@ import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from genrestack_training.errors import TableError
+from genrestack_training.wording import shown
 
+_NAMED = 5
 Folds = list[tuple[np.ndarray, np.ndarray]]
 """(training, test) row numbers, int64, of each fold; every row is in the test side of exactly one."""
 
@@ -48,8 +50,9 @@ def grouped_folds(labels: np.ndarray, groups: np.ndarray, folds: int, seed: int,
 def _refuse_lost_classes(labels: np.ndarray, groups: np.ndarray, training: np.ndarray, units: str) -> None:
     lost = np.setdiff1d(labels, labels[training])
     if len(lost):
-        counts = ", ".join(f"{label!r} ({len(np.unique(groups[labels == label]))})" for label in lost.tolist())
+        counted = [f"{shown(label)} ({len(np.unique(groups[labels == label]))})" for label in lost[:_NAMED].tolist()]
+        more = f" and {len(lost) - _NAMED} more classes" if len(lost) > _NAMED else ""
         raise TableError(
-            f"with {units} kept whole, a fold leaves nothing to fit of: {counts} {units}. Add {units} of that class, "
-            "or leave it out"
+            f"with {units} kept whole, a fold leaves nothing to fit of: {', '.join(counted)} {units}{more}. Add "
+            f"{units} of that class, or leave it out"
         )

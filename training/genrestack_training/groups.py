@@ -2,12 +2,17 @@
 
 import csv
 import io
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from genrestack_training.errors import TableError
+from genrestack_training.files import UnreadableFileError, read_text
 from genrestack_training.grouping import stem_of
-from genrestack_training.wording import listed
+from genrestack_training.wording import cut, listed, shown
 
+_LARGEST: Final = 64 * 2**20
+_NO_LINES: Final = "has no lines below a header; write filename,group and a line for each recording"
 _FILENAME = "filename"
 _GROUP = ("group", "artist_group", "artist")
 
@@ -24,45 +29,53 @@ def read_groups(path: str | Path) -> dict[str, str]:
     """
     path = Path(path)
     lines = _lines(path)
-    name_at, group_at = _places(path, lines[0])
+    header = next(lines, None)
+    if header is None:
+        raise TableError(f"{path} {_NO_LINES}")
+    name_at, group_at = _places(path, header)
     groups: dict[str, str] = {}
-    for number, line in enumerate(lines[1:], start=2):
+    number = 1
+    for number, line in enumerate(lines, start=2):
         if not any(cell.strip() for cell in line):
             continue
         name, group = (line[at].strip() if at < len(line) else "" for at in (name_at, group_at))
         if not name or not group:
             raise TableError(f"{path}, line {number}: there is no {'group' if name else 'filename'}; fill it in")
         if groups.setdefault(name, group) != group:
-            raise TableError(f"{path}, line {number}: {name!r} has another group further up; leave one line of them")
+            raise TableError(
+                f"{path}, line {number}: {shown(name)} has another group further up; leave one line of them"
+            )
+    if number == 1:
+        raise TableError(f"{path} {_NO_LINES}")
     _refuse_twins(path, groups)
     return groups
 
 
-def _lines(path: Path) -> list[list[str]]:
+def _lines(path: Path) -> Iterator[list[str]]:
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as exc:
-        raise TableError(f"cannot read the groups file {path}: {exc.strerror}; check the path") from exc
+        text = read_text(path, _LARGEST)
+    except UnreadableFileError as exc:
+        raise TableError(f"cannot read the groups file: {exc}") from exc
     except UnicodeDecodeError as exc:
         raise TableError(f"{path} is not text in UTF-8 (byte {exc.start + 1}); save it as CSV in UTF-8") from exc
     separator = "\t" if "\t" in text.split("\n", 1)[0] else ","
     try:
-        lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
+        yield from csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     except csv.Error as exc:
         raise TableError(f"{path} is not a table: its quotes or line ends do not match; save it again as CSV") from exc
-    if len(lines) < 2:
-        raise TableError(f"{path} has no lines below a header; write filename,group and a line for each recording")
-    return lines
 
 
 def _places(path: Path, header: list[str]) -> tuple[int, int]:
     names = [name.strip() for name in header]
     if _FILENAME not in names:
-        raise TableError(f"{path} has no column {_FILENAME!r}; its columns are {listed(names, 12)}")
+        raise TableError(
+            f"{path} has no column {_FILENAME!r}; its columns are {listed([cut(name) for name in names], 12)}"
+        )
     known = [name for name in _GROUP if name in names]
     others = known or [name for name in names if name != _FILENAME]
     if not known and len(others) != 1:
-        raise TableError(f"{path} has no column 'group'; name one of its columns so: {listed(others, 12) or 'add one'}")
+        found = listed([cut(name) for name in others], 12) or "add one"
+        raise TableError(f"{path} has no column 'group'; name one of its columns so: {found}")
     return names.index(_FILENAME), names.index(others[0])
 
 
@@ -71,4 +84,4 @@ def _refuse_twins(path: Path, groups: dict[str, str]) -> None:
     seen: dict[str, str] = {}
     for name, group in groups.items():
         if seen.setdefault(stem_of(name), group) != group:
-            raise TableError(f"{path}: {stem_of(name)!r} stands with two extensions and two groups; rename one")
+            raise TableError(f"{path}: {shown(stem_of(name))} stands with two extensions and two groups; rename one")

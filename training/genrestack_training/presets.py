@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 from genrestack_training.errors import SettingsError
+from genrestack_training.files import UnreadableFileError, read_text
 from genrestack_training.settings import (
     KnnSettings,
     MetaSettings,
@@ -37,6 +38,9 @@ PRESETS: Mapping[str, Settings] = MappingProxyType(
         ),
     },
 )
+
+# A nested key costs the square of its length.
+_LARGEST: Final = 64 * 1024
 
 Overrides = Mapping[str, Mapping[str, Any]]
 
@@ -72,10 +76,10 @@ def read_overrides(path: str | Path) -> dict[str, dict[str, Any]]:
     """
     path = Path(path)
     try:
-        overrides = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as exc:
-        raise SettingsError(f"cannot read the settings file {path}: {exc.strerror}; check the path") from exc
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+        overrides = tomllib.loads(read_text(path, _LARGEST))
+    except UnreadableFileError as exc:
+        raise SettingsError(f"cannot read the settings file: {exc}") from exc
+    except (ValueError, RecursionError) as exc:
         found = re.search(r"line (\d+)", str(exc))
         where = f", line {found[1]}" if found else ""
         raise SettingsError(

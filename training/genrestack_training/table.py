@@ -1,6 +1,7 @@
 """A feature table from a file: numbers, names, labels, and what is worth remembering of the rest."""
 
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +12,8 @@ import pandas as pd
 
 from genrestack_training.columns import label_texts, numeric_column, plain_column
 from genrestack_training.errors import TableError
-from genrestack_training.readers import read_frame
+from genrestack_training.files import UnreadableFileError, regular_file
+from genrestack_training.readers import check_kind, read_frame
 from genrestack_training.wording import listed, rows_named
 
 IDENTIFIERS = ("filename", "length")
@@ -66,15 +68,13 @@ def load_table(
 
     """
     path = Path(path)
-    content = _read_bytes(path)
-    frame = read_frame(path, content, label=label)
+    frame, sha256 = _read(path, label)
     try:
         table = _table(
             frame, path, label=label, need_label=need_label, groups=tuple(c for c in (track_column, artist_column) if c)
         )
     except TableError as exc:
         raise TableError(f"{path}: {exc}") from None
-    sha256 = hashlib.sha256(content).hexdigest()
     return replace(table, sha256=sha256, track_column=track_column, artist_column=artist_column)
 
 
@@ -109,23 +109,24 @@ def _check_group_columns(frame: pd.DataFrame, label: str, groups: tuple[str, ...
             raise TableError(f"column {column!r} is the label; rows cannot be grouped by it: name another column")
 
 
-def _read_bytes(path: Path) -> bytes:
-    if path.is_dir():
-        raise TableError(f"{path} is a folder; name the table in it")
+def _read(path: Path, label: str) -> tuple[pd.DataFrame, str]:
+    """Read the file's content, and the hex digest of its bytes."""
     try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise TableError(f"there is no file {path}; check the path") from None
+        with regular_file(path) as file:
+            check_kind(path)
+            if not os.fstat(file.fileno()).st_size:
+                raise TableError(f"{path} is empty; a table has a header line and rows below it")
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            return read_frame(path, file, label=label), sha256
+    except UnreadableFileError as exc:
+        raise TableError(str(exc)) from exc
     except OSError as exc:
         raise TableError(f"cannot read {path}: {exc.strerror}") from exc
-    if not content:
-        raise TableError(f"{path} is empty; a table has a header line and rows below it")
-    return content
 
 
 def _without_row_numbers(frame: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Drop the columns that spreadsheets and pandas write without a name: row numbers, and nothing at all."""
-    notes = []
+    notes, left_out = [], []
     for place, column in enumerate(frame.columns, start=1):
         if column.strip() and not column.startswith("Unnamed: ") and column != "__index_level_0__":
             continue
@@ -135,8 +136,8 @@ def _without_row_numbers(frame: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, 
             notes.append(f"column {place} has no name and numbers the rows: left out")
         else:
             raise TableError(f"column {place} has no name; name it in the header, or remove it")
-        frame = frame.drop(columns=column)
-    return frame, tuple(notes)
+        left_out.append(column)
+    return frame.drop(columns=left_out), tuple(notes)
 
 
 def _row_numbers(column: "pd.Series[Any]") -> bool:

@@ -44,10 +44,11 @@ def _checked_list(where: str, value: Any, setting: "Field[Any]") -> tuple[Any, .
 def _typed(where: str, value: Any, default: Any, limits: Mapping[str, Any]) -> Any:
     """Give the value as the default's type; a whole number may stand where a fraction may."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if isinstance(default, str) and "above" in limits and number:
-        return float(value)
-    if isinstance(default, float) and number:
-        return float(value)
+    if number and (isinstance(default, float) or (isinstance(default, str) and "above" in limits)):
+        try:
+            return float(value)
+        except OverflowError:
+            raise SettingsError(f"{where} must be finite, and this is a number of hundreds of digits") from None
     if type(value) is type(default):
         return value
     kind = {bool: "true or false", int: "a whole number", float: "a number", str: "a text in quotes"}[type(default)]
