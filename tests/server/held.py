@@ -63,13 +63,16 @@ class Held:
 @contextmanager
 def holding(running: Running, model: str) -> Iterator[Held]:
     """Hold the newest version of a model that is served in this process; it is free again in the end."""
-    versions = registry(running).versions(model)
-    held = Held(versions[max(versions)])
 
-    async def serve(served: ServedModel) -> None:
-        registry(running).add(served)
+    async def put_in_place() -> Held:
+        versions = registry(running).versions(model)
+        made = Held(versions[max(versions)])
+        registry(running).add(made.served)
+        # Nobody but the server may keep it: it goes when its last request has ended.
+        del made.served
+        return made
 
-    on_loop(running, serve(held.served))
+    held = on_loop(running, put_in_place())
     try:
         yield held
     finally:

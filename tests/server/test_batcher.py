@@ -15,6 +15,7 @@ from server.bench import Bench, Counted, altered, on_bench, same
 from server.held import Held, holding
 from server.live import RunServer
 from server.tiny_bundle import TinyStack, draw_rows
+from server.watching import advance
 from support.waiting import until
 
 from genrestack_bundle import Answer
@@ -29,13 +30,6 @@ from genrestack_server.registry import ServedModel
 POISON = 12345.0
 DELAY_S = 10.0
 """As long as is allowed; nobody waits for it."""
-
-
-def advance(seconds: float) -> None:
-    """Put the running loop's clock forward."""
-    loop = asyncio.get_running_loop()
-    present = loop.time
-    loop.time = lambda: present() + seconds  # type: ignore[method-assign]
 
 
 @pytest.fixture(scope="module")
@@ -323,7 +317,7 @@ def test_a_delay_lets_others_join(tiny: ServedModel) -> None:
         tasks.append(bench.ask(tiny, draw_rows(2)))
         await bench.until_waiting(3)
         assert bench.counted.executions == []
-        advance(DELAY_S)
+        await advance(DELAY_S)
         await asyncio.gather(*tasks)
         # A whole execution and whoever is urgent wait for nobody.
         await bench.ask(tiny, draw_rows(4))

@@ -8,8 +8,10 @@ from typing import Any
 
 import grpc
 import pytest
+from server.held import holding
 from server.live import Running, RunServer, details
 from server.tiny_bundle import draw_rows
+from support.waiting import GUARD_S, until
 
 from genrestack_proto.matrix import to_matrix
 from genrestack_proto.v1.prediction_pb2 import GetModelRequest, ListModelsRequest, PredictRequest
@@ -37,7 +39,7 @@ class Noted(Observer):
     def wait(self, count: int) -> list[Call]:
         """Wait until so many calls have ended: an answer reaches its caller a moment before that is told."""
         with self._told:
-            assert self._told.wait_for(lambda: len(self.ended) >= count, timeout=20), self.ended
+            assert self._told.wait_for(lambda: len(self.ended) >= count, timeout=GUARD_S), self.ended
             return self.ended
 
 
@@ -65,7 +67,9 @@ def test_an_answered_call(tiny_server: Running, noted: Noted) -> None:
     assert (call.method, call.request_id, call.traceparent, call.urgent) == ("Predict", "abc", "00-1-2-01", True)
     assert (call.model, call.version, call.rows, call.code) == ("tiny", 2, 3, CODE.OK)
     assert before <= call.began <= call.ended <= time.monotonic()
-    assert call.deadline == pytest.approx(call.began + 60, abs=1)
+    assert call.deadline is not None
+    # gRPC's deadline is a moment; a busy machine may take the call up a while after it was made.
+    assert before < call.deadline <= call.ended + 60
     assert noted.reasons == []
 
 
@@ -122,8 +126,8 @@ def test_the_other_methods(tiny_server: Running, noted: Noted) -> None:
     ]
 
 
-def test_a_caller_that_stops_waiting(run_server: RunServer, slow_models: Path) -> None:
-    with run_server(slow_models, max_batch_rows=1000) as running:
+def test_a_caller_that_stops_waiting(run_server: RunServer, tiny_models: Path) -> None:
+    with run_server(tiny_models, max_batch_rows=1000) as running, holding(running, "tiny"):
         noted = next(_noting(running))
         busy = running.stub.Predict.future(PredictRequest(rows=to_matrix(draw_rows(1000))))
         _until(running, in_flight=1, queue_rows=0)
@@ -140,7 +144,4 @@ def test_a_caller_that_stops_waiting(run_server: RunServer, slow_models: Path) -
 def _until(running: Running, *, in_flight: int, queue_rows: int) -> None:
     server = running.server
     assert server is not None
-    end = time.monotonic() + 20
-    while (server.gate.in_flight, server.predictor.queue_rows) != (in_flight, queue_rows):
-        assert time.monotonic() < end
-        time.sleep(0.001)
+    until(lambda: (server.gate.in_flight, server.predictor.queue_rows) == (in_flight, queue_rows))

@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from server.live import Running, RunServer
 from server.test_traces import Collector
 from server.tiny_bundle import draw_rows
-from server.watching import wait_until
+from support.waiting import until
 
 from genrestack_proto.inference import open_inference_pb2 as oip
 from genrestack_proto.matrix import to_matrix
@@ -102,7 +102,7 @@ def test_a_wall_clock_that_is_set_back_shortens_nothing(slow_models: Path, run_s
     assert len(durations.calls) >= 40
     assert min(durations.seconds) >= 0
     assert statistics.model_stats[0].inference_stats.success.ns > 0
-    wait_until(lambda: bool(collector.spans))
+    until(lambda: bool(collector.spans))
     assert [span.name for span in collector.spans if span.end_time_unix_nano < span.start_time_unix_nano] == []
 
 
@@ -136,7 +136,7 @@ def test_a_deadline_of_any_kind_gives_no_negative_time(tiny_models: Path, run_se
         for timeout in TIMEOUTS:
             _send(running.port, timeout)
         running.stub.Predict(REQUEST, timeout=60)
-        wait_until(lambda: len(durations.calls) > 1)
+        until(lambda: len(durations.calls) > 1)
         assert running.health() == "SERVING"
     assert min(durations.seconds) >= 0
     json.dumps([described(call) for call in durations.calls], allow_nan=False)

@@ -25,7 +25,8 @@ from server.hostile import (
 )
 from server.live import Running, RunServer
 from server.tiny_bundle import TinyStack, draw_rows, write_tiny
-from server.watching import index, registry, wait_until
+from server.watching import index, registry
+from support.waiting import until
 
 from genrestack_bundle import Answer, WrongAnswerError
 from genrestack_proto.matrix import FloatMatrix, from_matrix, to_matrix
@@ -94,7 +95,7 @@ def test_others_are_answered_while_an_endless_run_that_seemed_quick_goes_on(trap
     """A quick run is done on the event loop; one that never ends leaves it."""
     with run_server(trap, max_compute_seconds=NEVER_S) as running:
         endless_call = running.stub.Predict.future(PredictRequest(rows=to_matrix(hot_rows())))
-        wait_until(lambda: running.server is not None and running.server.gate.in_flight == 1)
+        until(lambda: running.server is not None and running.server.gate.in_flight == 1)
         assert running.health() == "SERVING"
         assert not endless_call.done()
         endless_call.cancel()
@@ -147,7 +148,7 @@ def test_closing_ends_an_endless_run(trapped: ServedModel) -> None:
     async def walk(bench: Bench) -> None:
         call = Call("Predict", rows=IN_THREAD)
         running = asyncio.ensure_future(bench.batcher.run(trapped, hot_rows(IN_THREAD), call))
-        await asyncio.to_thread(wait_until, lambda: call.batch_rows > 0)
+        await asyncio.to_thread(until, lambda: call.batch_rows > 0)
         waiting = bench.ask(trapped, hot_rows(IN_THREAD))
         await asyncio.sleep(0)
         bench.batcher.close()
@@ -155,7 +156,7 @@ def test_closing_ends_an_endless_run(trapped: ServedModel) -> None:
             with pytest.raises(DrainingError):
                 await caller
         # It would hold up the interpreter's end.
-        await asyncio.to_thread(wait_until, lambda: not any(map(_runs, threading.enumerate())))
+        await asyncio.to_thread(until, lambda: not any(map(_runs, threading.enumerate())))
 
     on_bench(walk, max_compute_seconds=NEVER_S, max_batch_rows=IN_THREAD)
 
@@ -312,11 +313,11 @@ def test_stopping_while_golden_rows_never_end(tmp_path: Path, caplog: pytest.Log
     async def walk() -> None:
         server = Server(ServerConfig(models_dir=tmp_path, port=0, threads=1))
         starting = asyncio.ensure_future(server.start())
-        await asyncio.to_thread(wait_until, lambda: server.busy)
+        await asyncio.to_thread(until, lambda: server.busy)
         await server.stop(grace=0)
         # Not refused, which it would be after a minute.
         await starting
-        await asyncio.to_thread(wait_until, lambda: not server.busy)
+        await asyncio.to_thread(until, lambda: not server.busy)
         assert server.models == []
 
     with caplog.at_level(logging.WARNING):

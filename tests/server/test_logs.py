@@ -16,8 +16,10 @@ import grpc
 import numpy as np
 import pytest
 from server.live import Launch, Running, RunServer
+from server.test_calls import Noted
 from server.test_command import batch
 from server.tiny_bundle import draw_rows
+from server.watching import advance, on_loop
 
 from genrestack_proto.matrix import to_matrix
 from genrestack_proto.v1.prediction_pb2 import PredictRequest
@@ -97,21 +99,21 @@ def test_refused_requests_are_counted_and_told_of_together(
     tiny_models: Path, run_server: RunServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level("INFO", "genrestack_server")
-    monkeypatch.setattr(request_log, "SUMMARY_S", 0.5)
+    monkeypatch.setattr(request_log, "SUMMARY_S", 86_400)
     with run_server(tiny_models) as running:
+        noted = Noted()
+        assert running.server is not None
+        running.server.observers.add(noted)
         for number in range(30):
             with pytest.raises(grpc.RpcError):
                 running.stub.Predict(PredictRequest(model="none"), metadata=(("x-request-id", f"r{number}"),))
-        end = time.monotonic() + 10
-        while sum(line.get("NOT_FOUND", 0) for line in said(caplog)) < 30:
-            assert time.monotonic() < end
-            time.sleep(0.05)
-    lines = said(caplog)
-    assert len(lines) <= 4
-    assert lines[0] == {
+        noted.wait(30)
+        on_loop(running, advance(86_400))
+    first, second = said(caplog)
+    assert first == {
         "level": "INFO", "text": "1 request refused", "NOT_FOUND": 1, "latest_request_id": "r0"
     }  # fmt: skip
-    assert lines[-1]["latest_request_id"] == "r29"
+    assert (second["NOT_FOUND"], second["latest_request_id"]) == (29, "r29")
 
 
 def test_what_fails_inside_is_always_logged_with_its_request_id(

@@ -3,7 +3,6 @@
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,9 +11,10 @@ import pytest
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
+from server.held import holding
 from server.live import Running, RunServer
-from server.supervised import until
 from server.tiny_bundle import TinyStack, draw_rows, write_tiny
+from support.waiting import until
 
 from genrestack_proto.matrix import to_matrix
 from genrestack_proto.v1.model_pb2 import Model
@@ -95,13 +95,13 @@ def test_calls_rows_and_executions_are_counted(measured: Running) -> None:
     assert value(samples, "genrestack_requests_total", **tiny, method="GetModel", code="OK") == 1
     assert value(samples, "genrestack_rows_total", **tiny) == 31
     assert value(samples, "genrestack_request_seconds_count", **tiny, method="Predict") == 3
-    assert 0 < value(samples, "genrestack_request_seconds_sum", **tiny, method="Predict") < 30
+    assert value(samples, "genrestack_request_seconds_sum", **tiny, method="Predict") > 0
     assert value(samples, "genrestack_queue_seconds_count", **tiny) == 5
     assert value(samples, "genrestack_batch_rows_sum", **tiny) == 31
     executions = value(samples, "genrestack_batch_rows_count", **tiny)
     assert 4 <= executions <= 5
     assert value(samples, "genrestack_compute_seconds_count", **tiny) == executions
-    assert 0 < value(samples, "genrestack_compute_seconds_sum", **tiny) < 30
+    assert value(samples, "genrestack_compute_seconds_sum", **tiny) > 0
     info = {"provider": "CPUExecutionProvider", "precision": "double"}
     assert value(samples, "genrestack_model_info", **tiny, **info) == 1
     assert value(samples, "genrestack_model_load_failures_total", model="tiny") == 0
@@ -125,19 +125,22 @@ def test_what_callers_make_up_does_not_become_a_label(measured: Running) -> None
     assert told == {frozenset(nothing.items())}
 
 
-def test_the_queue_and_what_it_refuses(slow_models: Path, run_server: RunServer) -> None:
-    with run_server(slow_models, metrics_port=0, max_queue_rows=600) as running, ThreadPoolExecutor(3) as pool:
-        # One is computed, or the first piece of it; what is left waits.
-        batches = [pool.submit(running.stub.Predict, ask(rows=500), timeout=60) for _ in range(3)]
-        waiting = 0.0
-        while not any(batch.done() for batch in batches) or not waiting:
-            waiting = max(waiting, value(read(url(running)), "genrestack_queue_rows"))
-        refused = [error for batch in batches if isinstance(error := batch.exception(60), grpc.RpcError)]
+def test_the_queue_and_what_it_refuses(tiny_models: Path, run_server: RunServer) -> None:
+    with (
+        run_server(tiny_models, metrics_port=0, max_queue_rows=600, max_batch_rows=500) as running,
+        holding(running, "tiny") as held,
+    ):
+        batches = [running.stub.Predict.future(ask(rows=500))]
+        held.wait()
+        batches.append(running.stub.Predict.future(ask(rows=400)))
+        until(lambda: value(read(url(running)), "genrestack_queue_rows") == 400, "nothing waits")
+        with pytest.raises(grpc.RpcError) as refused:
+            running.stub.Predict(ask(rows=300))
+        assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        held.free()
+        assert [len(batch.result().labels) for batch in batches] == [500, 400]
         samples = read(url(running))
-    assert 0 < waiting <= 1000
-    assert refused
-    assert {error.code() for error in refused} == {grpc.StatusCode.RESOURCE_EXHAUSTED}
-    assert value(samples, "genrestack_rejected_total", reason="queue_full") == len(refused)
+    assert value(samples, "genrestack_rejected_total", reason="queue_full") == 1
     assert value(samples, "genrestack_queue_rows") == 0
 
 

@@ -11,10 +11,12 @@ import grpc
 import numpy as np
 import pytest
 from bundle.reseal import reseal
+from server.held import holding
 from server.hostile import endless, write_hostile
 from server.live import Running, RunServer
 from server.tiny_bundle import CLASSES, TinyStack, draw_rows, write_tiny
-from server.watching import LOOK_S, Seen, alone, ask, index, refusal, registry, some_looks, states, wait_until
+from server.watching import LOOK_S, NEVER_S, Seen, alone, ask, index, refusal, registry, some_looks, states
+from support.waiting import GUARD_S, until
 
 from genrestack_bundle.unfinished import unfinished_folder
 from genrestack_proto.matrix import from_matrix, to_matrix
@@ -37,10 +39,10 @@ def test_a_new_version_takes_over(tmp_path: Path, stack: TinyStack, run_server: 
         assert ask(running).version == 1
         other = TinyStack.draw(5)
         write_tiny(tmp_path, "tiny", other)
-        wait_until(lambda: ask(running).version == 2)
+        until(lambda: ask(running).version == 2)
         found = from_matrix(ask(running).probabilities)
         assert abs(found - other.predict_proba(draw_rows(3))).max() < 1e-6
-        wait_until(lambda: running.health("tiny/1") == "NOT_SERVING")
+        until(lambda: running.health("tiny/1") == "NOT_SERVING")
         assert running.health("tiny/2") == running.health("tiny") == running.health() == "SERVING"
         assert index(running) == {
             "tiny/1": (UNAVAILABLE, "it is not served: the version policy is latest:1"),
@@ -53,8 +55,8 @@ def test_a_new_version_takes_over(tmp_path: Path, stack: TinyStack, run_server: 
         )  # fmt: skip
 
 
-def _newest_is(running: Running, version: int) -> bool:
-    return registry(running).find("tiny", 0).version == version
+def _answered(answers: list[tuple[int, int, np.ndarray]], version: int) -> bool:
+    return any(by == version for by, _, _ in answers)
 
 
 def swap_under_load(folder: Path, run_server: RunServer, versions: int) -> int:
@@ -73,23 +75,23 @@ def swap_under_load(folder: Path, run_server: RunServer, versions: int) -> int:
     with run_server(folder, poll_interval=LOOK_S) as running, ThreadPoolExecutor(4) as pool:
         callers = [pool.submit(call, running, caller) for caller in range(4)]
         try:
+            until(partial(_answered, answers, 1))
             for version in range(2, versions + 1):
                 write_tiny(folder, "tiny", TinyStack.draw(version))
-                wait_until(partial(_newest_is, running, version))
+                until(partial(_answered, answers, version))
         finally:
             done.set()
         for caller in callers:
             caller.result()
         assert registry(running).find("tiny", 0).version == versions
-    graphs = {version: alone(folder / "tiny" / str(version)) for version in {version for version, _, _ in answers}}
+    graphs = {version: alone(folder / "tiny" / str(version)) for version in range(1, versions + 1)}
     for version, seed, found in answers:
         assert abs(found - graphs[version](draw_rows(1 + seed % 40, seed))).max() < 1e-6
-    assert len(graphs) > versions // 2
     return len(answers)
 
 
 def test_versions_swapped_under_load(tmp_path: Path, run_server: RunServer) -> None:
-    assert swap_under_load(tmp_path, run_server, 8) > 50
+    swap_under_load(tmp_path, run_server, 8)
 
 
 @pytest.mark.long
@@ -100,19 +102,23 @@ def test_fifty_versions_swapped_under_load(tmp_path: Path, run_server: RunServer
 
 
 def test_a_request_ends_on_the_version_it_began_with(tmp_path: Path, stack: TinyStack, run_server: RunServer) -> None:
-    write_tiny(tmp_path, "slow", stack, slow=600)
-    with run_server(tmp_path, poll_interval=LOOK_S) as running, ThreadPoolExecutor(1) as pool:
-        assert running.server is not None
+    write_tiny(tmp_path, "slow", stack)
+    with (
+        run_server(tmp_path, poll_interval=LOOK_S) as running,
+        ThreadPoolExecutor(1) as pool,
+        holding(running, "slow") as held,
+    ):
         batch = pool.submit(ask, running, rows=600)
-        wait_until(lambda: bool(running.server and running.server.gate.in_flight))
+        held.wait()
         write_tiny(tmp_path, "slow", TinyStack.draw(3))
-        wait_until(lambda: registry(running).find("slow", 0).version == 2)
+        until(lambda: registry(running).find("slow", 0).version == 2)
         assert states(running) == {"slow/1": UNLOADING, "slow/2": READY}
         assert not batch.done()
-        answer = batch.result(60)
+        held.free()
+        answer = batch.result()
         assert (answer.version, len(answer.labels)) == (1, 600)
         assert abs(from_matrix(answer.probabilities) - stack.predict_proba(draw_rows(600))).max() < 1e-6
-        wait_until(lambda: states(running)["slow/1"] == UNAVAILABLE)
+        until(lambda: states(running)["slow/1"] == UNAVAILABLE)
 
 
 def test_a_bad_version_is_refused_once_and_served_when_repaired(
@@ -126,8 +132,8 @@ def test_a_bad_version_is_refused_once_and_served_when_repaired(
         bad = Path(shutil.copytree(good, tmp_path / "aside" / "bad"))
         flip_a_byte(bad / "left.onnx")
         bad.rename(models / "tiny" / "2")
-        wait_until(lambda: bool(seen.failures))
-        some_looks()
+        until(lambda: bool(seen.failures))
+        some_looks(running)
         reason = "left.onnx was altered after the export (its sha256 differs); export the model again"
         assert seen.failures == [("tiny/2", reason)]
         assert index(running) == {"tiny/1": (READY, ""), "tiny/2": (UNAVAILABLE, reason)}
@@ -135,7 +141,7 @@ def test_a_bad_version_is_refused_once_and_served_when_repaired(
         assert lines == [f"tiny/2 is refused: {reason}; tiny/1 goes on"]
         assert ask(running).version == 1
         shutil.copy(good / "left.onnx", models / "tiny" / "2" / "left.onnx")
-        wait_until(lambda: ask(running).version == 2)
+        until(lambda: ask(running).version == 2)
         assert index(running)["tiny/2"] == (READY, "")
 
 
@@ -144,7 +150,7 @@ def test_a_liar_is_refused_by_its_golden_rows(tmp_path: Path, stack: TinyStack, 
     with run_server(tmp_path, poll_interval=LOOK_S) as running:
         seen = Seen(running)
         write_tiny(tmp_path, "tiny", stack, answers=TinyStack(stack.left, stack.right, -stack.meta))
-        wait_until(lambda: bool(seen.failures))
+        until(lambda: bool(seen.failures))
         ((title, reason),) = seen.failures
         assert title == "tiny/2"
         assert "does not answer its golden rows" in reason
@@ -155,7 +161,8 @@ def test_a_version_half_copied_is_waited_for(tmp_path: Path, stack: TinyStack, r
     models = tmp_path / "models"
     write_tiny(models, "tiny", stack)
     whole = write_tiny(tmp_path / "aside", "tiny", stack)
-    with run_server(models, poll_interval=LOOK_S) as running:
+    # It looks when it is told to: between two looks of its own a busy machine may copy nothing for long.
+    with run_server(models, poll_interval=NEVER_S) as running:
         seen = Seen(running)
         target = models / "tiny" / "2"
         target.mkdir()
@@ -166,9 +173,10 @@ def test_a_version_half_copied_is_waited_for(tmp_path: Path, stack: TinyStack, r
             for part in (data[: len(data) // 2], data):
                 (target / file.name).write_bytes(part)
                 if part is not data:
-                    some_looks(2)
+                    some_looks(running, 2)
                     lacking.append(index(running)["tiny/2"][1])
-        wait_until(lambda: ask(running).version == 2)
+        some_looks(running, 1)
+        assert ask(running).version == 2
         assert seen.failures == []
         assert "it is not complete yet: SHA256SUMS is missing" in lacking
         assert any(text.startswith("it is not complete yet: meta.onnx has ") for text in lacking)
@@ -184,26 +192,28 @@ def test_a_copy_that_stops_half_way_is_refused_in_the_end(
     with run_server(models, poll_interval=LOOK_S) as running:
         seen = Seen(running)
         shutil.copytree(whole, models / "tiny" / "2", ignore=shutil.ignore_patterns("meta.onnx"))
-        wait_until(lambda: bool(seen.failures))
-        some_looks()
+        until(lambda: bool(seen.failures))
+        some_looks(running)
         assert seen.failures == [("tiny/2", "meta.onnx is missing from tiny/2; export the model again")]
         shutil.copy(whole / "meta.onnx", models / "tiny" / "2")
-        wait_until(lambda: ask(running).version == 2)
+        until(lambda: ask(running).version == 2)
 
 
 def test_a_version_written_anew_under_its_number(tmp_path: Path, stack: TinyStack, run_server: RunServer) -> None:
     path = write_tiny(tmp_path, "tiny", stack)
     other = TinyStack.draw(4)
     fresh = write_tiny(tmp_path / "aside", "tiny", other)
-    with run_server(tmp_path, poll_interval=LOOK_S) as running:
+    with run_server(tmp_path, poll_interval=NEVER_S) as running:
         seen = Seen(running)
         for file in fresh.iterdir():
             shutil.copy(file, path / file.name)
-        wait_until(lambda: seen.loads == ["tiny/1"])
+        some_looks(running, 1)
+        assert seen.loads == ["tiny/1"]
         found = from_matrix(ask(running).probabilities)
         assert abs(found - other.predict_proba(draw_rows(3))).max() < 1e-6
         os.truncate(path / "SHA256SUMS", 5)
-        wait_until(lambda: bool(seen.failures))
+        while not seen.failures:
+            some_looks(running, 1)
         assert ask(running).version == 1
         state, reason = index(running)["tiny/1"]
         assert state == READY
@@ -218,8 +228,8 @@ def test_a_version_that_goes_makes_room_for_an_older_one(
     with run_server(tmp_path, poll_interval=LOOK_S) as running:
         assert ask(running).version == 2
         shutil.rmtree(tmp_path / "tiny" / "2")
-        wait_until(lambda: ask(running).version == 1)
-        wait_until(lambda: states(running) == {"tiny/1": READY})
+        until(lambda: ask(running).version == 1)
+        until(lambda: states(running) == {"tiny/1": READY})
         assert running.health("tiny/2") == "NOT_SERVING"
 
 
@@ -228,12 +238,12 @@ def test_models_come_and_go(tmp_path: Path, stack: TinyStack, run_server: RunSer
     with run_server(tmp_path, poll_interval=LOOK_S) as running:
         seen = Seen(running)
         write_tiny(tmp_path, "rock", TinyStack.draw(9))
-        wait_until(lambda: states(running) == {"jazz/1": READY, "rock/1": READY})
+        until(lambda: states(running) == {"jazz/1": READY, "rock/1": READY})
         assert ask(running, "rock").model == "rock"
         assert running.health("rock") == "SERVING"
         assert refusal(running)[0] == grpc.StatusCode.INVALID_ARGUMENT
         shutil.rmtree(tmp_path / "rock")
-        wait_until(lambda: states(running) == {"jazz/1": READY})
+        until(lambda: states(running) == {"jazz/1": READY})
         assert running.health("rock") == running.health("rock/1") == "NOT_SERVING"
         assert running.health() == "SERVING"
         assert refusal(running, "rock") == (grpc.StatusCode.NOT_FOUND, "there is no model 'rock' here; served: jazz")
@@ -254,7 +264,7 @@ def test_a_repository_that_is_away_for_a_while(
             models.mkdir()
         elif how == "a file":
             models.write_text("")
-        some_looks(12)
+        some_looks(running, 12)
         assert ask(running).version == 1
         assert running.health("tiny") == "SERVING"
         lines = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
@@ -267,7 +277,7 @@ def test_a_repository_that_is_away_for_a_while(
             models.unlink()
         away.rename(models)
         write_tiny(models, "tiny", stack)
-        wait_until(lambda: ask(running).version == 2)
+        until(lambda: ask(running).version == 2)
         assert seen.unloads in ([], ["tiny/1"])
 
 
@@ -283,7 +293,7 @@ def test_a_version_may_be_a_link_that_is_swapped(tmp_path: Path, stack: TinyStac
         assert ask(running).version == 1
         (tmp_path / "next").symlink_to(second)
         (tmp_path / "next").rename(link)
-        wait_until(lambda: seen.loads == ["tiny/1"])
+        until(lambda: seen.loads == ["tiny/1"])
         found = from_matrix(ask(running).probabilities)
         assert abs(found - other.predict_proba(draw_rows(3))).max() < 1e-6
 
@@ -307,12 +317,12 @@ def test_what_stands_in_sha256sums_tells_versions_apart(
         for file in bundles[0].iterdir():
             os.utime(file)
             file.chmod(0o600)
-        some_looks()
+        some_looks(running)
         (tmp_path / "next").symlink_to(bundles[1])
         (tmp_path / "next").rename(links / "1")
-        wait_until(lambda: bool(seen.loads))
+        until(lambda: bool(seen.loads))
         assert list(ask(running).classes) == ["disco", *CLASSES[1:]]
-        some_looks()
+        some_looks(running)
         # Once, and not for the times that changed before.
         assert seen.loads == ["tiny/1"]
 
@@ -322,7 +332,7 @@ def test_a_folder_under_way_is_not_noticed(tmp_path: Path, stack: TinyStack, run
     with unfinished_folder(tmp_path / "tiny") as unfinished, unfinished_folder(tmp_path):
         shutil.copytree(tmp_path / "tiny" / "1", unfinished.path, dirs_exist_ok=True)
         with run_server(tmp_path, poll_interval=LOOK_S) as running:
-            some_looks()
+            some_looks(running)
             assert states(running) == {"tiny/1": READY}
 
 
@@ -335,7 +345,7 @@ def test_stopping_while_a_version_is_loaded_waits_for_nothing(
         server = running.server
         assert server is not None
         write_hostile(tmp_path, "slow", "scaler.onnx", endless)
-        wait_until(lambda: server.busy)
-        assert running.stop(grace=5).result(10) is True
-        wait_until(lambda: not server.busy)
+        until(lambda: server.busy)
+        assert running.stop(grace=5).result(GUARD_S) is True
+        until(lambda: not server.busy)
         assert [served.title for served in server.models] == ["slow/1"]

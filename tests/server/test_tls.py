@@ -12,6 +12,7 @@ import pytest
 from server.live import Launch, Running, RunServer
 from server.test_command import batch, fails
 from support.certificates import EXPIRED, Authority, Pair
+from support.waiting import GUARD_S, until
 
 from genrestack_proto.v1.prediction_pb2_grpc import PredictionServiceStub
 from genrestack_server.certificates import Certificates, read_pair
@@ -38,13 +39,6 @@ def connects(port: int, ca: Authority, client: Pair | None = None) -> bool:
         call = stub.Predict.future(batch(2), timeout=10)
         assert call.code() in {grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE}
         return call.code() == grpc.StatusCode.OK
-
-
-def until(happens: Callable[[], bool], timeout_s: float = 15) -> None:
-    end = time.monotonic() + timeout_s
-    while not happens():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def options(pair: Pair) -> dict[str, Path]:
@@ -127,7 +121,7 @@ def test_a_hangup_reads_them_at_once(
     command.process.send_signal(signal.SIGHUP)
     until(lambda: connects(port, later))
     command.process.send_signal(signal.SIGTERM)
-    assert command.process.wait(20) == 0
+    assert command.process.wait(GUARD_S) == 0
 
 
 def make_encrypted(pair: Pair) -> None:

@@ -3,7 +3,6 @@
 import hashlib
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from server.live import Launch, Running, RunServer
 from server.test_command import batch, fails
+from support.waiting import until
 from tritonclient.utils import InferenceServerException
 
 from genrestack.commands.token import token as token_command
@@ -143,13 +143,6 @@ def test_tokens_are_read_again_and_a_broken_file_changes_nothing(
         until(lambda: f"read again: {token_file}, 1 token" in caplog.text)
         running.stub.Predict(batch(1), metadata=bearer("new"))
         assert refusal(lambda: running.stub.Predict(batch(1), metadata=bearer("one")))[0] is UNAUTHENTICATED
-
-
-def until(happens: Callable[[], bool], timeout_s: float = 15) -> None:
-    end = time.monotonic() + timeout_s
-    while not happens():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ import grpc
 import pytest
 from server.live import Running, RunServer
 from server.tiny_bundle import TinyStack, write_tiny
-from server.watching import LOOK_S, Seen, ask, index, on_loop, refusal, registry, some_looks, states, wait_until
+from server.watching import LOOK_S, Seen, ask, index, on_loop, refusal, registry, some_looks, states
+from support.waiting import until
 
 from genrestack_server import RepositoryError, StartError
 from genrestack_server.errors import LoadRefusedError, ModelNotFoundError, NotExplicitError
@@ -98,14 +99,14 @@ def test_loading_and_unloading_by_request(tmp_path: Path, stack: TinyStack, run_
         write_tiny(tmp_path, name, stack)
     with run_server(tmp_path, repository_mode="explicit", load_models=("jazz",), poll_interval=LOOK_S) as running:
         seen = Seen(running)
-        wait_until(lambda: index(running) == {"jazz/1": (READY, ""), "rock/1": (UNAVAILABLE, "it is not loaded")})
+        until(lambda: index(running) == {"jazz/1": (READY, ""), "rock/1": (UNAVAILABLE, "it is not loaded")})
         assert refusal(running, "rock")[0] == grpc.StatusCode.NOT_FOUND
         load(running, "rock")
         assert ask(running, "rock").version == 1
         assert running.health("rock") == "SERVING"
 
         write_tiny(tmp_path, "rock", stack)
-        some_looks()
+        some_looks(running)
         assert ask(running, "rock").version == 1
         assert index(running)["rock/2"] == (UNAVAILABLE, "it is not loaded")
         load(running, "rock")

@@ -1,7 +1,6 @@
 """What tests of models that come and go share: asking, waiting, and the same graphs run alone."""
 
 import asyncio
-import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,10 +15,13 @@ from genrestack_bundle import ComposedSession, open_bundle
 from genrestack_proto.matrix import to_matrix
 from genrestack_proto.v1.prediction_pb2 import PredictRequest, PredictResponse
 from genrestack_server.calls import Observer
+from genrestack_server.keeper import Keeper
 from genrestack_server.registry import Registry, ServedModel, VersionState
 
 LOOK_S = 0.05
 """Seconds between two looks of a server under test."""
+NEVER_S = 86_400.0
+"""As seldom as a server may look at its repository: it does so when a test has it do so."""
 
 _T = TypeVar("_T")
 
@@ -36,16 +38,21 @@ def refusal(running: Running, model: str = "", version: int = 0) -> tuple[grpc.S
     return caught.value.code(), str(caught.value.details())
 
 
-def wait_until(true: Callable[[], bool], timeout_s: float = 30) -> None:
-    end = time.monotonic() + timeout_s
-    while not true():
-        assert time.monotonic() < end, "it did not come about"
-        time.sleep(0.01)
+def some_looks(running: Running, count: int = 4) -> None:
+    """Have the server look at its repository a few times, beside what it does by itself."""
+    keeper = registry(running).management
+    assert isinstance(keeper, Keeper)
+    for _ in range(count):
+        on_loop(running, keeper.look_once())
 
 
-def some_looks(count: int = 4) -> None:
-    """Let the server look at its repository a few times."""
-    time.sleep(count * LOOK_S)
+async def advance(seconds: float) -> None:
+    """Put the running loop's clock forward: what it was to do later than now, and before then, is done now."""
+    loop = asyncio.get_running_loop()
+    present = loop.time
+    loop.time = lambda: present() + seconds  # type: ignore[method-assign]
+    for _ in range(5):
+        await asyncio.sleep(0)
 
 
 def registry(running: Running) -> Registry:
