@@ -1,7 +1,6 @@
 """Servers to ask: one that follows a script, and the real one."""
 
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from client.servicer import Script, serving
 from server.live import Command, end_process, running_server, serve_process
 from server.tiny_bundle import TinyStack, write_tiny
 from support.stacks import export
+from support.waiting import until
 
 from genrestack import Client, RetryOptions
 
@@ -68,10 +68,7 @@ def no_threads_left() -> Iterator[None]:
     """Fail if a thread that the test started outlives it."""
     before = set(threading.enumerate())
     yield
-    end = time.monotonic() + 5
-    while left := set(threading.enumerate()) - before:
-        assert time.monotonic() < end, left
-        time.sleep(0.01)
+    until(lambda: not set(threading.enumerate()) - before, "threads are left")
 
 
 SUBSET = ("tempo", "mfcc2_mean", "rms_mean", "spectral_centroid_mean")

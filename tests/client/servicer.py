@@ -12,6 +12,7 @@ import grpc
 import numpy as np
 from google.protobuf import duration_pb2
 from google.rpc import error_details_pb2, status_pb2
+from support.waiting import GUARD_S
 
 from genrestack_proto.matrix import from_matrix, to_matrix
 from genrestack_proto.v1 import model_pb2, prediction_pb2_grpc
@@ -70,6 +71,8 @@ class Script(prediction_pb2_grpc.PredictionServiceServicer):
     """One for each next stream, which breaks after its first answer."""
     respond: Callable[[pb.PredictRequest], pb.PredictResponse | status_pb2.Status] = answer
     delay: float = 0.0
+    released: threading.Event = field(default_factory=threading.Event)
+    """Cleared, no answer is made until it is set again."""
     requests: list[pb.PredictRequest] = field(default_factory=list)
     arrivals: list[float] = field(default_factory=list)
     cancelled: threading.Event = field(default_factory=threading.Event)
@@ -83,6 +86,14 @@ class Script(prediction_pb2_grpc.PredictionServiceServicer):
     """For each Predict, whether its caller had given up before the answer was made."""
     refused: list[str] = field(default_factory=list)
     """Methods that were asked and are not there."""
+
+    def __post_init__(self) -> None:
+        self.released.set()
+
+    def hold(self) -> "Script":
+        """Answer nothing before `released` is set, or the server is closed."""
+        self.released.clear()
+        return self
 
     def Predict(self, request: pb.PredictRequest, context: Any) -> pb.PredictResponse:
         self._admit(context)
@@ -122,6 +133,7 @@ class Script(prediction_pb2_grpc.PredictionServiceServicer):
         self.requests.append(request)
         self.arrivals.append(time.monotonic())
         time.sleep(self.delay)
+        self.released.wait(GUARD_S)
         return self.failures.pop(0) if self.failures else self.respond(request)
 
 
@@ -206,5 +218,6 @@ def serving(
     try:
         yield f"127.0.0.1:{bound}"
     finally:
+        script.released.set()
         server.stop(0).wait()
         pool.shutdown(wait=False)

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import threading
 import warnings
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import aclosing
@@ -10,10 +11,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pytest
-from client.servicer import Script, probabilities, serving
+from client.servicer import Script, answer, probabilities, serving
 from client.twins import until
+from support.waiting import GUARD_S
 
 from genrestack import AsyncClient, Cancelled, ClientClosed, DeadlineExceeded, InvalidInput
+from genrestack_proto.v1 import prediction_pb2 as pb
 
 Result = TypeVar("Result")
 Rows = np.ndarray[Any, np.dtype[np.float32]]
@@ -59,17 +62,26 @@ def target(script: Script) -> Iterator[str]:
 
 @pytest.mark.parametrize("settings", [{}, {"max_message_rows": 2}], ids=["one message", "several"])
 def test_cancelling_the_task_cancels_the_call(script: Script, target: str, settings: dict[str, Any]) -> None:
+    gone = threading.Event()
+    # With several messages, the first is answered, and the next ones are under way.
+    last = 2 + bool(settings)
+
+    def all_but_the_last(request: pb.PredictRequest) -> pb.PredictResponse:
+        if len(script.requests) >= last:
+            gone.wait(GUARD_S)
+        return answer(request)
+
     async def main() -> None:
         async with AsyncClient(target, **settings) as client:
             await client.predict(made_rows(0, 1))
-            script.delay = 0.3
+            script.respond = all_but_the_last
             asking = asyncio.create_task(client.predict(made_rows(1, 20)))
-            # With several messages, the first has been answered by then, and the next ones are under way.
-            await until(lambda: len(script.requests) > 1 + bool(settings))
+            await until(lambda: len(script.requests) >= last)
             asking.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await asking
             asked = len(script.requests)
+            gone.set()
             await until(lambda: len(script.abandoned) >= asked)
 
     run(main())
@@ -78,7 +90,7 @@ def test_cancelling_the_task_cancels_the_call(script: Script, target: str, setti
 
 
 def test_a_timeout_around_a_call_is_the_callers_own(script: Script, target: str) -> None:
-    script.delay = 0.3
+    script.hold()
 
     async def main() -> None:
         async with AsyncClient(target) as client:
@@ -97,9 +109,9 @@ def test_many_at_once_get_their_own_answers(target: str, settings: dict[str, Any
     async def main() -> None:
         async with AsyncClient(target, timeout=60, **settings) as client:
             answers = await asyncio.gather(*(client.predict(made_rows(n, 1 + n % 9)) for n in range(64)))
-        for number, answer in enumerate(answers):
+        for number, prediction in enumerate(answers):
             expected = probabilities(made_rows(number, 1 + number % 9))
-            np.testing.assert_array_equal(answer.probabilities, expected)
+            np.testing.assert_array_equal(prediction.probabilities, expected)
 
     run(main())
 
@@ -137,7 +149,7 @@ def test_an_answer_does_not_wait_for_the_batch_after_it(target: str) -> None:
             for number in range(3):
                 yield made_rows(number)
                 # The next batch is there only once the answer to this one has been used.
-                await asyncio.wait_for(taken.wait(), 10)
+                await asyncio.wait_for(taken.wait(), GUARD_S)
                 taken.clear()
 
         async with AsyncClient(target) as client:
@@ -155,12 +167,13 @@ def test_an_answer_does_not_wait_for_the_batch_after_it(target: str) -> None:
 @pytest.mark.parametrize("waits", [False, True])
 def test_batches_are_fetched_no_further_than_the_bound(target: str, in_flight: int, waits: bool) -> None:
     async def main() -> None:
-        fetched = 0
+        fetched = most = taken = 0
 
         def endless() -> Iterator[Rows]:
-            nonlocal fetched
+            nonlocal fetched, most
             for number in count():
                 fetched += 1
+                most = max(most, fetched - taken)
                 yield made_rows(number)
 
         async def endless_later() -> AsyncIterator[Rows]:
@@ -173,10 +186,12 @@ def test_batches_are_fetched_no_further_than_the_bound(target: str, in_flight: i
             AsyncClient(target) as client,
             aclosing(client.predict_stream(source, in_flight=in_flight)) as stream,
         ):
-            for taken in range(1, 20):
+            for _ in range(1, 20):
+                # Counted as taken already while it is waited for.
+                taken += 1
                 await anext(stream)
-                await asyncio.sleep(0.005)
-                assert fetched == taken + in_flight
+                await until(lambda: fetched == taken + in_flight)
+        assert most <= in_flight
 
     run(main())
 
@@ -189,7 +204,7 @@ def test_closing_early_cancels_the_call_and_leaves_no_task(script: Script, targe
             assert ours() != []
             await stream.aclose()
             assert ours() == []
-            assert await asyncio.to_thread(script.cancelled.wait, 5)
+            assert await asyncio.to_thread(script.cancelled.wait, GUARD_S)
             assert [p async for p in stream] == []
 
     run(main())
@@ -202,7 +217,7 @@ def test_a_loop_that_is_left_ends_the_stream_too(script: Script, target: str) ->
                 break
             gc.collect()
             await until(lambda: ours() == [])
-            assert await asyncio.to_thread(script.cancelled.wait, 5)
+            assert await asyncio.to_thread(script.cancelled.wait, GUARD_S)
 
     run(main())
 
@@ -224,7 +239,7 @@ def test_cancelling_the_task_that_takes_answers_ends_the_stream(script: Script, 
             with pytest.raises(asyncio.CancelledError):
                 await taking
             assert ours() == []
-            assert await asyncio.to_thread(script.cancelled.wait, 5)
+            assert await asyncio.to_thread(script.cancelled.wait, GUARD_S)
 
     run(main())
 
@@ -244,7 +259,7 @@ def test_what_the_source_raises_is_raised(target: str) -> None:
 
 
 def test_closing_the_client_ends_what_other_tasks_wait_for(script: Script, target: str) -> None:
-    script.delay = 0.3
+    script.hold()
 
     async def stream(client: AsyncClient) -> None:
         _ = [p async for p in client.predict_stream(made_rows(n) for n in count())]

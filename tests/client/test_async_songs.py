@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from client.twins import TWINS, Ask, assert_same, outcome
 from support.songs import KINDS, write_recording
+from support.waiting import GUARD_S
 
 from genrestack import AsyncClient, SongPrediction
 from genrestack._aio import in_thread
@@ -38,7 +39,7 @@ def test_songs_are_asked_alike(song_server_apart: str, song: Path, name: str) ->
     ask: Ask = lambda client: ASKED[name](client, song)  # noqa: E731
     seen = []
     for make in TWINS:
-        with make(song_server_apart, timeout=60) as client:
+        with make(song_server_apart, timeout=GUARD_S) as client:
             seen.append(outcome(ask, client))
     assert_same(*seen)
     assert isinstance(seen[0], SongPrediction) is (name in ("windows", "overlapping"))
@@ -56,7 +57,7 @@ def test_features_are_computed_off_the_loop(
             yield batch
 
     async def main() -> None:
-        async with AsyncClient(song_server_apart, timeout=60) as client:
+        async with AsyncClient(song_server_apart, timeout=GUARD_S) as client:
             assert len(await client.classify_song(song, model="few", window=0.5)) == 36
 
     monkeypatch.setattr(Song, "batches", watched)
@@ -69,7 +70,7 @@ def test_two_songs_at_once_get_their_own_answers(song_server_apart: str, tmp_pat
     paths = [write_recording(tmp_path / f"{kind}.wav", kind) for kind in KINDS]
 
     async def main() -> None:
-        async with AsyncClient(song_server_apart, timeout=60) as client:
+        async with AsyncClient(song_server_apart, timeout=GUARD_S) as client:
             answers = await asyncio.gather(*(client.classify_song(path, model="songs") for path in paths))
         assert [answer.label for answer in answers] == list(KINDS)
         assert [answer.path for answer in answers] == [str(path) for path in paths]
@@ -77,15 +78,27 @@ def test_two_songs_at_once_get_their_own_answers(song_server_apart: str, tmp_pat
     asyncio.run(main())
 
 
-def test_cancelling_waits_for_the_thread_and_leaves_no_task(song_server_apart: str, tmp_path: Path) -> None:
-    path = write_recording(tmp_path / "long.wav", "hiss", seconds=60)
+def test_cancelling_waits_for_the_thread_and_leaves_no_task(
+    song_server_apart: str, song: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    real = Song.batches
+
+    def waiting(self: Song) -> Iterator[Any]:
+        for batch in real(self):
+            begun.set()
+            go_on.wait(GUARD_S)
+            yield batch
+
+    monkeypatch.setattr(Song, "batches", waiting)
 
     async def main() -> None:
-        async with AsyncClient(song_server_apart, timeout=60) as client:
-            classifying = asyncio.create_task(client.classify_song(path, model="few", window=0.1))
-            await asyncio.sleep(0.2)
+        async with AsyncClient(song_server_apart, timeout=GUARD_S) as client:
+            classifying = asyncio.create_task(client.classify_song(song, model="few", window=0.1))
+            assert await asyncio.to_thread(begun.wait, GUARD_S)
             assert not classifying.done()
             classifying.cancel()
+            go_on.set()
             with pytest.raises(asyncio.CancelledError):
                 await classifying
             assert not any(task.get_name().startswith("genrestack-") for task in asyncio.all_tasks())
@@ -104,7 +117,7 @@ def test_a_thread_is_waited_for_before_a_cancelled_task_ends() -> None:
 
     async def main() -> None:
         working = asyncio.create_task(in_thread(work))
-        await asyncio.to_thread(begun.wait, 10)
+        await asyncio.to_thread(begun.wait, GUARD_S)
         working.cancel()
         with pytest.raises(asyncio.CancelledError):
             await working

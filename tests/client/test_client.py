@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from client.servicer import CLASSES, Script, answer, bad_request, failure, probabilities, retry_info, serving
 from google.rpc import status_pb2
+from support.waiting import GUARD_S, until
 
 import genrestack
 from genrestack import (
@@ -172,11 +173,13 @@ def test_every_other_failure_has_a_name_and_is_not_repeated(
 
 def test_one_deadline_covers_everything(script: Script) -> None:
     script.delay = 0.2
-    with serving(script) as target, Client(target, max_message_rows=1) as client:
-        started = time.monotonic()
-        with pytest.raises(DeadlineExceeded, match="longer timeout"):
-            client.predict(made_rows(100), timeout=0.5)
-        assert time.monotonic() - started < 3
+    with (
+        serving(script) as target,
+        Client(target, max_message_rows=1) as client,
+        pytest.raises(DeadlineExceeded, match="longer timeout"),
+    ):
+        # Each message by itself is answered in time.
+        client.predict(made_rows(100), timeout=0.5)
 
 
 def test_nothing_there_is_said_so() -> None:
@@ -188,9 +191,9 @@ def test_nothing_there_is_said_so() -> None:
 
 def test_a_server_that_comes_up_during_the_retries_answers(script: Script) -> None:
     port = free_port(0)
-    client = Client(f"127.0.0.1:{port}", retry=RetryOptions(attempts=50, initial_backoff=0.05, max_backoff=0.1))
+    client = Client(f"127.0.0.1:{port}", retry=RetryOptions(attempts=5000, initial_backoff=0.05, max_backoff=0.1))
     with client, ThreadPoolExecutor(1) as pool:
-        answer_later = pool.submit(client.predict, made_rows(2), timeout=20)
+        answer_later = pool.submit(client.predict, made_rows(2), timeout=GUARD_S)
         time.sleep(0.3)
         with serving(script, port):
             assert len(answer_later.result()) == 2
@@ -204,14 +207,13 @@ def test_a_closed_client_says_so(scripted: Client) -> None:
 
 
 def test_closing_ends_a_call_in_another_thread(scripted: Client, script: Script) -> None:
-    script.delay = 2
+    script.hold()
     with ThreadPoolExecutor(1) as pool:
         call = pool.submit(scripted.predict, made_rows(1))
-        while not script.requests:
-            time.sleep(0.01)
+        until(lambda: script.requests)
         scripted.close()
         with pytest.raises(genrestack.Cancelled):
-            call.result(timeout=5)
+            call.result(timeout=GUARD_S)
 
 
 @pytest.mark.usefixtures("no_threads_left")
@@ -304,7 +306,4 @@ def test_threads_end_with_the_client(script: Script) -> None:
     before = threading.active_count()
     with serving(script) as target, Client(target, max_message_rows=2) as client:
         client.predict(made_rows(20))
-    end = time.monotonic() + 5
-    while threading.active_count() > before:
-        assert time.monotonic() < end
-        time.sleep(0.01)
+    until(lambda: threading.active_count() <= before)

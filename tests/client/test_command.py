@@ -2,15 +2,16 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
-import time
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
+from support.interrupts import interruptible
 
 from genrestack import command
 
@@ -112,11 +113,16 @@ def test_the_exit_status_of_a_subcommand_is_kept(contributed: Any) -> None:
 
 
 def test_ctrl_c_is_quiet_and_130() -> None:
-    argv = [sys.executable, "-m", "genrestack", "health", "--server", "127.0.0.1:1", "--wait", "60"]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        time.sleep(1.5)
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=20)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        server = f"127.0.0.1:{silent.getsockname()[1]}"
+        argv = [sys.executable, "-m", "genrestack", "health", "--server", server, "--wait", "3600"]
+        with interruptible():
+            process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        with process:
+            # It connects, and so it is waiting.
+            silent.accept()[0].close()
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate()
     assert (process.returncode, out, err.strip()) == (130, "", "")
 
 

@@ -10,6 +10,7 @@ import grpc
 import numpy as np
 import pytest
 from client.servicer import Script, answer, failure, probabilities, retry_info, serving
+from support.waiting import GUARD_S
 
 from genrestack import (
     Client,
@@ -71,14 +72,14 @@ def test_an_answer_does_not_wait_for_a_slow_source(scripted: Client) -> None:
 
     def slow() -> Iterator[Batch]:
         nonlocal fetched
-        for batch in made_batches(6):
+        for batch in made_batches(20_000):
             fetched += 1
             yield batch
-            time.sleep(0.2)
+            time.sleep(0.01)
 
-    stream = scripted.predict_stream(slow(), in_flight=6)
+    stream = scripted.predict_stream(slow(), in_flight=20_000)
     next(stream)
-    assert fetched < 6
+    assert fetched < 20_000
     stream.close()
 
 
@@ -88,7 +89,7 @@ def test_closing_early_cancels_the_call(script: Script) -> None:
         stream = client.predict_stream(np.zeros((1, 3)) for _ in count())
         next(stream)
         stream.close()
-        assert script.cancelled.wait(5)
+        assert script.cancelled.wait(GUARD_S)
 
 
 @pytest.mark.usefixtures("no_threads_left")
@@ -162,7 +163,7 @@ def test_a_broken_stream_that_stays_broken_raises_even_if_errors_are_returned(sc
 
 @pytest.mark.usefixtures("no_threads_left")
 def test_an_answer_that_takes_too_long_ends_the_stream(script: Script) -> None:
-    script.delay = 1.0
+    script.hold()
     with serving(script) as target, Client(target) as client, pytest.raises(DeadlineExceeded):
         list(client.predict_stream(made_batches(2), timeout=0.1))
 

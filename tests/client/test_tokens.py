@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from client.servicer import FEATURES, Script, serving
 from client.twins import TWINS, outcome
+from support.waiting import GUARD_S
 
 from genrestack import TLS, AsyncClient, Client, GenreStackError, InvalidInput, Unauthenticated
 from genrestack._options import ClientOptions
@@ -56,7 +57,7 @@ def test_a_file_is_read_again(tmp_path: Path) -> None:
         with pytest.raises(Unauthenticated):
             client.predict(ROW)
         path.write_text("second\n", encoding="utf-8")
-        end = time.monotonic() + 10
+        end = time.monotonic() + GUARD_S
         while True:
             try:
                 client.predict(ROW)

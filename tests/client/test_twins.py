@@ -219,15 +219,15 @@ def test_a_fault_in_a_later_message_names_the_original_row_alike() -> None:
 
 
 @pytest.mark.parametrize(
-    "ask",
+    ("script", "ask"),
     [
-        lambda c: c.predict(numbered(100), timeout=0.3),
-        lambda c: list(c.predict_stream([numbered(1)] * 3, timeout=0.1)),
-        lambda c: list(c.predict_stream([numbered(1)] * 3, timeout=0.1, on_error="return")),
+        (Script(delay=0.15), lambda c: c.predict(numbered(100), timeout=0.3)),
+        (Script().hold(), lambda c: list(c.predict_stream([numbered(1)] * 3, timeout=0.1))),
+        (Script().hold(), lambda c: list(c.predict_stream([numbered(1)] * 3, timeout=0.1, on_error="return"))),
     ],
 )
-def test_one_deadline_covers_everything_alike(ask: Ask) -> None:
-    with serving(Script(delay=0.15)) as target:
+def test_one_deadline_covers_everything_alike(script: Script, ask: Ask) -> None:
+    with serving(script) as target:
         for make in TWINS:
             with make(target, max_message_rows=1) as client, pytest.raises(DeadlineExceeded):
                 ask(client)

@@ -7,6 +7,7 @@ from inspect import isasyncgen, iscoroutine
 from typing import Any, Self, cast
 
 import numpy as np
+from support.waiting import GUARD_S
 
 from genrestack import AsyncClient, Client, GenreStackError
 
@@ -14,7 +15,7 @@ Ask = Callable[[Client], Any]
 
 
 async def until(happened: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(GUARD_S):
         while not happened():  # noqa: ASYNC110 - what happens, happens in other threads or in gRPC
             await asyncio.sleep(0.005)
 

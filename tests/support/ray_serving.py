@@ -28,6 +28,7 @@ from genrestack_proto.v1 import prediction_pb2 as pb
 from genrestack_proto.v1.prediction_pb2_grpc import PredictionServiceStub
 from genrestack_server.ray_app import app
 from genrestack_server.ray_app.config import read
+from support.interrupts import interruptible
 from support.ray_asking import (
     FILE,
     PATIENCE_S,
@@ -195,9 +196,10 @@ def command(folder: Path, seen: Seen) -> None:
     file.write_text(yaml.safe_dump(deployed(repository(folder, "tiny"))), encoding="utf-8")
     # Its lines would be taken for this process's.
     with (folder / "said").open("w", encoding="utf-8") as said:
-        running = subprocess.Popen(
-            [str(Path(sys.executable).parent / "serve"), "run", str(file)], stdout=said, stderr=said
-        )
+        with interruptible():
+            running = subprocess.Popen(
+                [str(Path(sys.executable).parent / "serve"), "run", str(file)], stdout=said, stderr=said
+            )
         try:
             with Client(TARGET, timeout=PATIENCE_S) as client:
                 client.wait_until_ready(PATIENCE_S)
