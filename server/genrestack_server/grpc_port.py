@@ -7,10 +7,9 @@ grpcio 1.84 and 1.85 raise one for a request whose path is not UTF-8. Here it do
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final
 
-import grpc
 from grpc import aio
 
 from genrestack_server.errors import AddressError, PortLostError
@@ -123,25 +122,6 @@ class GrpcPort:
     def _set_down(self, down: bool) -> None:  # noqa: FBT001
         self.down = down
         self._changed(not down)
-
-
-class Handlers:
-    """Collects the handlers of services that are added to it as to a server."""
-
-    def __init__(self) -> None:
-        self.handlers: list[grpc.GenericRpcHandler] = []
-        """What `aio.server` is to be made with."""
-
-    def add_generic_rpc_handlers(self, handlers: Iterable[grpc.GenericRpcHandler]) -> None:
-        """Take handlers."""
-        self.handlers += handlers
-
-    def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Any]) -> None:
-        """Leave the methods that generated code registers besides; they are among the generic handlers too.
-
-        A serving task that ends frees what gRPC's core still writes to for each registered method: the process dies of
-        a segmentation fault, sooner or later.
-        """
 
 
 async def _end(server: aio.Server) -> str:

@@ -40,14 +40,14 @@ class Health:
         self.draining = False
         """Whether the server is stopping."""
 
-    def add_to(self, server: grpc.aio.Server) -> None:
-        """Answer the service's methods on this server."""
+    def handler(self) -> grpc.GenericRpcHandler:
+        """Return what answers the service's methods."""
         # Not by the package's function: gRPC would read and unpack requests of any size, and log those that are none.
         handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
             "Check": grpc.stream_unary_rpc_method_handler(self._check, None, _Response.SerializeToString),
             "Watch": grpc.stream_stream_rpc_method_handler(self._watch, None, _Response.SerializeToString),
         }
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE_NAME, handlers),))
+        return grpc.method_handlers_generic_handler(SERVICE_NAME, handlers)
 
     def set(self, name: str, *, serving: bool) -> None:
         """Say whether a name is served; ignored once the server drains."""

@@ -39,8 +39,8 @@ class NativeService:
         self._rows = RequestReader(predictor.gate.waiting, config.max_message_bytes)
         self._small = RequestReader.small()
 
-    def add_to(self, server: grpc.aio.Server) -> None:
-        """Answer the service's methods on this server."""
+    def handler(self) -> grpc.GenericRpcHandler:
+        """Return what answers the service's methods."""
         # Not `unary_unary`, which reads first: see `reading`.
         unary, stream = grpc.stream_unary_rpc_method_handler, grpc.stream_stream_rpc_method_handler
         handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
@@ -49,7 +49,7 @@ class NativeService:
             "ListModels": unary(self._list_models, None, pb.ListModelsResponse.SerializeToString),
             "GetModel": unary(self._get_model, None, pb.GetModelResponse.SerializeToString),
         }
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE_NAME, handlers),))
+        return grpc.method_handlers_generic_handler(SERVICE_NAME, handlers)
 
     async def predict(self, data: bytes, call: Call) -> pb.PredictResponse:
         """Answer one request; raises what `Reception` turns into a status."""

@@ -22,14 +22,14 @@ from genrestack_server.status import Context, answered
 _DESCRIBED: Final = (prediction_pb2, open_inference_pb2, health_pb2, reflection_pb2, error_details_pb2)
 
 
-def add_reflection(server: grpc.aio.Server, services: Iterable[str]) -> None:
-    """Add the reflection that describes the services named, and itself."""
+def reflection_handler(services: Iterable[str]) -> grpc.GenericRpcHandler:
+    """Return what describes the services named, and itself."""
     servicer = reflection.aio.ReflectionServicer([*services, reflection.SERVICE_NAME], _pool())
     handler: grpc.RpcMethodHandler[Any, Any] = grpc.stream_stream_rpc_method_handler(
         _Answering(servicer).stream, None, reflection_pb2.ServerReflectionResponse.SerializeToString
     )
     handlers = {"ServerReflectionInfo": handler}
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(reflection.SERVICE_NAME, handlers),))
+    return grpc.method_handlers_generic_handler(reflection.SERVICE_NAME, handlers)
 
 
 class _Answering:

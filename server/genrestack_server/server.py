@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 from types import TracebackType
-from typing import Final, Self, cast
+from typing import Final, Self
 
 import grpc
 from grpc import aio
@@ -18,7 +18,7 @@ from genrestack_server.config import ServerConfig
 from genrestack_server.errors import AddressError, DrainingError, PortLostError, RepositoryError, StartError
 from genrestack_server.executor import Executor
 from genrestack_server.gate import Gate
-from genrestack_server.grpc_port import GrpcPort, Handlers
+from genrestack_server.grpc_port import GrpcPort
 from genrestack_server.health import Health
 from genrestack_server.keeper import Keeper
 from genrestack_server.listening import check_address, join_address
@@ -29,7 +29,7 @@ from genrestack_server.oip.service import InferenceService
 from genrestack_server.oip.statistics import Statistics
 from genrestack_server.predictor import Predictor
 from genrestack_server.reception import Reception
-from genrestack_server.reflecting import add_reflection
+from genrestack_server.reflecting import reflection_handler
 from genrestack_server.registry import Registry, ServedModel
 from genrestack_server.repository import find_models
 from genrestack_server.request_log import RequestLog
@@ -240,15 +240,18 @@ class Server:
                 )
 
     def _services(self) -> list[grpc.GenericRpcHandler]:
-        """Make the services; they outlast a gRPC server that has to be rebuilt."""
-        services = Handlers()
-        server = cast(aio.Server, services)
+        """Make the services; they outlast a gRPC server that has to be rebuilt.
+
+        Never by the generated functions that add a servicer to a server: they register each method with gRPC's core
+        too, which then writes to memory that a serving task frees when it ends.
+        """
         reception = Reception(self.observers)
-        NativeService(self.predictor, reception, self.config).add_to(server)
-        InferenceService(self.predictor, reception, self._health, self._statistics, self.config).add_to(server)
-        self._health.add_to(server)
-        add_reflection(server, [*_SERVICES, health.SERVICE_NAME])
-        return services.handlers
+        return [
+            NativeService(self.predictor, reception, self.config).handler(),
+            InferenceService(self.predictor, reception, self._health, self._statistics, self.config).handler(),
+            self._health.handler(),
+            reflection_handler([*_SERVICES, health.SERVICE_NAME]),
+        ]
 
     def _bind(self, services: Sequence[grpc.GenericRpcHandler], security: Security) -> aio.Server:
         """Build a gRPC server and give it the port: the one asked for, and from then on the one it got."""

@@ -51,8 +51,8 @@ class InferenceService:
         self._rows = RequestReader(self.predictor.gate.waiting, self.config.max_message_bytes)
         self._small = RequestReader.small()
 
-    def add_to(self, server: grpc.aio.Server) -> None:
-        """Answer the service's methods on this server."""
+    def handler(self) -> grpc.GenericRpcHandler:
+        """Return what answers the service's methods."""
         works: dict[str, _Work] = {
             "ServerLive": self._live,
             "ServerReady": self._ready,
@@ -67,7 +67,7 @@ class InferenceService:
         handlers = {method: self._unary(method, work) for method, work in works.items()}
         handlers["ModelInfer"] = self._handler("ModelInfer", self._infer)
         handlers["ModelStreamInfer"] = grpc.stream_stream_rpc_method_handler(self._stream_infer, None, _serialized)
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE_NAME, handlers),))
+        return grpc.method_handlers_generic_handler(SERVICE_NAME, handlers)
 
     def _unary(self, method: str, work: _Work) -> "grpc.RpcMethodHandler[Any, Any]":
         async def read_and_work(context: Context, call: Call) -> Message:
