@@ -26,8 +26,8 @@ _log = logging.getLogger(__name__)
 # What a run on the loop may stop it for; it goes on in the thread then, from its beginning.
 _LOOP_S: Final = 0.25
 # After one that stopped the loop for longer none is run on it for a while: other rows may take as long.
-_SLOW_S: Final = 0.02
-_SLOW_PAUSE_S: Final = 60.0
+_SLOW_S: Final = 0.1
+_SLOW_PAUSE_S: Final = 10.0
 # A run that was told to end does so after the node it is at; what takes longer may never come back.
 _STUCK_S: Final = 5.0
 
