@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from benchmarks import growth
 from benchmarks.grown import SPREAD, grow
-from benchmarks.growth import BEGIN, END, duration, exponent, main, render
+from benchmarks.growth import fits as growth
+from benchmarks.growth.__main__ import main
+from benchmarks.growth.fits import BEGIN, END, duration, exponent, render
 from benchmarks.machine import Machine
 from benchmarks.marked import write_between
 
@@ -64,13 +65,13 @@ def test_a_measurement_is_taken_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
     table.write_text("x,y,z,label\n" + "\n".join(lines) + "\n")
     monkeypatch.setattr(growth, "CACHE", tmp_path / "cache")
     monkeypatch.setattr(growth, "REAL_TABLE", table)
-    runs = [CliRunner().invoke(main, ["--part", "knn", "--times", "2", "--rows", "250"]) for _ in range(2)]
+    runs = [CliRunner().invoke(main, ["fits", "--part", "knn", "--times", "2", "--rows", "250"]) for _ in range(2)]
     assert [run.exit_code for run in runs] == [0, 0]
     assert [run.stderr for run in runs] == ["measuring knn at 2× …\n", ""]
     assert runs[0].stdout == runs[1].stdout
     assert "| 400 | knn |" in runs[0].stdout
     fewer = CliRunner().invoke(
-        main, ["--part", "knn", "--times", "2", "--times", "3", "--rows", "250", "--without", "knn@3"]
+        main, ["fits", "--part", "knn", "--times", "2", "--times", "3", "--rows", "250", "--without", "knn@3"]
     )
     assert (fewer.exit_code, fewer.stderr) == (0, "")
     assert "| 600 |" not in fewer.stdout

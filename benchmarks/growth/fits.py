@@ -1,4 +1,4 @@
-"""How a fit grows with its table: `python -m benchmarks.growth`."""
+"""How a fit grows with its table: `python -m benchmarks.growth fits`."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ from benchmarks.prepared import CACHE, REAL_TABLE
 from benchmarks.steps import make_table
 
 PARTS: Final = ("knn", "svc", "mlp", "stack")
-BEGIN: Final = "<!-- growth: begin; written by `python -m benchmarks.growth --write` -->"
+BEGIN: Final = "<!-- growth: begin; written by `python -m benchmarks.growth fits --write` -->"
 END: Final = "<!-- growth: end -->"
 PAPER_ROWS: Final = 10_000_000
 _LIBRARIES: Final = ("keras", "numpy", "scikit-learn", "tensorflow")
@@ -38,7 +38,7 @@ Row = Mapping[str, Any]
 @click.option("--rows", "only_rows", type=click.IntRange(min=200), help="Begin with so many rows of the table: to try.")
 @click.option("--write", "document", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
               help="Replace the tables between the marks in this Markdown file.")  # fmt: skip
-def main(
+def fits(
     times: tuple[int, ...],
     parts: tuple[str, ...],
     without: tuple[str, ...],
@@ -54,9 +54,9 @@ def main(
 
     \b
     Examples:
-      python -m benchmarks.growth --rows 1000 --times 1 --times 2
-      python -m benchmarks.growth --times 1 --times 3 --times 10 --write docs/training.md
-      python -m benchmarks.growth --times 1 --times 3 --times 10 --without svc@10 --without stack@10
+      python -m benchmarks.growth fits --rows 1000 --times 1 --times 2
+      python -m benchmarks.growth fits --times 1 --times 3 --times 10 --write docs/training.md
+      python -m benchmarks.growth fits --times 1 --times 3 --times 10 --without svc@10 --without stack@10
     """  # noqa: D301 - click's mark for "do not wrap"
     machine = this_machine()
     table = _table()
@@ -183,7 +183,3 @@ def duration(seconds: float) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:,.0f} {unit}"
     return f"{1e3 * seconds:.3g} ms"
-
-
-if __name__ == "__main__":
-    main(prog_name="python -m benchmarks.growth")

@@ -1,0 +1,1 @@
+"""How work grows with what there is to do: fits with their table, requests with what is sent."""
