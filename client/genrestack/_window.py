@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from genrestack._answer import join_answers, most_bytes, parsed, read_answer, verified
+from genrestack._answer import join_answers, most_bytes, most_fields, parsed, read_answer, verified
 from genrestack._messages import Selection, predict_request, rows_per_message
 from genrestack._options import ClientOptions
 from genrestack._retry import Attempts
@@ -129,7 +129,7 @@ class Window:
         return join_answers([read_answer(answer, len(head.rows), self._selection)], len(head.rows))
 
     def _settle_item(self, rows: Rows, item: StreamItem) -> Prediction | Apart:
-        answer = parsed(pb.PredictStreamResponse, item.data, most_bytes(len(rows)))
+        answer = parsed(pb.PredictStreamResponse, item.data, most_bytes(len(rows)), most_fields(len(rows)))
         if answer.index != item.index:
             raise ProtocolError(f"item {answer.index} of the stream was answered where {item.index} was due")
         if answer.HasField("response"):

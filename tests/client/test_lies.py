@@ -299,6 +299,33 @@ def test_an_endless_stream_is_ended_while_its_reader_is_away(liar: Liar, clients
         stream.close()
 
 
+LONG_LIES: dict[str, tuple[bytes | Message, str]] = {
+    "empty labels": (b"\x22\x00" * 2_500_000, "more fields than"),
+    "empty base estimators": (b"\x32\x00" * 2_500_000, "more fields than"),
+    "a number without end": (b"\xff" * 5_000_000, "cannot parse"),
+    "a field of no kind": (b"\x0b" * 5_000_000, "cannot parse"),
+    "a field that is cut off": (truth(1, labels=["x" * 5_000_000]).SerializeToString()[:-40], "cannot parse"),
+    "one long label": (truth(1, labels=["x" * 5_000_000]), "200 rows were sent, but 1 labels"),
+}
+
+
+@pytest.mark.parametrize("name", LONG_LIES)
+def test_a_long_answer_is_looked_over_before_it_is_parsed(liar: Liar, clients: list[Client], name: str) -> None:
+    """Two bytes on the wire are up to 130 in memory."""
+    answer, message = LONG_LIES[name]
+    liar.tell(Predict=telling(answer))
+    met = raised(clients, lambda c: c.predict(rows(200)))
+    assert met.kind is ProtocolError
+    assert message in met.text
+
+
+def test_a_long_list_is_looked_over_before_it_is_parsed(liar: Liar, clients: list[Client]) -> None:
+    """One model of endless features."""
+    liar.tell(ListModels=telling(b"\x0a\xc0\x96\xb1\x02" + b"\x22\x00" * 2_500_000))
+    met = raised(clients, lambda c: c.models())
+    assert (met.kind, "more fields than the 500,000" in met.text) == (ProtocolError, True)
+
+
 MODEL_LIES: dict[str, tuple[Any, str]] = {
     "bytes": (b"\xff\xff", "cannot parse"),
     "nothing": (b"", "names the model '', version 0"),
