@@ -113,6 +113,7 @@ def train(
     """
     with _plain_errors():
         from genrestack_bundle.providers import check_wheels, installed_wheels
+        from genrestack_export.comparable import check_comparable
         from genrestack_export.places import check_writable
         from genrestack_training import load_table, read_groups, read_overrides
         from genrestack_training import train as fit
@@ -143,6 +144,7 @@ def train(
                 backend=backend,
                 ray_address=ray_address,
                 progress=progress,
+                before_fits=check_comparable,
             )
         _show(run)
         _export_run(run, models_dir, name, precision)

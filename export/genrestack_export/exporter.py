@@ -118,15 +118,12 @@ def export_stack(
 
 def _expected(original: Original, rows: Any, seen: Any, names: list[str]) -> Expected:
     """Ask the original about the rows of the proof, without those on which a KNN ties."""
-    wire = proof_rows.to_wire("reference_rows", rows, names)
-    proof_rows.warn_of_rounding(rows, wire, names)
-    tables = {"reference row": wire, "made row": proof_rows.made_rows(rows if seen is None else seen)}
-    if seen is not None:
-        tables["copied training row"] = proof_rows.copies(seen)
+    tables = proof_rows.proof_tables(rows, seen, names)
+    proof_rows.warn_of_rounding(rows, tables["reference row"], names)
     places = [f"{source} {i}" for source, table in tables.items() for i in range(len(table))]
     wire = np.concatenate(list(tables.values()))
     scaled = original.scale_what_it_can(wire.astype(np.float64))
-    answered = _answered(scaled, given=len(rows))
+    answered = answered_rows(scaled, given=len(rows))
     tied = np.zeros(len(wire), dtype=np.bool_)
     tied[answered] = tied_rows(original.base, scaled[answered])
     asked = answered & ~tied
@@ -136,7 +133,7 @@ def _expected(original: Original, rows: Any, seen: Any, names: list[str]) -> Exp
     return Expected(answer_scaled(original, scaled[asked], wire[asked]), places, int(tied.sum()))
 
 
-def _answered(scaled: npt.NDArray[np.float64], given: int) -> npt.NDArray[np.bool_]:
+def answered_rows(scaled: npt.NDArray[np.float64], given: int) -> npt.NDArray[np.bool_]:
     """Tell which rows the original answers: a power transform overflows far outside what it was fitted on.
 
     Raises:

@@ -90,6 +90,25 @@ def made_rows(seen: Rows, seed: int = 0) -> Wire:
     return np.clip(made, -limit, limit)
 
 
+def proof_tables(rows: Rows, seen: Rows | None, names: list[str]) -> dict[str, Wire]:
+    """Put together the rows of a proof, float32, by what they are called.
+
+    Args:
+        rows: raw reference rows, shape (n, f).
+        seen: raw training rows, shape (m, f), if they are known.
+        names: of the f columns.
+
+    Raises:
+        ExportError: a value does not fit into float32.
+
+    """
+    tables = {"reference row": to_wire("reference_rows", rows, names)}
+    tables["made row"] = made_rows(rows if seen is None else seen)
+    if seen is not None:
+        tables["copied training row"] = copies(seen)
+    return tables
+
+
 def copies(training: Rows, seed: int = 0) -> Wire:
     """Pick training rows that are the same in float32, where a distance of zero really is one, float32 (m, f)."""
     with np.errstate(over="ignore"):

@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from genrestack_training.display import terminal_progress
     from genrestack_training.errors import ClusterError, RunError, SettingsError, TableError, TrainingError
     from genrestack_training.figures import ClassReport, Evaluation, Figure
+    from genrestack_training.fit_plan import FitPlan
     from genrestack_training.folder import RunWarning, load_answers, load_run, save_run
     from genrestack_training.grouping import Grouping, find_grouping, track_of
     from genrestack_training.groups import read_groups
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 # Public name → module; scikit-learn and pandas are imported when a name that needs them is first asked for.
 _HOME = {
+    "FitPlan": "fit_plan",
     "Grouping": "grouping",
     "PRESETS": "presets",
     "SPLITS": "splits",
@@ -75,6 +77,7 @@ __all__ = [
     "ClusterError",
     "Evaluation",
     "Figure",
+    "FitPlan",
     "Grouping",
     "Progress",
     "Provenance",

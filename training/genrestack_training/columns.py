@@ -1,4 +1,8 @@
-"""One column → an array, or an error that names the column and its first bad row."""
+"""One column → an array, or an error that names the column and its first bad row.
+
+Texts are looked at once for each value that a column has and not once a row: a Parquet file of a few KB may repeat one
+long text a billion times.
+"""
 
 import re
 import reprlib
@@ -15,7 +19,6 @@ from genrestack_training.wording import rows_named, shown
 
 LONGEST_TEXT: Final = 1000
 """Characters of a label or an identifier."""
-
 _BRACKETED = re.compile(r"\s*\[\s*([^\[\],\s]+)\s*+,?+\s*+\]\s*")
 _WHOLE = re.compile(r"\s*([+-]?\d+)(?:\.0*)?\s*")
 
@@ -29,22 +32,17 @@ def numeric_column(column: pd.Series) -> np.ndarray:
     """
     if pd.api.types.is_bool_dtype(column) or (pd.api.types.is_numeric_dtype(column) and column.dtype.kind in "iuf"):
         return column.to_numpy(dtype=np.float64, na_value=np.nan)
-    if column.dtype.kind in "mM":
-        # Not one object a row, to say the same of each.
-        raise _not_numeric(column, 0)
-    plain = column.astype(object).map(_unwrapped, na_action="ignore")
-    numbers = pd.to_numeric(plain, errors="coerce")
-    bad = np.flatnonzero(numbers.isna() & plain.notna())
-    if len(bad) or numbers.dtype.kind not in "iufb":
-        raise _not_numeric(column, int(bad[0]) if len(bad) else 0)
-    return numbers.to_numpy(dtype=np.float64, na_value=np.nan)
-
-
-def _not_numeric(column: pd.Series, row: int) -> TableError:
-    return TableError(
-        f"column {column.name!r} is not numeric: data row {row + 1} holds {reprlib.repr(column.iloc[row])}. Correct "
-        "it, remove the column, or name it as the label if it is the label",
-    )
+    codes, values = _distinct(column)
+    plain = pd.Series([_unwrapped(value) for value in values], dtype=object)
+    numbers = pd.to_numeric(plain, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    bad = np.flatnonzero(np.append(np.isnan(numbers), False)[codes])
+    if len(bad):
+        raise TableError(
+            f"column {column.name!r} is not numeric: data row {bad[0] + 1} holds {reprlib.repr(column.iloc[bad[0]])}. "
+            "Correct it, remove the column, or name it as the label if it is the label",
+        )
+    # The last is for rows with nothing in them, whose code is -1.
+    return np.asarray(np.append(numbers, np.nan)[codes])
 
 
 def label_texts(column: pd.Series) -> np.ndarray:
@@ -54,16 +52,18 @@ def label_texts(column: pd.Series) -> np.ndarray:
         TableError: a label is missing, too long or a fraction; the message names the rows.
 
     """
-    missing = np.flatnonzero(column.isna() | (column.astype(object).map(str).str.strip() == ""))
+    codes, values = _distinct(column)
+    texts = [_text(value) for value in values]
+    missing = np.flatnonzero(np.array([*(not text.strip() for text in texts), True])[codes])
     if len(missing):
         raise TableError(f"column {column.name!r} has no label in {rows_named(missing)}; label them or remove the rows")
-    texts = [_text(value) for value in column.astype(object)]
-    _check_lengths(column.name, texts)
+    _check_lengths(column.name, texts, codes)
     wholes = [_WHOLE.fullmatch(text) for text in texts]
     if all(wholes):
-        return np.array([found[1] for found in wholes if found])
-    _refuse_fractions(column.name, texts)
-    return np.array(texts)
+        texts = [found[1] for found in wholes if found]
+        return np.asarray(np.array(texts)[codes])
+    _refuse_fractions(column.name, texts, codes)
+    return np.asarray(np.array(texts)[codes])
 
 
 def plain_column(column: pd.Series) -> np.ndarray:
@@ -75,15 +75,23 @@ def plain_column(column: pd.Series) -> np.ndarray:
     """
     if pd.api.types.is_numeric_dtype(column):
         return column.to_numpy()
-    texts = ["" if pd.isna(value) else str(value) for value in column.astype(object)]
-    _check_lengths(column.name, texts)
-    return np.array(texts)
+    codes, values = _distinct(column)
+    texts = [*(str(value) for value in values), ""]
+    _check_lengths(column.name, texts, codes)
+    return np.asarray(np.array(texts)[codes])
+
+
+def _distinct(column: pd.Series) -> tuple[np.ndarray, list[Any]]:
+    """Give the number of each row's value, -1 where there is none, and the values that occur."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.cat.remove_unused_categories()
+        return column.cat.codes.to_numpy().astype(np.int64), list(column.cat.categories)
+    codes, values = pd.factorize(column)
+    return np.asarray(codes, dtype=np.int64), list(values)
 
 
 def _unwrapped(value: Any) -> Any:
-    """Take a single number out of its brackets, written out or as a list of one; what is no number becomes text."""
-    if isinstance(value, list | tuple | np.ndarray) and np.size(value) == 1:
-        value = np.asarray(value).item()
+    """Take a single number out of its brackets; what is no number becomes text."""
     if isinstance(value, Real | Decimal | np.bool_):
         return value
     found = _BRACKETED.fullmatch(str(value))
@@ -94,29 +102,29 @@ def _text(value: Any) -> str:
     return value.decode("utf-8", errors="replace") if isinstance(value, bytes) else str(value)
 
 
-def _check_lengths(name: Any, texts: list[str]) -> None:
+def _check_lengths(name: Any, texts: list[str], codes: np.ndarray) -> None:
     """Refuse a text for whose length an array would make room in every row."""
-    row = max(range(len(texts)), key=lambda i: len(texts[i]))
-    longest = len(texts[row])
-    if longest > LONGEST_TEXT:
+    longest = max(range(len(texts)), key=lambda i: len(texts[i]))
+    length, row = len(texts[longest]), int(np.argmax(codes == longest)) + 1
+    if length > LONGEST_TEXT:
         raise TableError(
-            f"column {name!r} holds {longest:,} characters in data row {row + 1} ({shown(texts[row])}), and "
+            f"column {name!r} holds {length:,} characters in data row {row} ({shown(texts[longest])}), and "
             f"{LONGEST_TEXT:,} are the most; shorten it, or name the right column"
         )
     check_fits(
-        f"column {name!r} has {len(texts):,} texts of up to {longest:,} characters (data row {row + 1})",
-        4 * longest * len(texts),
+        f"column {name!r} has {len(codes):,} texts of up to {length:,} characters (data row {row})",
+        4 * length * len(codes),
         "shorten them",
     )
 
 
-def _refuse_fractions(name: Any, texts: list[str]) -> None:
+def _refuse_fractions(name: Any, texts: list[str], codes: np.ndarray) -> None:
     """Refuse a column of measurements given as the label by mistake."""
     numbers = pd.to_numeric(pd.Series(texts), errors="coerce")
-    fractions = np.flatnonzero(numbers % 1 != 0)
+    fractions = np.flatnonzero((numbers % 1 != 0).to_numpy()[codes])
     if len(fractions) and numbers.notna().all():
         row = int(fractions[0])
         raise TableError(
-            f"column {name!r} holds fractions (data row {row + 1}: {texts[row]}); labels are text or whole numbers. "
-            "Name another label column with --label"
+            f"column {name!r} holds fractions (data row {row + 1}: {texts[codes[row]]}); labels are text or whole "
+            "numbers. Name another label column with --label"
         )

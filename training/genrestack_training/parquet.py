@@ -78,8 +78,8 @@ def _check_kind(path: Path, field: Any) -> None:
         what = "structs" if kinds.is_struct(kind) else "maps" if kinds.is_map(kind) else "values of another kind"
         what = "lists of lists" if _is_list(kind) else what
         raise TableError(
-            f"{path}: column {field.name!r} is not numeric: it holds {what} ({str(field.type)[:60]}), and a "
-            "feature is one number a row; write the numbers in it as columns of their own, or remove the column"
+            f"{path}: column {field.name!r} is not numeric: it holds {what} ({str(field.type)[:60]}), and a table "
+            "holds one value a row; write what is in it as columns of their own, or remove the column"
         )
 
 
@@ -92,7 +92,7 @@ def _is_list(kind: Any) -> bool:
 def _is_text(kind: Any) -> bool:
     import pyarrow.types as kinds
 
-    tests = (kinds.is_string, kinds.is_large_string, kinds.is_binary, kinds.is_large_binary)
+    tests = (kinds.is_string, kinds.is_large_string, kinds.is_string_view, kinds.is_binary, kinds.is_large_binary)
     return any(is_kind(kind) for is_kind in tests)
 
 
@@ -110,4 +110,5 @@ def _plain(path: Path, name: str, column: Any) -> Any:
                 "write them as columns of their own"
             )
         column = pc.list_element(column, 0)
-    return column.cast(pa.float64()) if pa.types.is_decimal(column.type) else column
+    # By way of its digits: Arrow's own way is off by a rounding.
+    return column.cast(pa.string()).cast(pa.float64()) if pa.types.is_decimal(column.type) else column

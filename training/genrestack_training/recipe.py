@@ -1,6 +1,6 @@
 """The training, from a table to a run, in the order of the notebook it came from."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -9,11 +9,11 @@ from pathlib import Path
 
 from genrestack_training.checks import check_folds, check_seed, check_table
 from genrestack_training.errors import TableError
+from genrestack_training.fit_plan import FitPlan, plan_fit, reference_rows
 from genrestack_training.fitting import FitStore, check_backend, open_backend
 from genrestack_training.folder import plan_run_folder, run_name, save_run
 from genrestack_training.grouping import Grouping, find_grouping
 from genrestack_training.insight import look_into
-from genrestack_training.made import made_rows
 from genrestack_training.presets import Overrides, resolve_settings
 from genrestack_training.progress import Progress, Silent
 from genrestack_training.run import Provenance, Run
@@ -45,6 +45,7 @@ def train(
     backend: str = "local",
     ray_address: str | None = None,
     progress: Progress | None = None,
+    before_fits: Callable[[FitPlan], None] | None = None,
 ) -> Run:
     """Split, scale, fit and evaluate, and write the run.
 
@@ -69,6 +70,7 @@ def train(
         ray_address: HOST:PORT of the Ray cluster; None: what RAY_ADDRESS says, else one of this machine alone, started
             for this training.
         progress: told of every fold and epoch.
+        before_fits: called with what will be fitted; what it raises ends the training before anything is.
 
     Raises:
         TableError: the table cannot be trained on.
@@ -93,6 +95,8 @@ def train(
     trials = plan_trials(data, sides, folds=folds, compare=compare)
     folder = plan_run_folder(name, runs_dir=runs_dir, run_dir=run_dir)
 
+    if before_fits is not None:
+        before_fits(plan_fit(data, sides))
     # Named without the time, so that the same command finds the finished fits again.
     place = None if folder is None else unfinished_path(folder.parent, name if run_dir is None else folder.name)
     with _kept_fits(place) as store:
@@ -136,8 +140,7 @@ def _grouping(table: Table, artists: Mapping[str, str] | None) -> Grouping:
 
 def _run(name: str, data: Data, fitted: Trial, provenance: Provenance) -> Run:
     table, sides = data.table, fitted.split
-    training, test = table.features[sides.training], table.features[sides.test]
-    reference = test if len(test) else made_rows(training, seed=data.seed)
+    training, reference = table.features[sides.training], reference_rows(data, sides)
     return Run(
         name=name,
         stack=fitted.stack,
@@ -147,7 +150,7 @@ def _run(name: str, data: Data, fitted: Trial, provenance: Provenance) -> Run:
         training_rows=training,
         training_labels=data.labels[sides.training],
         reference_rows=reference,
-        reference_labels=data.labels[sides.test] if len(test) else None,
+        reference_labels=data.labels[sides.test] if len(sides.test) else None,
         evaluation=None,
         settings=data.settings,
         provenance=provenance,

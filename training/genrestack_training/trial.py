@@ -19,7 +19,7 @@ from genrestack_training.grouping import Grouping
 from genrestack_training.progress import Progress
 from genrestack_training.settings import Settings
 from genrestack_training.splits import Split, inner_folds
-from genrestack_training.stack import build_scaler, build_stack
+from genrestack_training.stack import Scaler, build_scaler, build_stack
 from genrestack_training.table import Table
 from genrestack_training.worth import meta_rows, reduced_metas
 
@@ -86,10 +86,7 @@ def fit_split(
 
     """
     settings, rows = data.settings, data.table.features
-    # Scale: learn the features' ranges from the training rows (or, as the notebook does, from all).
-    scaler = build_scaler(settings, rows=len(split.training))
-    if scaler is not None:
-        scaler.fit(rows if settings.scaler.fit_on == "all" else rows[split.training])
+    scaler = fit_scaler(data, split)
 
     # Fit: every base estimator on all training rows and once a fold, then the meta-learner.
     stack = build_stack(settings, seed=data.seed, folds=folds)
@@ -103,6 +100,15 @@ def fit_split(
             reduced = reduced_metas(stack, meta_rows(stack, fits, training, labels), labels)
             answers = ask(stack, _scaled(scaler, rows[split.test]), held(data, split.test), reduced)
     return Trial(split, stack, scaler, answers, seconds, tuple(notes))
+
+
+def fit_scaler(data: Data, split: Split) -> Scaler | None:
+    """Scale: learn the features' ranges from the training rows (or, as the notebook does, from all)."""
+    settings, rows = data.settings, data.table.features
+    scaler = build_scaler(settings, rows=len(split.training))
+    if scaler is not None:
+        scaler.fit(rows if settings.scaler.fit_on == "all" else rows[split.training])
+    return scaler
 
 
 def held(data: Data, rows: np.ndarray) -> Held:
