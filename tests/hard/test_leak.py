@@ -15,6 +15,8 @@ from server.supervised import until
 from server.tiny_bundle import TinyStack, write_tiny
 
 from genrestack_proto.inference import open_inference_pb2 as oip
+from genrestack_proto.matrix import to_matrix
+from genrestack_proto.v1.prediction_pb2 import PredictRequest
 
 RELOADS = times(24, 1000)
 REQUESTS = times(3_000, 100_000)
@@ -85,3 +87,25 @@ def test_versions_that_went_leave_nothing_behind(repository: Path, versions: int
 
 def _is_ready(server: Served, number: int) -> bool:
     return f"tiny/{number} is ready" in server.log()
+
+
+def test_large_requests_leave_nothing_behind(repository: Path, expected: Expected, say: Say) -> None:
+    """What gRPC had of them in small blocks is given back a moment after the last one."""
+    data = PredictRequest(rows=to_matrix(expected.pool[:1])).SerializeToString() + _unknown_field(24 * 2**20)
+    with served(repository, "--max-concurrent-rpcs", "8") as server, server.connect() as channel:
+        _ask(server, expected, 200)
+        before = server.memory()
+        call: Any = channel.unary_unary("/genrestack.v1.PredictionService/Predict")
+        for compression in (grpc.Compression.NoCompression, grpc.Compression.Gzip):
+            for _ in range(2):
+                waiting = [call.future(data, timeout=60, compression=compression) for _ in range(3)]
+                for answer in waiting:
+                    answer.result()
+        until(lambda: server.memory() < before + 8 * 2**20, "the memory of large requests is kept")
+        say(f"12 requests of 24 MiB: {before / 1e6:.0f} MB before, {server.memory() / 1e6:.0f} MB after")
+
+
+def _unknown_field(size: int) -> bytes:
+    """A field that no message has, of this many bytes."""
+    length = bytes([size >> shift & 127 | (0 if shift == 21 else 128) for shift in (0, 7, 14, 21)])
+    return b"\xfa\x7f" + length + bytes(size)
