@@ -27,7 +27,7 @@ demo: setup  ## the whole way on made music: train, export, prove, serve, classi
 	@$(BIN)/genrestack demo
 
 test: setup check  ## the checks and all tests that take no more than minutes
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not long and not gpu" --reruns 1
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not long and not gpu"
 
 test-long: setup  ## the tests that take longer: hundreds of drawn stacks, the real table trained
 	$(BIN)/python -m pytest -m long -n $(WORKERS) --dist loadfile --timeout 3600

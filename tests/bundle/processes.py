@@ -17,7 +17,7 @@ def run_script(script: str, *arguments: object, permissions: bool = False) -> st
     """
     prefix = _held_back() if permissions else []
     command = [*prefix, sys.executable, "-W", "error", "-c", script, *map(str, arguments)]
-    found = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (found.returncode, found.stderr) == (0, "")
     return found.stdout
 

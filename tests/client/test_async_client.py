@@ -181,6 +181,9 @@ def test_batches_are_fetched_no_further_than_the_bound(target: str, in_flight: i
                 await asyncio.sleep(0)
                 yield rows
 
+        def as_far_as_may_be() -> bool:
+            return fetched == taken + in_flight
+
         source = endless_later() if waits else endless()
         async with (
             AsyncClient(target) as client,
@@ -190,7 +193,7 @@ def test_batches_are_fetched_no_further_than_the_bound(target: str, in_flight: i
                 # Counted as taken already while it is waited for.
                 taken += 1
                 await anext(stream)
-                await until(lambda: fetched == taken + in_flight)
+                await until(as_far_as_may_be)
         assert most <= in_flight
 
     run(main())

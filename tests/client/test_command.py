@@ -20,7 +20,7 @@ COMMANDS = ("bench", "demo", "export", "health", "models", "predict", "serve", "
 
 def genrestack(*arguments: str, **options: Any) -> "subprocess.CompletedProcess[str]":
     argv = [sys.executable, "-m", "genrestack", *arguments]
-    return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60, **options)
+    return subprocess.run(argv, capture_output=True, text=True, check=False, **options)
 
 
 @pytest.fixture

@@ -26,9 +26,7 @@ from genrestack._doctor.requirements import Requirement, read_requirements
 def doctor(*arguments: str | Path, **variables: str) -> "subprocess.CompletedProcess[str]":
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GENRESTACK_")}
     argv = [sys.executable, "-m", "genrestack", "doctor", "--timeout", "60", *map(str, arguments)]
-    return subprocess.run(
-        argv, capture_output=True, text=True, check=False, timeout=240, env=kept | {"COLUMNS": "200"} | variables
-    )
+    return subprocess.run(argv, capture_output=True, text=True, check=False, env=kept | {"COLUMNS": "200"} | variables)
 
 
 def found(done: "subprocess.CompletedProcess[str]") -> dict[str, dict[str, Any]]:

@@ -13,8 +13,8 @@ from deploy.proxy import free_port
 from hard.lengths import LONG
 from hard.served import Served, served
 from hard.steady import POOL, TOLERANCE, ClientLoad, Expected, Matrix
-from server.supervised import until
 from server.tiny_bundle import TinyStack, draw_rows, write_tiny
+from support.waiting import GUARD_S, until
 
 from genrestack import Client, RetryOptions
 
@@ -48,9 +48,9 @@ class Fleet:
         process = self.servers[number].process
         process.send_signal(how)
         load.wait_for(150)
-        status = process.wait(60)
+        status = process.wait(GUARD_S)
         self.servers[number] = self.start(number)
-        until(lambda: self.answered(number) >= 50, "the new server gets no work", 60)
+        until(lambda: self.answered(number) >= 50, "the new server gets no work")
         load.wait_for(50)
         return status
 
@@ -100,7 +100,7 @@ class SlowStream:
             until(lambda: self.answered > 2 or self.failed, "the stream does not begin")
             yield
         finally:
-            self._thread.join(60)
+            self._thread.join(GUARD_S)
         assert not self._thread.is_alive()
         assert self.failed is None, self.failed
         assert self.answered == self._batches

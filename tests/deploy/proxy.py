@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from server.supervised import until
 from support.tools import need
+from support.waiting import GUARD_S, until
 
 CONFIGURATION = Path(__file__).parents[2] / "deploy" / "nginx" / "nginx.conf"
 # What Debian calls nobody; no account has to exist by this number.
@@ -66,7 +66,7 @@ class Proxy:
         """Its workers end with it on this signal; after SIGKILL they would not."""
         if self._process is not None:
             self._process.send_signal(signal.SIGTERM)
-            self._process.wait(30)
+            self._process.wait(GUARD_S)
 
     def _write(self, down: int | None = None) -> None:
         text = CONFIGURATION.read_text()

@@ -10,9 +10,9 @@ from deploy.fleet import DEADLINE, Fleet, SlowStream, asked, fleet
 from deploy.proxy import Proxy, free_port, proxy
 from hard.lengths import times
 from hard.steady import ClientLoad
-from server.supervised import until
 from server.tiny_bundle import draw_rows
 from support.figures import Say
+from support.waiting import GUARD_S, until
 
 from genrestack import Client, Health, InvalidInput, RetryOptions, Unavailable
 
@@ -61,14 +61,14 @@ def test_nginx_loses_nothing_when_a_server_is_taken_out_first(servers: Fleet, ng
         asked(nginx.address, servers.expected) as (patient, hasty),
     ):
         nginx.leave_out(servers.ports[0])
-        until(lambda: not _gets_work(servers, patient), "nginx goes on asking the server that it is to leave out", 30)
+        until(lambda: not _gets_work(servers, patient), "nginx goes on asking the server that it is to leave out")
         assert servers.servers[0].stop() == 0
         patient.wait_for(100)
         servers.servers[0] = servers.start(0)
         with Client(servers.addresses[0]) as alone:
-            alone.wait_until_ready(60)
+            alone.wait_until_ready(GUARD_S)
         nginx.leave_out(None)
-        until(lambda: servers.answered(0) >= 50, "the new server gets no work", 60)
+        until(lambda: servers.answered(0) >= 50, "the new server gets no work")
     patient.tally.check()
     hasty.tally.check(*PASSING)
     say(f"{patient.tally.line()}; without retries: {hasty.tally.line()}")
@@ -84,7 +84,7 @@ def _gets_work(servers: Fleet, patient: ClientLoad) -> bool:
 def test_large_messages_and_long_errors_pass_nginx(servers: Fleet, nginx: Proxy) -> None:
     rows = draw_rows(65_536)
     with Client(nginx.address, max_message_rows=len(rows)) as client:
-        assert len(client.predict(rows, timeout=120)) == len(rows)
+        assert len(client.predict(rows, timeout=GUARD_S)) == len(rows)
         assert client.health() is Health.SERVING
         with Client(servers.addresses[0]) as direct, pytest.raises(InvalidInput) as told:
             direct.predict([dict.fromkeys(map(str, range(200)), 1.0)])

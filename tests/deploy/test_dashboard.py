@@ -11,9 +11,10 @@ import grpc
 import pytest
 import yaml
 from conftest import ROOT
-from server.supervised import Supervised, supervised, until
+from server.supervised import Supervised, supervised
 from server.tiny_bundle import TinyStack, draw_rows, write_tiny
 from support.prometheus import DEPLOY, get, prometheus_of, values
+from support.waiting import until
 
 from genrestack_proto.matrix import to_matrix
 from genrestack_proto.v1.prediction_pb2 import PredictRequest
@@ -85,7 +86,7 @@ def wait_for_data(url: str, expression: str) -> None:
         found = values(url, expression)
         return bool(found) and all(map(math.isfinite, found))
 
-    until(there, f"no data: {expression}", _DATA_S)
+    until(there, f"no data: {expression}")
 
 
 @pytest.mark.parametrize("panel", PANELS, ids=[panel["title"] for panel in PANELS])
@@ -107,7 +108,7 @@ def test_every_variable_has_choices(variable: dict[str, Any], prometheus: str) -
     asked = re.fullmatch(r"label_values\((\w+), (\w+)\)", variable["query"]["query"])
     assert asked
     path, series = f"label/{asked[2]}/values", {"match[]": asked[1]}
-    until(lambda: get(prometheus, path, **series), f"no choice of {asked[2]}", _DATA_S)
+    until(lambda: get(prometheus, path, **series), f"no choice of {asked[2]}")
 
 
 def test_panels_lie_beside_each_other() -> None:

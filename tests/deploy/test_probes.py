@@ -12,10 +12,10 @@ import yaml
 from deploy.kustomize import K8S, Object, build, named
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from hard.served import Served, served
-from server.supervised import until
 from server.tiny_bundle import TinyStack, write_tiny
 from support.certificates import Authority
 from support.tools import need
+from support.waiting import until
 
 METRICS = ("--metrics-port", "0")
 
@@ -59,7 +59,7 @@ def test_a_server_without_a_model_is_not_ready_and_not_killed(models_dir: Path) 
         assert asked(server) == {"startup": True, "readiness": False, "liveness": True}
         write_tiny(models_dir, "tiny", TinyStack.draw(1))
         ready = container("base")["readinessProbe"]
-        until(lambda: passes(ready, server), "the model that is there now is not served", 60)
+        until(lambda: passes(ready, server), "the model that is there now is not served")
 
 
 @pytest.fixture
@@ -91,10 +91,10 @@ def test_readiness_is_asked_by_tls_without_a_token(encrypted: tuple[Served, Path
     assert program == "genrestack"
     assert set(places) < set(arguments)
     asked = [str(Path(sys.executable).parent / program), *(places.get(each, each) for each in arguments)]
-    done = subprocess.run(asked, check=False, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(asked, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     server.stop()
-    assert subprocess.run(asked, check=False, capture_output=True, timeout=60).returncode == 1
+    assert subprocess.run(asked, check=False, capture_output=True).returncode == 1
 
 
 def test_the_autoscaler_looks_at_a_metric_that_there_is(models_dir: Path, tmp_path: Path) -> None:
@@ -155,6 +155,10 @@ def test_the_adapters_query_is_the_mean_of_each_pod(tmp_path: Path) -> None:
     }
     (tmp_path / "test.yml").write_text(yaml.safe_dump(tests))
     done = subprocess.run(
-        ["promtool", "test", "rules", "test.yml"], cwd=tmp_path, check=False, capture_output=True, text=True, timeout=60
+        ["promtool", "test", "rules", "test.yml"],
+        cwd=tmp_path,
+        check=False,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr

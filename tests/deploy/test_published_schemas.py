@@ -63,7 +63,7 @@ def operator(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("operator")
     fetched = subprocess.run(
         ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", OPERATOR],
-        cwd=folder, check=False, capture_output=True, text=True, timeout=600,
+        cwd=folder, check=False, capture_output=True, text=True,
     )  # fmt: skip
     assert fetched.returncode == 0, fetched.stderr
     (folder / "validate.mjs").write_text(VALIDATE)
@@ -95,7 +95,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for packages in (["--no-deps", "kserve==0.21.0"], ["kubernetes==37.0.2", "six"]):
         fetched = subprocess.run(
             [sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python"), "install", "--quiet", *packages],
-            check=False, capture_output=True, text=True, timeout=600,
+            check=False, capture_output=True, text=True,
         )  # fmt: skip
         assert fetched.returncode == 0, fetched.stderr
     return folder / "bin" / "python"
@@ -118,6 +118,10 @@ def test_kinds_of_kserve_follow_its_models(models: Path, file: str, kind: str) -
 
 def faults_of_kserve(python: Path, value: Object, kind: str) -> str:
     done = subprocess.run(
-        [python, "-c", WALK], input=json.dumps([value, kind]), check=False, capture_output=True, text=True, timeout=120
+        [python, "-c", WALK],
+        input=json.dumps([value, kind]),
+        check=False,
+        capture_output=True,
+        text=True,
     )
     return done.stderr.strip()

@@ -30,5 +30,5 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     folder = tmp_path_factory.mktemp("site")
     options = ["-W", "--keep-going", "-q", "-b", "html", "-d", str(folder / "doctrees")]
     argv = [sys.executable, "-m", "sphinx", *options, str(DOCS), str(folder / "html")]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=250)
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
     return Site(folder / "html", done.returncode, done.stdout + done.stderr)

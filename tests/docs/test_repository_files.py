@@ -21,7 +21,7 @@ def build(repository: Path, *links: str) -> "subprocess.CompletedProcess[str]":
     (docs / "index.md").write_text(page, encoding="utf-8")
     options = ["-W", "--keep-going", "-q", "-b", "html"]
     argv = [sys.executable, "-m", "sphinx", *options, str(docs), str(repository / "site")]
-    return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=200)
+    return subprocess.run(argv, capture_output=True, text=True, check=False)
 
 
 def test_files_and_folders_are_shown(tmp_path: Path) -> None:

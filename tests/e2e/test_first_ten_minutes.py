@@ -21,7 +21,7 @@ from genrestack_proto.v1.model_pb2 import PRECISION_DOUBLE
 EXAMPLES = ROOT / "examples"
 QUICKSTART = ROOT / "docs" / "quickstart.md"
 # The demo and the training of wines are minutes on a machine that has other things to do.
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(3600)
 SCRIPTS = sorted(path.stem for path in EXAMPLES.glob("*.py"))
 FOLDERS = sorted(path.parent.name for path in EXAMPLES.glob("*/README.md"))
 INSTALLATION = [
@@ -68,7 +68,7 @@ def said_by(name: str, here: Path, address: str) -> list[str]:
     python, *arguments = shlex.split(command)
     assert (python, arguments[0]) == ("python", f"examples/{name}.py")
     argv = [sys.executable, "-W", "error::DeprecationWarning:__main__", *arguments, address]
-    done = subprocess.run(argv, cwd=here, capture_output=True, text=True, check=False, timeout=200)
+    done = subprocess.run(argv, cwd=here, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 
@@ -97,7 +97,7 @@ def test_the_quickstart_from_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
         target = tmp_path / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / name, target)
-    printed, _ = follow(commands(QUICKSTART), tmp_path, scripts(QUICKSTART), seconds=3000)
+    printed, _ = follow(commands(QUICKSTART), tmp_path, scripts(QUICKSTART))
     assert "the style it was made in" in printed
     (installed,) = (tmp_path / ".venv").glob("lib/python*/site-packages/genrestack")
     assert installed.is_dir()

@@ -9,7 +9,7 @@ from support.followed import blocks, commands, follow, scripts
 PAGE = ROOT / "docs" / "migration.md"
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(3600)
 def test_the_page_holds(tmp_path: Path) -> None:
     printed, warned = follow(commands(PAGE), tmp_path, scripts(PAGE))
     said = printed + warned

@@ -24,7 +24,7 @@ def _in_process(command: Any, *arguments: object) -> Result:
 
 def _as_a_process(*arguments: object, cwd: Path) -> "subprocess.CompletedProcess[str]":
     argv = [sys.executable, "-m", "genrestack", *map(str, arguments)]
-    return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=200, cwd=cwd)
+    return subprocess.run(argv, capture_output=True, text=True, check=False, cwd=cwd)
 
 
 def _one_line(result: Result, *phrases: str, code: int = 1) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import grpc
 import psutil
 from prometheus_client.parser import text_string_to_metric_families
-from server.supervised import until
+from support.waiting import GUARD_S, until
 
 _START_S = 90.0
 
@@ -58,7 +58,7 @@ class Served:
     def stop(self) -> int:
         """Ask the server to stop; give its exit status."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(60)
+        return self.process.wait(GUARD_S)
 
     def metric(self, name: str, **labels: str) -> float:
         """Sum of a metric's samples that have these labels."""
@@ -94,7 +94,7 @@ def served(models_dir: Path, *options: str) -> Iterator[Served]:
             process = subprocess.Popen([*command, *options], stdout=out, stderr=err)
         running = Served(process, output, errors)
         try:
-            until(lambda: " on " in running.said() or process.poll() is not None, "it does not start", _START_S)
+            until(lambda: " on " in running.said() or process.poll() is not None, "it does not start")
             until(lambda: running.said().endswith("\n"), "it does not finish its sentence")
             yield running
         finally:
@@ -110,4 +110,4 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
     for child in family:
         if child.is_running():
             child.kill()
-    psutil.wait_procs(family, timeout=30)
+    psutil.wait_procs(family, timeout=GUARD_S)

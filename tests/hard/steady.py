@@ -14,6 +14,7 @@ from typing import Any, Generic, Self, TypeVar
 import grpc
 import numpy as np
 import numpy.typing as npt
+from support.waiting import GUARD_S
 
 from genrestack import Client, Prediction
 from genrestack.errors import GenreStackError
@@ -25,8 +26,8 @@ from genrestack_proto.v1.prediction_pb2_grpc import PredictionServiceStub
 TOLERANCE = 1e-6
 POOL = 96
 SIZES = (1, 1, 1, 1, 2, 3, 7, 16, 40)
-# What a caller on a busy machine of two cores may notice late; a call that hangs takes for ever.
-LATE_S = 5.0
+# What a caller on a very busy machine may notice late; a call that hangs takes for ever.
+LATE_S = 100.0
 
 Matrix = npt.NDArray[np.float32]
 
@@ -90,7 +91,7 @@ class Callers(ABC, Generic[Connection]):
     """Callers in a closed loop, every fourth of them streaming, until told to stop."""
 
     def __init__(
-        self, connect: Callable[[], Connection], expected: Expected, *, callers: int = 8, deadline: float = 10.0
+        self, connect: Callable[[], Connection], expected: Expected, *, callers: int = 8, deadline: float = 60.0
     ):
         self._connect = connect
         self._expected = expected
@@ -118,7 +119,7 @@ class Callers(ABC, Generic[Connection]):
         if self.broken:
             raise self.broken[0]
 
-    def wait_for(self, more: int, timeout: float = 60.0) -> None:
+    def wait_for(self, more: int, timeout: float = GUARD_S) -> None:
         """Wait until so many more calls are answered."""
         goal, end = self.tally.answered + more, time.monotonic() + timeout
         while self.tally.answered < goal:

@@ -11,8 +11,8 @@ from google.protobuf.message import Message
 from hard.lengths import times
 from hard.served import Served, served
 from hard.steady import Expected, Load
-from server.supervised import until
 from server.tiny_bundle import TinyStack, write_tiny
+from support.waiting import until
 
 from genrestack_proto.inference import open_inference_pb2 as oip
 from genrestack_proto.matrix import to_matrix

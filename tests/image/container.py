@@ -94,7 +94,7 @@ def container(engine: Engine, image: str, models: Path | None, *command: str) ->
 
 def answer(asking: "subprocess.Popen[str]") -> str:
     """Wait for a client's end; give what it said."""
-    said, complaint = asking.communicate(timeout=120)
+    said, complaint = asking.communicate()
     if asking.returncode:
         raise Failed(f"the client failed:\n{said}{complaint}")
     return said

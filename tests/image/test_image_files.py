@@ -55,7 +55,7 @@ def test_without_the_tools(strict: str, status: int, word: str, tmp_path: Path) 
     paths = ":".join([str(ROOT / "tests"), *sys.path[1:]])
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-m", "image"],
-        check=False, capture_output=True, text=True, timeout=120, cwd=tmp_path,
+        check=False, capture_output=True, text=True, cwd=tmp_path,
         env={"PATH": str(tmp_path), "PYTHONPATH": paths, "REQUIRE_TOOLS": strict},
     )  # fmt: skip
     assert done.returncode == status, done.stderr

@@ -25,7 +25,7 @@ def batch(rows: int) -> PredictRequest:
 def fails(*arguments: str | Path) -> str:
     """Run a command that cannot start; exit status 2 and one line on standard error."""
     process = serve_process(*arguments)
-    out, said = process.communicate(timeout=60)
+    out, said = process.communicate()
     assert process.returncode == 2, said
     assert out == ""
     lines = [line for line in said.splitlines() if line.startswith("Error: ")]
@@ -78,7 +78,7 @@ def test_a_signal_while_loading_stops_too(tmp_path: Path, stack: TinyStack) -> N
     answer = stub.Check(health_pb2.HealthCheckRequest(service="slow"), wait_for_ready=True, timeout=30)
     assert answer.status == health_pb2.HealthCheckResponse.NOT_SERVING
     process.terminate()
-    out, _ = process.communicate(timeout=30)
+    out, _ = process.communicate()
     assert (process.returncode, out) == (0, "")
 
 
@@ -125,6 +125,9 @@ async def main():
 asyncio.run(main())
 """
     done = subprocess.run(
-        [sys.executable, "-c", program, tiny_models], check=False, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", program, tiny_models],
+        check=False,
+        capture_output=True,
+        text=True,
     )
     assert done.stdout == "[] True\n", done.stderr

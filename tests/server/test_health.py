@@ -12,6 +12,7 @@ import tritonclient.grpc as triton
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from server.live import Running, RunServer
 from server.tiny_bundle import TinyStack, write_tiny
+from support.waiting import GUARD_S
 
 SERVICES = ("genrestack.v1.PredictionService", "inference.GRPCInferenceService")
 LIVES = "grpc.health.v1.Health"
@@ -37,11 +38,11 @@ class Watching:
         self._thread.start()
 
     def next(self) -> str:
-        return self.said.get(timeout=20)
+        return self.said.get(timeout=GUARD_S)
 
     def end(self) -> None:
         self.call.cancel()
-        self._thread.join(20)
+        self._thread.join(GUARD_S)
 
     def _read(self) -> None:
         try:
@@ -103,7 +104,7 @@ def test_a_server_that_stops_says_so_and_ends_the_watch(tiny_models: Path, run_s
     with run_server(tiny_models) as running:
         watching = [Watching(running, name) for name in ("", *SERVICES, "tiny", LIVES, "rock")]
         assert [watch.next() for watch in watching] == ["SERVING"] * 5 + ["SERVICE_UNKNOWN"]
-        running.stop().result(20)
+        running.stop().result(GUARD_S)
         assert [watch.next() for watch in watching[:4]] == ["NOT_SERVING"] * 4
         for watch in watching:
             assert watch.next() in {"ended", "UNAVAILABLE", "CANCELLED"}

@@ -34,7 +34,7 @@ def seen_of(part: str, folder: Path) -> dict[str, Any]:
     return seen
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(3600)
 def test_two_nodes_and_the_loss_of_a_replica(tmp_path: Path) -> None:
     seen = seen_of("smoke", tmp_path)
     assert seen["file"] == ["genrestack_server.ray_app:app", True]
@@ -59,7 +59,7 @@ def test_two_nodes_and_the_loss_of_a_replica(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3600)
 def test_what_may_be_lost(tmp_path: Path) -> None:
     seen = seen_of("losses", tmp_path)
     assert seen["difference through the loss of a replica"] < SAME
@@ -72,7 +72,7 @@ def test_what_may_be_lost(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3600)
 def test_models_take_turns_in_a_replica(tmp_path: Path) -> None:
     seen = seen_of("multiplexed", tmp_path)
     assert max(seen["differences"]) < SAME
@@ -88,7 +88,7 @@ def test_models_take_turns_in_a_replica(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3600)
 def test_replicas_follow_the_load(tmp_path: Path) -> None:
     seen = seen_of("scaled", tmp_path)
     assert seen["replicas at first"] == 1
@@ -96,7 +96,7 @@ def test_replicas_follow_the_load(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3600)
 def test_the_documented_command(tmp_path: Path) -> None:
     seen = seen_of("command", tmp_path)
     assert seen["difference"] < SAME

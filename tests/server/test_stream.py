@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from server.live import Running, violations
 from server.tiny_bundle import TinyStack, draw_rows
+from support.waiting import GUARD_S
 
 from genrestack_proto.matrix import from_matrix, to_matrix
 from genrestack_proto.v1.prediction_pb2 import PredictRequest, PredictStreamResponse
@@ -70,7 +71,7 @@ def test_a_caller_that_vanishes_leaves_nothing_in_flight(tiny_server: Running) -
     assert tiny_server.server is not None
     assert tiny_server.loop is not None
     gate = tiny_server.server.gate
-    assert asyncio.run_coroutine_threadsafe(gate.drained(10), tiny_server.loop).result(20)
+    assert asyncio.run_coroutine_threadsafe(gate.drained(GUARD_S), tiny_server.loop).result(GUARD_S)
 
 
 def test_pipeline_bounds_what_is_in_work() -> None:

@@ -17,8 +17,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from server.live import RunServer
-from server.supervised import until
 from server.tiny_bundle import draw_rows
+from support.waiting import GUARD_S, until
 
 from genrestack_proto.matrix import to_matrix
 from genrestack_proto.v1.prediction_pb2 import PredictRequest
@@ -155,7 +155,7 @@ def test_a_collector_that_is_down_hurts_nobody_and_is_told_of_once(
         caplog.set_level("INFO", "genrestack_server")
         again = Collector(collector.port)
         try:
-            until(lambda: running.stub.Predict(ask(), timeout=10).labels and again.spans, "it does not recover", 40)
+            until(lambda: running.stub.Predict(ask(), timeout=10).labels and again.spans, "it does not recover")
             until(lambda: lines("again"), "nobody is told of the recovery")
         finally:
             again.stop()
@@ -164,14 +164,14 @@ def test_a_collector_that_is_down_hurts_nobody_and_is_told_of_once(
 
 
 def test_a_server_whose_collector_is_down_stops_in_time(
-    tiny_models: Path, run_server: RunServer, collector: Collector
+    tiny_models: Path, run_server: RunServer, collector: Collector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # An attempt to send has no end that this test would see.
+    monkeypatch.setattr("genrestack_server.tracing._ATTEMPT_S", 3600)
     collector.stop()
     with run_server(tiny_models, otel_endpoint=collector.endpoint) as running:
         running.stub.Predict(ask(), timeout=10)
-        began = time.monotonic()
-        assert running.stop(0).result(30)
-    assert time.monotonic() - began < 10
+        assert running.stop(0).result(GUARD_S)
     assert threading.active_count() < 50
 
 
@@ -197,6 +197,9 @@ async def main():
 asyncio.run(main())
 """
     done = subprocess.run(
-        [sys.executable, "-c", program, tiny_models], check=False, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", program, tiny_models],
+        check=False,
+        capture_output=True,
+        text=True,
     )
     assert done.stdout == "[]\n", done.stderr

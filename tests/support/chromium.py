@@ -34,7 +34,7 @@ def find_chromium() -> str:
 def open_page(file: Path, *options: str) -> tuple[str, list[str]]:
     """Load a page; give its DOM and the lines that went to the console."""
     command = [find_chromium(), "--headless", "--no-sandbox", "--disable-gpu", *_LOGGED, *options, "--dump-dom"]
-    done = subprocess.run([*command, file.resolve().as_uri()], capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run([*command, file.resolve().as_uri()], capture_output=True, text=True, check=True)
     return done.stdout, [line for line in done.stderr.splitlines() if ":CONSOLE" in line]
 
 

@@ -44,9 +44,7 @@ def _moved(text: str, ports: dict[str, str]) -> str:
     return _PORT.sub(lambda found: found[1] + ports[found[2]], text)
 
 
-def follow(
-    lines: list[str], folder: Path, files: dict[str, str] | None = None, seconds: float = 800
-) -> tuple[str, str]:
+def follow(lines: list[str], folder: Path, files: dict[str, str] | None = None) -> tuple[str, str]:
     """Run commands in one shell, which stops at the first that fails; give what they printed, and what they warned of.
 
     Ports that commands and files name are replaced by free ones, so that nothing else on the machine is met.
@@ -62,7 +60,7 @@ def follow(
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
-        said, complained = shell.communicate(timeout=seconds)
+        said, complained = shell.communicate()
     finally:
         if shell.poll() is None:
             os.killpg(shell.pid, signal.SIGKILL)

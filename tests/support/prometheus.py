@@ -11,12 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from server.supervised import until
-
 from support.tools import need
+from support.waiting import until
 
 DEPLOY = Path(__file__).parents[2] / "deploy" / "prometheus"
-_START_S = 60.0
 
 
 @contextmanager
@@ -35,8 +33,8 @@ def prometheus_of(metrics_url: str, folder: Path) -> Iterator[str]:
             cwd=folder, stderr=stderr, stdout=subprocess.DEVNULL,
         )  # fmt: skip
     try:
-        until(lambda: _address(log), "Prometheus does not start", _START_S)
-        until(lambda: _ready(_address(log)), "Prometheus is not ready", _START_S)
+        until(lambda: _address(log), "Prometheus does not start")
+        until(lambda: _ready(_address(log)), "Prometheus is not ready")
         yield _address(log)
     finally:
         process.kill()

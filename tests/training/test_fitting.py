@@ -4,8 +4,8 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import joblib
@@ -184,14 +184,14 @@ def test_long_fits_go_first() -> None:
     assert [task.key for task in longest_first(tasks, 120)][:2] == [("svc", 0), ("svc", 1)]
 
 
-def test_an_estimate_shares_the_rest_among_the_lanes() -> None:
+def test_an_estimate_shares_the_rest_among_the_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock: Any = SimpleNamespace(now=0.0, monotonic=lambda: clock.now)
+    monkeypatch.setattr("genrestack_training.estimate.time", clock)
     fits = {("svc", fold): 1.0 for fold in range(5)}
     alone, shared = Estimate(fits), Estimate(fits, lanes=2)
     for estimate in (alone, shared):
         estimate.begin(("svc", 0))
-        time.sleep(0.02)
+        clock.now += 20.0
         estimate.end(("svc", 0))
     (_, long), (_, short) = alone.state(), shared.state()
-    assert long is not None
-    assert short is not None
-    assert long == pytest.approx(2 * short, rel=0.5)
+    assert (long, short) == (80.0, 40.0)

@@ -299,7 +299,7 @@ def test_public_names_are_there() -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(3600)
 def test_the_published_table_gives_the_notebooks_accuracy(shared_data: Path) -> None:
     run = train(load_table(shared_data / "features_3_sec.csv.gz"), compare=[], runs_dir=None)
     assert resolve_settings() == run.settings

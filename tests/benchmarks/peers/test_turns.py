@@ -85,7 +85,7 @@ np.save(sys.argv[3], np.concatenate([probabilities(pipeline, rows[:1]), probabil
 """
     out = files.pickle.with_name("answers.npy")
     command = [sys.executable, "-W", "ignore", "-c", program, str(files.pickle), str(files.prepared.rows), str(out)]
-    subprocess.run(command, check=True, cwd=Path(__file__).parents[3], timeout=200)
+    subprocess.run(command, check=True, cwd=Path(__file__).parents[3])
     expected = fitted.probabilities(fitted.rows.astype(np.float32))
     assert np.load(out) == pytest.approx(expected, abs=1e-6)
 

@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from queue import Queue
 from typing import Any
@@ -9,9 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 import tritonclient.grpc as triton
+from server.held import holding
 from server.live import Running, RunServer
 from server.oip.asking import features
 from server.tiny_bundle import draw_rows
+from support.waiting import GUARD_S, until
 from tritonclient.utils import InferenceServerException
 
 from genrestack_proto.inference.open_inference_pb2 import InferParameter
@@ -25,11 +29,10 @@ def obeyed(parameters: Mapping[str, InferParameter], **known: Any) -> Call:
     return call
 
 
-def await_in_flight(running: Running, count: int) -> None:
-    assert running.server is not None
-    until = time.monotonic() + 20
-    while running.server.gate.in_flight < count and time.monotonic() < until:
-        time.sleep(0.001)
+def await_waiting(running: Running, rows: int) -> None:
+    server = running.server
+    assert server is not None
+    until(lambda: server.predictor.queue_rows == rows)
 
 
 @pytest.mark.parametrize("kind", ["int64_param", "uint64_param"])
@@ -52,49 +55,62 @@ def test_timeout_only_ever_shortens(microseconds: int, before: float | None, dea
     assert obeyed(parameters, deadline=before).deadline == deadline
 
 
-def test_what_is_past_its_timeout_is_not_computed(slow_models: Path, run_server: RunServer) -> None:
+def test_what_is_past_its_timeout_is_not_computed(tiny_models: Path, run_server: RunServer) -> None:
     with (
-        run_server(slow_models) as running,
+        run_server(tiny_models) as running,
         triton.InferenceServerClient(f"127.0.0.1:{running.port}") as client,
+        holding(running, "tiny") as held,
     ):
-        answers: list[Any] = []
-        client.async_infer("slow", features(draw_rows(600)), lambda result, error: answers.append((result, error)))
-        await_in_flight(running, 1)
-        with pytest.raises(InferenceServerException) as caught:
-            client.infer("slow", features(draw_rows(1)), timeout=1000, priority=2)
+        answers: Queue[Any] = Queue()
+        client.async_infer("tiny", features(draw_rows(600)), lambda result, error: answers.put(error))
+        held.wait()
+        late = partial(client.infer, "tiny", features(draw_rows(1)), timeout=1000, priority=2)
+        with ThreadPoolExecutor(1) as pool:
+            refused = pool.submit(late)
+            await_waiting(running, 1)
+            # Its millisecond passes while it waits.
+            time.sleep(0.002)
+            held.free()
+            with pytest.raises(InferenceServerException) as caught:
+                refused.result()
         assert caught.value.status() == "StatusCode.DEADLINE_EXCEEDED"
-        assert client.infer("slow", features(draw_rows(1)), timeout=60_000_000).as_numpy("label").shape == (1,)
+        assert client.infer("tiny", features(draw_rows(1)), timeout=3_600_000_000).as_numpy("label").shape == (1,)
+        assert answers.get(timeout=GUARD_S) is None
 
 
-def test_the_upper_priority_overtakes(slow_models: Path, run_server: RunServer) -> None:
+def test_the_upper_priority_overtakes(tiny_models: Path, run_server: RunServer) -> None:
     ended: Queue[str] = Queue()
 
     def noting(name: str) -> Callable[[Any, Any], None]:
         return lambda result, error: ended.put(name if error is None else str(error))
 
     with (
-        run_server(slow_models) as running,
+        run_server(tiny_models, batching=False) as running,
         triton.InferenceServerClient(f"127.0.0.1:{running.port}") as client,
+        holding(running, "tiny") as held,
     ):
-        client.async_infer("slow", features(draw_rows(400)), noting("first"))
-        await_in_flight(running, 1)
-        client.async_infer("slow", features(draw_rows(400)), noting("usual"), priority=2)
-        await_in_flight(running, 2)
-        client.async_infer("slow", features(draw_rows(1)), noting("urgent"), priority=1)
-        order = [ended.get(timeout=20) for _ in range(3)]
+        client.async_infer("tiny", features(draw_rows(400)), noting("first"))
+        held.wait()
+        client.async_infer("tiny", features(draw_rows(400)), noting("usual"), priority=2)
+        await_waiting(running, 400)
+        client.async_infer("tiny", features(draw_rows(1)), noting("urgent"), priority=1)
+        await_waiting(running, 401)
+        held.free()
+        order = [ended.get(timeout=GUARD_S) for _ in range(3)]
     assert order.index("urgent") < order.index("usual")
 
 
-def test_a_full_queue_refuses(slow_models: Path, run_server: RunServer) -> None:
+def test_a_full_queue_refuses(tiny_models: Path, run_server: RunServer) -> None:
     with (
-        run_server(slow_models, max_queue_rows=10) as running,
+        run_server(tiny_models, max_queue_rows=10, max_batch_rows=100) as running,
         triton.InferenceServerClient(f"127.0.0.1:{running.port}") as client,
+        holding(running, "tiny"),
     ):
-        # An empty queue takes any request, and this one goes on in pieces for half a second.
-        waiting = client.async_infer("slow", features(draw_rows(600)), lambda result, error: None)
-        await_in_flight(running, 1)
+        # An empty queue takes any request; of this one two pieces are in work, and the others wait.
+        waiting = client.async_infer("tiny", features(draw_rows(600)), lambda result, error: None)
+        await_waiting(running, 400)
         with pytest.raises(InferenceServerException) as caught:
-            client.infer("slow", features(draw_rows(1)))
+            client.infer("tiny", features(draw_rows(1)))
         waiting.cancel()
     assert caught.value.status() == "StatusCode.RESOURCE_EXHAUSTED"
     assert "--max-queue-rows" in caught.value.message()

@@ -12,6 +12,7 @@ import tritonclient.grpc as triton
 from server.live import Running
 from server.oip.asking import BASE_OUTPUTS, features, outputs, typed
 from server.tiny_bundle import CLASSES, TinyStack, draw_rows
+from support.waiting import GUARD_S
 from tritonclient.grpc import service_pb2
 
 from genrestack import Client
@@ -121,7 +122,7 @@ def test_async_infer(client: Any, stack: TinyStack) -> None:
     answers: Queue[tuple[Any, Any]] = Queue()
     client.async_infer("tiny", features(ROWS), lambda result, error: answers.put((result, error)))
     client.async_infer("rock", features(ROWS), lambda result, error: answers.put((result, error)))
-    pair = [answers.get(timeout=20), answers.get(timeout=20)]
+    pair = [answers.get(timeout=GUARD_S), answers.get(timeout=GUARD_S)]
     (result,) = (result for result, error in pair if error is None)
     (error,) = (error for _, error in pair if error is not None)
     np.testing.assert_allclose(result.as_numpy("probabilities"), stack.predict_proba(ROWS), atol=1e-6)
@@ -147,7 +148,7 @@ def test_many_callers_at_once_get_their_own_answers(tiny_server: Running, stack:
         rows = draw_rows(1 + number % 3, seed=number)
         expected = stack.predict_proba(rows)
         with triton.InferenceServerClient(f"127.0.0.1:{tiny_server.port}") as client:
-            barrier.wait(20)
+            barrier.wait(GUARD_S)
             for _ in range(20):
                 answer = client.infer("tiny", features(rows), request_id=str(number))
                 assert answer.get_response().id == str(number)

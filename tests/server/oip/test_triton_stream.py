@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from server.oip.asking import features, outputs, typed
 from server.tiny_bundle import TinyStack, draw_rows
+from support.waiting import GUARD_S
 
 
 def test_start_stream_with_a_bad_item(client: Any, stack: TinyStack) -> None:
@@ -16,7 +17,7 @@ def test_start_stream_with_a_bad_item(client: Any, stack: TinyStack) -> None:
         rows = draw_rows(1 + number % 4, seed=number)
         model = "rock" if number == 3 else "tiny"
         client.async_stream_infer(model, features(rows), outputs=outputs("probabilities"), request_id=str(number))
-    got = [answers.get(timeout=20) for _ in range(20)]
+    got = [answers.get(timeout=GUARD_S) for _ in range(20)]
     client.stop_stream()
     for number, (result, error) in enumerate(got):
         if number == 3:
