@@ -17,7 +17,8 @@ import pytest
 from google.protobuf.message import Message
 from server.live import Running, details, running_server
 from server.tiny_bundle import TinyStack, draw_rows, write_tiny
-from server.watching import index, on_loop, registry, wait_until
+from server.watching import index, on_loop, registry
+from support.waiting import until
 
 from genrestack_proto.inference import open_inference_pb2 as oip
 from genrestack_proto.matrix import from_matrix, to_matrix
@@ -234,12 +235,12 @@ def test_the_index_of_very_many_versions_is_made_once(many: Path) -> None:
         return [await repository.index(known, only_ready=False) for _ in range(2)]
 
     with running_server(many, poll_interval=0.05) as running:
-        wait_until(lambda: len(index(running)) == OLD + 1)
+        until(lambda: len(index(running)) == OLD + 1)
         first, second = on_loop(running, twice())
         assert first is second
         states = [(model.version, model.state) for model in first.models]
         assert states == [*((str(n), "UNAVAILABLE") for n in range(1, OLD + 1)), (str(OLD + 1), "READY")]
         assert first.models[0].reason == "it is not served: the version policy is latest:1"
         (many / "tiny" / "1").rmdir()
-        wait_until(lambda: "tiny/1" not in index(running))
+        until(lambda: "tiny/1" not in index(running))
         assert index(running)[f"tiny/{OLD + 1}"] == (VersionState.READY, "")
