@@ -46,7 +46,7 @@ def test_a_server_in_an_endless_run_can_be_stopped(trap: Path, workers: int) -> 
 def test_the_server_goes_on_after_each_endless_run(trap: Path) -> None:
     rows = draw_rows(5)
     right = TinyStack.draw().predict_proba(rows)
-    with served(trap, "--max-compute-seconds", "0.2", "--metrics-port", "0") as server, server.connect() as channel:
+    with served(trap, "--max-compute-seconds", "0.5", "--metrics-port", "0") as server, server.connect() as channel:
         stub = PredictionServiceStub(channel)
         for timeout, code in ((None, grpc.StatusCode.INTERNAL), (0.1, grpc.StatusCode.DEADLINE_EXCEEDED)) * 3:
             with pytest.raises(grpc.RpcError) as refused:

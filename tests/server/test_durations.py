@@ -63,7 +63,7 @@ class SetBack:
         self._ns = time.time_ns()
 
     def time_ns(self) -> int:
-        self._ns -= 10**6
+        self._ns -= 10**4
         return self._ns
 
     def time(self) -> float:

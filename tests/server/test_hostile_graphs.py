@@ -79,7 +79,7 @@ def test_an_endless_run_ends_with_its_callers_deadline(trap: Path, run_server: R
 def test_an_endless_run_ends_after_the_servers_own_limit(
     trap: Path, run_server: RunServer, rows: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with run_server(trap, max_compute_seconds=0.3, max_batch_rows=IN_THREAD) as running:
+    with run_server(trap, max_compute_seconds=0.5, max_batch_rows=IN_THREAD) as running:
         with pytest.raises(grpc.RpcError) as refused:
             _predict(running, hot_rows(rows), timeout=None)
         assert refused.value.code() is grpc.StatusCode.INTERNAL
@@ -104,8 +104,8 @@ def test_others_are_answered_while_an_endless_run_that_seemed_quick_goes_on(trap
 
 def test_a_run_goes_on_for_its_latest_deadline_and_no_longer(trapped: ServedModel) -> None:
     async def walk(bench: Bench) -> None:
-        ends = time.monotonic() + 0.5
-        early = bench.ask(trapped, hot_rows(2), deadline=time.monotonic() + 0.2)
+        ends = time.monotonic() + 0.8
+        early = bench.ask(trapped, hot_rows(2), deadline=time.monotonic() + 0.5)
         late = bench.ask(trapped, draw_rows(2), deadline=ends)
         for caller in (early, late):
             with pytest.raises(DeadlinePassedError, match="while the rows were computed"):
@@ -134,14 +134,14 @@ def test_a_caller_that_has_left_does_not_count_as_waiting(trapped: ServedModel) 
 
 def test_who_still_had_time_is_told_that_the_run_took_too_long(trapped: ServedModel) -> None:
     async def walk(bench: Bench) -> None:
-        early = bench.ask(trapped, hot_rows(2), deadline=time.monotonic() + 0.1)
+        early = bench.ask(trapped, hot_rows(2), deadline=time.monotonic() + 0.4)
         patient = bench.ask(trapped, draw_rows(2))
         with pytest.raises(RunEndedError, match="trap/1 took too long for 4 rows"):
             await patient
         with pytest.raises(DeadlinePassedError):
             await early
 
-    on_bench(walk, max_compute_seconds=0.3)
+    on_bench(walk, max_compute_seconds=0.8)
 
 
 def test_closing_ends_an_endless_run(trapped: ServedModel) -> None:
@@ -186,7 +186,7 @@ def test_health_is_truthful_while_a_run_does_not_end(
 ) -> None:
     """Nothing can end a single operator; until it is through, the server says that it cannot serve."""
     monkeypatch.setattr(batcher, "_STUCK_S", 0.01)
-    with run_server(tiny_models, max_compute_seconds=0.05) as running, ExitStack() as stack:
+    with run_server(tiny_models, max_compute_seconds=0.5) as running, ExitStack() as stack:
         operator = Operator(registry(running).find("tiny", 0))
         stack.callback(operator.let_go.set)
         registry(running).add(operator.served)
@@ -232,7 +232,7 @@ def test_what_waits_behind_a_run_that_does_not_end_is_refused(
         same(await bench.ask(operator.served, draw_rows(1)), operator.served, draw_rows(1))
 
     try:
-        on_bench(walk, max_compute_seconds=0.05, max_batch_rows=IN_THREAD, max_queue_rows=40)
+        on_bench(walk, max_compute_seconds=0.5, max_batch_rows=IN_THREAD, max_queue_rows=40)
     finally:
         operator.let_go.set()
 
@@ -290,8 +290,8 @@ def test_a_row_without_a_finite_answer_is_still_its_senders_fault(tmp_path: Path
 @pytest.mark.parametrize(
     ("file", "change", "complaint"),
     [
-        ("scaler.onnx", endless_when(64), r"needs more than 0\.2 s for 64 rows \(--max-compute-seconds\)"),
-        ("scaler.onnx", endless_when(1), r"needs more than 0\.2 s for 1 row \(--max-compute-seconds\)"),
+        ("scaler.onnx", endless_when(64), r"needs more than 1 s for 64 rows \(--max-compute-seconds\)"),
+        ("scaler.onnx", endless_when(1), r"needs more than 1 s for 1 row \(--max-compute-seconds\)"),
     ],
     ids=["many rows", "one row"],
 )
@@ -300,7 +300,7 @@ def test_a_version_that_does_not_get_warm_is_refused(
 ) -> None:
     write_tiny(tmp_path, "tiny", TinyStack.draw())
     write_hostile(tmp_path, "tiny", file, change)
-    with run_server(tmp_path, max_compute_seconds=0.2) as running:
+    with run_server(tmp_path, max_compute_seconds=1.0) as running:
         assert re.search(complaint, index(running)["tiny/2"][1])
         assert running.server is not None
         assert [served.title for served in running.server.models] == ["tiny/1"]
