@@ -1,6 +1,7 @@
 """Two servers behind nginx, or in one client's list: what becomes of calls when one of them ends and another comes."""
 
 import signal
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 from deploy.fleet import DEADLINE, Fleet, SlowStream, asked, fleet
 from deploy.proxy import Proxy, free_port, proxy
+from hard.http2 import PREDICT, connection, request
 from hard.lengths import times
 from hard.steady import ClientLoad
 from server.tiny_bundle import draw_rows
@@ -18,6 +20,8 @@ from genrestack import Client, Health, InvalidInput, RetryOptions, Unavailable
 
 # What callers without retries may see. A stream that nginx tears is among the first.
 PASSING = ("Unavailable", "Cancelled")
+# Status 404, as HPACK's table of known headers writes it.
+NOT_FOUND = b"\x8d"
 ONCE = RetryOptions(attempts=1)
 
 
@@ -51,6 +55,17 @@ def test_nginx_loses_nothing_when_a_server_is_replaced(
         f"{count} servers, {patient.tally.line()}; without retries: {hasty.tally.line()}; of {sum(tries.values()):,} "
         f"calls through nginx {repeated} did not end well"
     )
+
+
+def test_nginx_passes_on_no_path_that_closes_a_port(servers: Fleet, nginx: Proxy) -> None:
+    host, port = nginx.address.split(":")
+    for path in (b"/\xff", PREDICT + b"?\xff", b"/\xff/.." + PREDICT, PREDICT + b"#\xff"):
+        with socket.create_connection((host, int(port)), timeout=10) as link:
+            link.sendall(connection([request(path)]))
+            said = b""
+            while NOT_FOUND not in said:
+                said += link.recv(4096)
+    assert sum(server.metric("genrestack_grpc_rebuilds_total") for server in servers.servers) == 0
 
 
 def test_nginx_loses_nothing_when_a_server_is_taken_out_first(servers: Fleet, nginx: Proxy, say: Say) -> None:
