@@ -109,13 +109,14 @@ def mutual_tls(repository: Path, folder: Path) -> Iterator[Target]:
 def test_a_path_that_is_not_utf8_closes_no_port(
     serve: Serve, repository: Path, expected: Expected, tmp_path: Path, say: Say
 ) -> None:
-    with serve(repository, tmp_path) as target, Load(target.connect, expected) as load:
+    with serve(repository, tmp_path) as target:
         before = {worker.pid for worker in target.server.workers()}
-        load.wait_for(100)
-        for _ in range(times(3, 50)):
-            target.attack(2)
-            target.answered(expected)
-            load.wait_for(20)
+        with Load(target.connect, expected) as load:
+            load.wait_for(100)
+            for _ in range(times(3, 50)):
+                target.attack(2)
+                target.answered(expected)
+                load.wait_for(20)
         assert {worker.pid for worker in target.server.workers()} == before, target.server.log()
         assert "Task exception was never retrieved" not in target.server.log()
         rebuilds = target.server.metric("genrestack_grpc_rebuilds_total")
