@@ -64,7 +64,7 @@ class Folder:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class FolderStatus:
     """What one look at a version's folder found."""
 
     version: int
@@ -76,14 +76,14 @@ class Look:
     """What it lacks to be whole, where it may still be being copied."""
 
     @property
-    def calls_for_loading(self) -> bool:
+    def needs_loading(self) -> bool:
         """Whether it is new or has changed, and lacks nothing."""
         return self.fingerprint is not None and not self.refused and not self.lacking
 
 
-def examine(
+def poll_folders(
     model_dir: Path, versions: Iterable[int], known: Mapping[int, Folder], *, enough: int | None, patient: bool
-) -> list[Look]:
+) -> list[FolderStatus]:
     """Look at versions' folders, one after the other, until one calls for loading or enough are served.
 
     A folder that is served as it lies there costs the reading of one small file.
@@ -96,27 +96,27 @@ def examine(
         patient: whether a folder that lacks something may yet be being copied.
 
     """
-    looks: list[Look] = []
+    statuses: list[FolderStatus] = []
     served = 0
     for version in versions:
         folder = known.get(version) or Folder()
-        looks.append(_look(model_dir / str(version), version, folder, patient=patient))
+        statuses.append(_status(model_dir / str(version), version, folder, patient=patient))
         served += folder.loaded is not None
-        if looks[-1].calls_for_loading or (enough is not None and served >= enough):
+        if statuses[-1].needs_loading or (enough is not None and served >= enough):
             break
-    return looks
+    return statuses
 
 
-def _look(path: Path, version: int, folder: Folder, *, patient: bool) -> Look:
+def _status(path: Path, version: int, folder: Folder, *, patient: bool) -> FolderStatus:
     if folder.absent:
-        return Look(version)
+        return FolderStatus(version)
     sums = _sums_if_readable(path)
     if sums is not None and sums == folder.loaded:
-        return Look(version)
+        return FolderStatus(version)
     found = fingerprint(path, sums)
     if found == folder.refused:
-        return Look(version, found, refused=True)
-    return Look(version, found, lacking=still_missing(path) if patient else "")
+        return FolderStatus(version, found, refused=True)
+    return FolderStatus(version, found, lacking=still_missing(path) if patient else "")
 
 
 class Folders:

@@ -20,7 +20,7 @@ from genrestack_server.errors import (
     RequestError,
     StartError,
 )
-from genrestack_server.folders import Folders, Look, examine
+from genrestack_server.folders import Folders, FolderStatus, poll_folders
 from genrestack_server.loading import load_version, why
 from genrestack_server.memory import give_back, keep_little
 from genrestack_server.policy import VersionPolicy
@@ -31,7 +31,7 @@ from genrestack_server.text import listed, shown
 _log = logging.getLogger(__name__)
 
 # So many folders are looked at before the event loop hears of it.
-_LOOKS_AT_ONCE: Final = 250
+_FOLDERS_AT_ONCE: Final = 250
 
 
 class Keeper:
@@ -137,7 +137,7 @@ class Keeper:
                 if versions is not None:
                     await self._catch_up(name, versions)
             for name in {*self._registry.noted_models(), *self._folders.names()} - found.keys():
-                self._registry.found(name, Versions())
+                self._registry.set_on_disk(name, Versions())
                 self._forget_gone(name, Versions())
 
     def close(self) -> None:
@@ -202,7 +202,7 @@ class Keeper:
         for version in self._registry.noted(name):
             if version not in served and (version not in folders or folders[version].refused is None):
                 self._registry.forget(name, version)
-        self._registry.found(name, versions, "it is not loaded")
+        self._registry.set_on_disk(name, versions, "it is not loaded")
         self._forget_gone(name, versions)
 
     async def _settle(self, name: str, present: Versions, *, patient: bool = True) -> list[str]:
@@ -211,21 +211,23 @@ class Keeper:
         refused: list[str] = []
         blinked = self._folders.blinked(name, self._registry.versions(name), present) if patient else []
         candidates = await self._aside.run(self._policy.candidates, [*present, *blinked])
-        looked = 0
-        while looked < len(candidates) and not self._policy.satisfied(len(good)):
-            looks = await self._look(name, candidates[looked : looked + _LOOKS_AT_ONCE], len(good), patient=patient)
-            looked += len(looks)
-            for each in looks:
-                if reason := await self._act(name, each):
+        polled = 0
+        while polled < len(candidates) and not self._policy.satisfied(len(good)):
+            statuses = await self._poll(
+                name, candidates[polled : polled + _FOLDERS_AT_ONCE], len(good), patient=patient
+            )
+            polled += len(statuses)
+            for each in statuses:
+                if reason := await self._apply(name, each):
                     refused.append(f"{name}/{each.version}: {reason}")
                 if each.version in self._registry.versions(name):
                     good.add(each.version)
         self._leave_out(name, present, good)
         return refused
 
-    async def _look(self, name: str, versions: Sequence[int], good: int, *, patient: bool) -> list[Look]:
+    async def _poll(self, name: str, versions: Sequence[int], good: int, *, patient: bool) -> list[FolderStatus]:
         return await self._aside.run(
-            examine,
+            poll_folders,
             self._config.models_dir / name,
             versions,
             self._folders.of_model(name),
@@ -233,19 +235,19 @@ class Keeper:
             patient=patient,
         )
 
-    async def _act(self, name: str, look: Look) -> str:
+    async def _apply(self, name: str, status: FolderStatus) -> str:
         """Load a version if it is new or changed; return the reason if it is refused now."""
-        if look.fingerprint is None:
-            if not self._folders.of(name, look.version).absent:
-                self._registry.forget(name, look.version)
+        if status.fingerprint is None:
+            if not self._folders.of(name, status.version).absent:
+                self._registry.forget(name, status.version)
             return ""
-        if look.refused:
+        if status.refused:
             return ""
-        if look.lacking and self._folders.of(name, look.version).waits(look.fingerprint):
-            reason = f"it is not complete yet: {look.lacking}"
-            self._registry.note(name, look.version, VersionState.UNAVAILABLE, reason)
+        if status.lacking and self._folders.of(name, status.version).waits(status.fingerprint):
+            reason = f"it is not complete yet: {status.lacking}"
+            self._registry.note(name, status.version, VersionState.UNAVAILABLE, reason)
             return ""
-        return await self._load(name, look.version, look.fingerprint)
+        return await self._load(name, status.version, status.fingerprint)
 
     async def _load(self, name: str, version: int, fingerprint: bytes) -> str:
         folder = self._folders.of(name, version)
@@ -291,7 +293,7 @@ class Keeper:
             if version not in good:
                 self._let_go(name, version, reason if version in present else "its folder is gone")
                 self._registry.forget(name, version)
-        self._registry.found(name, present, f"it is not served: {reason}")
+        self._registry.set_on_disk(name, present, f"it is not served: {reason}")
         self._forget_gone(name, present)
 
     def _let_go(self, name: str, version: int, reason: str) -> None:

@@ -115,20 +115,22 @@ class IndexSnapshot:
     served: frozenset[tuple[str, int]]
     leaving: frozenset[tuple[str, int]]
     notes: Mapping[str, Mapping[int, IndexEntry]]
-    lying: Mapping[str, tuple[Collection[int], str]]
+    on_disk: Mapping[str, tuple[Collection[int], str]]
     """Versions whose folders lie in the repository, by model, and what there is to say of those without a note."""
 
     def __len__(self) -> int:
         """About how many versions are known."""
         return (
-            len(self.served) + sum(map(len, self.notes.values())) + sum(len(there) for there, _ in self.lying.values())
+            len(self.served)
+            + sum(map(len, self.notes.values()))
+            + sum(len(there) for there, _ in self.on_disk.values())
         )
 
     def entries(self) -> list[IndexEntry]:
         """Every version, ready or not, by name and then version."""
         entries = {
             (name, version): IndexEntry(name, version, VersionState.UNAVAILABLE, reason)
-            for name, (versions, reason) in self.lying.items()
+            for name, (versions, reason) in self.on_disk.items()
             for version in versions
         }
         entries |= {(name, version): note for name, notes in self.notes.items() for version, note in notes.items()}
@@ -164,7 +166,7 @@ class Registry:
         self._default = default_model
         self._table: Mapping[str, Mapping[int, ServedModel]] = {}
         self._notes: dict[str, dict[int, IndexEntry]] = {}
-        self._lying: dict[str, tuple[Collection[int], str]] = {}
+        self._on_disk: dict[str, tuple[Collection[int], str]] = {}
         self._snapshot: IndexSnapshot | None = None
         self._leaving: dict[tuple[str, int], weakref.ref[ServedModel]] = {}
 
@@ -201,17 +203,17 @@ class Registry:
 
     def noted_models(self) -> set[str]:
         """Models of which there is something to say."""
-        return {*self._notes, *self._lying}
+        return {*self._notes, *self._on_disk}
 
-    def found(self, name: str, versions: Collection[int], reason: str = "") -> None:
+    def set_on_disk(self, name: str, versions: Collection[int], reason: str = "") -> None:
         """Keep in mind, for the index, whose folders lie in the repository, and why those that are not served are not.
 
         Costs the same however many they are; of those with a note the note is said.
         """
-        if versions and self._lying.get(name) != (versions, reason):
-            self._lying[name] = versions, reason
+        if versions and self._on_disk.get(name) != (versions, reason):
+            self._on_disk[name] = versions, reason
             self._snapshot = None
-        elif not versions and self._lying.pop(name, None) is not None:
+        elif not versions and self._on_disk.pop(name, None) is not None:
             self._snapshot = None
 
     def versions(self, name: str) -> Mapping[int, ServedModel]:
@@ -239,7 +241,7 @@ class Registry:
                 frozenset((name, version) for name, versions in self._table.items() for version in versions),
                 frozenset(left),
                 {name: dict(notes) for name, notes in self._notes.items()},
-                dict(self._lying),
+                dict(self._on_disk),
             )
         return self._snapshot
 

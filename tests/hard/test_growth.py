@@ -33,7 +33,7 @@ from genrestack_server.registry import VersionState
 from genrestack_server.repository import Versions
 from genrestack_server.text import clipped, listed, shown
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(60)
 
 PREDICT = "/genrestack.v1.PredictionService/Predict"
 INFER = "/inference.GRPCInferenceService/ModelInfer"
