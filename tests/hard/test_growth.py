@@ -37,8 +37,8 @@ pytestmark = pytest.mark.timeout(60)
 
 PREDICT = "/genrestack.v1.PredictionService/Predict"
 INFER = "/inference.GRPCInferenceService/ModelInfer"
-WIDE = 60_000
-"""Features of a model: of two and a half times as many numbers of two bytes each, a request would be refused."""
+WIDE = 40_000
+"""Features of a model."""
 
 
 def scrambled(number: int) -> str:
