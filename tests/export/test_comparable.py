@@ -68,13 +68,15 @@ def test_a_value_beyond_float32_in_a_row_held_back(tmp_path: Path) -> None:
 
 
 def test_a_scaler_that_overflows_on_a_row_held_back() -> None:
-    training = np.random.default_rng(1).normal(size=(200, 1)) ** 2 * 1e-3 + 1
+    training = np.random.default_rng(1).uniform(1, 2, size=(200, 1))
+    scaler = PowerTransformer().fit(training)
+    scaler.lambdas_[0] = 300.0
     plan = FitPlan(
         feature_names=("a",),
         training_rows=training,
         training_labels=LABELS[np.arange(200) % 3],
-        reference_rows=np.array([[1.0], [1e30]]),
-        scaler=PowerTransformer().fit(training),
+        reference_rows=np.array([[1.0], [1e3]]),
+        scaler=scaler,
         settings=resolve_settings("demo"),
     )
     with pytest.raises(ExportError, match="reference row 1: the scaler overflows"):

@@ -261,13 +261,17 @@ rows, labels = np.random.default_rng(0).normal(size=(60, 3)), np.array(["a", "b"
 stack = build_stack(overrides={"stack": {"estimators": ["knn"], "folds": 2}})
 print(len(fit_stack(stack, rows, labels, engine=Processes(2))))
 """
+IN_A_CLUSTER = SIDE_BY_SIDE.replace(
+    "print(", "from genrestack_training.fitting import open_backend\nwith open_backend('ray', jobs=1) as engine: print("
+).replace("Processes(2)", "engine")
 
 
-def test_processes_import_nothing_from_the_working_directory(tmp_path: Path) -> None:
+@pytest.mark.parametrize("script", [SIDE_BY_SIDE, pytest.param(IN_A_CLUSTER, marks=pytest.mark.long)])
+def test_processes_import_nothing_from_the_working_directory(tmp_path: Path, script: str) -> None:
     for name in ("joblib", "pickle", "numpy", "genrestack_training"):
         (tmp_path / f"{name}.py").write_text("open('trace', 'w').close()")
     done = subprocess.run(
-        [sys.executable, "-P", "-c", SIDE_BY_SIDE],
+        [sys.executable, "-P", "-c", script],
         cwd=tmp_path,
         check=False,
         capture_output=True,

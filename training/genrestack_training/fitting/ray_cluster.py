@@ -13,7 +13,7 @@ import socket
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, chdir, contextmanager
 from functools import cache
 from types import ModuleType
 from typing import Any, Final
@@ -97,7 +97,8 @@ def _say_nothing(*_: Any, **__: Any) -> None:
 
 def _connect(ray: ModuleType, what: str, **arguments: Any) -> None:
     try:
-        with _sigterm_kept():
+        # Ray has its workers import from the directory in which it is started: from one that nobody else may write to.
+        with _sigterm_kept(), chdir("/"):
             ray.init(log_to_driver=False, logging_level=logging.CRITICAL, **arguments)
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise ClusterError(_why(what, str(error))) from error
