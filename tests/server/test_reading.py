@@ -1,6 +1,8 @@
 """Requests are read only when they are wanted; a unary method takes one message, whatever gRPC would let through."""
 
+import asyncio
 import threading
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,8 @@ from server.tiny_bundle import CLASSES
 from genrestack_proto.inference import open_inference_pb2 as oip
 from genrestack_proto.v1 import prediction_pb2 as native
 from genrestack_server import health, reading
+from genrestack_server.errors import InvalidRequestError
+from genrestack_server.messages import aside
 
 PREDICT = "/genrestack.v1.PredictionService/Predict"
 CHECK = "/grpc.health.v1.Health/Check"
@@ -159,3 +163,22 @@ def test_health_and_reflection_refuse_what_is_no_request(
     for _ in range(20):
         assert refused(tiny_server, path, junk).code() is INVALID  # type: ignore[attr-defined]
     assert not [record for record in caplog.records if not record.name.startswith("genrestack_server")]
+
+
+def test_an_error_of_large_work_does_not_keep_the_message() -> None:
+    """Messages are parsed one at a time; one that is refused must not stay until the event loop comes to its error."""
+
+    class Parsed:
+        pass
+
+    made: list[weakref.ref[Parsed]] = []
+
+    def work() -> None:
+        message = Parsed()
+        made.append(weakref.ref(message))
+        raise InvalidRequestError.of("rows", "no")
+
+    with pytest.raises(InvalidRequestError) as caught:
+        asyncio.run(aside(True, work))
+    assert caught.value.violations[0].description == "no"
+    assert made[0]() is None
