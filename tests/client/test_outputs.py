@@ -20,7 +20,7 @@ from genrestack._processes import free_port
 
 RUNNER = Path(__file__).with_name("outputs.py")
 WAYS = ("as ever", "reader gone", "disk full", "output closed", "errors closed", "errors full")
-SHORT = WAYS[:3]
+SHORT = WAYS[1:3]
 NAMES = {entry.name for entry in entry_points(group=command.GROUP)}
 LINE = "Error: cannot write the output ({}); free some space, or send it elsewhere\n"
 
@@ -35,14 +35,17 @@ def run(cases: list[tuple[list[str], str]], folder: Path) -> list[dict[str, Any]
 
 
 def check(commands: list[list[str]], folder: Path, ways: tuple[str, ...] = WAYS) -> None:
-    """Run commands in every way and compare with how they go where all can be written."""
+    """Run commands in these ways; the first may be how they go where all can be written."""
     told = iter(run([(arguments, way) for arguments in commands for way in ways], folder))
     for arguments in commands:
-        known = next(told)
-        assert known["out"], known
-        for way in ways[1:]:
+        known: dict[str, Any] = {}
+        for way in ways:
             seen = next(told)
-            _check_one(way, seen, known, f"{arguments}, {way}: {seen}")
+            if way == "as ever":
+                known = seen
+                assert known["out"], known
+            else:
+                _check_one(way, seen, known, f"{arguments}, {way}: {seen}")
 
 
 def _check_one(way: str, seen: dict[str, Any], known: dict[str, Any], about: str) -> None:
@@ -62,7 +65,7 @@ def _check_one(way: str, seen: dict[str, Any], known: dict[str, Any], about: str
 
 def test_help_of_every_command(tmp_path: Path) -> None:
     check([["--help"]], tmp_path)
-    check([["--version"], *([name, "--help"] for name in sorted(NAMES))], tmp_path, SHORT)
+    check([["--version"], *([name, "--help"] for name in sorted(NAMES))], tmp_path, ("disk full",))
 
 
 @pytest.fixture
@@ -74,7 +77,7 @@ def table(tmp_path: Path) -> Path:
 
 def test_what_is_quick(server_apart: str, table: Path) -> None:
     asked = ["--server", server_apart]
-    check([["completion", "bash"], ["serve", "--print-config"]], table.parent)
+    check([["completion", "bash"], ["serve", "--print-config"]], table.parent, WAYS if LONG else (WAYS[0], *WAYS[2:]))
     short = [
         ["token"],
         ["health", *asked],
