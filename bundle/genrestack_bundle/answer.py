@@ -6,8 +6,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-# What rounding to float32 may do to a probability of 0, and to the sum of many.
-_ROUNDING: Final = 1e-6
+# What float32 arithmetic and many classes may cost; the client allows as much.
 _SUM_TOLERANCE: Final = 1e-3
 # Up to so many values, Python's own numbers are quicker than numpy's calls.
 _FEW: Final = 64
@@ -77,14 +76,14 @@ def _are_probabilities(table: npt.NDArray[np.float32]) -> bool:
     """Tell whether all values are 0 or more and add up to 1 in every row; no value is above 1 then, and none NaN."""
     if len(table) == 1 and table.size <= _FEW:
         row: list[float] = table[0].tolist()
-        return min(row) >= -_ROUNDING and abs(sum(row) - 1) <= _SUM_TOLERANCE
+        return min(row) >= 0 and abs(sum(row) - 1) <= _SUM_TOLERANCE
     return bool(_right_rows(table).all())
 
 
 def _right_rows(table: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
     with np.errstate(all="ignore"):
         off = np.abs(table.sum(axis=1) - 1)
-        right: npt.NDArray[np.bool_] = (table.min(axis=1) >= -_ROUNDING) & (off <= _SUM_TOLERANCE)
+        right: npt.NDArray[np.bool_] = (table.min(axis=1) >= 0) & (off <= _SUM_TOLERANCE)
     return right
 
 
