@@ -4,10 +4,12 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -92,6 +94,11 @@ class Life:
         self._interrupted = number is signal.SIGINT and not self._served
         self.stop(at_once=self._stopping)
 
+    def reload(self) -> None:
+        """Have certificates and tokens read again."""
+        if self._server is not None:
+            self._server.reload()
+
     async def pass_by(self, server: "Server", serving: Callable[[], None]) -> int:
         """Start, serve, and stop when told to; return the exit status.
 
@@ -126,46 +133,57 @@ class Life:
 
 async def _serve(config: ServerConfig, announce: Announce) -> NoReturn:
     life = Life(config.grace)
-    stop_on_signals(life.stop_or_leave)
+    take_signals(config, life.stop_or_leave, life.reload)
     asyncio.get_running_loop().set_exception_handler(report_unhandled)
     # Takes a second or more, in which a signal may come.
     from genrestack_server.announcing import announcement
     from genrestack_server.server import Server
 
     server = Server(config)
-    reload_on_signal(config, server.reload)
     leave(await life.pass_by(server, lambda: announce(announcement(server))))
 
 
-def stop_on_signals(stop: Callable[[signal.Signals], None]) -> None:
-    """Call `stop` in this event loop for each SIGINT and SIGTERM; the second one is the last the process survives.
+def take_signals(config: ServerConfig, stop: Callable[[signal.Signals], None], reload: Callable[[], None]) -> None:
+    """Call `stop` in this event loop for each SIGINT and SIGTERM, `reload` for each SIGHUP.
 
-    SIGINT is taken even where it was inherited as ignored, as other servers do: a shell makes background jobs ignore it
-    for the sake of the terminal's Ctrl-C, and who sends it to this process means this process.
+    From the first one on the process has the time for calls in flight to end, from the second one a second.
+
+    Without certificates or tokens to read again SIGHUP keeps its meaning: a terminal that closes ends what was started
+    in it. SIGINT is taken even where it was inherited as ignored, as other servers do: a shell makes background jobs
+    ignore it for the sake of the terminal's Ctrl-C, and who sends it to this process means this process.
     """
     loop = asyncio.get_running_loop()
-    received = 0
+    has_files = config.tls_cert is not None or config.token_file is not None
+    # Python runs a signal's handler in the main thread, and not before that returns from what it computes, which may
+    # be never. The interpreter also writes the signal's number here at once, and a thread reads it.
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
+    for number in (*_SIGNALS, *([signal.SIGHUP] if has_files else [])):
+        signal.signal(number, _heard_elsewhere)
+    signal.set_wakeup_fd(writer.fileno())
 
-    def count(_number: int, _frame: FrameType | None) -> None:
-        nonlocal received
-        received += 1
-        if received > 1:
-            leave_after(AT_ONCE_S)
+    def listen() -> None:
+        # The other end belongs to the thread, so that it stays open as long as this process.
+        within_s = config.grace + FAREWELL_S
+        while writer.fileno() >= 0 and (numbers := reader.recv(1)):
+            number = signal.Signals(numbers[0])
+            if number is signal.SIGHUP:
+                _call(loop, reload)
+            elif number in _SIGNALS:
+                leave_after(within_s)
+                within_s = AT_ONCE_S
+                _call(loop, partial(stop, number))
 
-    for number in _SIGNALS:
-        loop.add_signal_handler(number, stop, number)
-        # The event loop learns of a signal by its wake-up descriptor. Python runs this handler even while the loop is
-        # stuck in one callback, so that a second signal always ends the process.
-        signal.signal(number, count)
+    threading.Thread(target=listen, name="signals", daemon=True).start()
 
 
-def reload_on_signal(config: ServerConfig, reload: Callable[[], None]) -> None:
-    """Call `reload` in this event loop for each SIGHUP if there are certificates or tokens to read again.
+def _heard_elsewhere(_number: int, _frame: FrameType | None) -> None:
+    """Let the thread of `take_signals` do what there is to do."""
 
-    Otherwise SIGHUP keeps its meaning: a terminal that closes ends what was started in it.
-    """
-    if config.tls_cert is not None or config.token_file is not None:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
+
+def _call(loop: asyncio.AbstractEventLoop, deed: Callable[[], None]) -> None:
+    with suppress(RuntimeError):  # the loop has ended
+        loop.call_soon_threadsafe(deed)
 
 
 def report_unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -181,7 +199,7 @@ def report_unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -
 
 def leave_after(seconds: float) -> None:
     """End this process by force unless it has ended by then, whatever its event loop and other threads do."""
-    timer = threading.Timer(seconds, _leave_by_force)
+    timer = threading.Timer(min(seconds, threading.TIMEOUT_MAX), _leave_by_force)
     timer.daemon = True
     timer.start()
 

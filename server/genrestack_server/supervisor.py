@@ -20,8 +20,7 @@ from genrestack_server.running import (
     FORCED,
     INTERRUPTED,
     Announce,
-    reload_on_signal,
-    stop_on_signals,
+    take_signals,
 )
 from genrestack_server.sharing import reserved_port
 from genrestack_server.workers import Worker, ending
@@ -83,8 +82,7 @@ async def _supervise(config: ServerConfig, announce: Announce, patience: Patienc
             supervisor.totals = Totals(lambda: supervisor.serving)
             endpoint = metrics_endpoint(config.metrics_host, config.metrics_port, supervisor.totals)
             lines = [f"metrics on {held.enter_context(endpoint)}"]
-        stop_on_signals(supervisor.stop)
-        reload_on_signal(config, supervisor.reload)
+        take_signals(config, supervisor.stop, supervisor.reload)
         await supervisor.run(lambda said: announce([*said, *lines]))
         return supervisor.status
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 # Stands before onnxruntime, and puts the real one in its own place.
 _PROGRAM = """
-import os, sys, time
+import ctypes, os, sys, time
 sys.path.remove(os.path.dirname(os.path.abspath(__file__)))
 del sys.modules["onnxruntime"]
 import onnxruntime
@@ -19,6 +19,11 @@ class WaitingSession(onnxruntime.InferenceSession):
 def _wait():
     while os.path.exists({held!r}):
         open({begun!r}, "w").close()
+        if os.path.getsize({held!r}):
+            # As a node of a graph that does not return: no handler of Python's runs in this thread any more.
+            mutex = ctypes.create_string_buffer(256)
+            while True:
+                ctypes.CDLL(None).pthread_mutex_lock(mutex)
         time.sleep(0.01)
 onnxruntime.InferenceSession = WaitingSession
 """
@@ -41,8 +46,9 @@ class Waiting:
         """Whether a run waits, or has waited."""
         return self._begun.exists()
 
-    def hold(self) -> None:
-        self._held.touch()
+    def hold(self, *, for_ever: bool = False) -> None:
+        """Have runs wait from now on; `for_ever`: in the midst of C code, and not to be released."""
+        self._held.write_text("for ever" if for_ever else "", encoding="utf-8")
 
     def release(self) -> None:
         self._held.unlink()
