@@ -138,7 +138,9 @@ class ServerConfig:
     ] = 60.0
 
     # Limits. gRPC counts bytes in 32 bits.
-    max_message_mib: Annotated[int, _limits("Largest request, decompressed, and largest answer, in MiB.", least=1, most=1000)] = 64
+    max_message_mib: Annotated[
+        int, _limits("Largest request, decompressed, and largest answer, in MiB.", least=1, most=1000)
+    ] = 64
     max_rows: Annotated[int, _limits("Most rows in one request.", least=1, most=2**32 - 1)] = 65_536
     max_concurrent_rpcs: Annotated[
         int | None,
