@@ -5,6 +5,7 @@ Nothing here is timed: what grows faster than it should meets the time limit of 
 
 import os
 import random
+import sys
 import threading
 import tracemalloc
 from collections.abc import Iterator
@@ -223,6 +224,29 @@ def test_old_versions_cost_the_event_loop_nothing(many: Path, monkeypatch: pytes
     read = {path for _, path in seen if path.is_relative_to(many)}
     assert read == {many, many / "tiny", many / "tiny" / str(OLD + 1) / "SHA256SUMS"}
     assert loop not in {thread for thread, path in seen if path in read}
+
+
+def test_the_event_loop_does_nothing_for_each_old_version(many: Path) -> None:
+    """Counted, not timed: one look calls fewer functions on the event loop's thread than there are versions."""
+    calls = 0
+
+    def count(_frame: object, event: str, _argument: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    async def look() -> None:
+        assert running.server is not None
+        sys.setprofile(count)
+        try:
+            await running.server._keeper.look_once()
+        finally:
+            sys.setprofile(None)
+
+    # The server's own looks stay out of the way: one at the start, and none for an hour.
+    with running_server(many, poll_interval=3600) as running:
+        wait_until(lambda: len(index(running)) == OLD + 1)
+        on_loop(running, look())
+    assert 0 < calls < OLD
 
 
 async def _ident() -> int:
