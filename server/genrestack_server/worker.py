@@ -51,12 +51,12 @@ class _Line:
         self._writer.write(json.dumps(message).encode() + b"\n")
 
     async def beat(self, server: "Server") -> None:
-        """Show that the event loop turns, as long as it does and the port is not lost.
+        """Show that this worker can answer: its event loop turns, its port is open, and no run holds its executor for good.
 
         A supervisor that does not read is not written to.
         """
         while True:
-            if not server.down and not self._writer.transport.get_write_buffer_size():
+            if not (server.down or server.stuck) and not self._writer.transport.get_write_buffer_size():
                 self.tell(**_state(server))
             await asyncio.sleep(BEAT_S)
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from hard.served import Served, served
 from server.hostile import endless_when_hot, hot_rows, write_hostile
-from server.supervised import until
 from server.tiny_bundle import TinyStack, draw_rows
+from support.waiting import until
 
 from genrestack_proto.matrix import from_matrix, to_matrix
 from genrestack_proto.v1.prediction_pb2 import PredictRequest

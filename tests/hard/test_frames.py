@@ -13,8 +13,8 @@ from hard.hostile import GZIP, KINDS, PATHS, Dice
 from hard.lengths import times
 from hard.served import Served, served
 from hard.steady import TOLERANCE, Expected
-from server.supervised import until
 from support.frames import Wire, message
+from support.waiting import until
 
 from genrestack_proto.matrix import to_matrix
 from genrestack_proto.v1.prediction_pb2 import PredictRequest

@@ -244,7 +244,7 @@ def test_the_event_loop_does_nothing_for_each_old_version(many: Path) -> None:
 
     # The server's own looks stay out of the way: one at the start, and none for an hour.
     with running_server(many, poll_interval=3600) as running:
-        wait_until(lambda: len(index(running)) == OLD + 1)
+        until(lambda: len(index(running)) == OLD + 1)
         on_loop(running, look())
     assert 0 < calls < OLD
 

@@ -16,8 +16,8 @@ from hard.http2 import NOT_UTF8, PREDICT, Header, connect, connection, draw, fin
 from hard.lengths import times
 from hard.served import OWN_CONNECTION, Served, served
 from hard.steady import Expected, Load
-from server.supervised import until
 from support.certificates import Authority
+from support.waiting import until
 
 from genrestack_proto.matrix import to_matrix
 from genrestack_proto.v1.prediction_pb2 import PredictRequest

@@ -12,9 +12,9 @@ import grpc
 import pytest
 from hard.served import Served, served
 from hard.steady import Expected, Load
-from server.supervised import until
 from server.tiny_bundle import draw_rows
 from support.tools import need
+from support.waiting import until
 
 from genrestack_proto.matrix import to_matrix
 from genrestack_proto.v1.prediction_pb2 import PredictRequest

@@ -6,9 +6,8 @@ import re
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 import grpc
 import psutil
+from support.waiting import until
 
 from genrestack_proto.v1.prediction_pb2_grpc import PredictionServiceStub
 
@@ -122,14 +122,6 @@ def supervised(
             process.kill()
         process.communicate(timeout=30)
         until(lambda: not any(map(psutil.pid_exists, children)), "the workers outlive their supervisor")
-
-
-def until(condition: Callable[[], object], what: str, timeout: float = 60.0) -> None:
-    """Wait for something that will come about."""
-    end = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < end, what
-        time.sleep(0.02)
 
 
 def send(pid: int, number: signal.Signals) -> None:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import grpc
 import pytest
-from server.supervised import Supervised, send, supervised, until
+from server.supervised import Supervised, send, supervised
 from server.tiny_bundle import draw_rows
 from server.waiting import Waiting
+from support.waiting import until
 
 from genrestack_proto.matrix import to_matrix
 from genrestack_proto.v1.prediction_pb2 import PredictRequest

@@ -12,9 +12,11 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from server.held import holding
 from server.live import Running, RunServer
 from server.tiny_bundle import TinyStack, draw_rows, write_tiny
 from support.tools import need
+from support.waiting import GUARD_S
 
 from genrestack_proto.matrix import to_matrix
 from genrestack_proto.v1.prediction_pb2 import GetModelRequest, ListModelsRequest, PredictRequest
@@ -233,13 +235,11 @@ def _has_ipv6() -> bool:
     return True
 
 
-def test_grace_bounds_the_wait(slow_models: Path, run_server: RunServer) -> None:
-    with run_server(slow_models) as running, ThreadPoolExecutor(1) as pool:
-        batch = pool.submit(running.stub.Predict, ask(running, rows=2000))
-        assert running.server is not None
-        while not running.server.gate.in_flight:
-            time.sleep(0.001)
-        assert running.stop(grace=0.1).result(30) is False
-        error = batch.exception(30)
+def test_grace_bounds_the_wait(tiny_models: Path, run_server: RunServer) -> None:
+    with run_server(tiny_models) as running, holding(running, "tiny") as held, ThreadPoolExecutor(1) as pool:
+        batch = pool.submit(running.stub.Predict, ask(running))
+        held.wait()
+        assert running.stop(grace=0.1).result(GUARD_S) is False
+        error = batch.exception(GUARD_S)
         assert isinstance(error, grpc.RpcError)
         assert error.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}

@@ -16,9 +16,10 @@ import psutil
 import pytest
 import tritonclient.grpc as triton
 from server.live import Launch, Running
-from server.supervised import Supervised, send, supervised, until
+from server.supervised import Supervised, send, supervised
 from server.tiny_bundle import TinyStack, draw_rows, write_tiny
 from server.waiting import Waiting
+from support.waiting import until
 
 from genrestack import Client
 from genrestack_bundle import usable_cpus
@@ -180,6 +181,20 @@ def test_a_worker_that_computes_is_not_stuck_and_sigterm_waits_for_it(tiny_model
         waiting.release()
         assert len(batch.result(60).labels) == MANY
         assert running.end()[0] == 0
+
+
+def test_a_worker_whose_run_does_not_come_back_is_replaced(tiny_models: Path, tmp_path: Path) -> None:
+    """Its event loop turns, but it will never compute anything again."""
+    waiting = Waiting(tmp_path)
+    with supervised(tiny_models, SOON, waiting.env) as running:
+        waiting.hold(for_ever=True)
+        with pytest.raises(grpc.RpcError):
+            running.stub().Predict(ask(MANY), timeout=1)
+        waiting.release()
+        until(
+            lambda: running.metric("genrestack_worker_restarts_total", reason="stuck") == 1, "the worker is still there"
+        )
+        until(lambda: running.metric("genrestack_workers_serving") == 2, "nobody serves in its place")
 
 
 def refuses(running: Supervised) -> bool:
