@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from genrestack._quoted import quoted
-from genrestack._table import IDENTIFIERS, Cells, Chunk, Table, TableError, named
+from genrestack._table import IDENTIFIERS, Cells, Chunk, Table, named
+from genrestack._table_error import TableError
 from genrestack.errors import InvalidInput
 
 # No more digits than any row has: the text is the server's.

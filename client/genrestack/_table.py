@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Final, cast
 
+from genrestack._parquet import open_parquet
 from genrestack._quoted import quoted
-from genrestack.errors import GenreStackError
+from genrestack._table_error import TableError
 
 IDENTIFIERS: Final = ("filename", "length")
 """Columns of the published layout that tell rows apart and are no features."""
@@ -20,10 +21,6 @@ _LONGEST_ROW: Final = 2**24
 _SUFFIXES: Final = (".csv", ".csv.gz", ".parquet")
 
 Cells = list[Any]
-
-
-class TableError(GenreStackError):
-    """A file that cannot be read as a table of features; the message names file, line and column."""
 
 
 @dataclass(frozen=True)
@@ -152,26 +149,16 @@ def _csv_chunks(
 
 @contextmanager
 def _open_parquet(path: Path, rows_per_chunk: int) -> Iterator[Table]:
-    try:
-        from pyarrow import ArrowException, parquet
-    except ModuleNotFoundError as error:
-        raise TableError(f"{path}: reading parquet needs one more library: pip install pyarrow") from error
-    try:
-        file = parquet.ParquetFile(path)
-    except ArrowException as error:
-        raise TableError(f"{path} is not a parquet file, or a damaged one") from error
-    with file:
-        batches = file.iter_batches(rows_per_chunk)
-        yield Table(path, list(file.schema_arrow.names), file.metadata.num_rows, _parquet_chunks(batches))
+    with path.open("rb") as file, open_parquet(path, file, rows_per_chunk) as (names, rows, batches):
+        yield Table(path, names, rows, _parquet_chunks(batches))
 
 
-def _parquet_chunks(batches: Iterator[Any]) -> Iterator[Chunk]:
+def _parquet_chunks(batches: Iterator[list[Cells]]) -> Iterator[Chunk]:
     done = 0
-    for batch in batches:
-        columns = [column.to_pylist() for column in batch.columns]
-        places = [f"row {done + number}" for number in range(batch.num_rows)]
-        done += batch.num_rows
-        yield Chunk(places, [list(row) for row in zip(*columns, strict=True)], done)
+    for rows in batches:
+        places = [f"row {done + number}" for number in range(len(rows))]
+        done += len(rows)
+        yield Chunk(places, rows, done)
 
 
 def named(names: Sequence[str], limit: int = 5) -> str:

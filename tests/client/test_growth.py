@@ -13,7 +13,8 @@ from genrestack._cells import check_finite
 from genrestack._columns import match_columns
 from genrestack._rows import to_rows
 from genrestack._song_answers import check_model
-from genrestack._table import Table, TableError, open_table
+from genrestack._table import Table, open_table
+from genrestack._table_error import TableError
 from genrestack.commands._timeline import letters
 from genrestack.model_info import FeatureInfo
 
