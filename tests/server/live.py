@@ -60,7 +60,7 @@ class RunServer(Protocol):
 def running_server(models_dir: Path, **options: Any) -> Iterator[Running]:
     config = replace(ServerConfig(models_dir=models_dir, port=0, threads=1, grace=5, management="open"), **options)
     loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
 
     async def make() -> Server:

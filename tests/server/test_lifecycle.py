@@ -4,9 +4,9 @@ import asyncio
 import shutil
 import socket
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -16,12 +16,14 @@ from server.held import holding
 from server.live import Running, RunServer
 from server.tiny_bundle import TinyStack, draw_rows, write_tiny
 from support.tools import need
-from support.waiting import GUARD_S
+from support.waiting import GUARD_S, until
 
 from genrestack_proto.matrix import to_matrix
 from genrestack_proto.v1.prediction_pb2 import GetModelRequest, ListModelsRequest, PredictRequest
 from genrestack_proto.v1.prediction_pb2_grpc import PredictionServiceStub
 from genrestack_server import AddressError, RepositoryError, Server, ServerConfig, StartError
+from genrestack_server.loading import load_version
+from genrestack_server.registry import ServedModel
 
 SERVICE = "genrestack.v1.PredictionService"
 
@@ -81,46 +83,52 @@ def test_models_describe_themselves(tiny_server: Running) -> None:
     assert model.runtime.parity.labels_agreed == model.runtime.parity.rows == 20
 
 
-def test_from_loading_to_stopped(tmp_path: Path, stack: TinyStack) -> None:
-    write_tiny(tmp_path, "slow", stack, slow=2000)
+def test_from_loading_to_stopped(tiny_models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    go_on = threading.Event()
+
+    def waiting(*arguments: Any) -> ServedModel:
+        go_on.wait(GUARD_S)
+        return load_version(*arguments)
+
+    monkeypatch.setattr("genrestack_server.keeper.load_version", waiting)
     loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
 
     async def make() -> Server:
-        return Server(ServerConfig(models_dir=tmp_path, port=0, threads=1))
+        return Server(ServerConfig(models_dir=tiny_models, port=0, threads=1))
 
-    server = asyncio.run_coroutine_threadsafe(make(), loop).result()
+    server = asyncio.run_coroutine_threadsafe(make(), loop).result(GUARD_S)
     starting = asyncio.run_coroutine_threadsafe(server.start(), loop)
-    while not server.port and not starting.done():
-        time.sleep(0.001)
+    until(lambda: server.port)
     running = Running(server.port, server, loop)
     watch = health_pb2_grpc.HealthStub(running.channel).Watch(health_pb2.HealthCheckRequest(), wait_for_ready=True)
     assert next(watch).status == health_pb2.HealthCheckResponse.NOT_SERVING
-    assert running.health("slow") == "NOT_SERVING"
+    assert running.health("tiny") == "NOT_SERVING"
     error = refusal(running, ask(running))
     assert error.code() == grpc.StatusCode.UNAVAILABLE
     assert "still loading" in str(error.details())
     assert not starting.done()
 
-    starting.result(60)
+    go_on.set()
+    starting.result(GUARD_S)
     assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
-    assert running.health("slow/1") == "SERVING"
+    assert running.health("tiny/2") == "SERVING"
 
-    with ThreadPoolExecutor(1) as pool:
-        batch = pool.submit(running.stub.Predict, ask(running, rows=600))
-        while not server.gate.in_flight:
-            time.sleep(0.001)
-        stopping = running.stop(grace=60)
+    with holding(running, "tiny") as held, ThreadPoolExecutor(1) as pool:
+        batch = pool.submit(running.stub.Predict, ask(running))
+        held.wait()
+        stopping = running.stop(grace=GUARD_S)
         assert next(watch).status == health_pb2.HealthCheckResponse.NOT_SERVING
-        assert running.health("slow") == "NOT_SERVING"
+        assert running.health("tiny") == "NOT_SERVING"
         error = refusal(running, ask(running))
         assert error.code() == grpc.StatusCode.UNAVAILABLE
         assert "stopping" in str(error.details())
         assert not batch.done()
-        assert len(batch.result(60).labels) == 600
+        held.free()
+        assert len(batch.result(GUARD_S).labels) == 1
     assert list(watch) == []
-    assert stopping.result(60) is True
+    assert stopping.result(GUARD_S) is True
     running.channel.close()
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
