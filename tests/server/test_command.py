@@ -24,7 +24,8 @@ def batch(rows: int) -> PredictRequest:
 
 def fails(*arguments: str | Path) -> str:
     """Run a command that cannot start; exit status 2 and one line on standard error."""
-    process = serve_process(*arguments)
+    free = () if "--port" in arguments else ("--port", "0")
+    process = serve_process(*arguments, *free)
     out, said = process.communicate()
     assert process.returncode == 2, said
     assert out == ""
