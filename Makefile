@@ -8,7 +8,7 @@ EXTRAS := train,ray,server,audio,otel,docs,dev
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long test-hard test-gpu check format proto bench bench-peers docs image-test requirements clean
+.PHONY: help setup demo test test-long test-hard test-gpu test-versions check format proto bench bench-peers docs image-test requirements clean
 
 help:  ## list what there is
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -42,6 +42,9 @@ test-gpu:  ## the tests that need an NVIDIA GPU, in an environment of their own 
 	.venv-gpu/bin/python -m pip uninstall --quiet --yes onnxruntime
 	.venv-gpu/bin/python -m pip install --quiet --constraint constraints.txt 'onnxruntime-gpu[cuda,cudnn]'
 	.venv-gpu/bin/python -m pytest -m gpu tests/server/test_gpu.py
+
+test-versions: setup  ## the demo and the core tests on the oldest and newest versions allowed, on every Python at hand: an hour
+	$(BIN)/python tools/check_versions.py
 
 image-test: setup  ## build the server's image with buildah and try it; needs root
 	PYTHONPATH=tests $(BIN)/python -W ignore::FutureWarning -m image

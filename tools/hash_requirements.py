@@ -1,8 +1,9 @@
 """Write the hashed requirements of the container images: `make requirements`.
 
-What pip itself resolves for an image's extras, under `constraints.txt`, on the interpreter the project is tested with;
-then, version by version, the sha256 of the wheel that pip takes on each Python and processor an image may be built for.
-Files hold names, versions and hashes alone: where the wheels come from is the affair of whoever builds.
+What uv resolves for an image's extras, under `constraints.txt`, for each Python an image may be built for; then,
+version by version, the sha256 of the wheel that pip takes on each of these Pythons and processors. Files hold names,
+versions and hashes alone, and the Pythons that need a package where not all do: where the wheels come from is for
+whoever builds to say.
 """
 
 import json
@@ -19,7 +20,6 @@ from packaging.utils import canonicalize_name
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 FOLDER: Final = ROOT / "deploy" / "requirements"
-TESTED: Final = (3, 11)
 PYTHONS: Final = ("3.11", "3.12", "3.13")
 MACHINES: Final = ("x86_64", "aarch64")
 GLIBC: Final = range(36, 4, -1)
@@ -35,6 +35,8 @@ CUDA: Final = "onnxruntime-gpu[cuda,cudnn]"
 ONLY: Final[Mapping[str, Sequence[str]]] = {"server-gpu": ("x86_64",)}
 """Files whose wheels are not made for every machine."""
 
+Pins = dict[str, list[str]]
+"""Pythons that need a package, by `name==version`."""
 Hashes = dict[str, set[str]]
 """sha256 sums by `name==version`."""
 
@@ -49,33 +51,53 @@ def wanted(name: str) -> list[str]:
     return [*asked, CUDA] if "server-gpu" in EXTRAS[name] else asked
 
 
-def resolve(requirements: Iterable[str]) -> list[str]:
-    """Let pip decide, under the constraints, on this interpreter; give `name==version`, sorted."""
-    report = _report(requirements, "--constraint", str(ROOT / "constraints.txt"))
-    return sorted(_pin(each) for each in report)
+def resolve(requirements: Iterable[str]) -> Pins:
+    """Let uv decide, under the constraints, for each Python."""
+    found: Pins = defaultdict(list)
+    for python in PYTHONS:
+        for pin in _compiled("\n".join(requirements), python):
+            found[pin].append(python)
+    return dict(sorted(found.items()))
 
 
-def hashes(pins: Sequence[str], machines: Sequence[str]) -> Hashes:
-    """Ask pip which wheel it takes of each version, for each Python and machine."""
+def hashes(pins: Pins, machines: Sequence[str]) -> Hashes:
+    """Ask pip which wheel it takes of each version, for each Python that needs it, and machine."""
     found: Hashes = defaultdict(set)
     for python in PYTHONS:
+        needed = [pin for pin, pythons in pins.items() if python in pythons]
         for machine in machines:
-            for each in _report(pins, "--no-deps", "--target", "unused", "--python-version", python, *_tags(machine)):
+            for each in _report(needed, "--no-deps", "--target", "unused", "--python-version", python, *_tags(machine)):
                 found[_pin(each)].add(each["download_info"]["archive_info"]["hashes"]["sha256"])
     return found
 
 
-def as_text(name: str, pins: Sequence[str], sums: Hashes, machines: Sequence[str]) -> str:
+def as_text(name: str, pins: Pins, sums: Hashes, machines: Sequence[str]) -> str:
     """Write one requirements file."""
     what = "pip and the build backend" if name == BUILD else f"genrestack[{','.join(EXTRAS[name])}]"
     lines = [
         f"# {what}: Python {PYTHONS[0]} to {PYTHONS[-1]}, {' and '.join(machines)}.",
         "# Made by `make requirements` from pyproject.toml and constraints.txt; do not edit.",
     ]
-    for pin in pins:
-        lines += [f"{pin} \\", *(f"    --hash=sha256:{each} \\" for each in sorted(sums[pin]))]
+    for pin, pythons in pins.items():
+        lines += [f"{pin}{_marker(pythons)} \\", *(f"    --hash=sha256:{each} \\" for each in sorted(sums[pin]))]
         lines[-1] = lines[-1].removesuffix(" \\")
     return "\n".join(lines) + "\n"
+
+
+def _marker(pythons: Sequence[str]) -> str:
+    """Name the Pythons that need a package, unless all do."""
+    needing = " or ".join(f'python_version == "{python}"' for python in pythons)
+    return "" if tuple(pythons) == PYTHONS else f" ; {needing}"
+
+
+def _compiled(requirements: str, python: str) -> list[str]:
+    """Give `name==version` of everything that one Python needs."""
+    argv = [str(Path(sys.executable).parent / "uv"), "pip", "compile", "--quiet", "--no-header", "--no-annotate"]
+    how = ["--only-binary", ":all:", "--constraint", str(ROOT / "constraints.txt"), "--python-version", python, "-"]
+    done = subprocess.run([*argv, *how], input=requirements, stdout=subprocess.PIPE, check=True, text=True, cwd=ROOT)
+    lines = [line.strip() for line in done.stdout.splitlines()]
+    # What is not safe to pin, as pip itself, uv names in a comment and leaves out.
+    return [line for line in lines if "==" in line and not line.startswith("#")]
 
 
 def _report(requirements: Iterable[str], *options: str) -> list[dict[str, Any]]:
@@ -102,8 +124,6 @@ def _tags(machine: str) -> list[str]:
 
 def main() -> None:
     """Write every file anew."""
-    if sys.version_info[:2] != TESTED:
-        sys.exit(f"requirements are resolved on Python {TESTED[0]}.{TESTED[1]}; run this with it")
     FOLDER.mkdir(parents=True, exist_ok=True)
     for name in (BUILD, *EXTRAS):
         machines = ONLY.get(name, MACHINES)

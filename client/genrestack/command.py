@@ -13,6 +13,7 @@ from typing import Any, Final, NoReturn
 
 import click
 
+from genrestack._pythons import without_tensorflow
 from genrestack._streams import OutputLost, guard_streams
 from genrestack._terminal import shown
 from genrestack.errors import GenreStackError
@@ -32,6 +33,9 @@ EXTRAS: Final = {
 
 _EXTRA_OF_LIBRARY: Final = {"ray": "ray"}
 """Libraries that only some option of a subcommand asks for."""
+
+_FITS_NETWORKS: Final = ("train", "demo")
+"""Subcommands that cannot do without TensorFlow; `export` can, where a stack holds no network."""
 
 _INTERRUPTED: Final = 130
 
@@ -132,6 +136,8 @@ def _missing(name: str, error: ModuleNotFoundError) -> click.ClickException | Mo
         return error
     if module in _EXTRA_OF_LIBRARY:
         return click.ClickException(f'{module} is not installed: pip install "genrestack[{_EXTRA_OF_LIBRARY[module]}]"')
+    if (lacking := without_tensorflow()) and (name in _FITS_NETWORKS or module == "tensorflow"):
+        return click.ClickException(f"genrestack {name} needs {lacking}")
     if name in EXTRAS:
         return click.ClickException(f'genrestack {name} needs: pip install "genrestack[{EXTRAS[name]}]"')
     return click.ClickException(f"genrestack {name} needs the library {module}: pip install {module}")

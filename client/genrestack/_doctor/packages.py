@@ -11,6 +11,7 @@ from typing import Final
 
 from genrestack._doctor.finding import Finding, note, ok, problem
 from genrestack._doctor.requirements import DISTRIBUTION, Requirement, read_requirements
+from genrestack._pythons import without_tensorflow
 
 _GIVES: Final = {
     "server": "genrestack serve",
@@ -84,9 +85,12 @@ def _lacking(extra: str, gives: str, wrong: Sequence[Requirement]) -> Finding:
     if any(each.name == "onnxruntime" for each in wrong) and Requirement(_GPU_WHEEL, "").fits:
         # The two wheels overwrite each other's files.
         return note(f"extra {extra}", f"not beside {_GPU_WHEEL}: {gives}", f"in another environment: {install}")
-    if any(each.installed is None for each in wrong):
-        missing = ", ".join(each.name for each in wrong if each.installed is None)
-        return note(f"extra {extra}", f"not installed: {gives} (missing: {missing})", install)
+    missing = [each.name for each in wrong if each.installed is None]
+    if missing == ["tensorflow"] and (lacking := without_tensorflow()):
+        given = "genrestack train and export for stacks without a network, report"
+        return note(f"extra {extra}", f"installed but for TensorFlow: {given}", f"networks need {lacking}")
+    if missing:
+        return note(f"extra {extra}", f"not installed: {gives} (missing: {', '.join(missing)})", install)
     return problem(f"extra {extra}", _misfits(wrong), f"pip install --upgrade {install.removeprefix('pip install ')}")
 
 
