@@ -91,6 +91,23 @@ def test_a_library_of_one_option_names_the_extra_of_that_option(
     assert capsys.readouterr().err == 'Error: ray is not installed: pip install "genrestack[ray]"\n'
 
 
+def test_without_a_tensorflow_for_this_python_no_installation_is_advised(
+    contributed: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("genrestack._pythons.TENSORFLOW_BELOW", sys.version_info[:2])
+    here = ".".join(map(str, sys.version_info[:2]))
+    for name, library, advised in (
+        ("train", "tensorflow", False), ("train", "pandas", False), ("export", "tensorflow", False),
+        ("export", "skl2onnx", True), ("report", "matplotlib", True),
+    ):  # fmt: skip
+        contributed(f"@click.command()\ndef {name}():\n    raise ModuleNotFoundError(name='{library}')\n", name)
+        assert command.run([name]) == 1
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1
+        assert ("pip install" in said) == advised
+        assert (f"needs TensorFlow, which has no stable release for Python {here}: use Python 3.1" in said) != advised
+
+
 def test_a_missing_module_of_our_own_is_no_advice_to_install(contributed: Any) -> None:
     contributed("@click.command()\ndef extra():\n    import genrestack.no_such_module\n")
     with pytest.raises(ModuleNotFoundError):

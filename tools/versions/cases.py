@@ -90,7 +90,7 @@ def all_cases() -> Iterator[Case]:
     reached = ("", *SERVING_EXTRAS)
     yield Case("lowest", first, SERVING_EXTRAS, SERVING_TESTS, demo=False, part="serving", reached=reached)
     for resolution in _ENDS:
-        extras = ("train", "server", *APART)
+        extras = ("train", "server", "audio", *APART)
         yield Case(resolution, first, extras, APART_TESTS, demo=False, part="apart", reached=APART)
     for python in PYTHONS[len(TRAINING) :]:
         for resolution in _ENDS:
