@@ -51,7 +51,7 @@ class _Line:
         self._writer.write(json.dumps(message).encode() + b"\n")
 
     async def beat(self, server: "Server") -> None:
-        """Show that this worker can answer: its event loop turns, its port is open, and no run holds its executor for good.
+        """Show that this worker can answer: its event loop turns, its port is open, and no run is stuck.
 
         A supervisor that does not read is not written to.
         """
