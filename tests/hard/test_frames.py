@@ -101,7 +101,8 @@ def ask(channel: grpc.Channel, expected: Expected, metadata: Metadata = ()) -> N
 
 
 def _is_busy(error: Any) -> bool:
-    return error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    """Tell a refusal from a failure; gRPC cancels what comes when a thousand calls wait to be taken."""
+    return error.code() in {grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.CANCELLED}
 
 
 def peak(server: Served) -> int:

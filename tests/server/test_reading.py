@@ -48,7 +48,7 @@ class Held:
         self._release = threading.Event()
         self._sent: list[bytes] = []
         method: Any = running.channel.stream_stream(path)
-        self.call: Any = method(self._requests())
+        self.call = method(self._requests())
         # The server has it in hand once it has answered a call that came later on the same connection.
         running.health()
 
@@ -133,10 +133,10 @@ def test_silent_calls_of_open_services_are_few(tiny_server: Running, path: str) 
 def test_watchers_are_bounded(tiny_models: Path, run_server: RunServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "_MAX_WATCHERS", 3)
     with run_server(tiny_models) as running:
+        watch: Any = running.channel.unary_stream(WATCH)
         watches: list[Any] = []
         for _ in range(5):
-            method: Any = running.channel.unary_stream(WATCH)
-            watches.append(method(b""))
+            watches.append(watch(b""))
             next(watches[-1])
         assert [watch.code() for watch in watches[:2]] == [EXHAUSTED] * 2
         assert running.stop(grace=30).result()
