@@ -8,7 +8,7 @@ EXTRAS := train,ray,server,audio,otel,docs,dev
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long test-hard test-gpu test-versions check format proto bench bench-peers docs image-test requirements clean
+.PHONY: help setup demo test test-long test-hard test-gpu test-cpus test-versions check format proto bench bench-peers docs image-test requirements clean
 
 help:  ## list what there is
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -48,6 +48,9 @@ test-versions: setup  ## the demo and the core tests on the oldest and newest ve
 
 image-test: setup  ## build the server's image with buildah and try it; needs root
 	PYTHONPATH=tests $(BIN)/python -W ignore::FutureWarning -m image
+
+test-cpus: setup  ## parity under other kernels, instruction sets and emulated processors: about half an hour; needs root
+	PYTHONPATH=tests $(BIN)/python -W ignore::FutureWarning -m cpus
 
 check: setup  ## lint, types, import arrows: exactly what CI runs
 	$(BIN)/ruff check .
