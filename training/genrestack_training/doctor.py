@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
+from genrestack_training.processor import ADVICE, LACKS_AVX, lacks_avx
+
 Row = tuple[str, str, str, str]
 
 
@@ -16,6 +18,8 @@ def findings(models_dir: Path | None) -> Iterator[Row]:
     del models_dir
     if find_spec("keras") is not None:
         yield keras(os.environ)
+        if lacks_avx():
+            yield "processor", "problem", LACKS_AVX, ADVICE
 
 
 def keras(environ: Mapping[str, str]) -> Row:

@@ -8,6 +8,9 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from genrestack_training.errors import TrainingError
+from genrestack_training.processor import ADVICE, LACKS_AVX, lacks_avx
+
 
 def import_tensorflow() -> None:
     """Import TensorFlow, Keras and scikeras; what they print on the way is shown only if that fails.
@@ -17,10 +20,13 @@ def import_tensorflow() -> None:
 
     Raises:
         ModuleNotFoundError: one of them is not installed.
+        TrainingError: this processor cannot run TensorFlow.
 
     """
     if "tensorflow" in sys.modules and "scikeras" in sys.modules:
         return
+    if lacks_avx():
+        raise TrainingError(f"{LACKS_AVX}; {ADVICE}")
     chatter_wanted = "TF_CPP_MIN_LOG_LEVEL" in os.environ
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
