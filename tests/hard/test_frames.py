@@ -9,7 +9,7 @@ from typing import Any
 
 import grpc
 import pytest
-from hard.hostile import GZIP, KINDS, PATHS, Dice
+from hard.hostile import GZIP, KINDS, PATHS, Dice, untaken
 from hard.lengths import times
 from hard.served import Served, served
 from hard.steady import TOLERANCE, Expected
@@ -27,7 +27,7 @@ OPTIONS = (
     "--max-message-mib", "4", "--max-concurrent-rpcs", "8", "--max-connections", "100", "--grace", "1",
     "--min-ping-interval", "1",
 )  # fmt: skip
-# Measured: up to 30 MiB, whatever it is that comes.
+# Measured: up to 60 MiB in the long form, whatever it is that comes.
 MEMORY_BYTES = 100 * MIB
 # A line of ours for each kind of refusal and trouble in ten seconds.
 LOG_BYTES = 20_000
@@ -44,7 +44,8 @@ def test_harm_is_bounded(
         for _ in range(rounds):
             left = harm(dice, server.address)
             # With all that it leaves open, and once that is gone.
-            ask(channel, expected)
+            if harm is not untaken:
+                ask(channel, expected)
             for wire in left:
                 wire.close()
             ask(channel, expected)

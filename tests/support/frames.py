@@ -49,8 +49,8 @@ class Wire:
 
     def __init__(self, address: str, *, settings: bytes = b"", preface: bool = True) -> None:
         host, port = address.rsplit(":", 1)
-        self._socket = socket.create_connection((host, int(port)), timeout=30)
-        self._next = -1
+        self._socket = socket.create_connection((host, int(port)), timeout=10)
+        self._next, self._open = -1, True
         if preface:
             self.send(PREFACE + frame(SETTINGS, payload=settings))
 
@@ -66,12 +66,13 @@ class Wire:
         self._socket.close()
 
     def send(self, data: bytes) -> bool:
-        """Send; False if the server has hung up."""
+        """Send; False if the server has hung up, or takes nothing more."""
         try:
-            self._socket.sendall(data)
+            if self._open:
+                self._socket.sendall(data)
         except OSError:
-            return False
-        return True
+            self._open = False
+        return self._open
 
     def call(self, path: str, *bodies: bytes, extra: Iterable[Header] = (), end: bool = True) -> int:
         """Open a stream, send these bodies, and close this side or not; return its number."""
