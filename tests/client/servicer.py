@@ -82,6 +82,8 @@ class Script(prediction_pb2_grpc.PredictionServiceServicer):
     """The only one that is let in, if there is one."""
     ended: list[bool] = field(default_factory=list)
     """For each stream, whether its caller stayed to the end."""
+    calls: list[Any] = field(default_factory=list)
+    """What gRPC knows of each Predict."""
     abandoned: list[bool] = field(default_factory=list)
     """For each Predict, whether its caller had given up before the answer was made."""
     refused: list[str] = field(default_factory=list)
@@ -97,6 +99,7 @@ class Script(prediction_pb2_grpc.PredictionServiceServicer):
 
     def Predict(self, request: pb.PredictRequest, context: Any) -> pb.PredictResponse:
         self._admit(context)
+        self.calls.append(context)
         outcome = self._next(request)
         self.abandoned.append(not context.is_active())
         return outcome if isinstance(outcome, pb.PredictResponse) else _abort(context, outcome)

@@ -80,6 +80,8 @@ def test_cancelling_the_task_cancels_the_call(script: Script, target: str, setti
             asking.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await asking
+            # The server hears of it a moment later.
+            await until(lambda: not any(call.is_active() for call in script.calls))
             asked = len(script.requests)
             gone.set()
             await until(lambda: len(script.abandoned) >= asked)
