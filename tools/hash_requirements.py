@@ -35,6 +35,9 @@ CUDA: Final = "onnxruntime-gpu[cuda,cudnn]"
 ONLY: Final[Mapping[str, Sequence[str]]] = {"server-gpu": ("x86_64",)}
 """Files whose wheels are not made for every machine."""
 
+_FOR_ANOTHER: Final = ("--no-deps", "--target", "unused", "--ignore-requires-python")
+"""Options of pip for another Python than this; it would hold what it has found against this one."""
+
 Pins = dict[str, list[str]]
 """Pythons that need a package, by `name==version`."""
 Hashes = dict[str, set[str]]
@@ -66,7 +69,7 @@ def hashes(pins: Pins, machines: Sequence[str]) -> Hashes:
     for python in PYTHONS:
         needed = [pin for pin, pythons in pins.items() if python in pythons]
         for machine in machines:
-            for each in _report(needed, "--no-deps", "--target", "unused", "--python-version", python, *_tags(machine)):
+            for each in _report(needed, *_FOR_ANOTHER, "--python-version", python, *_tags(machine)):
                 found[_pin(each)].add(each["download_info"]["archive_info"]["hashes"]["sha256"])
     return found
 

@@ -11,6 +11,7 @@ import onnxruntime
 import pytest
 from bundle.processes import run_script
 from bundle.reseal import replace
+from packaging.version import Version
 from sklearn.ensemble import StackingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
@@ -30,6 +31,13 @@ from genrestack_bundle import (
 from genrestack_export import export_stack
 
 CPU = "CPUExecutionProvider"
+NO_ROWS = pytest.param(
+    0,
+    marks=pytest.mark.skipif(
+        Version(onnxruntime.__version__) < Version("1.32"),
+        reason="onnxruntime multiplies integer matrices of no rows from 1.32 on; the server runs none",
+    ),
+)
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +93,7 @@ def test_answer_is_the_originals(
         assert np.abs(answer.base[name] - estimator.predict_proba(small_stack.scale(rows))).max() <= 5e-4
 
 
-@pytest.mark.parametrize("count", [0, 1, 7])
+@pytest.mark.parametrize("count", [NO_ROWS, 1, 7])
 def test_batch_makes_no_difference(session: ComposedSession, rows: npt.NDArray[np.float32], count: int) -> None:
     whole, some = session.run(rows), session.run(rows[:count])
     assert some.probabilities.shape == (count, 10)
@@ -146,7 +154,7 @@ def test_threads(opened: Bundle, graph: bytes, asked: int | None, given: int) ->
     assert ComposedSession(graph, part_names=opened.part_names, provider="cpu", threads=asked).threads == given
 
 
-@pytest.mark.parametrize("count", [0, 1, 17, 200])
+@pytest.mark.parametrize("count", [NO_ROWS, 1, 17, 200])
 def test_handing_rows_over_where_the_graph_runs_changes_no_answer(
     opened: Bundle, graph: bytes, session: ComposedSession, rows: npt.NDArray[np.float32], count: int
 ) -> None:
