@@ -37,7 +37,7 @@ def test_callers_are_counted_exactly(
     capsys: pytest.CaptureFixture[str], server_apart: str, way: tuple[str, ...]
 ) -> None:
     status, told, err = bench(
-        capsys, server_apart, *way, "--callers", "8", "--rows", "5", "--requests", "60", "--seconds", "30"
+        capsys, server_apart, *way, "--callers", "8", "--rows", "5", "--requests", "60", "--seconds", "600"
     )
     figures = told["figures"]
     assert status == 0
@@ -64,7 +64,7 @@ def test_a_rate_is_kept_to(capsys: pytest.CaptureFixture[str], server_apart: str
 def test_waiting_to_be_sent_counts_as_latency(capsys: pytest.CaptureFixture[str], way: tuple[str, ...]) -> None:
     # Eight threads of a tenth of a second each answer 80 a second; of 200 a second, the last ones wait long.
     with serving(Script(delay=0.1)) as target:
-        status, told, _ = bench(capsys, target, *way, "--rate", "200", "--arrivals", "constant", "--timeout", "20")
+        status, told, _ = bench(capsys, target, *way, "--rate", "200", "--arrivals", "constant", "--timeout", "120")
     figures = told["figures"]
     assert status == 0
     assert figures["answered"] in (199, 200, 201)
@@ -128,7 +128,9 @@ def test_the_servers_own_figures(capsys: pytest.CaptureFixture[str], tmp_path: P
     port = free_port(0)
     url = f"http://127.0.0.1:{port}/metrics"
     with served_apart(tmp_path, "--metrics-port", str(port)) as target:
-        status, told, err = bench(capsys, target, "--metrics", url, "--callers", "8", "--rows", "3")
+        status, told, err = bench(
+            capsys, target, "--metrics", url, "--callers", "8", "--rows", "3", "--requests", "200", "--seconds", "600"
+        )
         assert status == 0, err
         server = told["figures"]["server"]
         # The two looks are not taken at the very moments: some calls fall between.

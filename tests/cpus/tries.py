@@ -44,6 +44,9 @@ class Tries:
             return
         machine = Machine(switch.name, variables=switch.variables)
         seen = seen_on(machine)
+        if seen == self.seen:
+            say(f"{switch.name}: what this machine chooses by itself, and so not run again")
+            return
         if not switch.effect(seen, self.seen):
             say(f"{switch.name}: no effect, and so not run ({words(seen)})")
             return
