@@ -82,13 +82,13 @@ def all_cases() -> Iterator[Case]:
     for python in TRAINING:
         for resolution in _ENDS:
             # Later Pythons have no wheels of what was released before them.
-            reached = ("train",) if python == first else ()
-            yield Case(resolution, python, EXTRAS, WHOLE, by_default=python in (first, last), reached=reached)
+            bounds = ("train",) if python == first else ()
+            yield Case(resolution, python, EXTRAS, WHOLE, by_default=python in (first, last), reached=bounds)
         # On the first, `make test` runs these.
         yield Case("pinned", python, (*EXTRAS, *APART), WHOLE, by_default=python == last)
     # Without training, older versions will do.
-    reached = ("", *SERVING_EXTRAS)
-    yield Case("lowest", first, SERVING_EXTRAS, SERVING_TESTS, demo=False, part="serving", reached=reached)
+    everything = ("", *SERVING_EXTRAS)
+    yield Case("lowest", first, SERVING_EXTRAS, SERVING_TESTS, demo=False, part="serving", reached=everything)
     for resolution in _ENDS:
         extras = ("train", "server", "audio", *APART)
         yield Case(resolution, first, extras, APART_TESTS, demo=False, part="apart", reached=APART)
