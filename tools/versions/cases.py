@@ -31,6 +31,7 @@ SERVING_TESTS: Final = (
     "tests/server/test_bad_input.py",
     "tests/server/test_predict.py",
     "tests/server/test_lifecycle.py",
+    "tests/server/test_rebuild.py",
     "tests/server/test_reload.py",
     "tests/server/test_stream.py",
     "tests/server/test_metrics.py",
