@@ -15,6 +15,7 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 PROGRAMS: Final = Path(__file__).parent / "programs"
 SWITCHES: Final = ("OPENBLAS_", "NPY_", "ONEDNN_", "DNNL_", "TF_", "MKL_")
 """Variables by which libraries choose how they compute begin so; what this machine presets of them is taken away."""
+_CHATTER: Final = ("warning: TCG", "cudart_stub.cc", "cuda_platform.cc")
 
 
 class Stopped(Exception):
@@ -43,7 +44,7 @@ class Machine:
         command = [*self.python, *arguments]
         done = subprocess.run(command, check=False, capture_output=True, text=True, env=self._environment(), cwd=ROOT)
         if done.returncode:
-            raise Stopped(_last_line(f"{done.stdout}\n{done.stderr}") or f"exit status {done.returncode}")
+            raise Stopped(f"exit status {done.returncode}: {_last_line(done.stderr) or _last_line(done.stdout)}")
         return done.stdout
 
     def measured(self, program: str, *arguments: str | Path) -> Any:
@@ -72,5 +73,6 @@ class Machine:
 
 
 def _last_line(text: str) -> str:
+    """Give the last line that says something: qemu and TensorFlow have words for every machine."""
     lines = [line.strip() for line in text.splitlines()]
-    return next((line for line in reversed(lines) if line and "warning: TCG" not in line), "")
+    return next((line for line in reversed(lines) if line and not any(word in line for word in _CHATTER)), "")

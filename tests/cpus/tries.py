@@ -43,7 +43,12 @@ class Tries:
             say(f"{switch.name}: not run, this processor has no {lacking}")
             return
         machine = Machine(switch.name, variables=switch.variables)
-        seen = seen_on(machine)
+        try:
+            seen = seen_on(machine)
+        except Stopped as reason:
+            self.failed = True
+            say(f"{switch.name}: FAILED: {reason}")
+            return
         if seen == self.seen:
             say(f"{switch.name}: what this machine chooses by itself, and so not run again")
             return
