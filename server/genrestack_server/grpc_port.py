@@ -62,6 +62,7 @@ class GrpcPort:
         self._server: aio.Server | None = None
         self._ended: dict[aio.Server, asyncio.Task[None]] = {}
         self._watching: asyncio.Task[None] | None = None
+        self._stopping = False
         self._summary = _Summary()
 
     async def start(self) -> None:
@@ -77,6 +78,7 @@ class GrpcPort:
 
     async def stop(self, grace_s: float) -> None:
         """Close the port, and cancel the calls in flight after this many seconds; a later call may give fewer."""
+        self._stopping = True
         if self._watching is not None:
             self._watching.cancel()
             await asyncio.wait({self._watching})
@@ -88,6 +90,9 @@ class GrpcPort:
         try:
             while True:
                 why = await _end(server)
+                # Up to Python 3.11 a cancellation is lost that comes in the moment in which the server ends.
+                if self._stopping:
+                    return
                 self._retire(server)
                 self._set_down(True)
                 server = await self._rebuild()

@@ -289,6 +289,8 @@ class Server:
         self._announce_all()
 
     def _port_lost(self, error: PortLostError) -> None:
+        if self._stopping.is_set():
+            return
         _log.error("%s", error)
         self._lost = error
         self._leaving = asyncio.create_task(self.stop())
