@@ -16,7 +16,7 @@ Row = tuple[str, str, str, str]
 def findings(models_dir: Path | None) -> Iterator[Row]:
     """Look at what training needs beside its libraries; `models_dir` is for others."""
     del models_dir
-    if find_spec("keras") is not None:
+    if find_spec("keras") is not None and find_spec("tensorflow") is not None:
         yield keras(os.environ)
         if lacks_avx():
             yield "processor", "problem", LACKS_AVX, ADVICE
