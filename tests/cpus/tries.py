@@ -49,11 +49,11 @@ class Tries:
             self.failed = True
             say(f"{switch.name}: FAILED: {reason}")
             return
-        if seen == self.seen:
-            say(f"{switch.name}: what this machine chooses by itself, and so not run again")
-            return
         if not switch.effect(seen, self.seen):
             say(f"{switch.name}: no effect, and so not run ({words(seen)})")
+            return
+        if seen == self.seen:
+            say(f"{switch.name}: what this machine chooses by itself, and so not run again")
             return
         say(f"{switch.name}: {words(seen)}")
         self._try(machine, "golden rows", self.golden)
