@@ -44,7 +44,11 @@ def switches(features: list[str]) -> list[Switch]:
         Switch({"NPY_DISABLE_CPU_FEATURES": " ".join(features)}, lambda seen, _: not seen["numpy"]),
         _onednn("ONEDNN_MAX_CPU_ISA", "SSE41", lambda seen, _: "SSE4.1" in seen["onednn"]),
         _onednn("ONEDNN_MAX_CPU_ISA", "AVX2", lambda seen, _: seen["onednn"].endswith("AVX2"), "avx2"),
-        _onednn("TF_ENABLE_ONEDNN_OPTS", "0", lambda seen, plain: seen["runs"] < plain["runs"]),
+        _onednn(
+            "TF_ENABLE_ONEDNN_OPTS",
+            "0",
+            lambda seen, plain: set(seen["primitives"]) < {*plain["primitives"], "gemm_api"},
+        ),
     ]
     oldest = {
         name: value for each in (found[0], found[4], found[5], found[7]) for name, value in each.variables.items()
@@ -59,17 +63,19 @@ def lacks(switch: Switch) -> str:
 
 
 _ISA: Final = "onednn_verbose,v1,info,cpu,isa:"
+_RUN: Final = "onednn_verbose,v1,primitive,exec,"
 
 
 def seen_on(machine: Machine) -> dict[str, Any]:
     """Give what the libraries have chosen there: OpenBLAS's kernels, NumPy's further code, oneDNN's instruction set."""
     lines = machine.run("seen").splitlines()
     told = [line.removeprefix(_ISA) for line in lines if line.startswith(_ISA)]
-    runs = sum(line.startswith("onednn_verbose,v1,primitive,exec") for line in lines)
-    return {**json.loads(lines[-1]), "onednn": told[0] if told else "not used", "runs": runs}
+    # What Keras' layers become: primitives of oneDNN, or Eigen's loops around oneDNN's bare matrix product, `gemm_api`.
+    primitives = sorted({line.split(",")[5] for line in lines if line.startswith(_RUN)})
+    return {**json.loads(lines[-1]), "onednn": told[0] if told else "not used", "primitives": primitives}
 
 
 def words(seen: Seen) -> str:
     """Say it in a line."""
     blas, numpy = ", ".join(seen["openblas"]), ", ".join(seen["numpy"]) or "baseline alone"
-    return f"OpenBLAS: {blas}; NumPy: {numpy}; oneDNN: {seen['onednn']}, {seen['runs']} primitives run"
+    return f"OpenBLAS: {blas}; NumPy: {numpy}; oneDNN: {seen['onednn']}, {', '.join(seen['primitives'])}"
