@@ -283,9 +283,10 @@ def test_an_endless_stream_is_ended_while_its_reader_is_away(liar: Liar, clients
     for client in clients:
         told = threading.Event()
 
-        def endless(_: Iterator[bytes], context: Any, told: threading.Event = told) -> Iterator[bytes | Message]:
+        def endless(asked: Iterator[bytes], context: Any, told: threading.Event = told) -> Iterator[bytes | Message]:
             context.add_callback(told.set)
-            return map(item, count())
+            next(asked)
+            yield from map(item, count())
 
         liar.stream = endless
         stream = client.predict_stream([rows(1)] * 3)
