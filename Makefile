@@ -10,7 +10,7 @@ WORKERS ?= 2
 RAY_TESTS := tests/training/test_ray.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long test-hard test-gpu test-cpus test-versions check format proto bench bench-peers docs image-test requirements clean
+.PHONY: help setup demo test test-long test-hard test-gpu test-cpus test-versions check structure format proto bench bench-peers docs image-test requirements clean
 
 help:  ## list what there is
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -60,6 +60,9 @@ check: setup  ## lint, types, import arrows: exactly what CI runs
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+structure: setup  ## modules and imports counted, a call followed through them; figures before → now
+	@$(BIN)/python tools/show_structure.py --since tools/structure/before.json
 
 format: setup  ## put the code in form
 	$(BIN)/ruff check --fix .

@@ -1,0 +1,1 @@
+"""How the packages are built: modules and imports counted, and one call followed through them."""
