@@ -26,7 +26,7 @@ Spec = dict[str, Any]
 
 def threads() -> int:
     """Threads of every contestant."""
-    from genrestack_bundle import usable_cpus
+    from genrestack_common.resources import usable_cpus
 
     return usable_cpus()
 

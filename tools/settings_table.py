@@ -7,8 +7,8 @@ python tools/settings_table.py --write
 import sys
 from pathlib import Path
 
+from genrestack_common.settings import Setting, settings_of
 from genrestack_server.config import SECTIONS, ServerConfig
-from genrestack_server.settings import Setting, settings_of
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "operations.md"
 BEGIN = "<!-- settings: made by tools/settings_table.py -->\n"

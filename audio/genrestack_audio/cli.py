@@ -57,7 +57,7 @@ def features(
         from genrestack_audio.labels import read_labels
         from genrestack_audio.table import build_table, check_output
         from genrestack_audio.windows import Windows
-        from genrestack_audio.work import usable_cpus
+        from genrestack_common.resources import usable_cpus
 
         check_output(output)
         if pending():

@@ -1,7 +1,6 @@
 """Computing many recordings at once, each in a process of its own; one that brings its process down stops nothing."""
 
 import multiprocessing
-import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -102,8 +101,3 @@ def _settle() -> None:
     """Leave interrupts to the parent, and the other processors to the other processes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threadpool_limits(1)
-
-
-def usable_cpus() -> int:
-    """Count the processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -3,7 +3,6 @@
 from genrestack_bundle.answer import Answer, WrongAnswerError, verify_answer
 from genrestack_bundle.choosing import Proven, proven_session
 from genrestack_bundle.compose import base_output, compose
-from genrestack_bundle.cpus import usable_cpus
 from genrestack_bundle.errors import BundleError, LoadCancelledError, ParityError, ProviderError
 from genrestack_bundle.golden import Golden
 from genrestack_bundle.layout import list_models, list_repository, list_versions
@@ -37,7 +36,6 @@ __all__ = [
     "proven_session",
     "read_sums",
     "still_missing",
-    "usable_cpus",
     "verify_answer",
     "write_bundle",
 ]

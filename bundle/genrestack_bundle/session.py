@@ -11,11 +11,11 @@ import numpy.typing as npt
 
 from genrestack_bundle.answer import Answer
 from genrestack_bundle.compose import CLASS_INDEX, FEATURES, PROBABILITIES, base_output
-from genrestack_bundle.cpus import usable_cpus
 from genrestack_bundle.errors import BundleError, LoadCancelledError, ProviderError
 from genrestack_bundle.providers import PROVIDERS, Provider, candidates, import_onnxruntime, ort_errors, start
 from genrestack_bundle.watchdog import Cancellation, LoadLimit, TimeLimit
 from genrestack_bundle.widening import widened
+from genrestack_common.resources import usable_cpus
 
 if TYPE_CHECKING:
     import onnxruntime

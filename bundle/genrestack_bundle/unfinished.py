@@ -1,6 +1,5 @@
 """The folder a bundle is written in until it is whole: locked by its writer, removed by the next if that is gone."""
 
-import fcntl
 import os
 import shutil
 import tempfile
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from genrestack_bundle.layout import SUMS
+from genrestack_common.folders import lock_alone
 
 PREFIX: Final = ".writing-"
 """No model and no version is called so, and no server looks into it."""
@@ -75,9 +75,9 @@ def _lock(folder: Path, held: ExitStack, *, new: bool) -> int:
     Both, for over NFS the lock of a folder is known on one machine only, and that of a file on all.
 
     Raises:
-        BlockingIOError: somebody else has one of the two.
+        BlockingIOError: somebody else has one of the two, or they cannot be locked and are not new.
         FileNotFoundError: the folder is gone, or SHA256SUMS is not there and the folder is not new.
-        OSError: it cannot be opened, or cannot be locked and is not new.
+        OSError: it cannot be opened.
 
     """
     within = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -91,11 +91,7 @@ def _lock(folder: Path, held: ExitStack, *, new: bool) -> int:
 
 
 def _take(descriptor: int, *, new: bool) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise
-    except OSError:
-        # Where the file system has no locks, nobody removes what another writes.
-        if not new:
-            raise
+    locked = lock_alone(descriptor)
+    # Where the file system has no locks, nobody removes what another writes.
+    if locked is False or (locked is None and not new):
+        raise BlockingIOError

@@ -1,7 +1,6 @@
 """Write a bundle: it appears whole under the next version, or not at all."""
 
 import errno
-import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +21,7 @@ from genrestack_bundle.layout import (
     next_version,
 )
 from genrestack_bundle.unfinished import unfinished_folder
+from genrestack_common.folders import flush, write_flushed
 from genrestack_proto.v1.model_pb2 import File, Model
 
 
@@ -106,14 +106,14 @@ def _write_aside(model_dir: Path, model: Model, contents: Mapping[str, bytes]) -
     with unfinished_folder(model_dir) as unfinished:
         aside = unfinished.path
         for name, data in contents.items():
-            _write_file(aside / name, data)
+            write_flushed(aside / name, data)
         while True:
             model.version = next_version(model_dir)
             packed = manifest.pack(model)
-            _write_file(aside / MANIFEST, packed)
+            write_flushed(aside / MANIFEST, packed)
             unfinished.seal(manifest.pack_sums(packed))
             aside.chmod(0o755)
-            _sync(aside)
+            flush(aside)
             target = model_dir / str(model.version)
             try:
                 # Renaming onto a folder with files in it fails, so two writers never share a version.
@@ -122,7 +122,7 @@ def _write_aside(model_dir: Path, model: Model, contents: Mapping[str, bytes]) -
                 if target.exists():
                     continue
                 raise
-            _sync(model_dir)
+            flush(model_dir)
             return target
 
 
@@ -133,20 +133,5 @@ def _make(folder: Path) -> bool:
     for each in missing:
         # Some folders may be written and not read.
         with suppress(PermissionError):
-            _sync(each.parent)
+            flush(each.parent)
     return bool(missing)
-
-
-def _write_file(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

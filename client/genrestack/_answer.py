@@ -14,10 +14,10 @@ from google.protobuf.message import DecodeError, Message
 
 from genrestack._messages import Selection
 from genrestack._options import ClientOptions
-from genrestack._quoted import quoted
 from genrestack._wire import has_more_fields
 from genrestack.errors import ProtocolError
 from genrestack.prediction import Prediction
+from genrestack_common.text import quoted
 from genrestack_proto.matrix import MatrixError, from_matrix
 from genrestack_proto.v1 import prediction_pb2 as pb
 

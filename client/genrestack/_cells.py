@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from genrestack._quoted import quoted
 from genrestack.errors import InvalidInput, Violation
+from genrestack_common.text import quoted
 
 _REPORTED = 10
 _FIELD_CHARACTERS = 100

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from genrestack._quoted import quoted
 from genrestack._table import IDENTIFIERS, Cells, Chunk, Table, named
 from genrestack._table_error import TableError
 from genrestack.errors import InvalidInput
+from genrestack_common.text import quoted
 
 # No more digits than any row has: the text is the server's.
 _ROW = re.compile(r"rows\[([0-9]{1,12})\]")

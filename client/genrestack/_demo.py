@@ -17,9 +17,9 @@ from rich.text import Text
 
 from genrestack._demo_figures import BATCH_ROWS, Figures, take_figures
 from genrestack._processes import Background, free_port, run_command, run_python
-from genrestack._terminal import shown
 from genrestack.commands._timeline import percent
 from genrestack.commands.models import parity_text
+from genrestack_common.text import printable
 
 NAME: Final = "synthetic"
 PRESET: Final = "demo"
@@ -153,7 +153,7 @@ def _close(facts: dict[str, str], seconds: float) -> None:
     click.echo(f"\nThe whole way in {seconds:.0f} s, on {WHAT_IT_IS}:")
     table = Table(box=box.SIMPLE, show_header=False)
     for name, fact in facts.items():
-        table.add_row(name, Text(shown(fact)))
+        table.add_row(name, Text(printable(fact)))
     Console().print(table)
     click.echo("Now with songs of your own, a folder of them for each genre:")
     for line in (

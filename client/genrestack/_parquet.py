@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Final
 
-from genrestack._quoted import quoted
 from genrestack._table_error import TableError
+from genrestack_common.text import quoted
 
 _LONGEST_TEXT: Final = 2**14
 """Bytes of one cell."""

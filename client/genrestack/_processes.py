@@ -13,8 +13,8 @@ from typing import Final, Self
 import click
 
 from genrestack._streams import PIPE_STATUS
-from genrestack._terminal import shown
 from genrestack.command import SeveralLines
+from genrestack_common.text import printable
 
 _START_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 15.0
@@ -103,9 +103,9 @@ class Background:
 
     def _failure(self, what: str) -> click.ClickException:
         lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()[-_TAIL_LINES:]
-        said = "\n".join(["", *map(shown, lines)]) if lines else " nothing."
-        log = shown(str(self._log))
-        return SeveralLines(f"`{shown(_line(self._words))}` {what}. All of it is in {log}; it said last:{said}")
+        said = "\n".join(["", *map(printable, lines)]) if lines else " nothing."
+        log = printable(str(self._log))
+        return SeveralLines(f"`{printable(_line(self._words))}` {what}. All of it is in {log}; it said last:{said}")
 
 
 def free_port(wanted: int) -> int:
@@ -157,6 +157,6 @@ def _line(words: list[str]) -> str:
 
 
 def _show(words: list[str], after: str = "") -> None:
-    click.secho(f"\n$ {shown(_line(words))}{after}", bold=True)
+    click.secho(f"\n$ {printable(_line(words))}{after}", bold=True)
     # The child writes to the same place without knowing of our buffer.
     sys.stdout.flush()

@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from genrestack._cells import check_finite, to_numbers
 from genrestack._invalid import invalid
-from genrestack._quoted import quoted
 from genrestack.errors import InvalidInput
+from genrestack_common.text import quoted
 
 _SHAPES = "give an array of shape (rows, features), a DataFrame, a list of rows, or dicts by feature name"
 _LISTED = 5

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import IO, Any, Final, cast
 
 from genrestack._parquet import open_parquet
-from genrestack._quoted import quoted
 from genrestack._table_error import TableError
+from genrestack_common.text import quoted
 
 IDENTIFIERS: Final = ("filename", "length")
 """Columns of the published layout that tell rows apart and are no features."""

@@ -4,7 +4,6 @@ A subcommand is an entry point of the group `genrestack.commands`. Its module is
 or listed, and imports the heavy things only when it runs.
 """
 
-import difflib
 import logging
 import sys
 from collections.abc import Sequence
@@ -15,8 +14,8 @@ import click
 
 from genrestack._pythons import without_tensorflow
 from genrestack._streams import OutputLost, guard_streams
-from genrestack._terminal import shown
 from genrestack.errors import GenreStackError
+from genrestack_common.text import closest, printable
 
 GROUP: Final = "genrestack.commands"
 EXTRAS: Final = {
@@ -69,8 +68,8 @@ class Shell(click.Group):
         name = args[0]
         if name in _contributed() or name.startswith("-"):
             return super().resolve_command(ctx, args)
-        close = difflib.get_close_matches(name, self.list_commands(ctx), n=3)
-        hint = f"did you mean {' or '.join(close)}?" if close else "genrestack --help lists them."
+        close = closest(name, self.list_commands(ctx))
+        hint = f"did you mean {close}?" if close else "genrestack --help lists them."
         raise click.UsageError(f"there is no command {name!r}; {hint}", ctx)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -78,11 +77,11 @@ class Shell(click.Group):
         try:
             return super().invoke(ctx)
         except GenreStackError as error:
-            raise click.ClickException(shown(str(error))) from error
+            raise click.ClickException(printable(str(error))) from error
         except SeveralLines:
             raise
         except click.ClickException as error:
-            vars(error).update(message=shown(error.message))
+            vars(error).update(message=printable(error.message))
             raise
         except ModuleNotFoundError as error:
             raise _missing(ctx.invoked_subcommand or "", error) from error
@@ -113,7 +112,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except click.ClickException as error:
         # Here also arrives what click itself says of the words that were typed, such as a whole help.
-        vars(error).update(message="\n".join(map(shown, error.message.split("\n"))))
+        vars(error).update(message="\n".join(map(printable, error.message.split("\n"))))
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
@@ -158,4 +157,4 @@ def _stand_in(name: str, error: ModuleNotFoundError) -> click.Command:
 
 class _OneLine(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        return shown(record.getMessage())
+        return printable(record.getMessage())

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from genrestack._terminal import shown
+from genrestack_common.text import printable
 
 __all__ = ["Prediction"]
 
@@ -62,13 +62,14 @@ class Prediction:
         return frame
 
     def __repr__(self) -> str:
-        named = f"{shown(self.model)}/{self.version}"
+        named = f"{printable(self.model)}/{self.version}"
         if len(self) <= _SHOWN:
             answers = ", ".join(
-                f"{shown(label)} {row.max():.3f}" for label, row in zip(self.labels, self.probabilities, strict=True)
+                f"{printable(label)} {row.max():.3f}"
+                for label, row in zip(self.labels, self.probabilities, strict=True)
             )
         else:
             most = Counter(self.labels).most_common(_SHOWN)
-            answers = ", ".join(f"{shown(label)}: {count}" for label, count in most)
+            answers = ", ".join(f"{printable(label)}: {count}" for label, count in most)
             answers += ", …" if len(set(self.labels)) > _SHOWN else ""
         return f"<Prediction of {named} for {len(self)} row{'' if len(self) == 1 else 's'}: {answers}>"

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from genrestack._terminal import shown
 from genrestack.prediction import Prediction
+from genrestack_common.text import printable
 
 __all__ = ["OutsideRange", "SongPrediction"]
 
@@ -75,6 +75,6 @@ class SongPrediction:
     def __repr__(self) -> str:
         count = f"{len(self)} window{'' if len(self) == 1 else 's'} of {self.window:g} s"
         return (
-            f"<SongPrediction of {shown(self.model)}/{self.version} for {shown(self.path)}: "
-            f"{shown(self.label)} {self.probabilities.max():.3f}, {count}>"
+            f"<SongPrediction of {printable(self.model)}/{self.version} for {printable(self.path)}: "
+            f"{printable(self.label)} {self.probabilities.max():.3f}, {count}>"
         )

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from genrestack_server.text import counted
+from genrestack_common.text import counted
 
 if TYPE_CHECKING:
     from genrestack_server.server import Server

@@ -5,9 +5,9 @@ import time
 from collections.abc import Iterable
 from typing import Any, Final, Protocol, cast
 
+from genrestack_common.text import quoted
 from genrestack_server.calls import Call
 from genrestack_server.errors import InvalidRequestError
-from genrestack_server.text import shown
 
 REQUEST_ID_KEY: Final = "x-request-id"
 TRACE_KEY: Final = "traceparent"
@@ -65,7 +65,7 @@ def is_urgent(priority: str) -> bool:
     """
     urgent = PRIORITIES.get(priority)
     if urgent is None:
-        text = f"there is no priority {shown(priority)}; use one of: {', '.join(PRIORITIES)}"
+        text = f"there is no priority {quoted(priority)}; use one of: {', '.join(PRIORITIES)}"
         raise InvalidRequestError.of(PRIORITY_KEY, text)
     return urgent
 

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Final
 
 from genrestack_bundle import Answer, RunLimit
+from genrestack_common.text import counted
 from genrestack_proto.matrix import FloatMatrix
 from genrestack_server.calls import Call, Observer
 from genrestack_server.config import ServerConfig
@@ -19,7 +20,6 @@ from genrestack_server.executor import Executor, Ran, ThreadLimit, run_now, took
 from genrestack_server.gathering import Gathering
 from genrestack_server.lines import Lines
 from genrestack_server.registry import ServedModel
-from genrestack_server.text import counted
 
 _log = logging.getLogger(__name__)
 

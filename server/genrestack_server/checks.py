@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from google.protobuf.message import Message
 
+from genrestack_common.text import counted
 from genrestack_proto.matrix import FloatMatrix, MatrixError, from_matrix
 from genrestack_proto.v1.prediction_pb2 import PredictRequest
 from genrestack_proto.wire import holds_more_fields
@@ -15,7 +16,6 @@ from genrestack_server.config import MIB, ServerConfig
 from genrestack_server.errors import InvalidRequestError, Violation
 from genrestack_server.names import column_order
 from genrestack_server.registry import ServedModel
-from genrestack_server.text import counted
 
 MAX_VIOLATIONS: Final = 5
 """So many are described; the total is always said."""

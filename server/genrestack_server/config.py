@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from genrestack_server.settings import Setting, settings_of
+from genrestack_common.settings import Setting, check_settings
 
 Provider = Literal["auto", "cpu", "cuda", "tensorrt"]
 RepositoryMode = Literal["poll", "explicit"]
@@ -71,7 +71,9 @@ class ServerConfig:
     workers: Annotated[int, _server("Processes that serve the port together.", least=1, most=256)] = 1
     grace: Annotated[
         float,
-        _server("Time for requests in flight when the server is told to stop.", metavar="SECONDS", least=0),
+        _server(
+            "Time for requests in flight when the server is told to stop.", metavar="SECONDS", least=0, finite=False
+        ),
     ] = 30.0
 
     # Models and versions.
@@ -250,11 +252,7 @@ class ServerConfig:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
-        for name, setting in settings_of(ServerConfig).items():
-            try:
-                setting.check(getattr(self, name))
-            except ValueError as error:
-                raise ValueError(f"{name} {error}") from None
+        check_settings(self)
         self._check_together()
 
     @property

@@ -9,12 +9,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from genrestack_bundle import BundleError, list_models, list_versions, open_bundle, usable_cpus
-from genrestack_bundle.cgroups import CGROUP, MEMBERSHIP
+from genrestack_bundle import BundleError, list_models, list_versions, open_bundle
 from genrestack_bundle.errors import ProviderError
-from genrestack_bundle.memory import usable_memory
 from genrestack_bundle.providers import INSTALL_GPU, PROVIDERS, available, check_wheels, driver, installed_wheels, start
-from genrestack_server.text import counted
+from genrestack_common.control_groups import CGROUP, MEMBERSHIP
+from genrestack_common.resources import usable_cpus, usable_memory
+from genrestack_common.text import counted
 
 Row = tuple[str, str, str, str]
 _MIB: Final = 2**20

@@ -8,10 +8,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from genrestack_bundle import Answer, Cancellation, RunLimit, verify_answer
+from genrestack_common.text import counted
 from genrestack_proto.matrix import FloatMatrix
 from genrestack_server.errors import RunEndedError
 from genrestack_server.registry import ServedModel
-from genrestack_server.text import counted
 
 
 @dataclass(frozen=True, slots=True)

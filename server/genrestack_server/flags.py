@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 if TYPE_CHECKING:
-    from genrestack_server.settings import Setting
+    from genrestack_common.settings import Setting
 
 _METAVARS: Final = {int: "N", float: "NUMBER"}
 
@@ -45,8 +45,8 @@ def given(ctx: click.Context) -> dict[str, Any]:
 
 
 def _settings() -> "dict[str, Setting]":
+    from genrestack_common.settings import settings_of
     from genrestack_server.config import ServerConfig
-    from genrestack_server.settings import settings_of
 
     return dict(settings_of(ServerConfig))
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from genrestack_server.text import counted
+from genrestack_common.text import counted
 
 SUMMARY_S: Final = 10.0
 """Time between two lines about one kind."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Container, Coroutine, Sequence
 from typing import Any, Final
 
 from genrestack_bundle import Cancellation, LoadCancelledError, ProviderError
+from genrestack_common.text import listed, quoted
 from genrestack_server.aside import Aside
 from genrestack_server.calls import Observer
 from genrestack_server.config import ServerConfig
@@ -26,7 +27,6 @@ from genrestack_server.memory import give_back, keep_little
 from genrestack_server.policy import VersionPolicy
 from genrestack_server.registry import Registry, ServedModel, VersionState
 from genrestack_server.repository import Trouble, Versions, look, versions_of
-from genrestack_server.text import listed, shown
 
 _log = logging.getLogger(__name__)
 
@@ -188,7 +188,7 @@ class Keeper:
             _log.error("%s", error)
             raise LoadRefusedError("the model repository cannot be read; the server's log says more") from error
         if name not in found:
-            raise ModelNotFoundError(f"there is no model {shown(name)} in the repository; it holds: {listed(found)}")
+            raise ModelNotFoundError(f"there is no model {quoted(name)} in the repository; it holds: {listed(found)}")
         versions = found[name]
         if versions is None:
             raise LoadRefusedError(f"the folder of model {name!r} cannot be read; check its permissions")

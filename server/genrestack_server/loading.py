@@ -20,11 +20,11 @@ from genrestack_bundle import (
     proven_session,
     verify_answer,
 )
+from genrestack_common.text import clipped, counted, printable
 from genrestack_proto.matrix import FloatMatrix
 from genrestack_proto.v1.model_pb2 import MODEL_STATE_READY, Model, Parity, Runtime
 from genrestack_server.config import ServerConfig
 from genrestack_server.registry import ServedModel
-from genrestack_server.text import clipped, counted, printable
 
 _log = logging.getLogger(__name__)
 

@@ -8,9 +8,9 @@ from typing import Final, ParamSpec, TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
+from genrestack_common.text import counted
 from genrestack_server.checks import check_fields
 from genrestack_server.errors import InvalidRequestError, RequestError
-from genrestack_server.text import counted
 
 # Packing and unpacking this much takes less than a millisecond, or 30 of them where every field has two bytes: beyond
 # it, other callers would feel the event loop stop.

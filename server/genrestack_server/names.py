@@ -7,14 +7,11 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from genrestack_common.text import closest, counted, listed, quoted
 from genrestack_server.errors import InvalidRequestError, Violation
 from genrestack_server.registry import ServedModel
-from genrestack_server.text import counted, listed, shown
 
 _MAX_VIOLATIONS: Final = 5
-# Comparing two names takes the product of their lengths: of so many, and so long, it takes milliseconds.
-_COMPARED_NAMES: Final = 20
-_COMPARED_CHARACTERS: Final = 48
 
 
 def column_order(given: Sequence[str], columns: int, served: ServedModel) -> npt.NDArray[np.intp] | None:
@@ -42,7 +39,7 @@ def _refusal(given: Sequence[str], served: ServedModel) -> InvalidRequestError:
     missing = [name for name in served.feature_names if name not in present]
     wrong = _wrong_columns(given, served)
     violations = (
-        [Violation("feature_names", f"missing: {listed(map(shown, missing))}; every feature needs its column")]
+        [Violation("feature_names", f"missing: {listed(map(quoted, missing))}; every feature needs its column")]
         if missing
         else []
     )
@@ -64,24 +61,10 @@ def _wrong_columns(given: Sequence[str], served: ServedModel) -> Iterator[tuple[
 
 def _described(name: str, first: int | None, missing: Sequence[str], served: ServedModel) -> str:
     if first is not None:
-        return f"{shown(name)} is doubled; column {first} already has this name"
-    return f"{served.title} has no feature {shown(name)}{_hint(name, missing)}"
+        return f"{quoted(name)} is doubled; column {first} already has this name"
+    return f"{served.title} has no feature {quoted(name)}{_hint(name, missing)}"
 
 
 def _hint(name: str, missing: Sequence[str]) -> str:
-    close = _close(name, missing)
-    return f"; did you mean {shown(close)}?" if close else "; GetModel lists the features"
-
-
-def _close(name: str, missing: Sequence[str]) -> str | None:
-    """Return the missing name that was probably meant: the same in other letters, or one that looks like it."""
-    import difflib
-
-    folded = name.casefold()
-    if same := next((other for other in missing if other.casefold() == folded), None):
-        return same
-    if len(missing) > _COMPARED_NAMES:
-        return None
-    heads = {other[:_COMPARED_CHARACTERS]: other for other in missing}
-    close = difflib.get_close_matches(name[:_COMPARED_CHARACTERS], heads, n=1)
-    return heads[close[0]] if close else None
+    close = closest(name, missing)
+    return f"; did you mean {quoted(close)}?" if close else "; GetModel lists the features"

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any, Final
 
+from genrestack_common.settings import Setting, settings_of
 from genrestack_server.config import SECTIONS, ServerConfig
-from genrestack_server.settings import Setting, settings_of
 from genrestack_server.sources import Effective
 
 _HEAD: Final = "# Settings of genrestack serve, each with where it came from; feed it back with --config FILE.\n"

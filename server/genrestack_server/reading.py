@@ -11,12 +11,12 @@ from typing import Final
 
 import grpc
 
+from genrestack_common.text import counted
 from genrestack_server.compression import decompressed
 from genrestack_server.errors import InvalidRequestError
 from genrestack_server.memory import Trimmer
 from genrestack_server.messages import is_large
 from genrestack_server.status import Context
-from genrestack_server.text import counted
 from genrestack_server.waiting import WaitingCalls
 
 PUBLIC_BYTES: Final = 4096

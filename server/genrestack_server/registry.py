@@ -8,9 +8,9 @@ from functools import cached_property
 from typing import Final, Protocol
 
 from genrestack_bundle import ComposedSession
+from genrestack_common.text import listed, quoted
 from genrestack_proto.v1.model_pb2 import PART_KIND_BASE, Model
 from genrestack_server.errors import InvalidRequestError, LoadingError, ModelNotFoundError
-from genrestack_server.text import listed, shown
 
 LONG_FIELDS: Final = ("features", "parts", "files")
 """What a list of models leaves out of their manifests."""
@@ -307,7 +307,7 @@ class Registry:
         if not table:
             raise ModelNotFoundError("no model is served here")
         if name:
-            raise ModelNotFoundError(f"there is no model {shown(name)} here; served: {listed(table)}")
+            raise ModelNotFoundError(f"there is no model {quoted(name)} here; served: {listed(table)}")
         if len(table) > 1:
             raise InvalidRequestError.of(
                 "model", f"several models are served and none is the default; name one: {listed(table)}"

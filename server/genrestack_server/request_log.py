@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import grpc
 
+from genrestack_common.text import counted
 from genrestack_server.calls import Call, Observer
-from genrestack_server.text import counted
 
 _log = logging.getLogger(__name__)
 

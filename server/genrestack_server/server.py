@@ -11,6 +11,7 @@ from typing import Final, Self
 import grpc
 from grpc import aio
 
+from genrestack_common.text import counted, listed
 from genrestack_server import grpc_log, health, native
 from genrestack_server.batcher import Batcher
 from genrestack_server.calls import Observers
@@ -34,7 +35,6 @@ from genrestack_server.registry import Registry, ServedModel
 from genrestack_server.repository import find_models
 from genrestack_server.request_log import RequestLog
 from genrestack_server.security import Security
-from genrestack_server.text import counted, listed
 from genrestack_server.transport import channel_options, max_calls
 
 _log = logging.getLogger(__name__)

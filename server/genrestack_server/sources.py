@@ -1,22 +1,19 @@
 """Where settings come from: flags before environment variables before a TOML file before defaults."""
 
-import difflib
-import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from genrestack_common.settings import Setting, read_toml, settings_of
+from genrestack_common.text import did_you_mean, quoted
 from genrestack_server.config import SECTIONS, ServerConfig
 from genrestack_server.errors import SettingsError
-from genrestack_server.settings import Setting, settings_of
 
 PREFIX: Final = "GENRESTACK_SERVE_"
 CONFIG_VARIABLE: Final = PREFIX + "CONFIG"
 """Variable that names the settings file."""
 DEFAULT: Final = "default"
-# A key of many parts costs the square of their number.
-_MAX_FILE_BYTES: Final = 2**16
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +78,7 @@ def unknown_variables(environ: Mapping[str, str]) -> list[str]:
     """Say of every variable with our prefix that sets nothing what it may have been meant as."""
     known = {CONFIG_VARIABLE, *map(variable, settings_of(ServerConfig).values())}
     strays = sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
-    return [f"the environment variable {name} sets nothing{_meant(name, known)}" for name in strays]
+    return [f"the environment variable {name} sets nothing{did_you_mean(name, known)}" for name in strays]
 
 
 def read_file(path: Path) -> dict[str, Any]:
@@ -115,33 +112,20 @@ def _of_file(path: Path, title: str, key: str, value: object) -> Any:
 
 def _parsed(path: Path) -> dict[str, Any]:
     try:
-        with path.open("rb") as file:
-            content = file.read(_MAX_FILE_BYTES + 1)
-        if len(content) > _MAX_FILE_BYTES:
-            raise SettingsError(f"{path} is larger than 64 KiB; it takes a line for each setting")
-        return tomllib.loads(content.decode())
-    except OSError as error:
-        raise SettingsError(f"cannot read the settings file {path}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        # Also numbers of more digits than Python reads, and lists within lists without end.
-        raise SettingsError(f"{path} is no TOML: {error}") from error
+        return read_toml(path)
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
 
 
 def _keys(title: str) -> list[str]:
     return [name for name, setting in settings_of(ServerConfig).items() if setting.section == title]
 
 
-def _misplaced(name: str, known: Iterable[str]) -> str:
+def _misplaced(name: str, known: Collection[str]) -> str:
     setting = settings_of(ServerConfig).get(name)
     if setting is not None:
         return f"does not hold {name}; it belongs in [{setting.section}]"
-    return f"has no section or key {name!r}{_meant(name, known)}"
-
-
-def _meant(name: str, known: Iterable[str]) -> str:
-    every = sorted(known)
-    close = difflib.get_close_matches(name, every, n=1)
-    return f"; did you mean {close[0]}?" if close else f"; there are {', '.join(every)}"
+    return f"has no section or key {quoted(name)}{did_you_mean(name, known)}"
 
 
 def _named(found: Mapping[str, Any], origin: Callable[[Setting], str]) -> dict[str, str]:

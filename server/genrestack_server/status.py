@@ -10,6 +10,7 @@ from typing import Any, Final, NoReturn, TypeAlias, TypeVar
 import grpc
 from google.rpc import error_details_pb2, status_pb2
 
+from genrestack_common.text import clipped
 from genrestack_server.calls import Call
 from genrestack_server.errors import (
     DeadlinePassedError,
@@ -23,7 +24,6 @@ from genrestack_server.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
-from genrestack_server.text import clipped
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")

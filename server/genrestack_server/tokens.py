@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from genrestack_common.text import counted
 from genrestack_server.errors import TokenFileError
-from genrestack_server.text import counted
 
 ADMIN: Final = "admin"
 """Word that marks a token for management calls."""

@@ -142,7 +142,7 @@ def _state(server: "Server") -> dict[str, Any]:
 
 
 def _share_cpus(config: ServerConfig) -> ServerConfig:
-    from genrestack_bundle import usable_cpus
+    from genrestack_common.resources import usable_cpus
 
     return replace(config, threads=config.threads or max(1, usable_cpus() // config.workers))
 

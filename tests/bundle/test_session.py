@@ -26,8 +26,8 @@ from genrestack_bundle import (
     base_output,
     open_bundle,
     prove,
-    usable_cpus,
 )
+from genrestack_common.resources import usable_cpus
 from genrestack_export import export_stack
 
 CPU = "CPUExecutionProvider"

@@ -20,10 +20,11 @@ from matplotlib.text import Text
 from support.songs import write_recording
 
 from genrestack import Client, Prediction
-from genrestack._terminal import cell, json_text, shown
+from genrestack._terminal import cell, json_text
 from genrestack.command import run
 from genrestack.commands._song_plot import make_figure
 from genrestack_audio import FEATURE_NAMES
+from genrestack_common.text import printable
 from genrestack_proto.v1 import model_pb2
 from genrestack_proto.v1 import prediction_pb2 as pb
 
@@ -105,9 +106,9 @@ def test_csv_has_no_formulas_and_numbers_stay(capsys: pytest.CaptureFixture[str]
     status, out, _ = ask(capsys, "predict", table, "--csv", "--base", "--server", target)
     assert status == 0
     heading, *rows = csv.reader(io.StringIO(out))
-    assert heading[8:] == [f"'=knn\\x1b[2m[blue].{shown(name)}" for name in (FORMULA, EVIL)]
+    assert heading[8:] == [f"'=knn\\x1b[2m[blue].{printable(name)}" for name in (FORMULA, EVIL)]
     assert [row[2] for row in rows] == ["'=1+1\\x1b[3m", "-5"]
-    assert [row[3] for row in rows] == [shown(EVIL), "'@sum"]
+    assert [row[3] for row in rows] == [printable(EVIL), "'@sum"]
     assert [row[5] for row in rows] == ["0.75", "0.75"]
     for row in (heading, *rows):
         assert not [text for text in row if text[:1] in "=+@\t\r\n" and text]
@@ -179,9 +180,9 @@ def test_what_cannot_be_seen_is_escaped_and_nothing_else() -> None:
             "PDI",
         }
         if unicodedata.category(letter) in harmful or bidirectional:
-            assert shown(letter) == letter.encode("unicode_escape").decode(), hex(number)
+            assert printable(letter) == letter.encode("unicode_escape").decode(), hex(number)
     for text in ("plain", "röck & roll", "日本語", "नमस्ते", "👩‍👩‍👧", "a\\b", "می‌خواهم"):
-        assert shown(text) == text
+        assert printable(text) == text
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,6 @@ from genrestack_server.config import ServerConfig
 from genrestack_server.errors import DrainingError, InvalidRequestError, RequestError, Violation
 from genrestack_server.gate import Gate
 from genrestack_server.status import CODES, outcome
-from genrestack_server.text import clipped, listed, shown
 
 
 def test_the_unexpected_is_internal_with_an_id_that_the_log_carries(caplog: pytest.LogCaptureFixture) -> None:
@@ -82,14 +81,6 @@ def test_a_closed_gate_settles_when_nobody_comes_any_more() -> None:
         await gate.settled(0.0, 0.0)
 
     asyncio.run(walk())
-
-
-def test_texts_are_bounded() -> None:
-    assert shown("a\n") == r"'a\n'"
-    assert len(shown("x" * 1000)) == 50
-    assert listed(map(str, range(20)), limit=2) == "0, 1 and 18 more"
-    assert clipped("é" * 100, 20) == "é" * 8 + "…"
-    assert clipped("short", 20) == "short"
 
 
 @pytest.mark.parametrize("option", [{"port": 65_536}, {"threads": 0}, {"max_rows": 0}, {"grace": -1.0}])

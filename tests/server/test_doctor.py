@@ -8,7 +8,6 @@ import pytest
 from server.tiny_bundle import TinyStack, write_tiny
 
 from genrestack_bundle import providers
-from genrestack_bundle.memory import usable_memory
 from genrestack_server.doctor import cpus, findings, memory, models
 
 MIB = 2**20
@@ -24,15 +23,6 @@ def _version_2(tmp_path: Path, **files: str) -> tuple[Path, Path]:
     return tmp_path / "fs", member
 
 
-def _version_1(tmp_path: Path, limit: str) -> tuple[Path, Path]:
-    member = tmp_path / "membership"
-    member.write_text("5:memory:/pod\n4:cpu,cpuacct:/other\n")
-    folder = tmp_path / "fs" / "memory" / "pod"
-    folder.mkdir(parents=True)
-    (folder / "memory.limit_in_bytes").write_text(limit)
-    return tmp_path / "fs", member
-
-
 def test_a_container_with_one_cpu(tmp_path: Path) -> None:
     if (os.cpu_count() or 1) < 2:
         pytest.skip("needs two processors")
@@ -45,27 +35,6 @@ def test_a_machine_for_oneself(tmp_path: Path) -> None:
     if len(os.sched_getaffinity(0)) < (os.cpu_count() or 1):
         pytest.skip("this process may not use every CPU")
     assert cpus(*_version_2(tmp_path))[1] == "ok"
-
-
-@pytest.mark.parametrize(
-    ("text", "limit"),
-    [(f"{300 * MIB}\n", 300 * MIB), ("max\n", None), ("", None), ("nonsense\n", None)],
-    ids=["300MiB", "max", "empty", "nonsense"],
-)
-def test_memory_of_version_2(tmp_path: Path, text: str, limit: int | None) -> None:
-    cgroup = _version_2(tmp_path, memory_max=text)
-    assert usable_memory(*cgroup, meminfo=tmp_path / "none") == limit
-
-
-@pytest.mark.parametrize(("text", "limit"), [(f"{64 * MIB}\n", 64 * MIB), ("9223372036854771712\n", 2 * 1024 * MIB)])
-def test_memory_of_version_1_and_of_the_machine(tmp_path: Path, text: str, limit: int) -> None:
-    meminfo = tmp_path / "meminfo"
-    meminfo.write_text("MemFree: 1 kB\nMemTotal:        2097152 kB\n")
-    assert usable_memory(*_version_1(tmp_path, text), meminfo=meminfo) == limit
-
-
-def test_this_machine_has_memory() -> None:
-    assert (usable_memory() or 0) > 100 * MIB
 
 
 def test_little_memory_is_noted(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from server.waiting import Waiting
 from support.waiting import until
 
 from genrestack import Client
-from genrestack_bundle import usable_cpus
+from genrestack_common.resources import usable_cpus
 from genrestack_proto.matrix import to_matrix
 from genrestack_proto.v1.prediction_pb2 import PredictRequest
 from genrestack_proto.v1.prediction_pb2_grpc import PredictionServiceStub

@@ -21,7 +21,6 @@ from training.conftest import LIGHT
 
 from genrestack_training import RunError, SettingsError, Table, TableError, load_run, load_table, read_groups, train
 from genrestack_training.folder import read_record
-from genrestack_training.memory import _left, free_memory
 from genrestack_training.presets import read_overrides
 
 Write = Callable[..., Path]
@@ -107,7 +106,7 @@ def test_parquet_files_that_are_too_large_unpacked(tmp_path: Path) -> None:
     with memory(300 * MIB):
         refused(rows, "says that it has 5,000,000 rows of 2 columns, which takes about 640 MB of memory")
         refused(lists, r"2 rows of 2 columns with 5,000,001 values in lists")
-        refused(labels, r"'label' holds 20,000 characters in data row 1 \('xxx.*'…\), and 1,000 are the most")
+        refused(labels, r"'label' holds 20,000 characters in data row 1 \('xxx.*…'\), and 1,000 are the most")
         refused(texts, "column 'label' has no label in data rows 1, 2, 3, 4, 5 and 99995 more")
         refused(texts, "column 'a' is not numeric: data row 1 holds 'xxx", need_label=False, label="none")
 
@@ -184,7 +183,7 @@ def test_a_parquet_file_that_says_what_is_not_so(tmp_path: Path) -> None:
     [
         (",".join(f"f{i}" for i in range(100_001)), "has 100,002 columns, and 100,000 are the most"),
         (",".join(["a"] * 50_000), r"'a' more than once \(columns 1, 2, 3, 4, 5 and 49995 more\)"),
-        ("a" * 100_000, r"the name of column 1 has 100,000 characters \('a{60}'…\), and 200 are the most"),
+        ("a" * 100_000, r"the name of column 1 has 100,000 characters \('a{47}…'\), and 200 are the most"),
         ('"a\nb"', r"the name of column 1 has control characters \('a\\nb'\); rename it"),
         ("\x1b[31mred", "the name of column 1 has control characters"),
     ],
@@ -248,7 +247,7 @@ def test_nor_as_settings_or_groups(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     make(tmp_path / "file")
-    with pytest.raises(SettingsError, match=f"cannot read the settings file: .*{message}"):
+    with pytest.raises(SettingsError, match=message):
         read_overrides(tmp_path / "file")
     with pytest.raises(TableError, match=f"cannot read the groups file: .*{message}"):
         read_groups(tmp_path / "file")
@@ -268,7 +267,7 @@ def test_a_name_that_no_file_has() -> None:
         ("x = " + "9" * 5000, "is not TOML"),
         ("a." * 40_000 + "b = 1", "is larger than 64 KiB"),
         ("# " + "x" * MIB, "is larger than 64 KiB"),
-        ("[svc]\nC = 1" + "0" * 400, r"\[svc\] C must be finite"),
+        ("[svc]\nC = 1" + "0" * 400, r"\[svc\] C is .*; it must be a number above 0"),
     ],
 )
 def test_settings_that_are_no_settings(write: Write, text: str, message: str) -> None:
@@ -307,17 +306,3 @@ def test_arrays_of_a_run_that_are_too_large_unpacked(small_table: Table, tmp_pat
     os.truncate(run / "metrics.json", 257 * MIB)
     with pytest.raises(RunError, match="is larger than 262,144 KiB"):
         read_record(run)
-
-
-def test_memory_is_what_the_tightest_group_leaves(tmp_path: Path) -> None:
-    inner = tmp_path / "outer" / "inner"
-    inner.mkdir(parents=True)
-    for folder, limit, used in ((tmp_path / "outer", "1000", "400"), (inner, "max", "100")):
-        (folder / "memory.max").write_text(f"{limit}\n")
-        (folder / "memory.current").write_text(f"{used}\n")
-        (folder / "memory.stat").write_text("anon 5\ninactive_file 50\n")
-    names = ("memory.max", "memory.current", "inactive_file")
-    assert list(_left(tmp_path, "/outer/inner", *names)) == [650]
-    assert list(_left(tmp_path / "outer", "/not/seen/in/here", *names)) == [650]
-    with memory(100 * MIB):
-        assert 0 < free_memory() <= 100 * MIB

@@ -5,11 +5,11 @@ from collections import Counter
 import numpy as np
 from sklearn.model_selection import StratifiedKFold
 
+from genrestack_common.text import listed, quoted
 from genrestack_training.errors import SettingsError, TableError
 from genrestack_training.folds import Folds
 from genrestack_training.settings import Settings
 from genrestack_training.table import Table
-from genrestack_training.wording import listed, shown
 
 
 def check_table(table: Table, settings: Settings) -> np.ndarray:
@@ -24,7 +24,7 @@ def check_table(table: Table, settings: Settings) -> np.ndarray:
     classes = np.unique(table.labels)
     if len(classes) < 2:
         raise TableError(
-            f"{table.path}: every row has the label {shown(classes[0])}; a classifier needs at least two classes; "
+            f"{table.path}: every row has the label {quoted(classes[0])}; a classifier needs at least two classes; "
             "add rows of another"
         )
     try:
@@ -73,20 +73,20 @@ def check_calibration(training: np.ndarray, folds: Folds | None, settings: Setti
     cut = folds or [(rest, here) for rest, here in StratifiedKFold(settings.stack.folds).split(training, training)]
     for rest, _ in cut:
         counts = Counter(training[rest].tolist())
-        few = [f"{shown(label)} ({counts[label]})" for label in classes.tolist() if counts[label] < needed]
+        few = [f"{quoted(label)} ({counts[label]})" for label in classes.tolist() if counts[label] < needed]
         if few:
             raise SettingsError(
-                f"[svc] calibration_folds is {needed}, and a fold leaves fewer rows to fit of: {listed(few)}; lower "
+                f"[svc] calibration_folds is {needed}, and a fold leaves fewer rows to fit of: {listed(few, 5)}; lower "
                 'it, add rows, or set calibration = "libsvm"'
             )
 
 
 def _check_folds(labels: np.ndarray, classes: np.ndarray, settings: Settings, where: str) -> None:
     folds, counts = settings.stack.folds, Counter(labels.tolist())
-    few = [f"{shown(label)} ({counts[label]})" for label in classes.tolist() if counts[label] < folds]
+    few = [f"{quoted(label)} ({counts[label]})" for label in classes.tolist() if counts[label] < folds]
     if few:
         raise TableError(
-            f"{folds} folds need at least {folds} rows of each class, and fewer are there{where} of: {listed(few)}. "
+            f"{folds} folds need at least {folds} rows of each class, and fewer are there{where} of: {listed(few, 5)}. "
             "Add rows, leave the class out, or lower folds under [stack] in a settings file",
         )
 

@@ -6,6 +6,7 @@ long text a billion times.
 
 import re
 import reprlib
+from collections.abc import Iterable
 from decimal import Decimal
 from numbers import Real
 from typing import Any, Final
@@ -13,9 +14,9 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from genrestack_common.text import listed, quoted
 from genrestack_training.errors import TableError
 from genrestack_training.memory import check_fits
-from genrestack_training.wording import rows_named, shown
 
 LONGEST_TEXT: Final = 1000
 """Characters of a label or an identifier."""
@@ -108,7 +109,7 @@ def _check_lengths(name: Any, texts: list[str], codes: np.ndarray) -> None:
     length, row = len(texts[longest]), int(np.argmax(codes == longest)) + 1
     if length > LONGEST_TEXT:
         raise TableError(
-            f"column {name!r} holds {length:,} characters in data row {row} ({shown(texts[longest])}), and "
+            f"column {name!r} holds {length:,} characters in data row {row} ({quoted(texts[longest])}), and "
             f"{LONGEST_TEXT:,} are the most; shorten it, or name the right column"
         )
     check_fits(
@@ -128,3 +129,9 @@ def _refuse_fractions(name: Any, texts: list[str], codes: np.ndarray) -> None:
             f"column {name!r} holds fractions (data row {row + 1}: {texts[codes[row]]}); labels are text or whole "
             "numbers. Name another label column with --label"
         )
+
+
+def rows_named(indices: Iterable[int]) -> str:
+    """Return `data row 1` or `data rows 1, 2, 3` for row numbers that count from 0; the header is no data row."""
+    numbers = [int(index) + 1 for index in indices]
+    return f"data row{'s' * (len(numbers) > 1)} {listed(numbers, 5)}"

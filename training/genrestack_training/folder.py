@@ -17,9 +17,9 @@ import numpy as np
 from sklearn.ensemble import StackingClassifier
 from sklearn.exceptions import InconsistentVersionWarning
 
+from genrestack_common.files import UnreadableFileError, read_text
 from genrestack_training.answers import Answers, from_arrays, to_arrays
 from genrestack_training.errors import RunError, TableError, TrainingError
-from genrestack_training.files import UnreadableFileError, read_text
 from genrestack_training.memory import check_fits
 from genrestack_training.plain import to_plain
 from genrestack_training.presets import resolve_settings

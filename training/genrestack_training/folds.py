@@ -5,8 +5,8 @@ import warnings
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
+from genrestack_common.text import quoted
 from genrestack_training.errors import TableError
-from genrestack_training.wording import shown
 
 _NAMED = 5
 Folds = list[tuple[np.ndarray, np.ndarray]]
@@ -50,7 +50,7 @@ def grouped_folds(labels: np.ndarray, groups: np.ndarray, folds: int, seed: int,
 def _refuse_lost_classes(labels: np.ndarray, groups: np.ndarray, training: np.ndarray, units: str) -> None:
     lost = np.setdiff1d(labels, labels[training])
     if len(lost):
-        counted = [f"{shown(label)} ({len(np.unique(groups[labels == label]))})" for label in lost[:_NAMED].tolist()]
+        counted = [f"{quoted(label)} ({len(np.unique(groups[labels == label]))})" for label in lost[:_NAMED].tolist()]
         more = f" and {len(lost) - _NAMED} more classes" if len(lost) > _NAMED else ""
         raise TableError(
             f"with {units} kept whole, a fold leaves nothing to fit of: {', '.join(counted)} {units}{more}. Add "

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from genrestack_common.text import listed
 from genrestack_training.errors import TableError
 from genrestack_training.table import Table
-from genrestack_training.wording import listed
 
 UNITS: Mapping[str, str] = {"row": "rows", "track": "recordings", "artist": "artists"}
 """What can be kept whole by a split, and what several of it are called; from the finest to the coarsest."""
@@ -130,8 +130,8 @@ def _looked_up(table: Table, artists: Mapping[str, str]) -> np.ndarray:
     missing = sorted({name for name, group in zip(names, found, strict=True) if group is None})
     if missing:
         raise TableError(
-            f"the groups file has no line for {len(missing)} of the table's filenames: {listed(missing)}. Add a line "
-            "for each of them, or for its recording (blues.00000.wav stands for blues.00000.3.wav)"
+            f"the groups file has no line for {len(missing)} of the table's filenames: {listed(missing, 5)}. Add a "
+            "line for each of them, or for its recording (blues.00000.wav stands for blues.00000.3.wav)"
         )
     return np.array(found)
 

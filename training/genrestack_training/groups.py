@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from genrestack_common.files import UnreadableFileError, read_text
+from genrestack_common.text import listed, quoted
 from genrestack_training.errors import TableError
-from genrestack_training.files import UnreadableFileError, read_text
 from genrestack_training.grouping import stem_of
-from genrestack_training.wording import cut, listed, shown
 
 _LARGEST: Final = 64 * 2**20
 _NO_LINES: Final = "has no lines below a header; write filename,group and a line for each recording"
@@ -43,7 +43,7 @@ def read_groups(path: str | Path) -> dict[str, str]:
             raise TableError(f"{path}, line {number}: there is no {'group' if name else 'filename'}; fill it in")
         if groups.setdefault(name, group) != group:
             raise TableError(
-                f"{path}, line {number}: {shown(name)} has another group further up; leave one line of them"
+                f"{path}, line {number}: {quoted(name)} has another group further up; leave one line of them"
             )
     if number == 1:
         raise TableError(f"{path} {_NO_LINES}")
@@ -68,13 +68,11 @@ def _lines(path: Path) -> Iterator[list[str]]:
 def _places(path: Path, header: list[str]) -> tuple[int, int]:
     names = [name.strip() for name in header]
     if _FILENAME not in names:
-        raise TableError(
-            f"{path} has no column {_FILENAME!r}; its columns are {listed([cut(name) for name in names], 12)}"
-        )
+        raise TableError(f"{path} has no column {_FILENAME!r}; its columns are {listed(map(quoted, names))}")
     known = [name for name in _GROUP if name in names]
     others = known or [name for name in names if name != _FILENAME]
     if not known and len(others) != 1:
-        found = listed([cut(name) for name in others], 12) or "add one"
+        found = listed(map(quoted, others)) or "add one"
         raise TableError(f"{path} has no column 'group'; name one of its columns so: {found}")
     return names.index(_FILENAME), names.index(others[0])
 
@@ -84,4 +82,4 @@ def _refuse_twins(path: Path, groups: dict[str, str]) -> None:
     seen: dict[str, str] = {}
     for name, group in groups.items():
         if seen.setdefault(stem_of(name), group) != group:
-            raise TableError(f"{path}: {shown(stem_of(name))} stands with two extensions and two groups; rename one")
+            raise TableError(f"{path}: {quoted(stem_of(name))} stands with two extensions and two groups; rename one")

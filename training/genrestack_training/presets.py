@@ -1,15 +1,14 @@
 """Named settings, and how a TOML file or `--epochs` overrides them."""
 
-import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any
 
+from genrestack_common.settings import Setting, read_toml, settings_of
+from genrestack_common.text import did_you_mean, quoted
 from genrestack_training.errors import SettingsError
-from genrestack_training.files import UnreadableFileError, read_text
 from genrestack_training.settings import (
     KnnSettings,
     MetaSettings,
@@ -19,7 +18,6 @@ from genrestack_training.settings import (
     StackSettings,
     SvcSettings,
 )
-from genrestack_training.values import checked
 
 PRESETS: Mapping[str, Settings] = MappingProxyType(
     {
@@ -38,9 +36,6 @@ PRESETS: Mapping[str, Settings] = MappingProxyType(
         ),
     },
 )
-
-# A nested key costs the square of its length.
-_LARGEST: Final = 64 * 1024
 
 Overrides = Mapping[str, Mapping[str, Any]]
 
@@ -76,15 +71,9 @@ def read_overrides(path: str | Path) -> dict[str, dict[str, Any]]:
     """
     path = Path(path)
     try:
-        overrides = tomllib.loads(read_text(path, _LARGEST))
-    except UnreadableFileError as exc:
-        raise SettingsError(f"cannot read the settings file: {exc}") from exc
-    except (ValueError, RecursionError) as exc:
-        found = re.search(r"line (\d+)", str(exc))
-        where = f", line {found[1]}" if found else ""
-        raise SettingsError(
-            f"{path}{where}: this is not TOML; write sections such as [mlp] and lines such as epochs = 50"
-        ) from exc
+        overrides = read_toml(path)
+    except ValueError as exc:
+        raise SettingsError(str(exc)) from exc
     try:
         _overridden(Settings(), overrides)
     except SettingsError as exc:
@@ -96,7 +85,7 @@ def _preset(name: str) -> Settings:
     try:
         return PRESETS[name]
     except KeyError:
-        raise SettingsError(f"there is no preset {name!r}; choose one of {', '.join(PRESETS)}") from None
+        raise SettingsError(f"there is no preset {quoted(name)}; choose one of {', '.join(PRESETS)}") from None
 
 
 def _overridden(settings: Settings, overrides: Overrides) -> Settings:
@@ -112,8 +101,15 @@ def _section(settings: Settings, name: str, values: Any) -> Any:
     if name not in known:
         raise SettingsError(f"there is no section [{name}]; the sections are {sections}")
     section = getattr(settings, name)
-    keys = {f.name: f for f in fields(section)}
-    for key in values:
-        if key not in keys:
-            raise SettingsError(f"[{name}] has no setting {key!r}; its settings are {', '.join(keys)}")
-    return replace(section, **{k: checked(f"[{name}] {k}", v, keys[k]) for k, v in values.items()})
+    kind: type = type(section)
+    keys = settings_of(kind)
+    return replace(section, **{key: _value(name, key, value, keys) for key, value in values.items()})
+
+
+def _value(section: str, key: str, value: Any, keys: Mapping[str, Setting]) -> Any:
+    if key not in keys:
+        raise SettingsError(f"[{section}] has no setting {quoted(key)}{did_you_mean(key, keys)}")
+    try:
+        return keys[key].of_toml(value)
+    except ValueError as exc:
+        raise SettingsError(f"[{section}] {key} {exc}") from None

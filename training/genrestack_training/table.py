@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from genrestack_training.columns import label_texts, numeric_column, plain_column
+from genrestack_common.files import UnreadableFileError, regular_file
+from genrestack_common.text import listed
+from genrestack_training.columns import label_texts, numeric_column, plain_column, rows_named
 from genrestack_training.errors import TableError
-from genrestack_training.files import UnreadableFileError, regular_file
 from genrestack_training.readers import check_kind, read_frame
-from genrestack_training.wording import listed, rows_named
 
 IDENTIFIERS = ("filename", "length")
 """Columns that name a row and say nothing of how it sounds: dropped from the features and remembered."""
@@ -103,7 +103,7 @@ def _table(frame: pd.DataFrame, path: Path, *, label: str, need_label: bool, gro
 def _check_group_columns(frame: pd.DataFrame, label: str, groups: tuple[str, ...]) -> None:
     for column in groups:
         if column not in frame.columns:
-            names = listed([str(name) for name in frame.columns], _FEW)
+            names = listed(frame.columns, _FEW)
             raise TableError(f"there is no column {column!r} to group rows by; its columns are {names}")
         if column == label:
             raise TableError(f"column {column!r} is the label; rows cannot be grouped by it: name another column")

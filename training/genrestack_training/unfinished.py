@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from genrestack_common.folders import flush, lock_alone
 from genrestack_training.errors import RunError
 from genrestack_training.private import TRUSTED, private_folder
 
@@ -41,7 +42,7 @@ def unfinished(path: Path) -> Iterator[None]:
         finally:
             held.close()
             with suppress(OSError, RunError), private_folder(path) as folder:
-                if _locked_alone(folder) is not False:
+                if lock_alone(folder) is not False:
                     path.rmdir()
 
 
@@ -51,7 +52,7 @@ def _join(path: Path, held: ExitStack) -> None:
         with _named(path):
             make_private(path)
             folder = held.enter_context(private_folder(path))
-            if _locked_alone(folder):
+            if lock_alone(folder):
                 _remove_halves(path)
             with suppress(OSError):
                 fcntl.flock(folder, fcntl.LOCK_SH)
@@ -94,9 +95,9 @@ def finish(written: Path, folder: Path) -> None:
     for path in (*written.iterdir(), written):
         # Whatever the umask: pickles that others may write to are not read again.
         path.chmod(path.stat().st_mode & 0o7777 & ~TRUSTED)
-        _flush(path)
+        flush(path)
     written.rename(folder)
-    _flush(folder.parent)
+    flush(folder.parent)
 
 
 @contextmanager
@@ -105,17 +106,6 @@ def _named(path: Path) -> Iterator[None]:
         yield
     except OSError as exc:
         raise RunError(f"cannot write {path}: {exc.strerror}; choose another folder with --run") from exc
-
-
-def _locked_alone(folder: int) -> bool | None:
-    """Take the lock alone, or tell that another process has it (False) or that this file system has none (None)."""
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return None
-    return True
 
 
 def _still_there(path: Path, folder: int) -> bool:
@@ -131,11 +121,3 @@ def _remove_halves(path: Path) -> None:
             shutil.rmtree(left, ignore_errors=True)
         else:
             left.unlink(missing_ok=True)
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

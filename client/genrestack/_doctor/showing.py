@@ -8,7 +8,8 @@ from dataclasses import asdict
 from typing import Final
 
 from genrestack._doctor.finding import Finding, State
-from genrestack._terminal import json_text, shown
+from genrestack._terminal import json_text
+from genrestack_common.text import printable
 
 _MARKS: Final = {State.OK: ("ok", "green"), State.NOTE: ("note", "yellow"), State.PROBLEM: ("PROBLEM", "bold red")}
 
@@ -38,9 +39,9 @@ def show(findings: Sequence[Finding]) -> None:
     table.add_column(overflow="fold")
     for finding in findings:
         word, style = _MARKS[finding.state]
-        table.add_row(Text(word, style), Text(shown(finding.subject)), Text(shown(finding.found)))
+        table.add_row(Text(word, style), Text(printable(finding.subject)), Text(printable(finding.found)))
         if finding.advice:
-            table.add_row("", "", Text(f"{arrow} {shown(finding.advice)}", "cyan"))
+            table.add_row("", "", Text(f"{arrow} {printable(finding.advice)}", "cyan"))
     console.print(table)
     console.print(Text(_verdict(Counter(finding.state for finding in findings))))
 

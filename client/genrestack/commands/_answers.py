@@ -11,9 +11,10 @@ import click
 
 from genrestack._model_answers import check_parts
 from genrestack._table import named
-from genrestack._terminal import cell, json_text, shown
+from genrestack._terminal import cell, json_text
 from genrestack.model_info import ModelInfo
 from genrestack.prediction import Prediction
+from genrestack_common.text import printable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -212,14 +213,14 @@ def _readable(answers: Sequence[Answer], *, several: bool) -> "Table":
     judged = any(answer.truth is not None for answer in answers)
     parts = list(answers[0].base) if answers else []
     headings = ["row", "label", "p", "runners-up", *parts, *(["in the table"] if judged else [])]
-    table = Table(*(escape(shown(heading)) for heading in headings), box=box.SIMPLE)
+    table = Table(*(escape(printable(heading)) for heading in headings), box=box.SIMPLE)
     for answer in answers:
         runners = ", ".join(f"{name} {p:.3f}" for name, p in answer.top if name != answer.label)
         cells = [_row_name(answer, several=several), answer.label, f"{answer.probabilities[answer.label]:.3f}", runners]
         cells += [_likeliest(answer.base[part]) for part in parts]
         style = None if not judged or answer.truth == answer.label else "red"
         told = [*cells, *([answer.truth or ""] if judged else [])]
-        table.add_row(*(escape(shown(text)) for text in told), style=style)
+        table.add_row(*(escape(printable(text)) for text in told), style=style)
     return table
 
 

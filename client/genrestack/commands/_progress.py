@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from genrestack._table import Table
-from genrestack._terminal import shown
+from genrestack_common.text import printable
 
 
 @contextmanager
@@ -29,7 +29,7 @@ def reading(table: Table, *, quiet: bool) -> Iterator[Callable[[int, int], objec
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(escape(shown(table.path.name)), total=max(1, table.size), rows=0)
+        task = progress.add_task(escape(printable(table.path.name)), total=max(1, table.size), rows=0)
         yield lambda position, rows: progress.update(task, completed=position, rows=rows)
 
 
@@ -45,5 +45,5 @@ def listening(name: str, seconds: float | None, *, quiet: bool) -> Iterator[Call
 
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as progress:
-        task = progress.add_task(escape(shown(name)), total=seconds)
+        task = progress.add_task(escape(printable(name)), total=seconds)
         yield lambda reached: progress.update(task, completed=reached)

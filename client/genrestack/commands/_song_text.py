@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import click
 
-from genrestack._terminal import shown
 from genrestack.commands._timeline import (
     Cell,
     bar,
@@ -21,6 +20,7 @@ from genrestack.commands._timeline import (
 )
 from genrestack.model_info import ModelInfo
 from genrestack.song_prediction import SongPrediction
+from genrestack_common.text import printable
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -60,7 +60,7 @@ class DetailWriter:
     streams = False
 
     def __init__(self, info: ModelInfo) -> None:
-        self._palette = _Palette([shown(name) for name in info.classes])
+        self._palette = _Palette([printable(name) for name in info.classes])
 
     def write(self, song: SongPrediction) -> None:
         """Print it."""
@@ -129,12 +129,12 @@ class RowWriter:
     def __init__(self, info: ModelInfo, songs: Sequence[Path], *, base: bool) -> None:
         from rich.cells import cell_len
 
-        self._palette = _Palette([shown(name) for name in info.classes])
+        self._palette = _Palette([printable(name) for name in info.classes])
         self._base = base
         self._names = _names(songs)
         least, most = _NAME_WIDTHS
         self._name_width = min(max([least, *(cell_len(name) for name in self._names.values())]), most)
-        self._label_width = max([len("genre"), *(len(shown(name)) for name in info.classes)])
+        self._label_width = max([len("genre"), *(len(printable(name)) for name in info.classes)])
         self._labels: Counter[str] = Counter()
         self._seen: set[str] = set()
         self._seconds = 0.0
@@ -235,7 +235,7 @@ def _how(song: SongPrediction) -> str:
 def _names(songs: Sequence[Path]) -> dict[str, str]:
     """Name songs by their file names, or by their paths where two share one."""
     counts = Counter(song.name for song in songs)
-    return {shown(str(song)): shown(song.name if counts[song.name] == 1 else str(song)) for song in songs}
+    return {printable(str(song)): printable(song.name if counts[song.name] == 1 else str(song)) for song in songs}
 
 
 def _shortened(name: str, width: int) -> str:

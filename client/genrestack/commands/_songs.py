@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from genrestack._terminal import shown
+from genrestack_common.text import printable
 
 if TYPE_CHECKING:
     from genrestack import Client, ModelInfo, SongPrediction
@@ -68,14 +68,14 @@ def _predicted(
     try:
         song = _ask(client, info, path, options, quiet=writer.streams)
     except InvalidInput as error:
-        message = shown(str(error))
+        message = printable(str(error))
         click.echo(f"Error: {message}" if alone else f"left out {message}", err=True)
         writer.fail(path, str(error))
         return False
     writer.write(song)
     if options.plot is not None:
         draw(song, options.plot)
-        click.echo(f"drawn: {shown(str(options.plot))}", err=options.form is not None)
+        click.echo(f"drawn: {printable(str(options.plot))}", err=options.form is not None)
     return True
 
 

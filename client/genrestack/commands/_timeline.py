@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from genrestack._terminal import shown
 from genrestack.song_prediction import SongPrediction
+from genrestack_common.text import printable
 
 _LEVELS: Final = "▁▂▃▄▅▆▇█"
 _PARTS: Final = " ▏▎▍▌▋▊▉"
@@ -105,19 +105,19 @@ def shown_song(song: SongPrediction) -> SongPrediction:
     """Return a song's answer with all text of it fit to be shown: its name, the model's, and those of classes."""
     windows = replace(
         song.windows,
-        labels=[shown(label) for label in song.windows.labels],
-        classes=tuple(map(shown, song.windows.classes)),
-        base={shown(name): matrix for name, matrix in song.windows.base.items()},
+        labels=[printable(label) for label in song.windows.labels],
+        classes=tuple(map(printable, song.windows.classes)),
+        base={printable(name): matrix for name, matrix in song.windows.base.items()},
     )
     return replace(
         song,
-        path=shown(song.path),
-        label=shown(song.label),
-        classes=tuple(map(shown, song.classes)),
-        model=shown(song.model),
+        path=printable(song.path),
+        label=printable(song.label),
+        classes=tuple(map(printable, song.classes)),
+        model=printable(song.model),
         windows=windows,
-        base={shown(name): mean for name, mean in song.base.items()},
-        warnings=tuple(map(shown, song.warnings)),
+        base={printable(name): mean for name, mean in song.base.items()},
+        warnings=tuple(map(printable, song.warnings)),
     )
 
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from genrestack._terminal import json_text, shown
+from genrestack._terminal import json_text
 from genrestack.commands._connection import Connection, connection_options
 from genrestack.commands._options import model_options, timeout_option
+from genrestack_common.text import printable
 
 if TYPE_CHECKING:
     from genrestack._bench.drive import Run
@@ -122,8 +123,8 @@ def bench(
     _check_plot(plot)
     plan = Plan(**load)
     info, payloads = _prepare(connection, model, version, table, plan)
-    title = shown(f"{info.name}/{info.version} at {connection.server}")
-    click.echo(f"loading {title}: {plan}; {shown(payloads.source)}", err=True)
+    title = printable(f"{info.name}/{info.version} at {connection.server}")
+    click.echo(f"loading {title}: {plan}; {printable(payloads.source)}", err=True)
     run, server = _load(plan, payloads, connection, metrics)
     figures = Figures.of(plan, run, server)
     told = lines(figures)
@@ -232,4 +233,4 @@ def _draw(plot: Path, title: str, subtitle: str, figures: "Figures", run: "Run",
         draw(plot, title, subtitle, figures, run, told)
     except OSError as error:
         raise click.ClickException(f"cannot write {plot} ({error.strerror}); choose another file") from error
-    click.echo(f"drawn: {shown(str(plot))}", err=True)
+    click.echo(f"drawn: {printable(str(plot))}", err=True)

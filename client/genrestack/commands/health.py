@@ -2,9 +2,9 @@
 
 import click
 
-from genrestack._terminal import shown
 from genrestack.commands._connection import Connection, connection_options
 from genrestack.commands._options import model_options, timeout_option
+from genrestack_common.text import printable
 
 
 @click.command(
@@ -29,6 +29,6 @@ def health(connection: Connection, model: str | None, version: int | None, timeo
         state = client.health(model, version)
     asked = "" if model is None else f" {model}" if version is None else f" {model}/{version}"
     note = " (no such model is served)" if state is Health.UNKNOWN and model else ""
-    click.echo(f"{shown(connection.server + asked)}: {state}{note}")
+    click.echo(f"{printable(connection.server + asked)}: {state}{note}")
     if state is not Health.SERVING:
         raise click.exceptions.Exit(1)

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from genrestack._terminal import json_text, shown
+from genrestack._terminal import json_text
 from genrestack.commands._connection import Connection, connection_options
 from genrestack.commands._options import timeout_option
+from genrestack_common.text import printable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -35,7 +36,7 @@ def models(connection: Connection, timeout: float, as_json: bool) -> None:  # no
         _show(found)
     else:
         advice = "train one into its folder: genrestack train TABLE --models DIR"
-        click.echo(f"{shown(connection.server)} serves no model yet; {advice}")
+        click.echo(f"{printable(connection.server)} serves no model yet; {advice}")
 
 
 def _print_json(found: "Iterable[ModelInfo]") -> None:
@@ -81,7 +82,7 @@ def _table(found: "Sequence[ModelInfo]") -> "Table":
             f"{model.provenance.row_count:,} rows {model.provenance.data_sha256[:8]}".strip(),
             model.provenance.created[:10],
         )
-        table.add_row(*(escape(shown(text)) for text in texts))
+        table.add_row(*(escape(printable(text)) for text in texts))
     return table
 
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Final
 import click
 from click.core import ParameterSource
 
-from genrestack._terminal import shown
 from genrestack.commands._connection import Connection, connection_options
 from genrestack.commands._options import model_options, timeout_option
 from genrestack.commands._songs import SongOptions, predict_songs
+from genrestack_common.text import printable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -226,5 +226,6 @@ def _note_ignored(path: Path, ignored: list[str]) -> None:
     if ignored:
         noun = "column that is" if len(ignored) == 1 else "columns that are"
         click.echo(
-            f"{shown(str(path))}: left out {len(ignored)} {noun} no feature of the model: {named(ignored)}", err=True
+            f"{printable(str(path))}: left out {len(ignored)} {noun} no feature of the model: {named(ignored)}",
+            err=True,
         )

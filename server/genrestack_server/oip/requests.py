@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from genrestack_common.text import counted, listed, quoted
 from genrestack_proto.inference import open_inference_pb2 as pb
 from genrestack_proto.matrix import FloatMatrix
 from genrestack_server.checks import (
@@ -21,7 +22,6 @@ from genrestack_server.errors import InvalidRequestError, Violation
 from genrestack_server.oip.parameters import refuse_classification, refuse_shared_memory
 from genrestack_server.oip.tensors import DEFAULT_OUTPUTS, FEATURES, FLOATS, bytes_a_row, output_names
 from genrestack_server.registry import ServedModel
-from genrestack_server.text import counted, listed, shown
 
 _TYPED: Final = {"FP32": "fp32_contents", "FP64": "fp64_contents"}
 _CONTENTS: Final = tuple(pb.InferTensorContents.DESCRIPTOR.fields_by_name)
@@ -59,7 +59,7 @@ def version_number(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) <= _MAX_DIGITS and int(text)):
         raise InvalidRequestError.of(
             "model_version",
-            f"{shown(text)} is no version; versions are whole numbers from 1 on, and empty means the newest",
+            f"{quoted(text)} is no version; versions are whole numbers from 1 on, and empty means the newest",
         )
     return int(text)
 
@@ -104,10 +104,10 @@ def _wrong_outputs(names: list[str], known: dict[str, None], served: ServedModel
     seen = set[str]()
     for position, name in enumerate(names):
         if name not in known:
-            text = f"{served.title} has no output {shown(name)}; it has {listed(known)}"
+            text = f"{served.title} has no output {quoted(name)}; it has {listed(known)}"
             yield Violation(f"outputs[{position}].name", text)
         elif name in seen:
-            yield Violation(f"outputs[{position}].name", f"{shown(name)} is named twice; name it once")
+            yield Violation(f"outputs[{position}].name", f"{quoted(name)} is named twice; name it once")
         seen.add(name)
 
 
@@ -117,13 +117,13 @@ def _input(request: pb.ModelInferRequest) -> InferInput:
         raise InvalidRequestError.of("inputs", f"there are none; send {FEATURES!r}, of shape (rows, columns)")
     for position, tensor in enumerate(request.inputs[:2]):
         if tensor.name != FEATURES:
-            text = f"there is no input {shown(tensor.name)}; the one input is {FEATURES!r}"
+            text = f"there is no input {quoted(tensor.name)}; the one input is {FEATURES!r}"
             raise InvalidRequestError.of(f"inputs[{position}].name", text)
     if len(request.inputs) > 1:
         raise InvalidRequestError.of("inputs[1].name", f"{FEATURES!r} is sent twice; send all rows in one tensor")
     tensor = request.inputs[0]
     if tensor.datatype not in FLOATS:
-        text = f"{shown(tensor.datatype)} is not taken; send {FEATURES!r} as FP32 or FP64"
+        text = f"{quoted(tensor.datatype)} is not taken; send {FEATURES!r} as FP32 or FP64"
         raise InvalidRequestError.of("inputs[0].datatype", text)
     refuse_shared_memory(tensor.parameters, "inputs[0]")
     return tensor

@@ -1,15 +1,15 @@
 """Settings of the application: those of its replicas, and those of `genrestack serve` that mean something here."""
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final
 
+from genrestack_common.settings import Setting, check_settings, settings_of
+from genrestack_common.text import did_you_mean, quoted
 from genrestack_server.config import ServerConfig
 from genrestack_server.errors import SettingsError
-from genrestack_server.settings import Setting, settings_of
 
 SERVER_SETTINGS: Final = (
     "models_dir", "default_model", "version_policy", "poll_interval", "allow_empty", "provider", "threads",
@@ -48,11 +48,7 @@ class RayConfig:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
-        for name, setting in settings_of(RayConfig).items():
-            try:
-                setting.check(getattr(self, name))
-            except ValueError as error:
-                raise ValueError(f"{name} {error}") from None
+        check_settings(self)
         if self.min_replicas > self.max_replicas:
             raise ValueError(f"min_replicas is {self.min_replicas}, more than max_replicas, {self.max_replicas}")
 
@@ -94,9 +90,7 @@ def _value(known: Mapping[str, Setting], servers: Mapping[str, Setting], name: s
     if setting is None and name in servers:
         raise SettingsError(f"{name} is no setting of replicas: ports, security and logs are Ray's; leave it out")
     if setting is None:
-        close = difflib.get_close_matches(name, known, n=1)
-        raise SettingsError(f"there is no setting {name!r}; " + (
-            f"did you mean {close[0]}?" if close else f"there are {', '.join(sorted(known))}"))  # fmt: skip
+        raise SettingsError(f"there is no setting {quoted(name)}{did_you_mean(name, known)}")
     try:
         return setting.of_text(value) if isinstance(value, str) else setting.of_toml(value)
     except ValueError as error:

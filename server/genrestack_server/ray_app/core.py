@@ -1,5 +1,6 @@
 """What answers in a replica: the server without its port."""
 
+from genrestack_common.text import listed
 from genrestack_server.batcher import Batcher
 from genrestack_server.calls import Observers
 from genrestack_server.config import ServerConfig
@@ -14,7 +15,6 @@ from genrestack_server.reception import Reception
 from genrestack_server.registry import Registry
 from genrestack_server.repository import find_models
 from genrestack_server.request_log import RequestLog
-from genrestack_server.text import listed
 
 
 class Core:

@@ -5,13 +5,13 @@ import weakref
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from genrestack_common.text import listed, quoted
 from genrestack_server.aside import Aside
 from genrestack_server.config import ServerConfig
 from genrestack_server.errors import InvalidRequestError, LoadingError, LoadRefusedError, ModelNotFoundError
 from genrestack_server.keeper import Keeper
 from genrestack_server.registry import Registry, ServedModel
 from genrestack_server.repository import Versions, look
-from genrestack_server.text import listed, shown
 
 _REFUSED_S: Final = 10.0
 """A model that could not be loaded is not tried again for so long: each attempt costs as much as a good one."""
@@ -120,7 +120,7 @@ class Models:
             raise LoadRefusedError(reason)
         known = await self.look()
         if name not in known:
-            raise ModelNotFoundError(f"there is no model {shown(name)} here; there are: {listed(sorted(known))}")
+            raise ModelNotFoundError(f"there is no model {quoted(name)} here; there are: {listed(sorted(known))}")
 
     async def _bring(self, name: str) -> None:
         try:

@@ -1,12 +1,15 @@
-"""The processors a process may use: its affinity and its container's quota."""
+"""The processors and the memory a process may use: its affinity, its container's limits and its own."""
 
 import os
+import resource
 from pathlib import Path
 
+import psutil
 import pytest
 
-from genrestack_bundle import usable_cpus
+from genrestack_common.resources import free_memory, usable_cpus, usable_memory
 
+MIB = 2**20
 HERE = len(os.sched_getaffinity(0))
 
 
@@ -149,3 +152,75 @@ def test_a_container_sees_its_own_group_as_the_root(line: str, tmp_path: Path) -
 def test_no_membership(tmp_path: Path) -> None:
     _group(tmp_path / "fs", "", "100000 100000")
     assert usable_cpus(tmp_path / "fs", tmp_path / "gone") == 1
+
+
+def _memory_group(tmp_path: Path, **files: str) -> tuple[Path, Path]:
+    member = tmp_path / "membership"
+    member.write_text("0::/pod/box\n")
+    folder = tmp_path / "fs" / "pod"
+    (folder / "box").mkdir(parents=True)
+    for name, text in files.items():
+        (folder / name.replace("_", ".")).write_text(text)
+    return tmp_path / "fs", member
+
+
+def _memory_group_of_version_1(tmp_path: Path, limit: str) -> tuple[Path, Path]:
+    member = tmp_path / "membership"
+    member.write_text("5:memory:/pod\n4:cpu,cpuacct:/other\n")
+    folder = tmp_path / "fs" / "memory" / "pod"
+    folder.mkdir(parents=True)
+    (folder / "memory.limit_in_bytes").write_text(limit)
+    return tmp_path / "fs", member
+
+
+@pytest.mark.parametrize(
+    ("text", "limit"),
+    [(f"{300 * MIB}\n", 300 * MIB), ("max\n", None), ("", None), ("nonsense\n", None)],
+    ids=["300MiB", "max", "empty", "nonsense"],
+)
+def test_memory_of_memory_group(tmp_path: Path, text: str, limit: int | None) -> None:
+    cgroup = _memory_group(tmp_path, memory_max=text)
+    assert usable_memory(*cgroup, meminfo=tmp_path / "none") == limit
+
+
+@pytest.mark.parametrize(("text", "limit"), [(f"{64 * MIB}\n", 64 * MIB), ("9223372036854771712\n", 2 * 1024 * MIB)])
+def test_memory_of_version_1_and_of_the_machine(tmp_path: Path, text: str, limit: int) -> None:
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text("MemFree: 1 kB\nMemTotal:        2097152 kB\n")
+    assert usable_memory(*_memory_group_of_version_1(tmp_path, text), meminfo=meminfo) == limit
+
+
+def test_this_machine_has_memory() -> None:
+    assert (usable_memory() or 0) > 100 * MIB
+
+
+def test_free_memory_is_what_the_tightest_group_leaves(tmp_path: Path) -> None:
+    inner = tmp_path / "outer" / "inner"
+    inner.mkdir(parents=True)
+    for folder, limit, used in ((tmp_path / "outer", "1000", "400"), (inner, "max", "100")):
+        (folder / "memory.max").write_text(f"{limit}\n")
+        (folder / "memory.current").write_text(f"{used}\n")
+        (folder / "memory.stat").write_text("anon 5\ninactive_file 50\n")
+    assert free_memory(tmp_path, _member(tmp_path, "0::/outer/inner")) == 650
+    # In a container its own group may be seen as the root, whatever the path says.
+    assert free_memory(tmp_path / "outer", _member(tmp_path, "0::/not/seen/in/here")) == 650
+
+
+def test_free_memory_of_version_1(tmp_path: Path) -> None:
+    group = tmp_path / "memory" / "pod"
+    group.mkdir(parents=True)
+    (group / "memory.limit_in_bytes").write_text("1000\n")
+    (group / "memory.usage_in_bytes").write_text("300\n")
+    member = _member(tmp_path, "5:memory:/pod", "4:cpu,cpuacct:/other")
+    assert free_memory(tmp_path, member) == 700
+    (group / "memory.limit_in_bytes").write_text("9223372036854771712\n")
+    assert free_memory(tmp_path, member) > 700
+
+
+def test_free_memory_is_within_the_limit_of_the_process() -> None:
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (psutil.Process().memory_info().vms + 100 * MIB, limits[1]))
+    try:
+        assert 0 < free_memory() <= 100 * MIB
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)
