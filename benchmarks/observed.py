@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from genrestack_server import Server, ServerConfig
-from genrestack_server.calls import Observer
-from genrestack_server.registry import ServedModel
+from genrestack_server.telemetry.observer import Observer, Version
 
 
 @dataclass
@@ -24,7 +23,7 @@ class Counted(Observer):
     requests: int = 0
     seconds: float = 0.0
 
-    def executed(self, served: ServedModel, rows: int, requests: int, seconds: float) -> None:  # noqa: ARG002 - its form
+    def executed(self, served: Version, rows: int, requests: int, seconds: float) -> None:  # noqa: ARG002 - its form
         """Count one."""
         self.executions += 1
         self.rows += rows

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from genrestack_common.settings import Setting, settings_of
-from genrestack_server.config import SECTIONS, ServerConfig
+from genrestack_server.config.server_config import SECTIONS, ServerConfig
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "operations.md"
 BEGIN = "<!-- settings: made by tools/settings_table.py -->\n"

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from genrestack_server.config import ServerConfig
+    from genrestack_server.config.server_config import ServerConfig
     from genrestack_server.errors import AddressError, RepositoryError, ServerError, StartError
     from genrestack_server.server import Server
 
@@ -13,7 +13,7 @@ _HOMES = {
     "AddressError": "errors",
     "RepositoryError": "errors",
     "Server": "server",
-    "ServerConfig": "config",
+    "ServerConfig": "config.server_config",
     "ServerError": "errors",
     "StartError": "errors",
 }

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from genrestack_server.flags import SettingsCommand, given
+from genrestack_server.config.flags import SettingsCommand, given
 
 
 class CannotStart(click.ClickException):
@@ -44,29 +44,29 @@ def serve(ctx: click.Context, /, config: Path | None, *, print_config: bool, **_
     """  # noqa: D301 - click's mark for "do not wrap"
     import os
 
-    from genrestack_server import logs
+    from genrestack_server.config.sources import effective, unknown_variables
     from genrestack_server.errors import StartError
-    from genrestack_server.sources import effective, unknown_variables
+    from genrestack_server.telemetry import log_setup
 
     try:
         found = effective(given(ctx), os.environ, config)
         if print_config:
             _print(found)
             return
-        logs.configure(found.config.log_level, found.config.log_format)
-        logs.warn(unknown_variables(os.environ))
+        log_setup.configure(found.config.log_level, found.config.log_format)
+        log_setup.warn(unknown_variables(os.environ))
 
-        from genrestack_server.running import run
+        from genrestack_server.process.runner import run
 
         status = run(found.config, _announce)
     except StartError as error:
-        logs.flush()
+        log_setup.flush()
         raise CannotStart(str(error)) from error
     sys.exit(status)
 
 
 def _print(found: Any) -> None:
-    from genrestack_server.printing import as_toml
+    from genrestack_server.config.sources import as_toml
 
     click.echo(as_toml(found), nl=False)
 

@@ -12,30 +12,31 @@ import grpc
 from grpc import aio
 
 from genrestack_common.text import counted, listed
-from genrestack_server import grpc_log, health, native
-from genrestack_server.batcher import Batcher
-from genrestack_server.calls import Observers
-from genrestack_server.config import ServerConfig
+from genrestack_server.address import check_address, join_address
+from genrestack_server.config.server_config import ServerConfig
 from genrestack_server.errors import AddressError, DrainingError, PortLostError, RepositoryError, StartError
-from genrestack_server.executor import Executor
-from genrestack_server.gate import Gate
-from genrestack_server.grpc_port import GrpcPort
-from genrestack_server.health import Health
-from genrestack_server.keeper import Keeper
-from genrestack_server.listening import check_address, join_address
-from genrestack_server.native import NativeService
-from genrestack_server.observation import Observation
-from genrestack_server.oip import service as oip
-from genrestack_server.oip.service import InferenceService
-from genrestack_server.oip.statistics import Statistics
-from genrestack_server.predictor import Predictor
-from genrestack_server.reception import Reception
-from genrestack_server.reflecting import reflection_handler
-from genrestack_server.registry import Registry, ServedModel
-from genrestack_server.repository import find_models
-from genrestack_server.request_log import RequestLog
-from genrestack_server.security import Security
-from genrestack_server.transport import channel_options, max_calls
+from genrestack_server.inference.admission import Gate
+from genrestack_server.inference.batcher import Batcher
+from genrestack_server.inference.engine import Predictor
+from genrestack_server.inference.executor import Executor
+from genrestack_server.models.manager import Keeper
+from genrestack_server.models.registry import Registry, ServedModel
+from genrestack_server.models.repository import find_models
+from genrestack_server.rpc import health, prediction_service
+from genrestack_server.rpc import oip_service as oip
+from genrestack_server.rpc.channel_options import channel_options, max_calls
+from genrestack_server.rpc.grpc_port import GrpcPort
+from genrestack_server.rpc.health import Health
+from genrestack_server.rpc.oip_service import InferenceService
+from genrestack_server.rpc.prediction_service import NativeService
+from genrestack_server.rpc.reflection import reflection_handler
+from genrestack_server.security.security import Security
+from genrestack_server.service.lifecycle import Reception
+from genrestack_server.service.oip.statistics import Statistics
+from genrestack_server.telemetry import grpc_log
+from genrestack_server.telemetry.observer import Observers
+from genrestack_server.telemetry.request_log import RequestLog
+from genrestack_server.telemetry.telemetry import Observation
 
 _log = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ _log = logging.getLogger(__name__)
 _FLUSH_S: Final = 0.5
 # So long without a refusal, and nobody is just coming in.
 _QUIET_S: Final = 0.03
-_SERVICES: Final = (native.SERVICE_NAME, oip.SERVICE_NAME)
+_SERVICES: Final = (prediction_service.SERVICE_NAME, oip.SERVICE_NAME)
 
 
 class Server:

@@ -25,14 +25,13 @@ from genrestack_common.text import quoted
 from genrestack_proto.inference import open_inference_pb2 as oip
 from genrestack_proto.matrix import from_matrix, to_matrix
 from genrestack_proto.v1.prediction_pb2 import Matrix, PredictRequest, PredictResponse
-from genrestack_server.checks import MAX_FIELDS, check_finite
-from genrestack_server.config import ServerConfig
+from genrestack_server.config.server_config import ServerConfig
 from genrestack_server.errors import InvalidRequestError
-from genrestack_server.names import column_order
-from genrestack_server.oip import repository, requests
-from genrestack_server.policy import VersionPolicy
-from genrestack_server.registry import VersionState
-from genrestack_server.repository import Versions
+from genrestack_server.inference.validation import MAX_FIELDS, check_finite, column_order
+from genrestack_server.models.registry import VersionState
+from genrestack_server.models.repository import Versions
+from genrestack_server.models.version_policy import VersionPolicy
+from genrestack_server.service.oip import repository, requests
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from conftest import ROOT
 
-from genrestack_server.sources import unknown_variables
+from genrestack_server.config.sources import unknown_variables
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 

@@ -9,11 +9,12 @@ import numpy as np
 
 from genrestack_bundle import Answer, ComposedSession
 from genrestack_proto.matrix import FloatMatrix
-from genrestack_server.batcher import Batcher
-from genrestack_server.calls import Call, Observer
-from genrestack_server.config import ServerConfig
-from genrestack_server.executor import Executor
-from genrestack_server.registry import ServedModel
+from genrestack_server.call import Call
+from genrestack_server.config.server_config import ServerConfig
+from genrestack_server.inference.batcher import Batcher
+from genrestack_server.inference.executor import Executor
+from genrestack_server.models.registry import ServedModel
+from genrestack_server.telemetry.observer import Observer, Version
 
 T = TypeVar("T")
 
@@ -24,7 +25,7 @@ class Counted(Observer):
 
     executions: list[tuple[int, int, int]] = field(default_factory=list)
 
-    def executed(self, served: ServedModel, rows: int, requests: int, seconds: float) -> None:
+    def executed(self, served: Version, rows: int, requests: int, seconds: float) -> None:
         assert seconds > 0
         self.executions.append((served.version, rows, requests))
 

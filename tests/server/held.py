@@ -13,7 +13,7 @@ from support.waiting import GUARD_S
 
 from genrestack_bundle import Answer, ComposedSession
 from genrestack_proto.matrix import FloatMatrix
-from genrestack_server.registry import ServedModel
+from genrestack_server.models.registry import ServedModel
 
 
 class Held:

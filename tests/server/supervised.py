@@ -23,10 +23,10 @@ _PROGRAM = """
 import json, sys
 from pathlib import Path
 from genrestack_server import logs
-from genrestack_server.config import ServerConfig
+from genrestack_server.config.server_config import ServerConfig
 from genrestack_server.errors import StartError
-from genrestack_server.running import run
-from genrestack_server.supervisor import Patience, supervise
+from genrestack_server.process.runner import run
+from genrestack_server.process.supervisor import Patience, supervise
 options, patience = map(json.loads, sys.argv[1:])
 options = {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
 config = ServerConfig(**{**options, "models_dir": Path(options["models_dir"])})

@@ -12,9 +12,9 @@ import pytest
 from server.tiny_bundle import TinyStack, write_tiny
 
 from genrestack_server import Server, ServerConfig
-from genrestack_server.calls import Observer
 from genrestack_server.errors import LoadRefusedError, ModelNotFoundError
-from genrestack_server.relay import Relay
+from genrestack_server.process.broadcast import Relay
+from genrestack_server.telemetry.observer import Observer
 
 ABSENT = ("absent", "", "../tiny", "tiny/1", "x\ny", "a" * 3000)
 

@@ -21,11 +21,11 @@ from support.waiting import until
 from genrestack_bundle import Answer
 from genrestack_proto.matrix import FloatMatrix, from_matrix, to_matrix
 from genrestack_proto.v1.prediction_pb2 import PredictRequest, PredictResponse
-from genrestack_server.calls import Call
-from genrestack_server.config import ServerConfig
+from genrestack_server.call import Call
+from genrestack_server.config.server_config import ServerConfig
 from genrestack_server.errors import DeadlinePassedError, DrainingError, InvalidRequestError, QueueFullError
-from genrestack_server.loading import load_version
-from genrestack_server.registry import ServedModel
+from genrestack_server.models.loader import load_version
+from genrestack_server.models.registry import ServedModel
 
 POISON = 12345.0
 DELAY_S = 10.0
@@ -61,7 +61,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr("genrestack_server.batcher.time", made)
+    monkeypatch.setattr("genrestack_server.inference.batcher.time", made)
     return made
 
 

@@ -15,7 +15,8 @@ from support.waiting import GUARD_S, until
 
 from genrestack_proto.matrix import to_matrix
 from genrestack_proto.v1.prediction_pb2 import GetModelRequest, ListModelsRequest, PredictRequest
-from genrestack_server.calls import Call, Observer
+from genrestack_server.call import Call
+from genrestack_server.telemetry.observer import Observer
 
 CODE = grpc.StatusCode
 

@@ -11,11 +11,11 @@ import pytest
 from server.watching import advance
 
 import genrestack_server
-from genrestack_server.checks import check_answer
-from genrestack_server.config import ServerConfig
+from genrestack_server.config.server_config import ServerConfig
 from genrestack_server.errors import DrainingError, InvalidRequestError, RequestError, Violation
-from genrestack_server.gate import Gate
-from genrestack_server.status import CODES, outcome
+from genrestack_server.inference.admission import Gate
+from genrestack_server.inference.validation import check_answer
+from genrestack_server.service.status import CODES, outcome
 
 
 def test_the_unexpected_is_internal_with_an_id_that_the_log_carries(caplog: pytest.LogCaptureFixture) -> None:

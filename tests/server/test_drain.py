@@ -2,7 +2,7 @@
 
 import pytest
 
-from genrestack_server.drain import DrainRate
+from genrestack_server.inference.batcher import DrainRate
 
 
 def test_a_second_before_anything_is_known() -> None:

@@ -22,9 +22,9 @@ from support.waiting import until
 from genrestack_proto.inference import open_inference_pb2 as oip
 from genrestack_proto.matrix import to_matrix
 from genrestack_proto.v1.prediction_pb2 import PredictRequest
-from genrestack_server.calls import Call, Observer
-from genrestack_server.registry import ServedModel
-from genrestack_server.request_log import described
+from genrestack_server.call import Call
+from genrestack_server.telemetry.observer import Observer, Version
+from genrestack_server.telemetry.request_log import described
 
 PREDICT = "/genrestack.v1.PredictionService/Predict"
 REQUEST = PredictRequest(rows=to_matrix(draw_rows(2)))
@@ -42,10 +42,10 @@ class Durations(Observer):
         self.seconds += [call.ended - call.began, call.queued_s, call.compute_s]
         self.seconds += [value for name, value in described(call).items() if name.endswith("_ms")]
 
-    def executed(self, served: ServedModel, rows: int, requests: int, seconds: float) -> None:
+    def executed(self, served: Version, rows: int, requests: int, seconds: float) -> None:
         self.seconds.append(seconds)
 
-    def loaded(self, served: ServedModel, seconds: float) -> None:
+    def loaded(self, served: Version, seconds: float) -> None:
         self.seconds.append(seconds)
 
 

@@ -9,7 +9,7 @@ from server.live import RunServer
 from server.test_command import batch
 from support.frames import Wire, headers, message
 
-from genrestack_server.grpc_log import SUMMARY_S, GrpcLog
+from genrestack_server.telemetry.grpc_log import SUMMARY_S, GrpcLog
 
 LIST = "/genrestack.v1.PredictionService/ListModels"
 TOKEN = b"gs_a-token-that-nobody-may-read"
@@ -39,7 +39,7 @@ def trouble(clock: Clock) -> Iterator[logging.Logger]:
 
 
 def said(caplog: pytest.LogCaptureFixture) -> list[str]:
-    lines = [record.getMessage() for record in caplog.records if record.name == "genrestack_server.grpc_log"]
+    lines = [record.getMessage() for record in caplog.records if record.name == "genrestack_server.telemetry.grpc_log"]
     caplog.clear()
     return lines
 

@@ -31,11 +31,12 @@ from support.waiting import until
 from genrestack_bundle import Answer, WrongAnswerError
 from genrestack_proto.matrix import FloatMatrix, from_matrix, to_matrix
 from genrestack_proto.v1.prediction_pb2 import PredictRequest
-from genrestack_server import Server, ServerConfig, batcher
-from genrestack_server.calls import Call
+from genrestack_server import Server, ServerConfig
+from genrestack_server.call import Call
 from genrestack_server.errors import DeadlinePassedError, DrainingError, RunEndedError, StuckError
-from genrestack_server.loading import load_version
-from genrestack_server.registry import ServedModel
+from genrestack_server.inference import batcher
+from genrestack_server.models.loader import load_version
+from genrestack_server.models.registry import ServedModel
 
 NEVER_S = 86_400.0
 ON_LOOP, IN_THREAD = 1, 500

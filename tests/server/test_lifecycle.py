@@ -22,8 +22,8 @@ from genrestack_proto.matrix import to_matrix
 from genrestack_proto.v1.prediction_pb2 import GetModelRequest, ListModelsRequest, PredictRequest
 from genrestack_proto.v1.prediction_pb2_grpc import PredictionServiceStub
 from genrestack_server import AddressError, RepositoryError, Server, ServerConfig, StartError
-from genrestack_server.loading import load_version
-from genrestack_server.registry import ServedModel
+from genrestack_server.models.loader import load_version
+from genrestack_server.models.registry import ServedModel
 
 SERVICE = "genrestack.v1.PredictionService"
 
@@ -90,7 +90,7 @@ def test_from_loading_to_stopped(tiny_models: Path, monkeypatch: pytest.MonkeyPa
         go_on.wait(GUARD_S)
         return load_version(*arguments)
 
-    monkeypatch.setattr("genrestack_server.keeper.load_version", waiting)
+    monkeypatch.setattr("genrestack_server.models.manager.load_version", waiting)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()

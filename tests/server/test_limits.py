@@ -22,8 +22,8 @@ from support.waiting import GUARD_S, until
 from genrestack import Client
 from genrestack_proto.v1.prediction_pb2 import PredictRequest
 from genrestack_proto.v1.prediction_pb2_grpc import PredictionServiceStub
-from genrestack_server import ServerConfig, transport
-from genrestack_server.transport import channel_options
+from genrestack_server import ServerConfig
+from genrestack_server.rpc.channel_options import channel_options
 
 
 def held_stream(stub: PredictionServiceStub) -> tuple[Any, threading.Event]:
@@ -182,7 +182,7 @@ def test_connections_beyond_their_number_are_closed(tiny_models: Path, run_serve
 
 
 def test_idle_connections_end(tiny_models: Path, run_server: RunServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "_MAX_IDLE_MS", 200)
+    monkeypatch.setattr(channel_options, "_MAX_IDLE_MS", 200)
     with run_server(tiny_models) as running, Wire(f"127.0.0.1:{running.port}") as idle:
         answers, release = held_stream(running.stub)
         # Ends when the server hangs up.
@@ -202,7 +202,7 @@ def test_callers_who_do_not_take_their_answers_are_bounded(
     tiny_models: Path, run_server: RunServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Their calls are over for us and not for gRPC, which refuses what comes on top until they are gone."""
-    monkeypatch.setattr(transport, "_OTHER_CALLS", 2)
+    monkeypatch.setattr(channel_options, "_OTHER_CALLS", 2)
     no_window = (4).to_bytes(2, "big") + bytes(4)
 
     def refused() -> bool:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genrestack_server.lines import URGENT_RUN, Lines, Piece, Waiting
+from genrestack_server.inference.request_queue import URGENT_RUN, Lines, Piece, Waiting
 
 
 @dataclass(slots=True, eq=False, kw_only=True)

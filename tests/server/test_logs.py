@@ -23,8 +23,8 @@ from server.watching import advance, on_loop
 
 from genrestack_proto.matrix import to_matrix
 from genrestack_proto.v1.prediction_pb2 import PredictRequest
-from genrestack_server import logs, request_log
-from genrestack_server.calls import Call
+from genrestack_server.call import Call
+from genrestack_server.telemetry import log_setup, request_log
 
 # Numbers that occur nowhere else, and a token.
 VALUES = (123456.789, -98765.4321)
@@ -40,14 +40,16 @@ def debug_log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
 @pytest.fixture
 def stream() -> Iterator[io.StringIO]:
     """What a configured process writes; the loggers are as before afterwards."""
-    stream, logger, root = io.StringIO(), logging.getLogger(logs.LOGGER), logging.getLogger()
+    stream, logger, root = io.StringIO(), logging.getLogger(log_setup.LOGGER), logging.getLogger()
     before = logger.handlers[:], logger.level, logger.propagate, root.handlers[:]
     yield stream
     logger.handlers[:], level, logger.propagate, root.handlers[:] = before
     logger.setLevel(level)
 
 
-def said(caplog: pytest.LogCaptureFixture, name: str = "genrestack_server.request_log") -> list[dict[str, Any]]:
+def said(
+    caplog: pytest.LogCaptureFixture, name: str = "genrestack_server.telemetry.request_log"
+) -> list[dict[str, Any]]:
     records = [record for record in caplog.records if record.name == name]
     return [{"level": r.levelname, "text": r.getMessage(), **getattr(r, "fields", {})} for r in records]
 
@@ -121,13 +123,13 @@ def test_what_fails_inside_is_always_logged_with_its_request_id(
 ) -> None:
     caplog.set_level("INFO", "genrestack_server")
     with run_server(tiny_models, log_sample=0.0) as running:
-        monkeypatch.setattr("genrestack_server.native.predicted", lambda *_: 1 / 0)
+        monkeypatch.setattr("genrestack_server.rpc.prediction_service.predicted", lambda *_: 1 / 0)
         with pytest.raises(grpc.RpcError, match="internal error") as caught:
             running.stub.Predict(batch(1), metadata=(("x-request-id", "broken"),))
     error: Any = caught.value
     (line,) = said(caplog)
     assert (line["level"], line["text"], line["request_id"]) == ("ERROR", "Predict failed", "broken")
-    (inside,) = said(caplog, "genrestack_server.status")
+    (inside,) = said(caplog, "genrestack_server.service.lifecycle")
     assert inside["request_id"] == "broken"
     assert error.details().startswith(inside["text"] + ";")
 
@@ -171,14 +173,14 @@ def test_neither_values_nor_tokens_are_ever_logged(
 
 
 def test_json_is_one_object_a_line(stream: io.StringIO) -> None:
-    logs.configure("debug", "json", stream)
+    log_setup.configure("debug", "json", stream)
     log = logging.getLogger("genrestack_server.some")
     log.info("two\nlines %d", 3, extra={"fields": {"request_id": 'a" \n=é', "rows": 4}})
     try:
         int("inner")
     except ValueError:
         log.exception("failed")
-    logs.flush()
+    log_setup.flush()
     first, second = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert (first["message"], first["level"], first["rows"]) == ("two\nlines 3", "info", 4)
     assert first["request_id"] == 'a" \n=é'
@@ -187,40 +189,40 @@ def test_json_is_one_object_a_line(stream: io.StringIO) -> None:
 
 
 def test_what_a_caller_chooses_cannot_look_like_a_line_or_field(stream: io.StringIO) -> None:
-    logs.configure("info", "text", stream)
+    log_setup.configure("info", "text", stream)
     fields = {"request_id": "x\n2026-01-01 00:00:00 ERROR   forged code=OK", "code": "OK", "empty": ""}
     logging.getLogger("genrestack_server.some").info("Predict", extra={"fields": fields})
-    logs.flush()
+    log_setup.flush()
     (line,) = stream.getvalue().splitlines()
     assert line.endswith(r'INFO    Predict request_id="x\n2026-01-01 00:00:00 ERROR   forged code=OK" code=OK empty=""')
 
 
 def test_a_full_disk_and_a_closed_stream_hurt_nobody(stream: io.StringIO) -> None:
     with open("/dev/full", "w", encoding="utf-8") as full:  # noqa: PTH123 - a device
-        writer = logs.configure("info", "text", full)
+        writer = log_setup.configure("info", "text", full)
         log = logging.getLogger("genrestack_server.some")
         log.info("nowhere")
-        logs.flush()
+        log_setup.flush()
         assert writer.lost == 1
         # What the stream itself still holds would be refused again when it is closed.
         os.dup2(os.open(os.devnull, os.O_WRONLY), full.fileno())
     log.info("closed")
     log.info("not %d", "a number")
-    logs.flush()
+    log_setup.flush()
     assert writer.lost == 3
 
 
 def test_a_reader_that_stops_holds_nobody_up(stream: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logs, "_WAITING", 100)
-    monkeypatch.setattr(logs, "_FLUSH_S", 0.1)
+    monkeypatch.setattr(logging, "_WAITING", 100)
+    monkeypatch.setattr(logging, "_FLUSH_S", 0.1)
     reading, writing = os.pipe()
     with os.fdopen(writing, "w") as pipe:
-        writer = logs.configure("info", "text", pipe)
+        writer = log_setup.configure("info", "text", pipe)
         log = logging.getLogger("genrestack_server.some")
         for _ in range(200):
             log.info("x" * 10_000)
         assert writer.lost > 0
-        logs.flush()
+        log_setup.flush()
         logging.getLogger("genrestack_server").handlers[:] = []
         os.set_blocking(reading, False)
         while writer._lines.unfinished_tasks:

@@ -20,10 +20,10 @@ from genrestack_proto.matrix import to_matrix
 from genrestack_proto.v1.model_pb2 import Model
 from genrestack_proto.v1.prediction_pb2 import GetModelRequest, PredictRequest
 from genrestack_server import AddressError
-from genrestack_server.calls import Call
-from genrestack_server.families import Together
-from genrestack_server.metrics import Metrics
-from genrestack_server.registry import ServedModel
+from genrestack_server.call import Call
+from genrestack_server.models.registry import ServedModel
+from genrestack_server.telemetry.aggregation import Together
+from genrestack_server.telemetry.metrics import Metrics
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 

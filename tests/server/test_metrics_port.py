@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-from genrestack_server.endpoint import MOST_CONNECTIONS, Endpoint, metrics_endpoint
+from genrestack_server.telemetry.metrics_server import MOST_CONNECTIONS, Endpoint, metrics_endpoint
 
 MIB = 2**20
 GET = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -14,8 +14,7 @@ from google.rpc import error_details_pb2
 from server.tiny_bundle import TinyStack, write_tiny
 
 from genrestack_proto.v1 import prediction_pb2 as pb
-from genrestack_server.calls import Observer
-from genrestack_server.config import ServerConfig
+from genrestack_server.config.server_config import ServerConfig
 from genrestack_server.errors import (
     InvalidRequestError,
     LoadingError,
@@ -24,11 +23,12 @@ from genrestack_server.errors import (
     SettingsError,
     StartError,
 )
-from genrestack_server.memory import give_back
+from genrestack_server.models.background import give_back
 from genrestack_server.ray_app import add_prediction_service, app
 from genrestack_server.ray_app.config import SERVER_SETTINGS, RayConfig, read
 from genrestack_server.ray_app.demand import DemandKeeper, DemandRegistry, Held, Models
 from genrestack_server.ray_app.proxy import METHODS, Handlers, meant, named
+from genrestack_server.telemetry.observer import Observer
 
 Code = grpc.StatusCode
 

@@ -18,9 +18,9 @@ from server.tiny_bundle import CLASSES
 
 from genrestack_proto.inference import open_inference_pb2 as oip
 from genrestack_proto.v1 import prediction_pb2 as native
-from genrestack_server import health, reading
 from genrestack_server.errors import InvalidRequestError
-from genrestack_server.messages import aside
+from genrestack_server.rpc import health, request_reader
+from genrestack_server.service.messages import aside
 
 PREDICT = "/genrestack.v1.PredictionService/Predict"
 CHECK = "/grpc.health.v1.Health/Check"
@@ -105,7 +105,7 @@ def test_who_sends_late_is_answered_while_there_is_room(tiny_models: Path, run_s
 
 
 def test_who_sends_too_late_is_not(tiny_models: Path, run_server: RunServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "_ARRIVES_WITHIN_S", 0.2)
+    monkeypatch.setattr(request_reader, "_ARRIVES_WITHIN_S", 0.2)
     with run_server(tiny_models) as running:
         calls = [Held(running, path) for path in (PREDICT, CHECK, "/inference.GRPCInferenceService/ServerLive")]
         assert {call.code() for call in calls} == {grpc.StatusCode.DEADLINE_EXCEEDED}
@@ -124,8 +124,8 @@ def test_silent_calls_of_open_services_are_few(tiny_server: Running, path: str) 
     """Health answers while others keep it open and send nothing, and most of those end."""
     held = [Held(tiny_server, path) for _ in range(40)]
     assert tiny_server.health() == "SERVING"
-    assert all(call.code() is EXHAUSTED for call in held[: -reading._SMALL_AT_ONCE])
-    assert not any(call.call.done() for call in held[-reading._SMALL_AT_ONCE + 1 :])
+    assert all(call.code() is EXHAUSTED for call in held[: -request_reader._SMALL_AT_ONCE])
+    assert not any(call.call.done() for call in held[-request_reader._SMALL_AT_ONCE + 1 :])
     for call in held:
         call.call.cancel()
 

@@ -21,7 +21,7 @@ from support.waiting import GUARD_S, until
 from genrestack_bundle.unfinished import unfinished_folder
 from genrestack_proto.matrix import from_matrix, to_matrix
 from genrestack_proto.v1.prediction_pb2 import PredictRequest
-from genrestack_server.registry import VersionState
+from genrestack_server.models.registry import VersionState
 
 READY, UNAVAILABLE, UNLOADING = VersionState.READY, VersionState.UNAVAILABLE, VersionState.UNLOADING
 

@@ -12,9 +12,8 @@ from click.testing import CliRunner, Result
 from genrestack_common.settings import Setting, settings_of
 from genrestack_server import ServerConfig
 from genrestack_server.cli import serve
-from genrestack_server.config import SECTIONS
-from genrestack_server.printing import as_toml, toml_value
-from genrestack_server.sources import effective, unknown_variables, variable
+from genrestack_server.config.server_config import SECTIONS
+from genrestack_server.config.sources import as_toml, effective, toml_value, unknown_variables, variable
 from tools.settings_table import PAGE, with_tables
 
 SETTINGS = dict(settings_of(ServerConfig))

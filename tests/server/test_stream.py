@@ -14,7 +14,7 @@ from support.waiting import GUARD_S
 
 from genrestack_proto.matrix import from_matrix, to_matrix
 from genrestack_proto.v1.prediction_pb2 import PredictRequest, PredictStreamResponse
-from genrestack_server.pipeline import pipelined
+from genrestack_server.rpc.streaming import pipelined
 
 
 def test_answers_in_order(tiny_server: Running, stack: TinyStack) -> None:

@@ -15,8 +15,8 @@ from support.certificates import EXPIRED, Authority, Pair
 from support.waiting import GUARD_S, until
 
 from genrestack_proto.v1.prediction_pb2_grpc import PredictionServiceStub
-from genrestack_server.certificates import Certificates, read_pair
 from genrestack_server.errors import CertificateError
+from genrestack_server.security.tls import Certificates, read_pair
 
 
 @pytest.fixture

@@ -22,12 +22,13 @@ from tritonclient.utils import InferenceServerException
 
 from genrestack.commands.token import token as token_command
 from genrestack_proto.v1.prediction_pb2 import ListModelsRequest
-from genrestack_server.calls import Call, Observer
-from genrestack_server.config import ServerConfig
+from genrestack_server.call import Call
+from genrestack_server.config.server_config import ServerConfig
 from genrestack_server.errors import PermissionDeniedError, TokenFileError, UnauthenticatedError
-from genrestack_server.exposure import exposures
-from genrestack_server.guard import MANAGEMENT_METHODS, Guard
-from genrestack_server.tokens import Tokens, read_tokens, token_digest
+from genrestack_server.process.runner import exposures
+from genrestack_server.security.auth import MANAGEMENT_METHODS, Guard
+from genrestack_server.security.tokens import Tokens, read_tokens, token_digest
+from genrestack_server.telemetry.observer import Observer
 
 UNAUTHENTICATED = grpc.StatusCode.UNAUTHENTICATED
 PREDICT = "/genrestack.v1.PredictionService/Predict"

@@ -141,7 +141,7 @@ def test_a_collector_that_is_down_hurts_nobody_and_is_told_of_once(
     tiny_models: Path, run_server: RunServer, collector: Collector, caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr("genrestack_server.tracing._ATTEMPT_S", 0.2)
+    monkeypatch.setattr("genrestack_server.telemetry.tracing._ATTEMPT_S", 0.2)
     collector.stop()
 
     def lines(text: str) -> list[str]:
@@ -167,7 +167,7 @@ def test_a_server_whose_collector_is_down_stops_in_time(
     tiny_models: Path, run_server: RunServer, collector: Collector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # An attempt to send has no end that this test would see.
-    monkeypatch.setattr("genrestack_server.tracing._ATTEMPT_S", 3600)
+    monkeypatch.setattr("genrestack_server.telemetry.tracing._ATTEMPT_S", 3600)
     collector.stop()
     with run_server(tiny_models, otel_endpoint=collector.endpoint) as running:
         running.stub.Predict(ask(), timeout=10)
@@ -178,7 +178,7 @@ def test_a_server_whose_collector_is_down_stops_in_time(
 def test_off_by_default_and_clear_about_what_is_missing(
     tiny_models: Path, run_server: RunServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delitem(sys.modules, "genrestack_server.tracing", raising=False)
+    monkeypatch.delitem(sys.modules, "genrestack_server.telemetry.tracing", raising=False)
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
     with run_server(tiny_models) as running:
         running.stub.Predict(ask(), metadata=(CALLER,), timeout=10)

@@ -12,9 +12,9 @@ from support.waiting import until
 
 from genrestack_server import RepositoryError, StartError
 from genrestack_server.errors import LoadRefusedError, ModelNotFoundError, NotExplicitError
-from genrestack_server.policy import VersionPolicy
-from genrestack_server.registry import VersionState
-from genrestack_server.status import to_status
+from genrestack_server.models.registry import VersionState
+from genrestack_server.models.version_policy import VersionPolicy
+from genrestack_server.service.status import to_status
 
 READY, UNAVAILABLE = VersionState.READY, VersionState.UNAVAILABLE
 

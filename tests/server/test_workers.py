@@ -26,8 +26,8 @@ from genrestack_common.resources import usable_cpus
 from genrestack_proto.matrix import to_matrix
 from genrestack_proto.v1.prediction_pb2 import PredictRequest
 from genrestack_proto.v1.prediction_pb2_grpc import PredictionServiceStub
+from genrestack_server.address import reserved_port
 from genrestack_server.errors import AddressError
-from genrestack_server.sharing import reserved_port
 
 # On a busy machine an event loop may be heard late; only what hangs is silent for longer.
 SOON = {"silence": 5.0, "longest_pause": 0.3}

@@ -14,9 +14,9 @@ from server.tiny_bundle import draw_rows
 from genrestack_bundle import ComposedSession, open_bundle
 from genrestack_proto.matrix import to_matrix
 from genrestack_proto.v1.prediction_pb2 import PredictRequest, PredictResponse
-from genrestack_server.calls import Observer
-from genrestack_server.keeper import Keeper
-from genrestack_server.registry import Registry, ServedModel, VersionState
+from genrestack_server.models.manager import Keeper
+from genrestack_server.models.registry import Registry, VersionState
+from genrestack_server.telemetry.observer import Observer, Version
 
 LOOK_S = 0.05
 """Seconds between two looks of a server under test."""
@@ -96,7 +96,7 @@ class Seen(Observer):
         assert running.server is not None
         running.server.observers.add(self)
 
-    def loaded(self, served: ServedModel, seconds: float) -> None:
+    def loaded(self, served: Version, seconds: float) -> None:
         assert seconds > 0
         self.loads.append(served.title)
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 
 from genrestack_common.settings import Setting, check_settings, settings_of
 from genrestack_common.text import did_you_mean, quoted
-from genrestack_server.config import ServerConfig
+from genrestack_server.config.server_config import ServerConfig
 from genrestack_server.errors import SettingsError
 
 SERVER_SETTINGS: Final = (

@@ -1,20 +1,20 @@
 """What answers in a replica: the server without its port."""
 
 from genrestack_common.text import listed
-from genrestack_server.batcher import Batcher
-from genrestack_server.calls import Observers
-from genrestack_server.config import ServerConfig
+from genrestack_server.config.server_config import ServerConfig
 from genrestack_server.errors import StartError
-from genrestack_server.executor import Executor
-from genrestack_server.gate import Gate
-from genrestack_server.keeper import Keeper
-from genrestack_server.native import NativeService
-from genrestack_server.predictor import Predictor
+from genrestack_server.inference.admission import Gate
+from genrestack_server.inference.batcher import Batcher
+from genrestack_server.inference.engine import Predictor
+from genrestack_server.inference.executor import Executor
+from genrestack_server.models.manager import Keeper
+from genrestack_server.models.registry import Registry
+from genrestack_server.models.repository import find_models
 from genrestack_server.ray_app.demand import DemandKeeper, DemandRegistry
-from genrestack_server.reception import Reception
-from genrestack_server.registry import Registry
-from genrestack_server.repository import find_models
-from genrestack_server.request_log import RequestLog
+from genrestack_server.rpc.prediction_service import NativeService
+from genrestack_server.service.lifecycle import Reception
+from genrestack_server.telemetry.observer import Observers
+from genrestack_server.telemetry.request_log import RequestLog
 
 
 class Core:

@@ -6,12 +6,12 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from genrestack_common.text import listed, quoted
-from genrestack_server.aside import Aside
-from genrestack_server.config import ServerConfig
+from genrestack_server.config.server_config import ServerConfig
 from genrestack_server.errors import InvalidRequestError, LoadingError, LoadRefusedError, ModelNotFoundError
-from genrestack_server.keeper import Keeper
-from genrestack_server.registry import Registry, ServedModel
-from genrestack_server.repository import Versions, look
+from genrestack_server.models.background import Aside
+from genrestack_server.models.manager import Keeper
+from genrestack_server.models.registry import Registry, ServedModel
+from genrestack_server.models.repository import Versions, look
 
 _REFUSED_S: Final = 10.0
 """A model that could not be loaded is not tried again for so long: each attempt costs as much as a good one."""

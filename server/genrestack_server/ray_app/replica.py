@@ -13,20 +13,19 @@ from genrestack_bundle import BundleError
 from genrestack_bundle.layout import is_version
 from genrestack_bundle.manifest import read_manifest
 from genrestack_proto.v1 import prediction_pb2 as pb
-from genrestack_server.answers import without_long_fields
-from genrestack_server.arrival import fill
-from genrestack_server.calls import Call
-from genrestack_server.config import ServerConfig
+from genrestack_server.call import Call, fill
+from genrestack_server.config.server_config import ServerConfig
 from genrestack_server.errors import ModelNotFoundError
-from genrestack_server.logs import LOGGER
-from genrestack_server.messages import parsed
-from genrestack_server.native import SERVICE_NAME
-from genrestack_server.policy import VersionPolicy
+from genrestack_server.models.repository import Versions, versions_of
+from genrestack_server.models.version_policy import VersionPolicy
 from genrestack_server.ray_app.core import Core
 from genrestack_server.ray_app.demand import Held, Models
 from genrestack_server.ray_app.proxy import named
-from genrestack_server.repository import Versions, versions_of
-from genrestack_server.status import BY_NUMBER, DETAILS_KEY
+from genrestack_server.rpc.prediction_service import SERVICE_NAME
+from genrestack_server.service.converters import without_long_fields
+from genrestack_server.service.messages import parsed
+from genrestack_server.service.status import BY_NUMBER, DETAILS_KEY
+from genrestack_server.telemetry.log_setup import LOGGER
 
 _Message = TypeVar("_Message", bound=Message)
 _Check = health_pb2.HealthCheckResponse

@@ -18,8 +18,9 @@ from support.waiting import GUARD_S, until
 from tritonclient.utils import InferenceServerException
 
 from genrestack_proto.inference.open_inference_pb2 import InferParameter
-from genrestack_server.calls import Call, Observer
-from genrestack_server.oip.parameters import obey
+from genrestack_server.call import Call
+from genrestack_server.service.oip.parameters import obey
+from genrestack_server.telemetry.observer import Observer
 
 
 def obeyed(parameters: Mapping[str, InferParameter], **known: Any) -> Call:

@@ -1,0 +1,160 @@
+"""Host and port: can they be listened on, and how to say so when not."""
+
+import errno
+import ipaddress
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, Final
+
+from genrestack_server.errors import AddressError, StartError
+
+# An address this machine does not have among several that a name stands for, e.g. IPv6 in a container without it.
+_ABSENT: Final = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
+_NOT_TCP: Final = ("unix:", "unix-abstract:", "vsock:")
+_MAPPED: Final = "::ffff:"
+
+
+def check_address(host: str, port: int, prefix: str = "") -> None:
+    """Bind every address a host name stands for, and let go again; `prefix` as in `address_error`.
+
+    gRPC itself is content with one of them, and says little when it gets none.
+
+    Raises:
+        AddressError: naming the host or port at fault and what to do.
+
+    """
+    absent: OSError | None = None
+    usable = 0
+    for family, address in resolve(host, port, prefix):
+        try:
+            _bind(family, address)
+            usable += 1
+        except OSError as error:
+            if error.errno not in _ABSENT:
+                raise address_error(host, port, error, prefix) from error
+            absent = error
+    if absent is not None and not usable:
+        raise address_error(host, port, absent, prefix) from absent
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether only this machine reaches every address a host name stands for.
+
+    Raises:
+        AddressError: the name is not known here.
+
+    """
+    found = [str(address[0]).partition("%")[0] for _, address in resolve(host, 0)]
+    return all(ipaddress.ip_address(text).is_loopback for text in found)
+
+
+def join_address(host: str, port: int) -> str:
+    """Write `host:port`, with the brackets that an IPv6 address needs."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def resolve(host: str, port: int, prefix: str = "") -> list[tuple[socket.AddressFamily, tuple[Any, ...]]]:
+    """Find every family and address a host name stands for.
+
+    Raises:
+        AddressError: it stands for none.
+
+    """
+    if (mended := _mended(host, prefix)) is not None:
+        raise AddressError(f"--{prefix}host {host}: {mended}")
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError) as error:
+        raise AddressError(
+            f"--{prefix}host {host} is not a name or address this machine knows; try 127.0.0.1"
+        ) from error
+    return [(entry[0], entry[4]) for entry in found]
+
+
+def _mended(host: str, prefix: str) -> str | None:
+    """Say what to write in place of what gRPC or a URL would take, and a host is not."""
+    if "/" in host or host.startswith(_NOT_TCP):
+        return "only TCP is served, no socket file; give a name or an address such as 127.0.0.1"
+    if host.startswith("[") and host.endswith("]"):
+        return f"an IPv6 address is written without brackets: --{prefix}host {host[1:-1]}"
+    name, colon, port = host.rpartition(":")
+    if colon and port.isdecimal() and (":" not in name or name.startswith("[")):
+        return f"the port is a setting of its own: --{prefix}host {name.strip('[]')} --{prefix}port {port}"
+    if host.lower().startswith(_MAPPED):
+        return f"an IPv4 address is written as it is: --{prefix}host {host[len(_MAPPED) :]}"
+    return None
+
+
+def _bind(family: int, address: tuple[Any, ...]) -> None:
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        # As gRPC does: a port whose last connections still linger is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        probe.bind(address)
+        probe.listen(1)
+
+
+def address_error(host: str, port: int, error: OSError, prefix: str = "") -> AddressError:
+    """Say why an address cannot be listened on, and that `--<prefix>host` and `--<prefix>port` choose another."""
+    to_host, to_port = f"--{prefix}host", f"--{prefix}port"
+    if error.errno == errno.EADDRINUSE:
+        text = f"port {port} on {host} is taken by another program; stop it, or choose another with {to_port} (0: any)"
+    elif error.errno == errno.EACCES:
+        text = f"port {port} on {host} needs rights this user does not have; choose one above 1023 with {to_port}"
+    elif error.errno in _ABSENT:
+        text = (
+            f"{host} is not an address of this machine; choose another with {to_host} (127.0.0.1, or 0.0.0.0 for all)"
+        )
+    else:
+        where = join_address(host, port)
+        text = f"cannot listen on {where} ({error.strerror}); choose another with {to_host} and {to_port}"
+    return AddressError(text)
+
+
+@contextmanager
+def reserved_port(host: str, port: int) -> Iterator[int]:
+    """Keep a port for processes that will share it; yields its number, a free one for 0.
+
+    First makes sure that nobody else has it: with SO_REUSEPORT alone a second server on a busy port would take half
+    of its connections without a word. The sockets that then hold the port never listen, so the kernel hands them no
+    connection, and they refuse it to everybody who does not share it in the same way.
+
+    Raises:
+        AddressError: the host or port cannot be listened on.
+        StartError: this system cannot share ports.
+
+    """
+    if not hasattr(socket, "SO_REUSEPORT"):
+        raise StartError("this system has no SO_REUSEPORT, which several workers need; serve with --workers 1")
+    check_address(host, port)
+    with ExitStack() as held:
+        absent: OSError | None = None
+        for family, address in resolve(host, port):
+            try:
+                keeper = held.enter_context(_keeper(family, address, port))
+            except OSError as error:
+                # What `check_address` let pass: a family this machine does not have, among others that it has.
+                absent = error
+            else:
+                port = keeper.getsockname()[1]
+        if not port:
+            raise address_error(host, port, absent or OSError()) from absent
+        yield port
+
+
+def _keeper(family: int, address: tuple[Any, ...], port: int) -> socket.socket:
+    keeper = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if family == socket.AF_INET6:
+            keeper.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        # Past connections may linger on the port; from then on nobody else may do as we did.
+        keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        keeper.bind((address[0], port, *address[2:]))
+        keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+    except OSError:
+        keeper.close()
+        raise
+    return keeper

@@ -1,0 +1,122 @@
+"""What there is to know of one call."""
+
+import random
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol, cast
+
+import grpc
+
+from genrestack_common.text import quoted
+from genrestack_server.errors import InvalidRequestError
+
+
+@dataclass(slots=True)
+class Call:
+    """One request from its arrival to its answer: a unary call, or one item of a stream. Times are monotonic seconds.
+
+    A front end makes it, the core fills it in, and whoever observes reads it when it has ended. It never holds feature
+    values or tokens.
+    """
+
+    method: str
+    """The RPC's own name: `Predict`, `PredictStream`, `ModelInfer` …."""
+    request_id: str = ""
+    """The caller's (metadata `x-request-id`), or made here."""
+    traceparent: str | None = None
+    """W3C trace context from the caller's metadata."""
+    deadline: float | None = None
+    """Moment after which nobody waits; None: never."""
+    urgent: bool = False
+    """The upper of the two priorities."""
+    patient: bool = False
+    """Waits for room in a full queue in place of failing: an item of a stream, whose sender is slowed down by that."""
+    began: float = field(default_factory=time.monotonic)
+    model: str = ""
+    version: int = 0
+    rows: int = 0
+    admitted: float = 0.0
+    """Moment at which its rows joined the queue; 0: they never did."""
+    queued_s: float = 0.0
+    """Time between admission and the start of the (first) execution that computed its rows."""
+    compute_s: float = 0.0
+    """Time of the execution(s) it took part in."""
+    batch_rows: int = 0
+    """Rows of the last execution it took part in."""
+    ended: float = 0.0
+    code: grpc.StatusCode = grpc.StatusCode.OK
+
+
+REQUEST_ID_KEY: Final = "x-request-id"
+TRACE_KEY: Final = "traceparent"
+PRIORITY_KEY: Final = "genrestack-priority"
+PRIORITIES: Final = {"high": True, "normal": False}
+"""What the metadata may say, and whether that is urgent."""
+# A caller's own id goes into every log line of its request.
+_MAX_REQUEST_ID: Final = 128
+
+
+class Context(Protocol):
+    """What is read of gRPC's context."""
+
+    def time_remaining(self) -> Any:
+        """Seconds until the caller's deadline; None: never."""
+
+    def invocation_metadata(self) -> Iterable[Any] | None:
+        """Pairs of key and value."""
+
+
+def fill(call: Call, context: Context) -> None:
+    """Take over what the context of a call says.
+
+    Raises:
+        InvalidRequestError: there is no such priority.
+
+    """
+    remaining = cast("float | None", context.time_remaining())
+    call.deadline = None if remaining is None else call.began + remaining
+    priority: str | None = None
+    for key, value in context.invocation_metadata() or ():
+        if key == REQUEST_ID_KEY:
+            call.request_id = str(value)[:_MAX_REQUEST_ID]
+        elif key == TRACE_KEY:
+            call.traceparent = str(value)
+        elif key == PRIORITY_KEY:
+            priority = str(value)
+    if not call.request_id:
+        call.request_id = new_request_id()
+    if priority is not None:
+        call.urgent = is_urgent(priority)
+
+
+def new_request_id() -> str:
+    """Make an id that no other request has, in all likelihood: 16 hexadecimal digits."""
+    return f"{random.getrandbits(64):016x}"
+
+
+def is_urgent(priority: str) -> bool:
+    """Tell whether a priority is the upper one.
+
+    Raises:
+        InvalidRequestError: it is neither.
+
+    """
+    urgent = PRIORITIES.get(priority)
+    if urgent is None:
+        text = f"there is no priority {quoted(priority)}; use one of: {', '.join(PRIORITIES)}"
+        raise InvalidRequestError.of(PRIORITY_KEY, text)
+    return urgent
+
+
+def next_item(stream: Call) -> Call:
+    """Make the call of a stream's next item: it began now, all else is the stream's."""
+    return Call(
+        stream.method,
+        request_id=stream.request_id,
+        traceparent=stream.traceparent,
+        deadline=stream.deadline,
+        urgent=stream.urgent,
+        patient=True,
+        began=time.monotonic(),
+    )

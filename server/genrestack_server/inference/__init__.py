@@ -1,0 +1,1 @@
+"""From checked rows to answers: admission, queue, batches, execution."""

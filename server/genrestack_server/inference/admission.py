@@ -1,0 +1,169 @@
+"""Counts what is in flight, so that a server can stop without cutting anybody off."""
+
+import asyncio
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from genrestack_server.errors import DeadlinePassedError, DrainingError, RequestError, TooManyCallsError
+
+# Most calls take less, and who was only unlucky may come back at once.
+_RETRY_AFTER_S: Final = 0.1
+
+
+class Gate:
+    """Open until the server stops; knows when the last one is through. Belongs to one event loop."""
+
+    def __init__(self, limit: int | None = None) -> None:
+        """Make it open.
+
+        Args:
+            limit: calls that may be in flight at once; None: any number.
+
+        """
+        self._limit = limit
+        self.in_flight = 0
+        """Calls that were let in and have not ended."""
+        self.waiting = WaitingCalls()
+        """Those of them whose request has not arrived; they make room for others, and do not hold up the end."""
+        self._closed = False
+        self._refused = 0
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    @contextmanager
+    def passing(self) -> Iterator[None]:
+        """Let one call in for as long as the block lasts.
+
+        Raises:
+            DrainingError: the gate is closed.
+            TooManyCallsError: as many calls as may be are in flight, and all of them have sent a request.
+
+        """
+        if self._closed:
+            self._refused += 1
+            raise _draining()
+        if self._limit is not None and self.in_flight >= self._limit and not self.waiting.evict_oldest():
+            text = (
+                f"the server serves no more than {self._limit} calls at once (--max-concurrent-rpcs); try again shortly"
+            )
+            raise TooManyCallsError(text, _RETRY_AFTER_S)
+        self.in_flight += 1
+        self._empty.clear()
+        try:
+            yield
+        finally:
+            self.in_flight -= 1
+            if not self.in_flight:
+                self._empty.set()
+
+    def close(self) -> None:
+        """Let nothing more in, and wait for no request any longer."""
+        self._closed = True
+        self.waiting.evict(_draining())
+
+    async def settled(self, quiet_s: float, timeout_s: float) -> None:
+        """Wait until nobody was refused for so long; at most so many seconds."""
+        end = time.monotonic() + timeout_s
+        before = -1
+        while before != self._refused and time.monotonic() < end:
+            before = self._refused
+            await asyncio.sleep(quiet_s)
+
+    async def drained(self, timeout_s: float) -> bool:
+        """Wait until nothing is in flight, at most so many seconds; tell whether that came about."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._empty.wait()
+        except TimeoutError:
+            return False
+        return True
+
+
+def _draining() -> DrainingError:
+    return DrainingError("the server is stopping; try again, or ask another server")
+
+
+class WaitingCalls:
+    """Calls whose caller has yet to send something. Belongs to one event loop.
+
+    A caller that opens calls and sends nothing would otherwise keep everybody else out for as long as it likes: honest
+    callers send with the call, and are never the oldest for long.
+    """
+
+    def __init__(self, limit: int | None = None) -> None:
+        """Begin with none.
+
+        Args:
+            limit: calls that may wait at once; None: any number.
+
+        """
+        self._limit = limit
+        self._due: dict[asyncio.Task[Any], float] = {}
+        self._evicted: dict[asyncio.Task[Any], RequestError] = {}
+        self._sweep: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        """Return how many wait."""
+        return len(self._due)
+
+    @contextmanager
+    def waiting(self, timeout_s: float | None = None) -> Iterator[None]:
+        """Count the task that runs this as waiting for as long as the block lasts.
+
+        Args:
+            timeout_s: seconds after which it has waited too long; None: never.
+
+        Raises:
+            TooManyCallsError: so many came after it that it had to make room.
+            DeadlinePassedError: it has waited too long.
+            RequestError: whatever `evict` was given.
+
+        """
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a coroutine runs in a task
+        if self._limit is not None and len(self._due) >= self._limit:
+            self.evict_oldest()
+        self._due[task] = math.inf if timeout_s is None else task.get_loop().time() + timeout_s
+        if timeout_s is not None and self._sweep is None:
+            self._sweep = task.get_loop().call_at(self._due[task], self._evict_late)
+        try:
+            yield
+        except asyncio.CancelledError:
+            error = self._evicted.get(task)
+            # Cancelled by its caller as well: then nobody waits for an error.
+            if error is None or task.uncancel():
+                raise
+            raise error from None
+        finally:
+            self._due.pop(task, None)
+            self._evicted.pop(task, None)
+
+    def evict_oldest(self) -> bool:
+        """End the call that has waited longest, and tell whether there was one."""
+        for task in self._due:
+            text = "the request had not arrived when too many others came; send it together with the call, try again"
+            self._evict(task, TooManyCallsError(text, _RETRY_AFTER_S))
+            return True
+        return False
+
+    def evict(self, error: RequestError) -> None:
+        """End every call that waits, with this."""
+        for task in list(self._due):
+            self._evict(task, error)
+
+    def _evict(self, task: "asyncio.Task[Any]", error: RequestError) -> None:
+        del self._due[task]
+        self._evicted[task] = error
+        task.cancel()
+
+    def _evict_late(self) -> None:
+        """End those who waited too long, and come back when the next may have."""
+        loop, self._sweep = asyncio.get_running_loop(), None
+        for task in [task for task, due in self._due.items() if due <= loop.time()]:
+            self._evict(task, DeadlinePassedError("the request did not arrive in time; send it together with the call"))
+        due = min(self._due.values(), default=math.inf)
+        if due < math.inf:
+            self._sweep = loop.call_at(due, self._evict_late)

@@ -1,0 +1,329 @@
+"""One batcher in front of all sessions: admits requests, decides when they are computed, tells observers."""
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+from genrestack_bundle import Answer, RunLimit
+from genrestack_common.text import counted
+from genrestack_proto.matrix import FloatMatrix
+from genrestack_server.call import Call
+from genrestack_server.config.server_config import ServerConfig
+from genrestack_server.errors import DeadlinePassedError, DrainingError, QueueFullError, RequestError, StuckError
+from genrestack_server.inference.batch import Execution, Job
+from genrestack_server.inference.executor import Executor, Ran, ThreadLimit, run_now, took_too_long
+from genrestack_server.inference.request_queue import Lines
+from genrestack_server.models.registry import ServedModel
+from genrestack_server.telemetry.observer import Observer
+
+_log = logging.getLogger(__name__)
+
+# What a run on the loop may stop it for; it goes on in the thread then, from its beginning.
+_LOOP_S: Final = 0.25
+# After one that stopped the loop for longer none is run on it for a while: other rows may take as long.
+_SLOW_S: Final = 0.1
+_SLOW_PAUSE_S: Final = 10.0
+# A run that was told to end does so after the node it is at; what takes longer may never come back.
+_STUCK_S: Final = 5.0
+
+
+class Batcher:
+    """Requests wait in lines and are computed, several at a time, as soon as nothing else runs; see `Lines`.
+
+    Belongs to one event loop. A quick run of a request that has nobody beside it is done at once, on the loop, which
+    spares a lone caller the waking of another thread and the waking by it.
+
+    A run ends when the latest deadline of its callers has passed, or none of them waits any more, or after
+    `max_compute_seconds`.
+    """
+
+    def __init__(self, executor: Executor, observers: Observer, config: ServerConfig) -> None:
+        self._executor = executor
+        self._observers = observers
+        self._most_waiting = config.max_queue_rows
+        self._most_rows = config.max_batch_rows
+        self._most_seconds = config.max_compute_seconds
+        self._most_on_loop = min(_LOOP_S, config.max_compute_seconds)
+        self._delay = config.max_queue_delay
+        self._lines: Lines[Job] = Lines(config.max_batch_rows, sharing=config.batching)
+        self._outside: OrderedDict[Job, None] = OrderedDict()
+        self._gathering = Gathering()
+        self._rate = DrainRate()
+        self._running = 0
+        self._in_thread: dict[Execution, ThreadLimit] = {}
+        self._loop_limit = RunLimit()
+        self._slow_until = 0.0
+        """Until when nothing is run on the loop."""
+        self._next: asyncio.Handle | None = None
+        self._closed = False
+        self.stuck = False
+        """Whether a run was told to end and does not; nothing is computed meanwhile."""
+        self.stuck_changed: Callable[[], None] = lambda: None
+        """Called when `stuck` has changed."""
+
+    @property
+    def waiting_rows(self) -> int:
+        """Rows that wait in the queue."""
+        return self._lines.rows
+
+    async def run(self, served: ServedModel, rows: FloatMatrix, call: Call) -> Answer:
+        """Answer rows, float32 of shape (n, f).
+
+        Args:
+            served: the version that computes them.
+            rows: finite, contiguous, in the model's column order.
+            call: the request; times and rows of its executions are filled in.
+
+        Raises:
+            DeadlinePassedError: the rows' turn came too late.
+            QueueFullError: the queue is full.
+            InvalidRequestError: the model has no finite answer for some row.
+            RunEndedError: the run took longer than `max_compute_seconds`.
+            StuckError: a run does not end, and nothing can be computed beside it.
+            WrongAnswerError: the model's answer has another shape, or values that cannot be.
+
+        """
+        loop = asyncio.get_running_loop()
+        job = Job(
+            version=served,
+            rows=len(rows),
+            urgent=call.urgent,
+            deadline=call.deadline,
+            matrix=rows,
+            call=call,
+            answer=loop.create_future(),
+            admitted=time.monotonic(),
+        )
+        self._admit(job)
+        try:
+            return await job.answer
+        except asyncio.CancelledError:
+            self._drop(job)
+            raise
+
+    def close(self) -> None:
+        """Take nothing more, fail what waits, and end the run under way."""
+        self._closed = True
+        self._fail_all(DrainingError("the server has stopped; ask another server"))
+        self._executor.close()
+
+    def _fail_all(self, error: RequestError) -> None:
+        """Fail what is being computed in the thread and what waits."""
+        for execution in self._in_thread:
+            self._fail(execution, error)
+        while (taken := self._lines.take(0.0)).pieces:
+            for piece in taken.pieces:
+                piece.job.fail(error)
+        while self._outside:
+            self._outside.popitem()[0].fail(error)
+
+    def _fail(self, execution: Execution, error: Exception) -> None:
+        for job in execution.fail(error):
+            self._lines.leave(job)
+
+    def _admit(self, job: Job) -> None:
+        if self.stuck:
+            raise StuckError(_STUCK)
+        if not self._outside and self._fits(job):
+            self._lines.put(job)
+            self._wake(hurried=job.urgent)
+        elif job.call.patient:
+            self._outside[job] = None
+        else:
+            raise QueueFullError(
+                f"{counted(self._lines.rows, 'row')} wait already, the limit is {self._most_waiting:,} "
+                "(--max-queue-rows); try again after the delay in the details",
+                self._rate.seconds_for(self._lines.rows),
+            )
+
+    def _fits(self, job: Job) -> bool:
+        # An empty queue takes any request: one that is larger than the whole queue would otherwise never be computed.
+        return not self._lines.rows or self._lines.rows + job.rows <= self._most_waiting
+
+    def _drop(self, job: Job) -> None:
+        self._outside.pop(job, None)
+        self._lines.leave(job)
+        for execution, limit in self._in_thread.items():
+            limit.lower(execution.until)
+        self._let_in()
+
+    def _let_in(self) -> None:
+        """Let those who wait for room into the queue, in the order in which they came."""
+        while self._outside and self._fits(job := next(iter(self._outside))):
+            del self._outside[job]
+            self._lines.put(job)
+            self._wake(hurried=job.urgent)
+
+    def _most_running(self) -> int:
+        # Where a whole execution waits there is nothing to wait for: the next one is ready when the present one ends,
+        # and the thread goes on without a gap.
+        return 2 if self._lines.rows >= self._most_rows else 1
+
+    def _wake(self, *, hurried: bool = False) -> None:
+        """See to it that what waits is computed."""
+        if self._closed or self._running >= self._most_running():
+            return
+        at_once = hurried or not self._delay or self._lines.rows >= self._most_rows
+        if self._next is not None:
+            if not at_once or not isinstance(self._next, asyncio.TimerHandle):
+                return
+            self._next.cancel()
+        loop = asyncio.get_running_loop()
+        # A turn of the loop, for those who have arrived and have not got this far.
+        self._next = loop.call_soon(self._gather) if at_once else loop.call_later(self._delay, self._begin)
+
+    def _gather(self) -> None:
+        if self._lines.rows < self._most_rows and self._gathering.another_turn(self._lines.rows):
+            self._next = asyncio.get_running_loop().call_soon(self._gather)
+        else:
+            self._begin()
+
+    def _begin(self) -> None:
+        self._next = None
+        now = time.monotonic()
+        taken = self._lines.take(now)
+        for job in taken.late:
+            job.fail(DeadlinePassedError("the deadline passed while the rows waited; allow more time or send less"))
+        if taken.pieces:
+            self._execute(Execution(taken.pieces), now)
+        self._let_in()
+        if self._lines.rows:
+            self._wake()
+
+    def _execute(self, execution: Execution, now: float) -> None:
+        self._running += 1
+        self._gathering.begun(execution.requests)
+        rows = execution.begin(now)
+        if self._is_quick(execution, now):
+            ran = run_now(execution.served, rows, self._limit_on_loop(execution, now))
+            if ran.seconds > _SLOW_S:
+                self._slow_until = time.monotonic() + _SLOW_PAUSE_S
+            if not ran.ended or execution.until <= time.monotonic():
+                self._end(execution, ran)
+                return
+        limit = self._in_thread[execution] = ThreadLimit(
+            partial(self._ended, execution),
+            at=execution.until,
+            seconds=self._most_seconds,
+            cancellation=self._executor.cancellation,
+        )
+        self._executor.start(execution.served, rows, limit, partial(self._end, execution))
+
+    def _is_quick(self, execution: Execution, now: float) -> bool:
+        """Tell whether to run at once, on the loop."""
+        return (
+            self._running == 1
+            and execution.requests == 1
+            and not self._lines.rows
+            and execution.rows <= execution.served.quick_rows
+            and self._slow_until <= now
+        )
+
+    def _limit_on_loop(self, execution: Execution, now: float) -> RunLimit:
+        limit = self._loop_limit
+        if limit.over:
+            limit = self._loop_limit = RunLimit()
+        limit.at = min(execution.until, now + self._most_on_loop)
+        return limit
+
+    def _end(self, execution: Execution, ran: Ran) -> None:
+        self._running -= 1
+        self._in_thread.pop(execution, None)
+        for job in execution.end(ran):
+            self._lines.leave(job)
+        if not ran.ended:
+            self._rate.note(execution.rows, ran.seconds)
+        self._observers.executed(execution.served, execution.rows, execution.requests, ran.seconds)
+        if self.stuck:
+            self._set_stuck(False)
+        self._let_in()
+        if self._lines.rows:
+            self._wake()
+
+    def _ended(self, execution: Execution) -> None:
+        """Answer those whose run in the thread was told to end, whether it does or not."""
+        if execution in self._in_thread:
+            self._fail(execution, took_too_long(execution.served, execution.rows))
+            asyncio.get_running_loop().call_later(_STUCK_S, self._check_ended, execution)
+
+    def _check_ended(self, execution: Execution) -> None:
+        if execution in self._in_thread and not self._closed:
+            _log.error(
+                "%s was told to end a run and does not: one of its operators takes too long; "
+                "NOT_SERVING until it is through, restart the server if it never is", execution.served.title,
+            )  # fmt: skip
+            self._set_stuck(True)
+            self._fail_all(StuckError(_STUCK))
+
+    def _set_stuck(self, stuck: bool) -> None:  # noqa: FBT001
+        self.stuck = stuck
+        self.stuck_changed()
+
+
+_STUCK: Final = "a model does not end its run; try again in a few seconds, or ask another server"
+
+
+# A call that has reached this machine takes gRPC's Python side up to about ten turns of the loop to hand over: accept,
+# arm for the next, receive the message, start the handler.
+_QUIET_TURNS: Final = 12
+# Executions shared by this many requests, on average over the last few, are company.
+_COMPANY: Final = 1.5
+_MEMORY: Final = 0.5
+
+
+class Gathering:
+    """Asked once in each turn of the event loop while rows wait and nothing runs.
+
+    Beginning with the first of many who are about to arrive would leave the others to executions of one or two rows
+    each, which cost several times as much a row. Waiting for them is free where there are none: a request that has had
+    no company lately begins at once.
+    """
+
+    def __init__(self) -> None:
+        self._company = 0.0
+        self._seen = 0
+        self._quiet = 0
+
+    def another_turn(self, waiting_rows: int) -> bool:
+        """Tell whether the loop should first turn once more."""
+        if self._company < _COMPANY:
+            return False
+        self._quiet = self._quiet + 1 if waiting_rows == self._seen else 0
+        self._seen = waiting_rows
+        return self._quiet < _QUIET_TURNS
+
+    def begun(self, requests: int) -> None:
+        """Take note of an execution, and of how many requests it answers."""
+        self._company = max(float(requests), self._company * _MEMORY)
+        self._seen = self._quiet = 0
+
+
+_LEAST_S: Final = 0.02
+_MOST_S: Final = 5.0
+_UNKNOWN_S: Final = 1.0
+# An execution counts half as much after so many seconds of others.
+_HALF_LIFE_S: Final = 5.0
+
+
+class DrainRate:
+    """Rows a second of the latest executions."""
+
+    def __init__(self) -> None:
+        self._rows = 0.0
+        self._seconds = 0.0
+
+    def note(self, rows: int, seconds: float) -> None:
+        """Take note of an execution."""
+        kept = 0.5 ** (seconds / _HALF_LIFE_S)
+        self._rows = self._rows * kept + rows
+        self._seconds = self._seconds * kept + seconds
+
+    def seconds_for(self, rows: int) -> float:
+        """Estimate how long so many waiting rows take; between 20 ms and 5 s, and 1 s before anything was computed."""
+        if not self._seconds:
+            return _UNKNOWN_S
+        return min(max(rows * self._seconds / self._rows, _LEAST_S), _MOST_S)

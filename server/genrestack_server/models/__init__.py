@@ -1,0 +1,1 @@
+"""Which versions are served: found, loaded, verified, swapped."""

@@ -1,0 +1,341 @@
+"""Keeps what is served in step with the repository: by itself (`poll`), or on request (`explicit`)."""
+
+import asyncio
+import logging
+import time
+import weakref
+from collections.abc import Callable, Container, Coroutine, Sequence
+from typing import Any, Final
+
+from genrestack_bundle import Cancellation, LoadCancelledError, ProviderError
+from genrestack_common.text import listed, quoted
+from genrestack_server.config.server_config import ServerConfig
+from genrestack_server.errors import (
+    DrainingError,
+    LoadRefusedError,
+    ModelNotFoundError,
+    NotExplicitError,
+    RepositoryError,
+    RequestError,
+    StartError,
+)
+from genrestack_server.models.background import Aside, give_back, keep_little
+from genrestack_server.models.fingerprint import Folders, FolderStatus, poll_folders
+from genrestack_server.models.loader import load_version, why
+from genrestack_server.models.registry import Registry, ServedModel, VersionState
+from genrestack_server.models.repository import Trouble, Versions, look, versions_of
+from genrestack_server.models.version_policy import VersionPolicy
+from genrestack_server.telemetry.observer import Observer
+
+_log = logging.getLogger(__name__)
+
+# So many folders are looked at before the event loop hears of it.
+_FOLDERS_AT_ONCE: Final = 250
+
+
+class Keeper:
+    """Loads, swaps and lets go versions. Belongs to one event loop; everything slow is done in one thread aside.
+
+    All changes are made under one lock, on the event loop, and each is a swap of the registry's table.
+    """
+
+    def __init__(
+        self, config: ServerConfig, registry: Registry, observers: Observer, announce: Callable[[str, int], None]
+    ) -> None:
+        """Make a keeper that does nothing yet.
+
+        Args:
+            config: the repository, the policy, the mode.
+            registry: what is served.
+            observers: who is told of it.
+            announce: called with a model's name and a version that has begun or ceased to be served.
+
+        """
+        self._config = config
+        self._registry = registry
+        self._observers = observers
+        self._announce = announce
+        self._policy = VersionPolicy.parse(config.version_policy)
+        self._folders = Folders()
+        self._aside = Aside("genrestack-load")
+        self._lock = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._trouble = Trouble()
+        self._loading = False
+        self._cancellation = Cancellation()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a version is being loaded just now; `close` ends that, but not within one step of it."""
+        return self._loading
+
+    async def start(self, names: Sequence[str]) -> None:
+        """Load these models, newest good versions first.
+
+        Raises:
+            RepositoryError: a model has no good version (unless `allow_empty`), or its folder cannot be read.
+            StartError: the execution provider asked for is missing.
+            DrainingError: `close` was called meanwhile.
+
+        """
+        keep_little()
+        async with self._lock:
+            for name in names:
+                try:
+                    await self._start(name)
+                except RepositoryError as error:
+                    if not self._config.allow_empty:
+                        raise
+                    _log.error("%s", error)
+
+    def watch(self) -> None:
+        """Look at the repository once every `poll_interval` from now on."""
+        self._spawn(self._watch())
+
+    async def load(self, name: str, then: Callable[[], None] = lambda: None) -> None:
+        """See `Registry.load`; once that has succeeded, `then` is called, even if the caller has left meanwhile.
+
+        A caller that leaves before its turn has come leaves nothing behind.
+        """
+        self._only_explicit("loads")
+        await self._lock.acquire()
+        work = self._spawn(self._load_now(name, then))
+        work.add_done_callback(lambda _: self._lock.release())
+        try:
+            await asyncio.wait({work})
+        except asyncio.CancelledError:
+            work.add_done_callback(_log_abandoned)
+            raise
+        if work.cancelled():
+            raise DrainingError("the server is stopping; ask another server")
+        work.result()
+
+    async def unload(self, name: str) -> None:
+        """See `Registry.unload`."""
+        self._only_explicit("unloads")
+        async with self._lock:
+            if name not in self._registry.names():
+                await self._versions_of(name)
+            for version in self._registry.versions(name):
+                self._let_go(name, version, "it was unloaded by request")
+
+    async def look_once(self) -> None:
+        """Look at the repository, and act on what is new, changed, or gone."""
+        try:
+            found = await self._aside.run(look, self._config.models_dir)
+        except RepositoryError as error:
+            self._trouble.begins(str(error))
+            return
+        if not found and self._registry.names():
+            self._trouble.begins(f"{self._config.models_dir} holds no model any more")
+            return
+        self._trouble.ends()
+        async with self._lock:
+            for name in sorted({*found, *self._registry.names()}):
+                versions = found.get(name, Versions())
+                if versions is not None:
+                    await self._catch_up(name, versions)
+            for name in {*self._registry.noted_models(), *self._folders.names()} - found.keys():
+                self._registry.set_on_disk(name, Versions())
+                self._forget_gone(name, Versions())
+
+    def close(self) -> None:
+        """Begin nothing more; what is being loaded ends as soon as it can, and is not served."""
+        self._aside.close()
+        self._cancellation.cancel()
+        for task in self._tasks:
+            task.cancel()
+
+    async def _start(self, name: str) -> None:
+        versions = await self._aside.run(versions_of, self._config.models_dir / name)
+        refused = await self._settle(name, versions, patient=False)
+        if not self._registry.versions(name):
+            because = f" ({refused[0]})" if refused else ""
+            raise RepositoryError(
+                f"model {name!r} in {self._config.models_dir} has no version that can be served{because}"
+            )
+
+    async def _watch(self) -> None:
+        while True:
+            try:
+                await self.look_once()
+            except DrainingError:
+                return
+            except Exception:  # noqa: BLE001 - the loop has to outlive whatever is wrong with one look
+                _log.exception("looking at %s failed; it is tried again", self._config.models_dir)
+            await asyncio.sleep(self._config.poll_interval)
+
+    async def _load_now(self, name: str, then: Callable[[], None]) -> None:
+        versions = await self._versions_of(name)
+        for folder in self._folders.of_model(name).values():
+            folder.refused = None
+        refused = await self._settle(name, versions, patient=False)
+        if refused:
+            now = listed(str(version) for version in self._registry.versions(name))
+            raise LoadRefusedError(f"{refused[0]}; " + (f"served: {now}" if now else "no version of it is served"))
+        if not self._registry.versions(name):
+            raise LoadRefusedError(
+                f"model {name!r} has no version that is to be served (the version policy is {self._policy}); "
+                f"it has {listed(map(str, versions))}"
+            )
+        then()
+
+    async def _versions_of(self, name: str) -> Versions:
+        try:
+            found = await self._aside.run(look, self._config.models_dir)
+        except RepositoryError as error:
+            _log.error("%s", error)
+            raise LoadRefusedError("the model repository cannot be read; the server's log says more") from error
+        if name not in found:
+            raise ModelNotFoundError(f"there is no model {quoted(name)} in the repository; it holds: {listed(found)}")
+        versions = found[name]
+        if versions is None:
+            raise LoadRefusedError(f"the folder of model {name!r} cannot be read; check its permissions")
+        return versions
+
+    async def _catch_up(self, name: str, versions: Versions) -> None:
+        if self._config.repository_mode == "poll":
+            await self._settle(name, versions)
+            return
+        folders, served = self._folders.of_model(name), self._registry.versions(name)
+        for version in self._registry.noted(name):
+            if version not in served and (version not in folders or folders[version].refused is None):
+                self._registry.forget(name, version)
+        self._registry.set_on_disk(name, versions, "it is not loaded")
+        self._forget_gone(name, versions)
+
+    async def _settle(self, name: str, present: Versions, *, patient: bool = True) -> list[str]:
+        """Serve what the policy wants of a model; return the versions refused, each with its reason."""
+        good: set[int] = set()
+        refused: list[str] = []
+        blinked = self._folders.blinked(name, self._registry.versions(name), present) if patient else []
+        candidates = await self._aside.run(self._policy.candidates, [*present, *blinked])
+        polled = 0
+        while polled < len(candidates) and not self._policy.satisfied(len(good)):
+            statuses = await self._poll(
+                name, candidates[polled : polled + _FOLDERS_AT_ONCE], len(good), patient=patient
+            )
+            polled += len(statuses)
+            for each in statuses:
+                if reason := await self._apply(name, each):
+                    refused.append(f"{name}/{each.version}: {reason}")
+                if each.version in self._registry.versions(name):
+                    good.add(each.version)
+        self._leave_out(name, present, good)
+        return refused
+
+    async def _poll(self, name: str, versions: Sequence[int], good: int, *, patient: bool) -> list[FolderStatus]:
+        return await self._aside.run(
+            poll_folders,
+            self._config.models_dir / name,
+            versions,
+            self._folders.of_model(name),
+            enough=None if self._policy.latest is None else self._policy.latest - good,
+            patient=patient,
+        )
+
+    async def _apply(self, name: str, status: FolderStatus) -> str:
+        """Load a version if it is new or changed; return the reason if it is refused now."""
+        if status.fingerprint is None:
+            if not self._folders.of(name, status.version).absent:
+                self._registry.forget(name, status.version)
+            return ""
+        if status.refused:
+            return ""
+        if status.lacking and self._folders.of(name, status.version).waits(status.fingerprint):
+            reason = f"it is not complete yet: {status.lacking}"
+            self._registry.note(name, status.version, VersionState.UNAVAILABLE, reason)
+            return ""
+        return await self._load(name, status.version, status.fingerprint)
+
+    async def _load(self, name: str, version: int, fingerprint: bytes) -> str:
+        folder = self._folders.of(name, version)
+        self._registry.note(name, version, VersionState.LOADING)
+        began = time.monotonic()
+        loaded = await self._aside.run(self._attempt, name, version)
+        if isinstance(loaded, str):
+            folder.refused = fingerprint
+            self._refuse(name, version, loaded)
+            return loaded
+        folder.loaded, folder.refused, folder.unchanged = loaded.sums, None, 0
+        self._free_afterwards(self._registry.versions(name).get(version))
+        self._registry.add(loaded)
+        self._announce(name, version)
+        self._observers.loaded(loaded, time.monotonic() - began)
+        return ""
+
+    def _attempt(self, name: str, version: int) -> ServedModel | str:
+        self._loading = True
+        try:
+            return load_version(name, version, self._config, self._cancellation)
+        except LoadCancelledError as error:
+            raise DrainingError("the server is stopping; ask another server") from error
+        except ProviderError as error:
+            if self._registry.loading:
+                raise StartError(str(error)) from error
+            return str(error)
+        except Exception as error:  # noqa: BLE001 - whatever an untrusted bundle provokes refuses it, and only it
+            return why(error, self._config.models_dir)
+        finally:
+            self._loading = False
+
+    def _refuse(self, name: str, version: int, reason: str) -> None:
+        others = self._registry.versions(name)
+        goes_on = f"; {name}/{max(others)} goes on" if others else ""
+        _log.error("%s/%d is refused: %s%s", name, version, reason, goes_on)
+        self._registry.note(name, version, VersionState.UNAVAILABLE, reason)
+        self._observers.load_failed(name, version, reason)
+
+    def _leave_out(self, name: str, present: Versions, good: Container[int]) -> None:
+        reason = f"the version policy is {self._policy}"
+        for version in self._registry.versions(name):
+            if version not in good:
+                self._let_go(name, version, reason if version in present else "its folder is gone")
+                self._registry.forget(name, version)
+        self._registry.set_on_disk(name, present, f"it is not served: {reason}")
+        self._forget_gone(name, present)
+
+    def _let_go(self, name: str, version: int, reason: str) -> None:
+        _log.info("%s/%d is no longer served: %s", name, version, reason)
+        self._free_afterwards(self._registry.remove(name, version))
+        self._registry.note(name, version, VersionState.UNAVAILABLE, reason)
+        self._folders.of(name, version).loaded = None
+        self._announce(name, version)
+        self._observers.unloaded(name, version)
+
+    def _free_afterwards(self, served: ServedModel | None) -> None:
+        """Once the last request has let a version go, give its memory back to the system too."""
+        if served is not None:
+            weakref.finalize(served, _give_back_soon, asyncio.get_running_loop(), self._aside).atexit = False
+
+    def _forget_gone(self, name: str, present: Versions) -> None:
+        """Forget folders that are gone and are not served."""
+        for version in {*self._registry.noted(name), *self._folders.of_model(name)}.difference(present):
+            if version not in self._registry.versions(name):
+                self._folders.forget(name, version)
+                self._registry.forget(name, version)
+
+    def _only_explicit(self, does: str) -> None:
+        if self._config.repository_mode != "explicit":
+            raise NotExplicitError(
+                f"this server {does} models by itself, by what lies in its repository; start it with "
+                "--repository-mode explicit to decide by request"
+            )
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+
+def _log_abandoned(work: "asyncio.Task[None]") -> None:
+    """Log what went wrong with a load that nobody waits for any more, unless it has been said already."""
+    if not work.cancelled() and (error := work.exception()) is not None and not isinstance(error, RequestError):
+        _log.error("a model could not be loaded, and whoever asked for it has left", exc_info=error)
+
+
+def _give_back_soon(loop: asyncio.AbstractEventLoop, aside: Aside) -> None:
+    # Called by whichever thread let go last, and a moment before the memory is free.
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(aside.soon, give_back)

@@ -1,0 +1,333 @@
+"""Which versions are served, and which of them a request means."""
+
+import weakref
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from typing import Final, Protocol
+
+from genrestack_bundle import ComposedSession
+from genrestack_common.text import listed, quoted
+from genrestack_proto.v1.model_pb2 import PART_KIND_BASE, Model, Precision
+from genrestack_server.errors import InvalidRequestError, LoadingError, ModelNotFoundError
+
+LONG_FIELDS: Final = ("features", "parts", "files")
+"""What a list of models leaves out of their manifests."""
+_FLOAT_BYTES: Final = 4
+# Tag and length of a string field; a label of 128 bytes or more takes one byte more.
+_LABEL_FRAME_BYTES: Final = 3
+
+
+@dataclass(frozen=True, eq=False)
+class ServedModel:
+    """One version of one model: verified, proven and warm."""
+
+    model: Model
+    """The manifest, with `runtime` filled in; not to be changed."""
+    session: ComposedSession
+    quick_rows: int = 0
+    """So many rows take less than the event loop may stop for."""
+    sums: bytes = b""
+    """What stood in its SHA256SUMS; the same as long as the version is."""
+
+    @cached_property
+    def name(self) -> str:
+        """The model's name."""
+        return self.model.name
+
+    @cached_property
+    def version(self) -> int:
+        """The version's number: 1, 2, 3 …."""
+        return self.model.version
+
+    @property
+    def provider(self) -> str:
+        """The execution provider that runs it."""
+        return self.session.provider
+
+    @property
+    def precision(self) -> str:
+        """`single` or `double`."""
+        return Precision.Name(self.model.precision).removeprefix("PRECISION_").lower()
+
+    @cached_property
+    def summary(self) -> Model:
+        """The manifest as a list of models has it; not to be changed."""
+        summary = Model()
+        summary.CopyFrom(self.model)
+        for field in LONG_FIELDS:
+            summary.ClearField(field)
+        return summary
+
+    @cached_property
+    def feature_names(self) -> tuple[str, ...]:
+        """The columns of a row, in the order in which the model takes them."""
+        return tuple(feature.name for feature in self.model.features)
+
+    @cached_property
+    def feature_positions(self) -> Mapping[str, int]:
+        """Where each feature stands in a row."""
+        return {name: position for position, name in enumerate(self.feature_names)}
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the probability columns."""
+        return tuple(self.model.classes)
+
+    @cached_property
+    def label_bytes(self) -> int:
+        """The longest class's name has so many bytes."""
+        return max(len(name.encode()) for name in self.classes)
+
+    @cached_property
+    def bytes_a_row(self) -> tuple[int, int]:
+        """At most so many bytes answer one row: without the base estimators' probabilities, and with them."""
+        label = self.label_bytes + _LABEL_FRAME_BYTES
+        table = len(self.classes) * _FLOAT_BYTES
+        parts = sum(part.kind == PART_KIND_BASE for part in self.model.parts)
+        return label + table, label + table * (1 + parts)
+
+    @property
+    def title(self) -> str:
+        """`<name>/<version>`, as it stands in messages and health names."""
+        return f"{self.name}/{self.version}"
+
+
+class VersionState(StrEnum):
+    """What becomes of a version that is known."""
+
+    LOADING = "loading"
+    """It is being verified, composed, proven and warmed up."""
+    READY = "ready"
+    """It answers."""
+    UNLOADING = "unloading"
+    """It takes no new requests; those it has are being answered."""
+    UNAVAILABLE = "unavailable"
+    """It is not served; the reason says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexEntry:
+    """One version that is known: served, or lying in the repository."""
+
+    name: str
+    version: int
+    state: VersionState
+    reason: str = ""
+    """Why it is not served, or why its folder, changed since, was not taken up; empty if there is nothing to say."""
+
+
+@dataclass(frozen=True, eq=False)
+class IndexSnapshot:
+    """What was known of all versions at one moment; it holds no model, and may be read in any thread."""
+
+    served: frozenset[tuple[str, int]]
+    leaving: frozenset[tuple[str, int]]
+    notes: Mapping[str, Mapping[int, IndexEntry]]
+    on_disk: Mapping[str, tuple[Collection[int], str]]
+    """Versions whose folders lie in the repository, by model, and what there is to say of those without a note."""
+
+    def __len__(self) -> int:
+        """About how many versions are known."""
+        return (
+            len(self.served)
+            + sum(map(len, self.notes.values()))
+            + sum(len(there) for there, _ in self.on_disk.values())
+        )
+
+    def entries(self) -> list[IndexEntry]:
+        """Every version, ready or not, by name and then version."""
+        entries = {
+            (name, version): IndexEntry(name, version, VersionState.UNAVAILABLE, reason)
+            for name, (versions, reason) in self.on_disk.items()
+            for version in versions
+        }
+        entries |= {(name, version): note for name, notes in self.notes.items() for version, note in notes.items()}
+        entries |= {title: IndexEntry(*title, VersionState.UNLOADING) for title in self.leaving}
+        for name, version in self.served:
+            note = self.notes.get(name, {}).get(version)
+            entries[name, version] = IndexEntry(name, version, VersionState.READY, "" if note is None else note.reason)
+        return [entries[title] for title in sorted(entries)]
+
+
+class Management(Protocol):
+    """Whoever loads and unloads; see `Registry.load`."""
+
+    async def load(self, name: str, then: Callable[[], None] = lambda: None) -> None:
+        """Load a model; `then` is called once it is, even if the caller has left meanwhile."""
+
+    async def unload(self, name: str) -> None:
+        """Unload a model."""
+
+
+class Registry:
+    """The versions that are ready, and what is known of the others. Belongs to one event loop.
+
+    Every change swaps one table for another, and a request keeps the `ServedModel` it was given, so that it ends on
+    the version it began with.
+    """
+
+    def __init__(self, default_model: str | None = None) -> None:
+        self.loading = True
+        """Whether models named at start are still being loaded."""
+        self.management: Management | None = None
+        """Whoever loads and unloads on request."""
+        self._default = default_model
+        self._table: Mapping[str, Mapping[int, ServedModel]] = {}
+        self._notes: dict[str, dict[int, IndexEntry]] = {}
+        self._on_disk: dict[str, tuple[Collection[int], str]] = {}
+        self._snapshot: IndexSnapshot | None = None
+        self._leaving: dict[tuple[str, int], weakref.ref[ServedModel]] = {}
+
+    def add(self, served: ServedModel) -> None:
+        """Serve a version from now on, in the place of one of the same number."""
+        self._set(served.name, {**self._table.get(served.name, {}), served.version: served})
+        self.forget(served.name, served.version)
+
+    def remove(self, name: str, version: int) -> ServedModel:
+        """Serve a version no longer; whoever holds it ends on it."""
+        served = self._table[name][version]
+        self._set(name, {number: other for number, other in self._table[name].items() if number != version})
+        self._leaving[name, version] = weakref.ref(served)
+        return served
+
+    def note(self, name: str, version: int, state: VersionState, reason: str = "") -> None:
+        """Keep in mind, for the index, what there is to say of a version."""
+        notes, entry = self._notes.setdefault(name, {}), IndexEntry(name, version, state, reason)
+        if notes.get(version) != entry:
+            notes[version] = entry
+            self._snapshot = None
+
+    def forget(self, name: str, version: int) -> None:
+        """Keep nothing in mind of a version."""
+        notes = self._notes.get(name, {})
+        if notes.pop(version, None) is not None:
+            self._snapshot = None
+        if not notes:
+            self._notes.pop(name, None)
+
+    def noted(self, name: str) -> Sequence[int]:
+        """Versions of a model of which there is something to say."""
+        return list(self._notes.get(name, ()))
+
+    def noted_models(self) -> set[str]:
+        """Models of which there is something to say."""
+        return {*self._notes, *self._on_disk}
+
+    def set_on_disk(self, name: str, versions: Collection[int], reason: str = "") -> None:
+        """Keep in mind, for the index, whose folders lie in the repository, and why those that are not served are not.
+
+        Costs the same however many they are; of those with a note the note is said.
+        """
+        if versions and self._on_disk.get(name) != (versions, reason):
+            self._on_disk[name] = versions, reason
+            self._snapshot = None
+        elif not versions and self._on_disk.pop(name, None) is not None:
+            self._snapshot = None
+
+    def versions(self, name: str) -> Mapping[int, ServedModel]:
+        """Versions of a model that are ready, by number; none if there is no such model."""
+        return self._table.get(name, {})
+
+    def names(self) -> list[str]:
+        """Models of which a version is ready, in alphabetical order."""
+        return list(self._table)
+
+    def ready(self) -> list[ServedModel]:
+        """Every version that is ready, by name and then version."""
+        return [served for versions in self._table.values() for served in versions.values()]
+
+    def index(self) -> list[IndexEntry]:
+        """Every version that is known, ready or not, by name and then version."""
+        return self.snapshot().entries()
+
+    def snapshot(self) -> IndexSnapshot:
+        """Return what is known of all versions; the same object as long as nothing of it changes."""
+        left = {title: held for title, held in self._leaving.items() if held() is not None}
+        if self._snapshot is None or len(left) != len(self._leaving):
+            self._leaving = left
+            self._snapshot = IndexSnapshot(
+                frozenset((name, version) for name, versions in self._table.items() for version in versions),
+                frozenset(left),
+                {name: dict(notes) for name, notes in self._notes.items()},
+                dict(self._on_disk),
+            )
+        return self._snapshot
+
+    async def load(self, name: str) -> None:
+        """Load the versions of a model that the policy wants, newly looked up; those served before serve meanwhile.
+
+        Raises:
+            ModelNotFoundError: the repository holds no such model.
+            LoadRefusedError: a version is no good; the message names the reason. The last good one is served on.
+            NotExplicitError: the server is in `poll` mode.
+
+        """
+        await self._managed().load(name)
+
+    async def unload(self, name: str) -> None:
+        """Serve no version of a model any more; requests in flight are answered, then its memory is freed.
+
+        Raises:
+            ModelNotFoundError: the repository holds no such model, and none is served.
+            NotExplicitError: the server is in `poll` mode.
+
+        """
+        await self._managed().unload(name)
+
+    def _managed(self) -> Management:
+        if self.management is None:
+            raise LoadingError("the server is starting; try again in a few seconds")
+        return self.management
+
+    def _set(self, name: str, versions: Mapping[int, ServedModel]) -> None:
+        table = {**self._table, name: dict(sorted(versions.items()))}
+        self._table = {model: table[model] for model in sorted(table) if table[model]}
+        self._snapshot = None
+
+    def is_default_version(self, served: ServedModel) -> bool:
+        """Tell whether a version is the one that answers when none is named."""
+        return self._newest(self._table.get(served.name, {})) is served
+
+    def find(self, name: str, version: int) -> ServedModel:
+        """Find the version a request means: "" is the default model, 0 its newest version.
+
+        Raises:
+            ModelNotFoundError: there is no such model or version.
+            LoadingError: it may yet come; models are still being loaded.
+            InvalidRequestError: no model is named, several are served and none of them is the default.
+
+        """
+        versions = self._versions(name)
+        served = versions.get(version) if version else self._newest(versions)
+        if served is not None:
+            return served
+        self._refuse_while_loading()
+        known = listed(str(number) for number in versions)
+        which = next(iter(versions.values())).name
+        raise ModelNotFoundError(f"model {which!r} has no version {version} here; served: {known} (0 means the newest)")
+
+    def _versions(self, name: str) -> Mapping[int, ServedModel]:
+        table = self._table
+        name = name or self._default or ""
+        if name in table:
+            return table[name]
+        self._refuse_while_loading()
+        if not table:
+            raise ModelNotFoundError("no model is served here")
+        if name:
+            raise ModelNotFoundError(f"there is no model {quoted(name)} here; served: {listed(table)}")
+        if len(table) > 1:
+            raise InvalidRequestError.of(
+                "model", f"several models are served and none is the default; name one: {listed(table)}"
+            )
+        return next(iter(table.values()))
+
+    def _refuse_while_loading(self) -> None:
+        if self.loading:
+            raise LoadingError("the server is still loading its models; try again in a few seconds")
+
+    @staticmethod
+    def _newest(versions: Mapping[int, ServedModel]) -> ServedModel | None:
+        return versions[max(versions)] if versions else None

@@ -1,1 +1,0 @@
-"""Front end of the Open Inference Protocol: translates messages, decides nothing."""

@@ -1,0 +1,245 @@
+"""Several workers on one port: started, watched, restarted and stopped from here.
+
+This process serves nothing itself; it imports neither gRPC nor onnxruntime.
+"""
+
+import asyncio
+import logging
+import signal
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from genrestack_server.address import reserved_port
+from genrestack_server.config.server_config import ServerConfig
+from genrestack_server.errors import StartError
+from genrestack_server.process.runner import AT_ONCE_S, DRAINED, FAREWELL_S, FORCED, INTERRUPTED, Announce, take_signals
+from genrestack_server.process.worker_handle import Worker, ending
+
+if TYPE_CHECKING:
+    from genrestack_server.telemetry.aggregation import Totals
+
+_log = logging.getLogger(__name__)
+
+_TICK_S: Final = 0.2
+# A supervisor that was itself held up this long (a suspended machine, a frozen container) cannot blame its workers.
+_LATE_S: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long a supervisor waits for what, in seconds."""
+
+    silence: float = 10.0
+    """Without a sign that a worker's event loop turns, after which it counts as stuck."""
+    first_sign: float = 120.0
+    """Until the first of these signs: a process imports its libraries first."""
+    first_pause: float = 0.1
+    """Between a worker's end and its restart; doubled each time it has ended soon again."""
+    longest_pause: float = 30.0
+    """The most that comes of it."""
+    settled: float = 60.0
+    """After which a worker has not ended soon."""
+    attempts: int = 3
+    """Starts of a worker that may fail in a row (this one is a number)."""
+    farewell: float = FAREWELL_S
+    """Beyond the time to finish, after which a worker that was told to stop is killed."""
+
+
+def supervise(config: ServerConfig, announce: Announce, patience: Patience | None = None) -> int:
+    """Serve with `config.workers` workers until SIGINT or SIGTERM, drain, and return the exit status.
+
+    Args:
+        config: what to serve, and where.
+        announce: called once, when all workers serve.
+        patience: how long to wait for what.
+
+    Raises:
+        StartError: the server cannot start.
+
+    """
+    return asyncio.run(_supervise(config, announce, patience or Patience()))
+
+
+async def _supervise(config: ServerConfig, announce: Announce, patience: Patience) -> int:
+    with ExitStack() as held:
+        port = held.enter_context(reserved_port(config.host, config.port))
+        supervisor = Supervisor(replace(config, port=port), patience)
+        lines = []
+        if config.metrics_port is not None:
+            from genrestack_server.telemetry.aggregation import Totals
+            from genrestack_server.telemetry.metrics_server import metrics_endpoint
+
+            supervisor.totals = Totals(lambda: supervisor.serving)
+            endpoint = metrics_endpoint(config.metrics_host, config.metrics_port, supervisor.totals)
+            lines = [f"metrics on {held.enter_context(endpoint)}"]
+        take_signals(config, supervisor.stop, supervisor.reload)
+        await supervisor.run(lambda said: announce([*said, *lines]))
+        return supervisor.status
+
+
+class Supervisor:
+    """Keeps workers serving until it is told to stop. Belongs to one event loop."""
+
+    def __init__(self, config: ServerConfig, patience: Patience) -> None:
+        """Start nothing yet.
+
+        Args:
+            config: what every worker gets; its port has a number, and is reserved.
+            patience: how long to wait for what.
+
+        """
+        self.totals: Totals | None = None
+        """What the workers count, if anybody wants to know."""
+        self._config = config
+        self._patience = patience
+        self._workers: dict[int, Worker] = {}
+        self._failed = dict.fromkeys(range(1, config.workers + 1), 0)
+        """Starts that failed in a row, by the worker's number."""
+        self._announce: Announce | None = None
+        self._stopping = asyncio.Event()
+        self._at_once = self._forced = self._interrupted = False
+        self._last_moment = float("inf")
+        self._failure: StartError | None = None
+
+    @property
+    def serving(self) -> int:
+        """How many workers say that they serve."""
+        return sum(worker.serving for worker in list(self._workers.values()))
+
+    @property
+    def status(self) -> int:
+        """Exit status of the process."""
+        if self._forced:
+            return FORCED
+        return INTERRUPTED if self._interrupted else DRAINED
+
+    def stop(self, number: signal.Signals) -> None:
+        """Let every worker finish what is in flight and end; the second time, end at once."""
+        self._at_once = self._forced = self._stopping.is_set()
+        self._interrupted = number is signal.SIGINT and self._announce is not None
+        if self._at_once:
+            self._end(AT_ONCE_S)
+        else:
+            _log.info("stopping: every worker finishes what is in flight")
+            self._end(self._config.grace + self._patience.farewell)
+
+    def reload(self) -> None:
+        """Let every worker read certificates and tokens again."""
+        for worker in self._workers.values():
+            worker.tell("reload")
+
+    async def run(self, announce: Announce) -> None:
+        """Keep workers serving until `stop`; `announce` once, when all of them serve.
+
+        Raises:
+            StartError: they cannot start.
+
+        """
+        self._announce = announce
+        watch = asyncio.create_task(self._watch())
+        try:
+            await asyncio.gather(*(self._keep(number) for number in self._failed))
+        finally:
+            watch.cancel()
+            for worker in self._workers.values():
+                worker.kill()
+        if self._failure is not None:
+            raise self._failure
+
+    async def _keep(self, number: int) -> None:
+        """Have a worker of this number, and after its end another one."""
+        soon = 0
+        while not self._stopping.is_set():
+            worker = self._workers[number] = await Worker.start(number, self._config)
+            if self._stopping.is_set():
+                self._tell_to_stop(worker)
+            status = await worker.follow(self._heard)
+            del self._workers[number]
+            if self.totals is not None:
+                self.totals.bury(str(number))
+            if self._stopping.is_set():
+                # A worker that never served cut nobody off.
+                self._forced = self._forced or (worker.said is not None and status != DRAINED)
+            else:
+                self._judge(worker, status)
+                settled = worker.said is not None and time.monotonic() - worker.began > self._patience.settled
+                soon = 0 if settled else soon + 1
+                await self._pause(soon)
+
+    def _heard(self, worker: Worker) -> None:
+        if self.totals is not None:
+            self.totals.update(str(worker.number), worker.metrics)
+        while worker.deeds:
+            self._pass_on(worker, *worker.deeds.pop(0))
+        if worker.said is not None:
+            self._failed[worker.number] = 0
+            if self._announce is not None and self.serving == self._config.workers:
+                self._announce(worker.said)
+                self._announce = None
+
+    def _pass_on(self, doer: Worker, deed: str, name: str) -> None:
+        """Have every other worker load or unload what one was asked to, those yet to come included."""
+        others = [loaded for loaded in self._config.load_models if loaded != name]
+        loaded = (*others, name) if deed == "load" else tuple(others)
+        self._config = replace(self._config, load_models=loaded)
+        for worker in self._workers.values():
+            if worker is not doer:
+                worker.tell(deed, name)
+
+    def _judge(self, worker: Worker, status: int) -> None:
+        """Take note of a worker that nobody told to end, and give up where another one would be no better."""
+        how = "no longer answered and was killed" if worker.stuck else ending(status)
+        if self.totals is not None:
+            self.totals.restarts.labels("stuck" if worker.stuck else "ended").inc()
+        if worker.said is not None:
+            _log.error("worker %d (process %d) %s; it is restarted", worker.number, worker.process.pid, how)
+            return
+        self._failed[worker.number] += 1
+        text = worker.failure or f"worker {worker.number} {how} while it started; the lines above may say why"
+        if self._is_hopeless(worker):
+            self._failure = StartError(text)
+            self._end(self._patience.farewell)
+        else:
+            _log.error("worker %d cannot start and is tried again: %s", worker.number, text)
+
+    def _is_hopeless(self, worker: Worker) -> bool:
+        often = [failed >= self._patience.attempts for failed in self._failed.values()]
+        if self._announce is None:
+            return all(often)
+        return worker.failure is not None or any(often)
+
+    async def _pause(self, soon: int) -> None:
+        patience = self._patience
+        # The exponent is bounded, or the power would leave what a float can hold.
+        pause = min(patience.longest_pause, patience.first_pause * 2 ** min(soon - 1, 20)) if soon else 0.0
+        try:
+            async with asyncio.timeout(pause):
+                await self._stopping.wait()
+        except TimeoutError:
+            pass
+
+    def _end(self, seconds: float) -> None:
+        self._stopping.set()
+        self._last_moment = time.monotonic() + seconds
+        for worker in self._workers.values():
+            self._tell_to_stop(worker)
+
+    def _tell_to_stop(self, worker: Worker) -> None:
+        worker.tell("leave" if self._at_once or self._failure is not None else "drain")
+
+    async def _watch(self) -> None:
+        """Kill whoever is stuck, and at the very end whoever is left."""
+        before = time.monotonic()
+        while True:
+            await asyncio.sleep(_TICK_S)
+            now = time.monotonic()
+            for worker in self._workers.values():
+                if now - before > _LATE_S:
+                    worker.heard = now
+                allowed = self._patience.silence if worker.alive else self._patience.first_sign
+                worker.stuck = worker.stuck or now - worker.heard > allowed
+                if worker.stuck or now > self._last_moment:
+                    worker.kill()
+            before = now

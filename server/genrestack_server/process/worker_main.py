@@ -1,0 +1,157 @@
+"""One of several processes that serve a port together; its supervisor alone starts it."""
+
+import asyncio
+import base64
+import ctypes
+import json
+import logging
+import pickle
+import signal
+import socket
+import sys
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from genrestack_server.config.server_config import ServerConfig
+from genrestack_server.errors import StartError
+from genrestack_server.process.runner import Life, leave, report_unhandled
+from genrestack_server.process.worker_handle import BEAT_S
+from genrestack_server.telemetry import log_setup
+
+if TYPE_CHECKING:
+    from genrestack_server.process.broadcast import Relay
+    from genrestack_server.server import Server
+
+_log = logging.getLogger(__name__)
+
+_PR_SET_PDEATHSIG: Final = 1
+
+
+def main() -> int:
+    """Serve what the supervisor at the other end of the socket given as argument says."""
+    _end_with_parent()
+    return asyncio.run(_work(socket.socket(fileno=int(sys.argv[1]))))
+
+
+class _Line:
+    """The worker's end of the line to its supervisor."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+        self._relay: asyncio.Future[Relay] = asyncio.get_running_loop().create_future()
+
+    async def order(self) -> ServerConfig:
+        """Read what to serve."""
+        order = base64.b64decode(await self._reader.readline())
+        config: ServerConfig = pickle.loads(order)  # noqa: S301 - from the process that started this one
+        return config
+
+    def tell(self, **message: Any) -> None:
+        self._writer.write(json.dumps(message).encode() + b"\n")
+
+    async def beat(self, server: "Server") -> None:
+        """Show that this worker can answer: its event loop turns, its port is open, and no run is stuck.
+
+        A supervisor that does not read is not written to.
+        """
+        while True:
+            if not (server.down or server.stuck) and not self._writer.transport.get_write_buffer_size():
+                self.tell(**_state(server))
+            await asyncio.sleep(BEAT_S)
+
+    async def obey(self, life: Life, server: "Server") -> None:
+        """Do as told; without a supervisor there is nobody to restart or stop this worker, and it ends."""
+        following: set[asyncio.Task[None]] = set()
+        while order := await self._next_order():
+            match order:
+                case ["reload"]:
+                    server.reload()
+                case ["drain" | "leave" as how]:
+                    life.stop(at_once=how == "leave")
+                case [deed, name]:
+                    task = asyncio.create_task(self._follow(deed, name))
+                    following.add(task)
+                    task.add_done_callback(following.discard)
+        _log.error("the supervisor is gone")
+        leave(1)
+
+    async def _next_order(self) -> list[str]:
+        """Read what to do; nothing once nobody says it any more."""
+        with suppress(OSError):
+            if line := await self._reader.readline():
+                order: list[str] = json.loads(line)
+                return order
+        return []
+
+    def relay(self, server: "Server") -> None:
+        """From now on, have the other workers load and unload what this one is asked to."""
+        from genrestack_server.process.broadcast import Relay
+
+        if server.registry.management is not None:
+            relay = Relay(server.registry.management, lambda deed, name: self.tell(deed=[deed, name]))
+            server.registry.management = relay
+            self._relay.set_result(relay)
+
+    async def _follow(self, deed: str, name: str) -> None:
+        """Do as another worker did, once this one has started."""
+        await (await self._relay).follow(deed, name)
+
+    async def end(self, server: "Server") -> None:
+        self.tell(**_state(server))
+        await self._writer.drain()
+
+
+async def _work(channel: socket.socket) -> int:
+    line = _Line(*await asyncio.open_unix_connection(sock=channel))
+    config = await line.order()
+    log_setup.configure(config.log_level, config.log_format)
+    try:
+        await _serve(line, _share_cpus(config))
+    except StartError as error:
+        line.tell(failure=str(error))
+        return 2
+
+
+async def _serve(line: _Line, config: ServerConfig) -> NoReturn:
+    from genrestack_server.process.runner import announcement
+    from genrestack_server.server import Server
+
+    server = Server(config, shares_port=True, accepts=lambda accepting: line.tell(accepting=accepting))
+    life = Life(config.grace)
+    # The supervisor's orders come over the line; a signal from somebody else lets this worker finish and end, and no
+    # second one is counted, as whoever signals a whole group would send two.
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, life.stop)
+    loop.set_exception_handler(report_unhandled)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Referred to, as the event loop itself does not keep its tasks.
+    _tasks = [asyncio.create_task(line.beat(server)), asyncio.create_task(line.obey(life, server))]
+
+    def serving() -> None:
+        line.relay(server)
+        line.tell(serving=announcement(server))
+
+    status = await life.pass_by(server, serving)
+    await line.end(server)
+    leave(status)
+
+
+def _state(server: "Server") -> dict[str, Any]:
+    return {} if (metrics := server.observation.metrics) is None else {"metrics": metrics.packed()}
+
+
+def _share_cpus(config: ServerConfig) -> ServerConfig:
+    from genrestack_common.resources import usable_cpus
+
+    return replace(config, threads=config.threads or max(1, usable_cpus() // config.workers))
+
+
+def _end_with_parent() -> None:
+    """Have the kernel end this process with the one that started it: a stuck event loop would not notice."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

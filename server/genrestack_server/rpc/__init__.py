@@ -1,0 +1,1 @@
+"""gRPC: frames, metadata and status, nothing else."""

@@ -1,0 +1,1 @@
+"""The Open Inference Protocol's messages, to and from rows and answers."""
