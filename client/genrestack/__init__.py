@@ -14,10 +14,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from genrestack._async_client import AsyncClient
-    from genrestack._client import Client
-    from genrestack._options import KeepaliveOptions, RetryOptions
-    from genrestack._tls import TLS
+    from genrestack._async.client import AsyncClient
+    from genrestack._core.options import KeepaliveOptions, RetryOptions
+    from genrestack._core.tls import TLS
+    from genrestack._sync.client import Client
     from genrestack.errors import (
         Cancelled,
         ClientClosed,
@@ -37,22 +37,21 @@ if TYPE_CHECKING:
         Unsupported,
         Violation,
     )
-    from genrestack.health import Health
-    from genrestack.model_info import ModelInfo
+    from genrestack.model_info import Health, ModelInfo
     from genrestack.prediction import Prediction
-    from genrestack.song_prediction import OutsideRange, SongPrediction
+    from genrestack.songs.song_prediction import OutsideRange, SongPrediction
 
 _HOMES = {
-    "AsyncClient": "genrestack._async_client",
-    "Client": "genrestack._client",
-    "Health": "genrestack.health",
-    "KeepaliveOptions": "genrestack._options",
+    "AsyncClient": "genrestack._async.client",
+    "Client": "genrestack._sync.client",
+    "Health": "genrestack.model_info",
+    "KeepaliveOptions": "genrestack._core.options",
     "ModelInfo": "genrestack.model_info",
-    "OutsideRange": "genrestack.song_prediction",
+    "OutsideRange": "genrestack.songs.song_prediction",
     "Prediction": "genrestack.prediction",
-    "RetryOptions": "genrestack._options",
-    "SongPrediction": "genrestack.song_prediction",
-    "TLS": "genrestack._tls",
+    "RetryOptions": "genrestack._core.options",
+    "SongPrediction": "genrestack.songs.song_prediction",
+    "TLS": "genrestack._core.tls",
 }
 
 __all__ = [

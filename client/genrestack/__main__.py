@@ -1,6 +1,6 @@
 """`python -m genrestack` is the `genrestack` command."""
 
-from genrestack.command import main
+from genrestack.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from typing import Any
 
 from genrestack_proto.v1 import model_pb2
@@ -167,3 +168,17 @@ def _word(enum: Any, number: int) -> str:
     except ValueError:  # a newer server's value
         return str(number)
     return constant.rsplit("_", 1)[-1].lower()
+
+
+__all__ = ["Health"]
+
+
+class Health(StrEnum):
+    """Answer of `grpc.health.v1`; compares equal to its name."""
+
+    SERVING = "SERVING"
+    """At least one model (or the model asked about) is proven, warm and answering."""
+    NOT_SERVING = "NOT_SERVING"
+    """Starting, draining, or nothing is loaded."""
+    UNKNOWN = "UNKNOWN"
+    """The server does not know the service asked about, or does not say."""

@@ -57,6 +57,11 @@ def listed(items: Iterable[object], limit: int = 12) -> str:
     return f"{head} and {more} more" if more else head
 
 
+def quoted_list(names: Collection[str], limit: int = 5) -> str:
+    """Return `'a', 'b'`; of a longer list the first `limit` and how many more there are."""
+    return listed(map(quoted, names), limit)
+
+
 def counted(number: int, noun: str) -> str:
     """Return `1 row` or `2 rows`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

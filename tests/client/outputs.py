@@ -12,7 +12,7 @@ from typing import Any
 import rich.console
 import rich.table
 
-from genrestack.command import main
+from genrestack.cli.main import main
 
 # Loaded here, so that not every case takes the time for it.
 LOADED = rich.console, rich.table

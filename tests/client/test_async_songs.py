@@ -13,8 +13,8 @@ from support.songs import KINDS, write_recording
 from support.waiting import GUARD_S
 
 from genrestack import AsyncClient, SongPrediction
-from genrestack._aio import in_thread
-from genrestack.songs import Song
+from genrestack._async.tasks import in_thread
+from genrestack.songs.recording import Song
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ from google.rpc import status_pb2
 from support.waiting import GUARD_S
 
 from genrestack import Cancelled, Internal, InvalidInput, KeepaliveOptions, QueueFull, RetryOptions, Unavailable
-from genrestack._channels import attempts_made, channel_arguments, service_config
-from genrestack._options import ClientOptions
-from genrestack._processes import free_port
+from genrestack._core.channel import attempts_made, channel_arguments, service_config
+from genrestack._core.options import ClientOptions
+from genrestack.cli.demo.processes import free_port
 
 FULL = grpc.StatusCode.RESOURCE_EXHAUSTED
 AWAY = grpc.StatusCode.UNAVAILABLE

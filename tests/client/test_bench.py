@@ -13,12 +13,12 @@ from google.rpc import status_pb2
 from server.tiny_bundle import TinyStack, write_tiny
 
 from genrestack import InvalidInput
-from genrestack._bench.drive import Span, arrivals
-from genrestack._bench.plan import Plan
-from genrestack._bench.record import Record, quantiles
-from genrestack._bench.server_side import ServerFigures, difference, scrape
-from genrestack._processes import free_port
-from genrestack.command import run
+from genrestack.cli.bench.drive import Span, arrivals
+from genrestack.cli.bench.plan import Plan
+from genrestack.cli.bench.record import Record, quantiles
+from genrestack.cli.bench.server_side import ServerFigures, difference, scrape
+from genrestack.cli.demo.processes import free_port
+from genrestack.cli.main import run
 from genrestack_proto.matrix import from_matrix
 from genrestack_proto.v1 import prediction_pb2 as pb
 

@@ -13,10 +13,10 @@ from client.liar import Liar, described, item, telling
 from google.protobuf.message import Message
 
 from genrestack import InvalidInput
-from genrestack._bench.payloads import Payloads
-from genrestack._bench.server_side import difference, scrape
-from genrestack._options import ClientOptions
-from genrestack.command import run
+from genrestack._core.options import ClientOptions
+from genrestack.cli.bench.payloads import Payloads
+from genrestack.cli.bench.server_side import difference, scrape
+from genrestack.cli.main import run
 from genrestack.model_info import FeatureInfo, ModelInfo
 from genrestack_proto.v1 import model_pb2
 from genrestack_proto.v1 import prediction_pb2 as pb
@@ -86,7 +86,7 @@ def test_metrics_that_are_none(name: str) -> None:
 
 def test_metrics_that_never_end_are_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each piece comes in time, and the whole never."""
-    monkeypatch.setattr("genrestack._bench.server_side._SECONDS", 0.2)
+    monkeypatch.setattr("genrestack.cli.bench.server_side._SECONDS", 0.2)
     over = threading.Event()
 
     def drip(handler: BaseHTTPRequestHandler) -> None:
@@ -155,7 +155,7 @@ def test_a_server_that_the_doctor_does_not_believe(
     capsys: pytest.CaptureFixture[str], models: list[model_pb2.Model], told: str
 ) -> None:
     from genrestack import Client
-    from genrestack._doctor.network import look_at_server
+    from genrestack.cli.doctor.network import look_at_server
 
     liar = Liar({"ListModels": telling(pb.ListModelsResponse(models=models))})
     with liar.serving() as target, Client(target) as client:

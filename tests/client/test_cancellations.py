@@ -20,7 +20,7 @@ from server.live import end_process, serve_process
 from server.tiny_bundle import TinyStack, draw_rows, write_tiny
 
 from genrestack import AsyncClient, GenreStackError, RetryOptions
-from genrestack._processes import free_port
+from genrestack.cli.demo.processes import free_port
 
 CALLS = times(400, 10_000)
 AT_ONCE = 40

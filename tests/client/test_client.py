@@ -27,7 +27,7 @@ from genrestack import (
     RetryOptions,
     Unavailable,
 )
-from genrestack._processes import free_port
+from genrestack.cli.demo.processes import free_port
 from genrestack_proto.matrix import from_matrix
 from genrestack_proto.v1 import prediction_pb2 as pb
 

@@ -13,7 +13,7 @@ import click
 import pytest
 from support.interrupts import interruptible
 
-from genrestack import command
+from genrestack.cli import main
 
 COMMANDS = ("bench", "demo", "export", "health", "models", "predict", "serve", "token", "train")
 
@@ -31,8 +31,8 @@ def contributed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
         module = f"contributed_{abs(hash(source))}"
         (tmp_path / f"{module}.py").write_text(f"import click\n{source}", encoding="utf-8")
         monkeypatch.syspath_prepend(str(tmp_path))
-        entry = EntryPoint(name, f"{module}:{name}", command.GROUP)
-        monkeypatch.setattr(command, "_contributed", lambda: {name: entry})
+        entry = EntryPoint(name, f"{module}:{name}", main.GROUP)
+        monkeypatch.setattr(main, "_contributed", lambda: {name: entry})
 
     return make
 
@@ -76,9 +76,9 @@ def test_a_missing_library_is_one_line(contributed: Any, capsys: pytest.CaptureF
     line = "import no_such_library"
     body = "pass" if where == "at import" else line
     contributed(f"{line if where == 'at import' else ''}\n@click.command()\ndef train():\n    {body}\n", "train")
-    assert command.run(["train", "table.csv"] if where == "at import" else ["train"]) == 1
+    assert main.run(["train", "table.csv"] if where == "at import" else ["train"]) == 1
     assert capsys.readouterr().err == 'Error: genrestack train needs: pip install "genrestack[train]"\n'
-    assert command.run(["--help"]) == 0
+    assert main.run(["--help"]) == 0
     if where == "at import":
         assert 'needs: pip install "genrestack[train]"' in capsys.readouterr().out
 
@@ -87,21 +87,21 @@ def test_a_library_of_one_option_names_the_extra_of_that_option(
     contributed: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     contributed("@click.command()\ndef train():\n    raise ModuleNotFoundError(name='ray')\n", "train")
-    assert command.run(["train"]) == 1
+    assert main.run(["train"]) == 1
     assert capsys.readouterr().err == 'Error: ray is not installed: pip install "genrestack[ray]"\n'
 
 
 def test_without_a_tensorflow_for_this_python_no_installation_is_advised(
     contributed: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("genrestack._pythons.TENSORFLOW_BELOW", sys.version_info[:2])
+    monkeypatch.setattr("genrestack.cli.pythons.TENSORFLOW_BELOW", sys.version_info[:2])
     here = ".".join(map(str, sys.version_info[:2]))
     for name, library, advised in (
         ("train", "tensorflow", False), ("train", "pandas", False), ("export", "tensorflow", False),
         ("export", "skl2onnx", True), ("report", "matplotlib", True),
     ):  # fmt: skip
         contributed(f"@click.command()\ndef {name}():\n    raise ModuleNotFoundError(name='{library}')\n", name)
-        assert command.run([name]) == 1
+        assert main.run([name]) == 1
         said = capsys.readouterr().err
         assert said.count("\n") == 1
         assert ("pip install" in said) == advised
@@ -111,22 +111,22 @@ def test_without_a_tensorflow_for_this_python_no_installation_is_advised(
 def test_a_missing_module_of_our_own_is_no_advice_to_install(contributed: Any) -> None:
     contributed("@click.command()\ndef extra():\n    import genrestack.no_such_module\n")
     with pytest.raises(ModuleNotFoundError):
-        command.run(["extra"])
+        main.run(["extra"])
 
 
 def test_expected_errors_are_one_line(contributed: Any, capsys: pytest.CaptureFixture[str]) -> None:
     contributed("from genrestack import NotFound\n@click.command()\ndef extra():\n    raise NotFound('no model x')\n")
-    assert command.run(["extra"]) == 1
+    assert main.run(["extra"]) == 1
     assert capsys.readouterr().err == "Error: no model x\n"
 
 
 def test_the_exit_status_of_a_subcommand_is_kept(contributed: Any) -> None:
     contributed("@click.command()\ndef extra():\n    raise SystemExit(7)\n")
     with pytest.raises(SystemExit) as caught:
-        command.main(["extra"])
+        main.main(["extra"])
     assert caught.value.code == 7
     contributed("@click.command()\n@click.pass_context\ndef extra(context):\n    context.exit(3)\n")
-    assert command.run(["extra"]) == 3
+    assert main.run(["extra"]) == 3
 
 
 def test_ctrl_c_is_quiet_and_130() -> None:
@@ -154,6 +154,6 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
 
 
 def test_every_contributed_command_is_a_click_command() -> None:
-    for name, entry in command._contributed().items():
+    for name, entry in main._contributed().items():
         loaded = entry.load()
         assert isinstance(loaded, click.Command), name

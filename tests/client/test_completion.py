@@ -78,7 +78,7 @@ def test_completing_loads_nothing_heavy() -> None:
     """Nobody waits for a Tab key."""
     code = """
 import sys
-from genrestack.command import main
+from genrestack.cli.main import main
 try:
     main()
 finally:

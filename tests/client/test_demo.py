@@ -17,9 +17,9 @@ from support.interrupts import interruptible
 from support.waiting import GUARD_S, until
 
 from genrestack import Client, Prediction, SongPrediction
-from genrestack._demo import Places, _facts, run_demo, write_music
-from genrestack._demo_figures import Figures, Unheard, count_right, measure
-from genrestack._processes import Background, _listens, free_port, run_command
+from genrestack.cli.demo.demo import Places, _facts, run_demo, write_music
+from genrestack.cli.demo.figures import Figures, Unheard, count_right, measure
+from genrestack.cli.demo.processes import Background, _listens, free_port, run_command
 
 
 @pytest.fixture
@@ -79,8 +79,8 @@ def test_the_server_goes_down_with_the_demo(models: Path, tmp_path: Path, number
     script = f"""
 import signal, time
 from pathlib import Path
-from genrestack._processes import Background
-from genrestack.commands.demo import _terminate
+from genrestack.cli.demo.processes import Background
+from genrestack.cli.demo.command import _terminate
 signal.signal(signal.SIGTERM, _terminate)
 # Inherited as ignored where the tests run in the background.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -18,9 +18,9 @@ from server.live import Running, running_server
 from server.tiny_bundle import TinyStack, write_tiny
 
 from genrestack import Client
-from genrestack._doctor import contributed, machine, network, packages
-from genrestack._doctor.finding import Finding, State
-from genrestack._doctor.requirements import Requirement, read_requirements
+from genrestack.cli.doctor import contributed, machine, network, packages
+from genrestack.cli.doctor.finding import Finding, State
+from genrestack.cli.doctor.requirements import Requirement, read_requirements
 
 
 def doctor(*arguments: str | Path, **variables: str) -> "subprocess.CompletedProcess[str]":
@@ -245,7 +245,7 @@ def test_requirements_are_read_as_metadata_writes_them() -> None:
 def test_bounds_agree_with_packagings(bounds: str, fits: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     from packaging.specifiers import SpecifierSet
 
-    from genrestack._doctor import requirements
+    from genrestack.cli.doctor import requirements
 
     assert SpecifierSet(bounds).contains("1.5.0") == fits
     monkeypatch.setattr(requirements, "version", lambda _: "1.5.0")

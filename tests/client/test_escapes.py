@@ -20,9 +20,9 @@ from matplotlib.text import Text
 from support.songs import write_recording
 
 from genrestack import Client, Prediction
-from genrestack._terminal import cell, json_text
-from genrestack.command import run
-from genrestack.commands._song_plot import make_figure
+from genrestack.cli.main import run
+from genrestack.cli.songs.plot import make_figure
+from genrestack.cli.terminal import cell, json_text
 from genrestack_audio import FEATURE_NAMES
 from genrestack_common.text import printable
 from genrestack_proto.v1 import model_pb2

@@ -9,14 +9,12 @@ import pytest
 from client.liar import described
 
 from genrestack import InvalidInput, ModelInfo
-from genrestack._cells import check_finite
-from genrestack._columns import match_columns
-from genrestack._rows import to_rows
-from genrestack._song_answers import check_model
-from genrestack._table import Table, open_table
-from genrestack._table_error import TableError
-from genrestack.commands._timeline import letters
+from genrestack._core.rows import check_finite, to_rows
+from genrestack.cli.columns import match_columns
+from genrestack.cli.songs.timeline import letters
+from genrestack.cli.table import Table, TableError, open_table
 from genrestack.model_info import FeatureInfo
+from genrestack.songs.aggregate import check_model
 
 MANY = [f"name {number}" for number in range(200_000)]
 

@@ -15,13 +15,14 @@ from server.live import end_process
 from server.tiny_bundle import FEATURES, TinyStack, write_tiny
 from support.songs import write_recording
 
-from genrestack import Client, command
-from genrestack._processes import free_port
+from genrestack import Client
+from genrestack.cli import main
+from genrestack.cli.demo.processes import free_port
 
 RUNNER = Path(__file__).with_name("outputs.py")
 WAYS = ("as ever", "reader gone", "disk full", "output closed", "errors closed", "errors full")
 SHORT = WAYS[1:3]
-NAMES = {entry.name for entry in entry_points(group=command.GROUP)}
+NAMES = {entry.name for entry in entry_points(group=main.GROUP)}
 LINE = "Error: cannot write the output ({}); free some space, or send it elsewhere\n"
 
 

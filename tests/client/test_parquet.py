@@ -6,8 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from genrestack._table import open_table
-from genrestack._table_error import TableError
+from genrestack.cli.table import TableError, open_table
 
 ROWS = 300_000
 

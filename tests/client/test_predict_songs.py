@@ -22,9 +22,9 @@ from support.songs import KINDS, write_recording
 from support.stacks import FittedStack, export
 
 from genrestack import Client, SongPrediction
-from genrestack.command import run
-from genrestack.commands._song_plot import bands, draw, make_figure
-from genrestack.commands._timeline import bar, cells, cells_per_line, clock, grouped, letters, level, percent
+from genrestack.cli.main import run
+from genrestack.cli.songs.plot import bands, draw, make_figure
+from genrestack.cli.songs.timeline import bar, cells, cells_per_line, clock, grouped, letters, level, percent
 from genrestack_audio import FEATURE_NAMES
 
 

@@ -47,11 +47,11 @@ def test_the_client_brings_in_nothing_heavy() -> None:
 
 
 def test_importing_the_package_loads_neither_grpc_nor_numpy() -> None:
-    assert loaded_by("import genrestack, genrestack.command").isdisjoint({*HEAVY, "grpc", "numpy"})
+    assert loaded_by("import genrestack, genrestack.cli.main").isdisjoint({*HEAVY, "grpc", "numpy"})
 
 
 def test_help_brings_in_nothing_heavy() -> None:
-    code = "from genrestack.command import run\nrun(['--help'])"
+    code = "from genrestack.cli.main import run\nrun(['--help'])"
     assert loaded_by(code).isdisjoint({*HEAVY, "grpc"})
 
 
@@ -59,7 +59,7 @@ def test_predicting_a_table_brings_in_nothing_heavy(real_server: str, tmp_path: 
     path = tmp_path / "t.csv"
     path.write_text("chroma,rms,tempo,zero_crossing\n1,2,3,4\n", encoding="utf-8")
     loaded = loaded_by(
-        f"from genrestack.command import run\nrun(['predict', {str(path)!r}, '--server', {real_server!r}])"
+        f"from genrestack.cli.main import run\nrun(['predict', {str(path)!r}, '--server', {real_server!r}])"
     )
     assert loaded.isdisjoint(HEAVY)
     assert {"grpc", "accuracy", "p"} & loaded == {"grpc", "p"}

@@ -14,9 +14,9 @@ from client.conftest import SUBSET
 from support.songs import KINDS, recording, write_recording
 
 from genrestack import Client, InvalidInput, ModelInfo, Prediction, ProtocolError, SongPrediction
-from genrestack._song_answers import Cut, RangeCheck, song_prediction
 from genrestack.model_info import FeatureInfo
-from genrestack.songs import check_installed, find_songs, open_song
+from genrestack.songs.aggregate import Cut, RangeCheck, song_prediction
+from genrestack.songs.recording import check_installed, find_songs, open_song
 from genrestack_audio import FEATURE_NAMES, RATE, Windows, extract_windows
 
 

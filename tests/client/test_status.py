@@ -9,8 +9,8 @@ import grpc
 import pytest
 
 from genrestack import Client, RetryOptions, Unavailable
-from genrestack._options import Peer
-from genrestack._status import make_error
+from genrestack._core.options import Peer
+from genrestack._core.status import make_error
 
 ONCE = RetryOptions(attempts=1)
 

@@ -14,7 +14,7 @@ from support.certificates import EXPIRED, Authority, Pair
 
 import genrestack
 from genrestack import TLS, Client, InvalidInput, RetryOptions, Unavailable
-from genrestack.command import run
+from genrestack.cli.main import run
 
 ONCE = RetryOptions(attempts=1)
 ROW = [dict.fromkeys(FEATURES, 0.5)]

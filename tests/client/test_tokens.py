@@ -10,7 +10,7 @@ from client.twins import TWINS, outcome
 from support.waiting import GUARD_S
 
 from genrestack import TLS, AsyncClient, Client, GenreStackError, InvalidInput, Unauthenticated
-from genrestack._options import ClientOptions
+from genrestack._core.options import ClientOptions
 
 SECRET = "s3cret-t0ken-of-mine"
 ROW = [dict.fromkeys(FEATURES, 0.5)]

@@ -17,7 +17,7 @@ from server.tiny_bundle import FEATURES, draw_rows
 
 import genrestack
 from genrestack import AsyncClient, Client, DeadlineExceeded
-from genrestack._processes import free_port
+from genrestack.cli.demo.processes import free_port
 from genrestack_proto.matrix import from_matrix
 from genrestack_proto.v1 import prediction_pb2 as pb
 

@@ -64,7 +64,7 @@ def test_help_has_an_example(command: str) -> None:
 
 def test_help_is_light(tmp_path: Path) -> None:
     script = (
-        "import sys\nfrom genrestack.command import run\nstatus = run([sys.argv[1], '--help'])\n"
+        "import sys\nfrom genrestack.cli.main import run\nstatus = run([sys.argv[1], '--help'])\n"
         "heavy = {'sklearn', 'tensorflow', 'pandas', 'onnxruntime', 'onnx', 'scipy', 'keras'} & set(sys.modules)\n"
         "sys.exit(f'imported {sorted(heavy)}' if heavy else status)\n"
     )

@@ -20,13 +20,13 @@ from server.test_command import batch, fails
 from support.waiting import until
 from tritonclient.utils import InferenceServerException
 
-from genrestack.commands.token import token as token_command
 from genrestack_proto.v1.prediction_pb2 import ListModelsRequest
 from genrestack_server.call import Call
 from genrestack_server.config.server_config import ServerConfig
 from genrestack_server.errors import PermissionDeniedError, TokenFileError, UnauthenticatedError
 from genrestack_server.process.runner import exposures
 from genrestack_server.security.auth import MANAGEMENT_METHODS, Guard
+from genrestack_server.security.token_command import token as token_command
 from genrestack_server.security.tokens import Tokens, read_tokens, token_digest
 from genrestack_server.telemetry.observer import Observer
 
@@ -274,7 +274,8 @@ def test_the_command_refuses(arguments: list[str]) -> None:
 
 
 def test_the_command_is_light() -> None:
-    program = "import sys, genrestack.commands.token; print({'grpc', 'numpy', 'google.protobuf'} & set(sys.modules))"
+    heavy = "{'grpc', 'numpy', 'google.protobuf'}"
+    program = f"import sys, genrestack_server.security.token_command; print({heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "set()"
 

@@ -8,7 +8,7 @@ import pytest
 from conftest import ROOT
 from packaging.requirements import Requirement
 
-from genrestack._pythons import TENSORFLOW_BELOW, without_tensorflow
+from genrestack.cli.pythons import TENSORFLOW_BELOW, without_tensorflow
 from tools.versions.cases import APART, EXTRAS, PYTHONS, TRAINING, all_cases, chosen
 from tools.versions.environments import CONSTRAINTS, lower_bounds, read_pins
 

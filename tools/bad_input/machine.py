@@ -22,7 +22,7 @@ class Missing:
         if name.partition(".")[0] in LIBRARIES:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 sys.meta_path.insert(0, Missing())
-from genrestack.command import main
+from genrestack.cli.main import main
 main(sys.argv[1:])
 """
 _LIBRARIES = "tensorflow,keras,sklearn,pandas,joblib,onnx,onnxruntime,grpc_reflection"

@@ -1,0 +1,335 @@
+"""The client for asyncio."""
+# ruff: noqa: ASYNC109 - a timeout here covers retries too and ends in DeadlineExceeded, as that of the twin
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
+from contextlib import ExitStack, aclosing
+from os import PathLike
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self, overload
+
+import numpy as np
+import numpy.typing as npt
+from grpc_health.v1 import health_pb2
+
+from genrestack._async.calls import AwaitedCalls
+from genrestack._async.stream import AsyncStreamRun
+from genrestack._async.tasks import each_in_thread, in_thread
+from genrestack._core import options as defaults
+from genrestack._core.base_client import POLL_SECONDS, check_stream, health_of, health_service, none_serves
+from genrestack._core.converters import Selection
+from genrestack._core.metadata import Priority
+from genrestack._core.model_answers import read_model, read_models
+from genrestack._core.options import NOT_GIVEN, ClientOptions, KeepaliveOptions, LoadBalancing, RetryOptions, Timeout
+from genrestack._core.retry import Deadline
+from genrestack._core.rows import to_rows
+from genrestack._core.tls import TLS
+from genrestack._core.token import Token
+from genrestack.errors import DeadlineExceeded, GenreStackError, NotFound, Unavailable
+from genrestack.model_info import Health, ModelInfo
+from genrestack.prediction import Prediction
+from genrestack.songs.song_prediction import SongPrediction
+from genrestack_proto.v1 import prediction_pb2 as pb
+
+
+class AsyncClient(AwaitedCalls):
+    """Asks a GenreStack server from asyncio; the twin of `Client`, to be shared among the tasks of one event loop.
+
+    Connects when first used. Every failure is a `genrestack.errors.GenreStackError`; cancelling the task that awaits a
+    call cancels the call. Rows are checked and packed in the event loop's own thread.
+
+    Args:
+        target: HOST:PORT; `dns:///NAME:PORT` for servers behind one name; or a list of IP addresses with ports.
+        timeout: seconds for a whole call, retries included; None for no limit. Each call can have its own.
+        tls: whether the connection is encrypted; a `TLS` says whom to trust and by what to be known.
+        token: bearer token sent with every call; or a function that is asked for one before each call, which has to
+            answer at once.
+        token_file: file that holds it instead; read again while the client lives.
+        allow_plaintext_token: send a token beyond this machine without TLS all the same.
+        load_balancing: None asks all servers in turn (`round_robin`) if the target has a scheme or is a list, else one.
+        keepalive: how a dead connection is found out; None: only by the timeouts of calls.
+        max_message_bytes: largest message sent or taken; larger inputs travel in several.
+        max_message_rows: rows in one message at most.
+        retry: when a call is tried again.
+        channel_options: further gRPC channel arguments; they win over the client's own.
+
+    Raises:
+        InvalidInput: a setting cannot be used, or a file of `tls` or the token cannot be read.
+
+    """
+
+    def __init__(
+        self,
+        target: str | Sequence[str] = defaults.DEFAULT_TARGET,
+        *,
+        timeout: float | None = defaults.DEFAULT_TIMEOUT,
+        tls: TLS | bool = False,
+        token: Token | None = None,
+        token_file: str | PathLike[str] | None = None,
+        allow_plaintext_token: bool = False,
+        load_balancing: LoadBalancing | None = None,
+        keepalive: KeepaliveOptions | None = KeepaliveOptions(),  # noqa: B008 - frozen
+        max_message_bytes: int = defaults.DEFAULT_MESSAGE_BYTES,
+        max_message_rows: int = defaults.DEFAULT_MESSAGE_ROWS,
+        retry: RetryOptions = RetryOptions(),  # noqa: B008 - frozen
+        channel_options: Iterable[tuple[str, str | int]] = (),
+    ) -> None:
+        options = ClientOptions(
+            target=target,
+            timeout=timeout,
+            tls=tls,
+            token=token,
+            token_file=token_file,
+            allow_plaintext_token=allow_plaintext_token,
+            load_balancing=load_balancing,
+            keepalive=keepalive,
+            max_message_bytes=max_message_bytes,
+            max_message_rows=max_message_rows,
+            retry=retry,
+            channel_options=tuple(channel_options),
+        )
+        super().__init__(options)
+
+    async def predict(
+        self,
+        rows: Any,
+        model: str | None = None,
+        version: int | None = None,
+        base: bool = False,  # noqa: FBT001, FBT002 - the published signature
+        timeout: Timeout = NOT_GIVEN,
+        *,
+        priority: Priority | None = None,
+        request_id: str | None = None,
+    ) -> Prediction:
+        """Ask for labels and probabilities.
+
+        Args:
+            rows: unscaled features: an array of shape (n, f) of any numeric dtype, a DataFrame, a list of rows, a dict
+                by feature name (of numbers: one row; of sequences: columns) or a list of such dicts. Names, where
+                there are any, decide the order of the columns; without them it is the model's own.
+            model: name of the model; None is the server's default.
+            version: None is the newest one that is ready. An input that travels in several messages is answered by
+                one version all the same.
+            base: also ask what each base estimator says.
+            timeout: seconds, retries included; None for no limit.
+            priority: `high` is computed before what is `normal`.
+            request_id: how the server's log and answers call this request; None: the server makes one up.
+
+        Raises:
+            InvalidInput: the rows cannot be used; the message names row (from 0) and feature.
+            NotFound: no such model or version.
+            Unavailable, DeadlineExceeded, ResourceExhausted: try later.
+            Unauthenticated, PermissionDenied: the server wants a token, or another one.
+            GenreStackError: every other failure.
+
+        """
+        deadline = self._deadline(timeout)
+        selection = Selection.of(model, version, base=base, priority=priority, request_id=request_id)
+        return await self._predict(to_rows(rows), selection, deadline)
+
+    async def predict_proba(
+        self,
+        rows: Any,
+        model: str | None = None,
+        version: int | None = None,
+        timeout: Timeout = NOT_GIVEN,
+    ) -> npt.NDArray[np.float32]:
+        """Return probabilities alone, float32 of shape (n, k), as the estimator itself would; raises as `predict`."""
+        return (await self.predict(rows, model=model, version=version, timeout=timeout)).probabilities
+
+    @overload
+    def predict_stream(
+        self,
+        batches: Iterable[Any] | AsyncIterable[Any],
+        *,
+        model: str | None = None,
+        version: int | None = None,
+        base: bool = False,
+        timeout: Timeout = NOT_GIVEN,
+        in_flight: int = 8,
+        on_error: Literal["raise"] = "raise",
+        priority: Priority | None = None,
+        request_id: str | None = None,
+    ) -> AsyncGenerator[Prediction, None]: ...
+
+    @overload
+    def predict_stream(
+        self,
+        batches: Iterable[Any] | AsyncIterable[Any],
+        *,
+        model: str | None = None,
+        version: int | None = None,
+        base: bool = False,
+        timeout: Timeout = NOT_GIVEN,
+        in_flight: int = 8,
+        on_error: Literal["return"],
+        priority: Priority | None = None,
+        request_id: str | None = None,
+    ) -> AsyncGenerator[Prediction | GenreStackError, None]: ...
+
+    def predict_stream(
+        self,
+        batches: Iterable[Any] | AsyncIterable[Any],
+        *,
+        model: str | None = None,
+        version: int | None = None,
+        base: bool = False,
+        timeout: Timeout = NOT_GIVEN,
+        in_flight: int = 8,
+        on_error: Literal["raise", "return"] = "raise",
+        priority: Priority | None = None,
+        request_id: str | None = None,
+    ) -> AsyncGenerator[Prediction | GenreStackError, None]:
+        """Ask for one batch after the other and yield the answers in the same order.
+
+        `batches` is advanced in a task of its own, never more than `in_flight` batches ahead of the answers taken. If
+        the connection breaks, what is unanswered is asked again. Closing the generator ends the call: a loop that may
+        be left early belongs into `async with contextlib.aclosing(client.predict_stream(...)) as answers:`.
+
+        Args:
+            batches: each as `rows` of `predict`; may be endless, and asynchronous.
+            model: as in `predict`.
+            version: as in `predict`; with None, a new version may take over between two batches.
+            base: as in `predict`.
+            timeout: seconds to wait for one answer, retries included; None for no limit. There is none on the whole.
+            in_flight: batches asked and not yet answered at most.
+            on_error: "raise" ends the stream at the first batch that fails; "return" yields the error in its place and
+                goes on. A failure of the stream as a whole is raised either way, as is what `batches` raises.
+            priority: as in `predict`, of every batch.
+            request_id: as in `predict`, of the whole stream.
+
+        Raises:
+            GenreStackError: as `predict`.
+
+        """
+        check_stream(in_flight, on_error)
+        seconds = self._deadline(timeout).timeout
+        selection = Selection.of(model, version, base=base, priority=priority, request_id=request_id)
+        run = AsyncStreamRun(
+            carry=self._carrier,
+            forgo=self._forgo_streams,
+            ask=self._predict,
+            translate=self._error,
+            selection=selection,
+            options=self._options,
+            timeout=seconds,
+            in_flight=in_flight,
+        )
+        return run.answers(batches, keep_errors=on_error == "return")
+
+    async def classify_song(
+        self,
+        path: str | Path,
+        *,
+        model: str | None = None,
+        version: int | None = None,
+        base: bool = False,
+        window: float = 3.0,
+        hop: float | None = None,
+        timeout: Timeout = NOT_GIVEN,
+    ) -> SongPrediction:
+        """Ask for the label of a whole recording, window by window while it is being read.
+
+        Its probabilities are the mean over all windows, and its label the likeliest by that. Features outside the
+        ranges the model was trained on are told in `warnings`. Of the recording itself, only some windows are
+        in memory at a time. It is read, and its features are computed, in threads.
+
+        Args:
+            path: wav, flac, ogg or mp3; anything else through ffmpeg where that is installed.
+            model: name of a model of the 57 features of `genrestack features`, or some of them; None is the server's
+                default.
+            version: None is the newest one that is ready; all windows are answered by one version.
+            base: also ask what each base estimator says.
+            window: length of a window, s; that of the rows the model was trained on serves it best.
+            hop: from one window's beginning to the next one's, s; None: one after the other.
+            timeout: seconds to wait for one answer, retries included; None for no limit. There is none on the whole.
+
+        Raises:
+            InvalidInput: the file is no recording, silent or shorter than one window; or the model is not one of songs.
+            ModuleNotFoundError: the extra `audio` is not installed; the message says how to.
+            GenreStackError: as `predict`.
+
+        """
+        from genrestack.songs.recording import open_song
+
+        info = await self.model(model, version, timeout)
+        with ExitStack() as stack:
+            song = await in_thread(stack.enter_context, open_song(path, info, window=window, hop=hop))
+            answers = self.predict_stream(
+                each_in_thread(song.batches()), model=info.name, version=info.version, base=base, timeout=timeout
+            )
+            async with aclosing(answers):
+                async for prediction in answers:
+                    song.add(prediction)
+            return song.result()
+
+    async def models(self, timeout: Timeout = NOT_GIVEN) -> list[ModelInfo]:
+        """List every version that is ready, by name and version; features and parts are left out."""
+        deadline = self._deadline(timeout)
+        return read_models(await self._call(self._methods.list_models, pb.ListModelsRequest(), deadline))
+
+    async def model(
+        self, name: str | None = None, version: int | None = None, timeout: Timeout = NOT_GIVEN
+    ) -> ModelInfo:
+        """Describe one model in full; None is the server's default model, or the newest version.
+
+        Raises:
+            NotFound: no such model or version; the message lists what there is.
+
+        """
+        wanted = Selection.of(name, version)
+        request = pb.GetModelRequest(model=wanted.model, version=wanted.version)
+        return read_model(await self._call(self._methods.get_model, request, self._deadline(timeout)), wanted)
+
+    async def health(
+        self, model: str | None = None, version: int | None = None, timeout: Timeout = NOT_GIVEN
+    ) -> Health:
+        """Ask whether the server, or one model, is ready; a model the server does not know is UNKNOWN.
+
+        Raises:
+            Unavailable: nothing answers.
+
+        """
+        return await self._check(health_service(Selection.of(model, version)), self._deadline(timeout))
+
+    async def wait_until_ready(
+        self, timeout: float | None = 60.0, *, model: str | None = None, version: int | None = None
+    ) -> None:
+        """Return as soon as the server, or one model, is SERVING; it need not be running yet.
+
+        Raises:
+            DeadlineExceeded: it was not within `timeout` seconds; the message says what it was last.
+
+        """
+        deadline = self._deadline(timeout)
+        service = health_service(Selection.of(model, version))
+        while (last := await self._state(service, deadline)) != Health.SERVING:
+            if not deadline.allows(POLL_SECONDS):
+                raise self._not_ready(service, deadline, last)
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _check(self, service: str, deadline: Deadline) -> Health:
+        try:
+            request = health_pb2.HealthCheckRequest(service=service)
+            return health_of(await self._call_once(self._methods.check_health, request, deadline))
+        except NotFound:
+            return Health.UNKNOWN
+        except Unavailable as error:
+            if none_serves(error):
+                return Health.NOT_SERVING
+            raise
+
+    async def _state(self, service: str, deadline: Deadline) -> str:
+        try:
+            return await self._check(service, deadline)
+        except (Unavailable, DeadlineExceeded) as error:
+            return str(error)

@@ -1,0 +1,1 @@
+"""What both clients share: options, connections, rows and messages; nothing here waits."""

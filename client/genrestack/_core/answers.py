@@ -1,0 +1,255 @@
+"""Answers of a server, from bytes: parsed, held to the request and to themselves, and joined to a prediction.
+
+Nothing of an answer is believed before it is checked, since a caller computes with it and shows it to people. The
+checks are of whole matrices and cost little beside the call.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from google.protobuf.message import DecodeError, Message
+
+from genrestack._core.converters import Selection
+from genrestack._core.options import ClientOptions
+from genrestack._core.wire import has_more_fields
+from genrestack.errors import ProtocolError
+from genrestack.prediction import Prediction
+from genrestack_common.text import quoted
+from genrestack_proto.matrix import MatrixError, from_matrix
+from genrestack_proto.v1 import prediction_pb2 as pb
+
+SUM_TOLERANCE: Final = 1e-3
+"""How far from 1 the probabilities of a row may add up. The server holds its models to the same; exported stacks miss 1
+by 6e-7 at most, what float32 and many classes cost is more."""
+TIE_TOLERANCE: Final = 1e-6
+"""By how much the label's probability may be below the largest: the server chooses the label in float64 and rounds the
+probabilities to float32 afterwards, so that equal ones may differ by a few steps."""
+MOST_FIELDS: Final = 500_000
+LONGEST_NAME: Final = 1_000
+"""Characters in the name of a model."""
+LONGEST_TEXT: Final = 10_000
+"""Characters in any other name."""
+
+# Room for the names of classes, and for 16,384 numbers a row. Empty strings and messages take two bytes on the wire and
+# tens in memory, so that the limit on messages alone would let the answer to one row take gigabytes.
+_FIXED_BYTES: Final = 2**20
+_ROW_BYTES: Final = 2**16
+_NUMBER_BYTES: Final = 4
+_LONG_BYTES: Final = 2**22
+"""Of shorter messages nobody counts the fields, which takes about a microsecond each."""
+# Answers of later messages may carry longer labels than the first one's.
+_ANSWER_SHARE: Final = 0.8
+
+_Parsed = TypeVar("_Parsed", bound=Message)
+_Probabilities = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class MessageAnswer:
+    """The verified answer to the n rows of one message."""
+
+    model: str
+    version: int
+    classes: tuple[str, ...]
+    label_columns: npt.NDArray[np.intp]
+    """Column of each row's label, shape (n,)."""
+    probabilities: _Probabilities
+    """Shape (n, k); may be read-only."""
+    base: Mapping[str, _Probabilities]
+    """Each base estimator's, likewise."""
+    size: int
+    """Bytes it came in."""
+
+    def __len__(self) -> int:
+        return len(self.label_columns)
+
+
+def parsed(kind: type[_Parsed], data: bytes, most: int, fields: int = MOST_FIELDS) -> _Parsed:
+    """Parse an answer of at most `most` bytes and, where it is long, so many fields.
+
+    Raises:
+        ProtocolError: it is longer, or no such message.
+
+    """
+    name = kind.DESCRIPTOR.full_name
+    if len(data) > most:
+        raise ProtocolError(f"the answer has {len(data):,} bytes, where {name} may have {most:,}")
+    if len(data) > _LONG_BYTES and has_more_fields(data, kind.DESCRIPTOR, fields):
+        raise ProtocolError(f"the answer has more fields than the {fields:,} that {name} may have")
+    try:
+        return kind.FromString(data)
+    except DecodeError as error:
+        raise ProtocolError(f"cannot parse the answer as {name} ({len(data):,} bytes)") from error
+
+
+def most_fields(rows: int) -> int:
+    """Return how many fields the answer to so many rows may have, if it is long: labels, and names of classes."""
+    return 2 * rows + 100_000
+
+
+def most_bytes(rows: int) -> int:
+    """Return how many bytes the answer to so many rows may have."""
+    return _FIXED_BYTES + rows * _ROW_BYTES
+
+
+def read_answer(data: bytes, rows: int, selection: Selection) -> MessageAnswer:
+    """Parse and verify the answer to `rows` rows; raises ProtocolError as `parsed` and `verified` do."""
+    return verified(parsed(pb.PredictResponse, data, most_bytes(rows), most_fields(rows)), len(data), rows, selection)
+
+
+def verified(answer: pb.PredictResponse, size: int, rows: int, selection: Selection) -> MessageAnswer:
+    """Verify the answer to `rows` rows, which came in `size` bytes.
+
+    Raises:
+        ProtocolError: it contradicts the request or itself.
+
+    """
+    if len(answer.labels) != rows:
+        raise ProtocolError(f"{rows} rows were sent, but {len(answer.labels)} labels came back")
+    _check_source(answer, selection)
+    _check_counts(answer, selection, size)
+    classes = tuple(answer.classes)
+    check_names(classes, "class")
+    base = [(part.name, part.probabilities) for part in answer.base]
+    check_names([name for name, _ in base], "base estimator")
+    columns = _label_columns(answer, classes)
+    probabilities = _probabilities(answer.probabilities, rows, classes, "probabilities")
+    _check_labels(columns, probabilities, classes)
+    return MessageAnswer(
+        model=answer.model,
+        version=answer.version,
+        classes=classes,
+        label_columns=columns,
+        probabilities=probabilities,
+        base={name: _probabilities(part, rows, classes, f"probabilities of {quoted(name)}") for name, part in base},
+        size=size,
+    )
+
+
+def join_answers(answers: Sequence[MessageAnswer], rows: int) -> Prediction:
+    """Join the answers to one input of `rows` rows, in order.
+
+    Raises:
+        ProtocolError: they come from different models, or not to as many rows.
+
+    """
+    first = answers[0]
+    for other in answers[1:]:
+        if (other.model, other.version, other.classes) != (first.model, first.version, first.classes):
+            raise ProtocolError("one input was answered by two models; ask for one version")
+        if list(other.base) != list(first.base):
+            raise ProtocolError("one input was answered with different base estimators")
+    columns = np.concatenate([answer.label_columns for answer in answers])
+    if len(columns) != rows:
+        raise ProtocolError(f"{rows} rows were sent, but {len(columns)} labels came back")
+    return Prediction(
+        labels=np.array(first.classes, dtype=object)[columns].tolist(),
+        probabilities=_joined([answer.probabilities for answer in answers]),
+        classes=first.classes,
+        model=first.model,
+        version=first.version,
+        base={name: _joined([answer.base[name] for answer in answers]) for name in first.base},
+    )
+
+
+def rows_per_answer(answer: MessageAnswer, options: ClientOptions) -> int:
+    """Return how many rows may be asked at once so that the answer, judged by a first one, stays within the limit."""
+    row_bytes = max(1, answer.size // max(1, len(answer)))
+    return max(1, int(options.max_message_bytes * _ANSWER_SHARE) // row_bytes)
+
+
+def check_names(names: Sequence[str], what: str) -> None:
+    """Raise ProtocolError unless all names differ and none is endless."""
+    if max(map(len, names), default=0) > LONGEST_TEXT:
+        raise ProtocolError(f"the answer has a {what} name of more than {LONGEST_TEXT:,} characters")
+    if len(set(names)) != len(names):
+        seen: set[str] = set()
+        again = next(name for name in names if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        raise ProtocolError(f"the answer has the {what} {quoted(again)} twice")
+
+
+def check_source(model: str, version: int) -> None:
+    """Raise ProtocolError unless this can be the name and version of a model."""
+    if not 0 < len(model) <= LONGEST_NAME or not version:
+        raise ProtocolError(f"the answer names the model {quoted(model)}, version {version}, which cannot be")
+
+
+def _check_source(answer: pb.PredictResponse, selection: Selection) -> None:
+    check_source(answer.model, answer.version)
+    if selection.model not in ("", answer.model) or selection.version not in (0, answer.version):
+        raise ProtocolError(
+            f"{selection.model}/{selection.version or 'newest'} was asked, but "
+            f"{quoted(answer.model)}, version {answer.version}, answered"
+        )
+
+
+def _check_counts(answer: pb.PredictResponse, selection: Selection, size: int) -> None:
+    """Refuse classes and base estimators for which there cannot be numbers, before any of them is looked at."""
+    if bool(answer.base) != selection.base:
+        raise ProtocolError(
+            "the base estimators were asked, but none answered"
+            if selection.base
+            else "base estimators answered unasked"
+        )
+    numbers = len(answer.labels) * len(answer.classes) * (1 + len(answer.base))
+    if not 0 < numbers * _NUMBER_BYTES <= size:
+        raise ProtocolError(
+            f"the answer has {len(answer.classes):,} classes and {len(answer.base):,} base estimators in {size:,} bytes"
+        )
+
+
+def _label_columns(answer: pb.PredictResponse, classes: tuple[str, ...]) -> npt.NDArray[np.intp]:
+    column_of = {name: column for column, name in enumerate(classes)}
+    try:
+        return np.fromiter(map(column_of.__getitem__, answer.labels), np.intp, len(answer.labels))
+    except KeyError as error:
+        raise ProtocolError(f"the answer has the label {quoted(error.args[0])}, which is none of its classes") from None
+
+
+def _probabilities(matrix: pb.Matrix, rows: int, classes: tuple[str, ...], what: str) -> _Probabilities:
+    try:
+        values = from_matrix(matrix)
+    except MatrixError as error:
+        raise ProtocolError(f"the answer's {what} are broken: {error}") from error
+    if values.shape != (rows, len(classes)):
+        raise ProtocolError(f"the answer's {what} have shape {values.shape} where {(rows, len(classes))} is due")
+    # No probability is above 1 where none is below 0 and the sum is 1. Comparisons with NaN are false. einsum
+    # adds up short rows quicker than sum does, and unlike a product without threads.
+    with np.errstate(invalid="ignore", over="ignore"):
+        if values.min() >= 0:
+            total = np.einsum("ij->i", values)
+            good = total.min() >= 1 - SUM_TOLERANCE and total.max() <= 1 + SUM_TOLERANCE
+        else:
+            good = False
+    if not good:
+        raise _no_distribution(values, what)
+    return values
+
+
+def _no_distribution(values: _Probabilities, what: str) -> ProtocolError:
+    with np.errstate(invalid="ignore"):
+        total = values.sum(axis=1, dtype=np.float64)
+        row = int((~((values >= 0).all(axis=1) & (abs(total - 1) <= SUM_TOLERANCE))).argmax())
+    if np.isnan(total[row]):
+        return ProtocolError(f"the answer's {what} of row {row} are not all numbers")
+    if values[row].min() < 0 or values[row].max() > 1 + SUM_TOLERANCE:
+        return ProtocolError(f"the answer's {what} of row {row} are not all between 0 and 1")
+    return ProtocolError(f"the answer's {what} of row {row} add up to {total[row]:.6g}, not to 1")
+
+
+def _check_labels(columns: npt.NDArray[np.intp], probabilities: _Probabilities, classes: tuple[str, ...]) -> None:
+    above = probabilities - probabilities[np.arange(len(columns)), columns][:, None]
+    if above.max() > TIE_TOLERANCE:
+        row = int(above.max(axis=1).argmax())
+        likeliest = classes[int(probabilities[row].argmax())]
+        raise ProtocolError(
+            f"the answer's label of row {row} is {quoted(classes[columns[row]])}, but {quoted(likeliest)} is likelier"
+        )
+
+
+def _joined(blocks: Sequence[_Probabilities]) -> _Probabilities:
+    # concatenate copies even a single block: callers get an array of their own, which they may write to.
+    return np.concatenate(blocks).astype(np.float32, copy=False)

@@ -1,0 +1,102 @@
+"""What the synchronous client shares with its asynchronous twin: everything but the waiting."""
+
+from typing import Final, cast
+
+import grpc
+from grpc_health.v1 import health_pb2
+
+from genrestack._core.answers import parsed
+from genrestack._core.connection_errors import says_none_serves
+from genrestack._core.converters import Selection
+from genrestack._core.metadata import Pairs, call_pairs
+from genrestack._core.options import NOT_GIVEN, ClientOptions, NotGiven, Timeout, check_timeout
+from genrestack._core.retry import Deadline
+from genrestack._core.rows import invalid
+from genrestack._core.status import from_rpc_error
+from genrestack.errors import Cancelled, ClientClosed, DeadlineExceeded, GenreStackError, Unavailable
+from genrestack.model_info import Health
+
+POLL_SECONDS: Final = 0.1
+"""From one look at a server that is not ready to the next."""
+_HEALTH_BYTES: Final = 4096
+CLOSED_MEANWHILE: Final = "this client was closed during the call"
+
+
+class BaseClient:
+    """Options, what travels beside a request, deadlines and error mapping."""
+
+    def __init__(self, options: ClientOptions) -> None:
+        self._options = options
+        self._closed = False
+        self._no_streams = False
+
+    @property
+    def target(self) -> str:
+        """The address this client asks; several with commas between them."""
+        return self._options.address.shown
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.target}{', closed' if self._closed else ''}>"
+
+    def _deadline(self, timeout: Timeout = NOT_GIVEN) -> Deadline:
+        if self._closed:
+            raise ClientClosed("this client is closed; make a new one")
+        chosen = self._options.timeout if isinstance(timeout, NotGiven) else timeout
+        check_timeout(chosen)
+        return Deadline(chosen)
+
+    def _forgo_streams(self) -> None:
+        """Take note that the server has no streams: from now on every batch of one is a call of its own."""
+        self._no_streams = True
+
+    def _metadata(self, chosen: Pairs = ()) -> Pairs | None:
+        return call_pairs(self._options.token_source, chosen)
+
+    def _error(self, error: grpc.RpcError) -> GenreStackError:
+        named = from_rpc_error(error, self._options.peer)
+        return Cancelled(CLOSED_MEANWHILE) if self._closed and isinstance(named, Cancelled) else named
+
+    def _not_ready(self, service: str, deadline: Deadline, last: str) -> DeadlineExceeded:
+        what = f"{service} at {self.target}" if service else self.target
+        return DeadlineExceeded(f"{what} was not ready within {deadline.timeout:g} s: {last}")
+
+
+def check_stream(in_flight: int, on_error: str) -> None:
+    """Raise InvalidInput unless a stream can be run like this."""
+    if in_flight < 1:
+        raise invalid("in_flight", f"is {in_flight}; give 1 or more")
+    if on_error not in ("raise", "return"):
+        raise invalid("on_error", f"is {on_error!r}; give 'raise' or 'return'")
+
+
+def health_service(selection: Selection) -> str:
+    """Name of the health service that speaks of a model, or of the whole server.
+
+    Raises:
+        InvalidInput: a version without a model.
+
+    """
+    if not selection.version:
+        return selection.model
+    if not selection.model:
+        raise invalid("model", f"is not named, but version {selection.version} is; name both")
+    return f"{selection.model}/{selection.version}"
+
+
+def health_of(data: bytes) -> Health:
+    """Translate the standard answer.
+
+    Raises:
+        ProtocolError: it is another message.
+
+    """
+    answer = parsed(health_pb2.HealthCheckResponse, data, _HEALTH_BYTES)
+    named = {answer.SERVING: Health.SERVING, answer.NOT_SERVING: Health.NOT_SERVING}
+    return named.get(answer.status, Health.UNKNOWN)
+
+
+def none_serves(error: Unavailable) -> bool:
+    """Tell whether a call failed because several servers are there and none serves."""
+    return isinstance(error.__cause__, grpc.RpcError) and says_none_serves(
+        cast(grpc.Call, error.__cause__).details() or ""
+    )

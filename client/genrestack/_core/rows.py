@@ -1,0 +1,280 @@
+"""Whatever a caller has as rows: one float32 matrix and, where they are known, the names of its columns."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from genrestack.errors import InvalidInput, Violation
+from genrestack_common.text import quoted
+
+_SHAPES = "give an array of shape (rows, features), a DataFrame, a list of rows, or dicts by feature name"
+_LISTED = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Checked rows, ready to be sent."""
+
+    matrix: npt.NDArray[np.float32]
+    """Finite, C-contiguous, shape (n, f) with n, f ≥ 1."""
+    names: tuple[str, ...] = ()
+    """One for each column, or none: the columns are then in the model's own order."""
+
+    def __len__(self) -> int:
+        return len(self.matrix)
+
+
+# Rows come in more shapes than a type can say; what they turn out to be is checked here.
+def to_rows(rows: Any) -> Rows:
+    """Check rows and convert them to float32.
+
+    A DataFrame (anything with `columns` and `to_numpy`) and dicts bring names, which decide the order; no column is
+    left out. A DataFrame whose column names are not text has none. A dict of numbers is one row, a dict of sequences is
+    a set of columns. A flat list or array is refused: whether it is one row or one column cannot be told.
+
+    Raises:
+        InvalidInput: the rows have another shape, are ragged, or hold text, gaps, NaN, Inf or a number that float32
+            cannot hold; the message names row (from 0) and feature.
+
+    """
+    if isinstance(rows, Rows):
+        return rows
+    if isinstance(rows, Mapping):
+        return _from_mapping(rows)
+    if hasattr(rows, "columns") and hasattr(rows, "to_numpy"):
+        return _from_frame(rows)
+    if isinstance(rows, np.ma.MaskedArray):
+        return _finish(np.ma.filled(rows.astype(np.float64), np.nan), ())
+    if hasattr(rows, "__array__"):
+        return _finish(np.asarray(rows), ())
+    if isinstance(rows, Iterable) and not isinstance(rows, str | bytes):
+        return _from_list(list(rows))
+    raise invalid("rows", f"is {_kind(rows)}; {_SHAPES}")
+
+
+def _from_frame(frame: Any) -> Rows:
+    columns = list(frame.columns)
+    texts = [name for name in columns if isinstance(name, str)]
+    if texts and len(texts) != len(columns):
+        odd = next(name for name in columns if not isinstance(name, str))
+        raise invalid("feature_names", f"mix text and other names, such as {quoted(odd)}; make all column names text")
+    return _finish(np.asarray(frame.to_numpy()), tuple(texts))
+
+
+def _from_mapping(mapping: Mapping[Any, Any]) -> Rows:
+    names = _names_of(mapping)
+    columns = {name: _as_column(value) for name, value in mapping.items()}
+    flat = [name for name, column in columns.items() if column is None]
+    if len(flat) == len(columns):
+        return _finish(_object_matrix([list(mapping.values())]), names)
+    if flat:
+        raise invalid(
+            "rows", f"mix single values and columns: {quoted(flat[0])} is a single value; give one or the other"
+        )
+    lengths = {name: len(column) for name, column in columns.items() if column is not None}
+    _same_lengths(lengths)
+    return _finish(_object_matrix(list(zip(*(c for c in columns.values() if c is not None), strict=True))), names)
+
+
+def _as_column(value: object) -> Sequence[object] | None:
+    if isinstance(value, str | bytes) or np.ndim(np.asarray(value, dtype=object)) == 0:
+        return None
+    return list(value) if isinstance(value, Iterable) else None
+
+
+def _same_lengths(lengths: Mapping[str, int]) -> None:
+    first, count = next(iter(lengths.items()))
+    for name, length in lengths.items():
+        if length != count:
+            raise invalid("rows", f"are ragged: {quoted(first)} has {count} values, {quoted(name)} has {length}")
+
+
+def _from_list(rows: list[Any]) -> Rows:
+    if rows and all(isinstance(row, Mapping) for row in rows):
+        return _from_records(rows)
+    if not rows:
+        raise invalid("rows", "holds no row; give at least one")
+    widths = [len(row) if _is_sequence(row) else -1 for row in rows]
+    if widths == [-1] * len(rows):
+        raise _flat(len(rows))
+    for number, width in enumerate(widths):
+        if width == -1:
+            raise invalid(f"rows[{number}]", f"is {_kind(rows[number])}, not a row; {_SHAPES}")
+        if width != widths[0]:
+            raise invalid(f"rows[{number}]", f"has {width} values, but row 0 has {widths[0]}")
+    return _finish(_stack(rows), ())
+
+
+def _from_records(rows: list[Mapping[Any, Any]]) -> Rows:
+    names = _names_of(rows[0])
+    for number, row in enumerate(rows):
+        if missing := [name for name in names if name not in row]:
+            raise invalid(f"rows[{number}]", f"lacks {_listed(missing)}, which row 0 has")
+        if len(row) != len(names):
+            unknown = [name for name in row if name not in rows[0]]
+            raise invalid(f"rows[{number}]", f"has {_listed(unknown)}, which row 0 has not")
+    return _finish(_object_matrix([[row[name] for name in names] for row in rows]), names)
+
+
+def _names_of(row: Mapping[Any, Any]) -> tuple[str, ...]:
+    if not row:
+        raise invalid("rows", "holds an empty dict; give a value for each feature")
+    for name in row:
+        if not isinstance(name, str):
+            raise invalid("feature_names", f"hold {quoted(name)}; feature names are text")
+    return tuple(row)
+
+
+def _stack(rows: list[Any]) -> npt.NDArray[Any]:
+    # numpy would turn numbers beside text into text; as objects every cell keeps its kind for the checks.
+    try:
+        array = np.asarray(rows)
+    except (ValueError, TypeError, OverflowError):
+        return _object_matrix(rows)
+    return array if array.dtype.kind in "biuf" else _object_matrix(rows)
+
+
+def _object_matrix(rows: Sequence[Sequence[object]]) -> npt.NDArray[np.object_]:
+    matrix = np.empty((len(rows), len(rows[0]) if rows else 0), dtype=object)
+    for number, row in enumerate(rows):
+        for column, cell in enumerate(row):
+            matrix[number, column] = cell
+    return matrix
+
+
+def _finish(array: npt.NDArray[Any], names: tuple[str, ...]) -> Rows:
+    if array.ndim == 1:
+        raise _flat(len(array))
+    if array.ndim != 2:
+        raise invalid("rows", f"has {array.ndim} dimensions; {_SHAPES}")
+    if 0 in array.shape:
+        raise invalid("rows", f"has shape {array.shape}; give at least one row and one feature")
+    _check_doubles(names)
+    numbers = to_numbers(array, names)
+    # An overflow to infinity is reported by check_finite, with the cell it happened in.
+    with np.errstate(over="ignore"):
+        matrix = np.ascontiguousarray(numbers, dtype=np.float32)
+    check_finite(matrix, numbers, names)
+    return Rows(matrix, names)
+
+
+def _check_doubles(names: tuple[str, ...]) -> None:
+    if len(set(names)) == len(names):
+        return
+    seen: set[str] = set()
+    for number, name in enumerate(names):
+        if name in seen:
+            raise invalid(f"feature_names[{number}]", f"{quoted(name)} is there twice; name each column once")
+        seen.add(name)
+
+
+def _flat(length: int) -> InvalidInput:
+    return invalid(
+        "rows",
+        f"is flat, with {length} values, which may be one row or one column; "
+        "write [row] for one row, or column.reshape(-1, 1) for one feature",
+    )
+
+
+def _is_sequence(row: object) -> bool:
+    return hasattr(row, "__len__") and not isinstance(row, str | bytes | Mapping)
+
+
+def _kind(value: object) -> str:
+    return "None" if value is None else f"of type {type(value).__name__}"
+
+
+def _listed(names: Sequence[object]) -> str:
+    shown = ", ".join(map(quoted, names[:_LISTED]))
+    return f"{shown} and {len(names) - _LISTED} more" if len(names) > _LISTED else shown
+
+
+_REPORTED = 10
+_FIELD_CHARACTERS = 100
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+def to_numbers(array: npt.NDArray[Any], names: Sequence[str]) -> npt.NDArray[Any]:
+    """Return the matrix with a real numeric dtype; text, dates, complex numbers and other things raise InvalidInput."""
+    if array.dtype.kind in "biuf":
+        return array
+    if array.dtype.kind != "O":
+        array = array.astype(object)
+    numbers = np.empty(array.shape, dtype=np.float64)
+    faults: list[Violation] = []
+    for (row, column), cell in np.ndenumerate(array):
+        try:
+            numbers[row, column] = _number(cell)
+        except _BadCellError as error:
+            faults.append(_fault(row, column, names, str(error)))
+            if len(faults) == _REPORTED:
+                break
+    if faults:
+        raise cell_error(faults)
+    return numbers
+
+
+def check_finite(matrix: npt.NDArray[np.float32], source: npt.NDArray[Any], names: Sequence[str]) -> None:
+    """Raise InvalidInput for NaN, infinity, and finite numbers of `source` that became infinite in float32."""
+    finite = np.isfinite(matrix)
+    if finite.all():
+        return
+    # Not the place of every one: that takes four times the memory of the cells themselves.
+    bad_rows = np.flatnonzero(~finite.all(axis=1))[:_REPORTED]
+    bad = [(row, column) for row in bad_rows.tolist() for column in np.flatnonzero(~finite[row])[:_REPORTED].tolist()]
+    faults = [_fault(row, column, names, _complaint(source[row, column])) for row, column in bad[:_REPORTED]]
+    raise cell_error(faults, total=int(finite.size - np.count_nonzero(finite)))
+
+
+def cell_error(faults: Sequence[Violation], total: int | None = None) -> InvalidInput:
+    """Make the error of one or more cells: the first in the message, as many as are known in `violations`."""
+    more = (total or len(faults)) - 1
+    first = faults[0]
+    return InvalidInput(f"{first.field}: {first.description}{f' (and {more} more)' if more else ''}", faults)
+
+
+class _BadCellError(ValueError):
+    pass
+
+
+# A cell is whatever the caller put there.
+def _number(cell: Any) -> float:
+    if cell is None:
+        raise _BadCellError("is missing; a number is needed")
+    if isinstance(cell, str | bytes):
+        raise _BadCellError(f"is the text {quoted(cell)}; a number is needed")
+    try:
+        return float(cell)
+    except OverflowError:
+        raise _BadCellError(_too_large("too large")) from None
+    except (TypeError, ValueError):
+        raise _BadCellError(f"is {quoted(cell)}; a number is needed") from None
+
+
+def _complaint(value: np.floating) -> str:
+    if np.isnan(value):
+        return "is NaN; fill it in or leave the row out"
+    if np.isinf(value):
+        return "is infinite; correct it or leave the row out"
+    return _too_large(f"{value:g}")
+
+
+def _too_large(what: str) -> str:
+    return f"is {what}, which float32 cannot hold (its largest is {_LARGEST:.4g}); rescale the feature"
+
+
+def _fault(row: int, column: int, names: Sequence[str], complaint: str) -> Violation:
+    if names:
+        return Violation(
+            f"rows[{row}].{names[column][:_FIELD_CHARACTERS]}",
+            f"feature {quoted(names[column])} of row {row} {complaint}",
+        )
+    return Violation(f"rows[{row}][{column}]", f"column {column} of row {row} {complaint}")
+
+
+def invalid(name: str, complaint: str) -> InvalidInput:
+    """Make the error for a setting called `name`."""
+    return InvalidInput(f"{name} {complaint}", [Violation(name, complaint)])

@@ -1,0 +1,161 @@
+"""From a gRPC status, of a call or of an item in a stream, to the exception that names it."""
+
+from typing import Final, cast
+
+import grpc
+from google.protobuf.message import DecodeError
+from google.rpc import error_details_pb2, status_pb2
+
+from genrestack._core.connection_errors import explain_refusal, explain_unavailable, is_torn
+from genrestack._core.options import Peer
+from genrestack.errors import (
+    Cancelled,
+    DeadlineExceeded,
+    FailedPrecondition,
+    GenreStackError,
+    Internal,
+    InvalidInput,
+    NotFound,
+    PermissionDenied,
+    QueueFull,
+    ResourceExhausted,
+    Unauthenticated,
+    Unavailable,
+    Unsupported,
+    Violation,
+)
+
+_Code = grpc.StatusCode
+_CLASSES: Final[dict[grpc.StatusCode, type[GenreStackError]]] = {
+    _Code.INVALID_ARGUMENT: InvalidInput,
+    _Code.OUT_OF_RANGE: InvalidInput,
+    _Code.NOT_FOUND: NotFound,
+    _Code.UNAVAILABLE: Unavailable,
+    _Code.DEADLINE_EXCEEDED: DeadlineExceeded,
+    _Code.RESOURCE_EXHAUSTED: ResourceExhausted,
+    _Code.UNAUTHENTICATED: Unauthenticated,
+    _Code.PERMISSION_DENIED: PermissionDenied,
+    _Code.UNIMPLEMENTED: Unsupported,
+    _Code.FAILED_PRECONDITION: FailedPrecondition,
+    _Code.CANCELLED: Cancelled,
+    _Code.ABORTED: Cancelled,
+}
+_NUMBERS: Final = {code.value[0]: code for code in grpc.StatusCode}
+_DETAILS_KEY: Final = "grpc-status-details-bin"
+LONGEST_WAIT: Final = 3600.0
+"""Seconds; a server that asks to be left alone for longer, or for less than none, has named no time."""
+# Bounds on what a server says of a failure: in a stream, it comes in a message of any size.
+_LONGEST_TEXT: Final = 4_000
+_MOST_VIOLATIONS: Final = 100
+_MOST_DETAILS: Final = 100
+_TOO_LARGE: Final = "larger than max"
+
+
+def from_rpc_error(error: grpc.RpcError, peer: Peer) -> GenreStackError:
+    """Name what ended a call."""
+    # Every RpcError that a call raises is that call itself; the base class just does not say so.
+    call = cast(grpc.Call, error)
+    return make_error(call.code(), call.details() or "", _rich_status(call), peer)
+
+
+def from_status(status: status_pb2.Status, peer: Peer) -> GenreStackError:
+    """Name what became of one item of a stream."""
+    return make_error(_NUMBERS.get(status.code, _Code.UNKNOWN), status.message, status, peer)
+
+
+def code_name(number: int) -> str:
+    """Name of a status by its number."""
+    return _NUMBERS.get(number, _Code.UNKNOWN).name
+
+
+def make_error(code: grpc.StatusCode, text: str, status: status_pb2.Status | None, peer: Peer) -> GenreStackError:
+    """Make the exception for a status; `status` brings the details, if there are any."""
+    text = _cut(text)
+    kind = Unavailable if is_torn(code, text) else _CLASSES.get(code, Internal)
+    if code is _Code.CANCELLED:
+        return Cancelled(explain_refusal(text, peer), by_server=True)
+    if kind is InvalidInput:
+        return InvalidInput(text, _violations(status))
+    if kind is Unavailable:
+        return Unavailable(explain_unavailable(text, peer), _retry_after(status))
+    if kind is ResourceExhausted:
+        return _exhausted(text, _retry_after(status))
+    if kind is DeadlineExceeded:
+        return DeadlineExceeded(
+            f"{peer.target} gave no whole answer in time; give a longer timeout, ask fewer rows at once, "
+            f"or see whether it runs: genrestack health --server {peer.target}"
+        )
+    if kind is Internal:
+        return Internal(f"{peer.target} failed with {code.name}: {text}")
+    return kind(explain_refusal(text, peer) + _next_step(kind, peer))
+
+
+def _exhausted(text: str, retry_after: float | None) -> ResourceExhausted:
+    if retry_after is not None:
+        return QueueFull(
+            f"{text}; the server asked to be tried again after {retry_after:.3g} s, for which the timeout has to be "
+            "long enough: give a longer one, or ask less at once",
+            retry_after,
+        )
+    if _TOO_LARGE in text:
+        return ResourceExhausted(f"{text}; raise max_message_bytes here and --max-message-mib at the server")
+    return ResourceExhausted(f"{text}; try again later, or ask less at once")
+
+
+def _next_step(kind: type[GenreStackError], peer: Peer) -> str:
+    if kind is Unauthenticated:
+        wanted = "a token that is still good" if peer.token else "a token"
+        return f"; give {wanted}: token= or token_file=, for commands GENRESTACK_TOKEN or --token-file"
+    if kind is PermissionDenied:
+        return f"; ask whoever runs {peer.target} for a token that may"
+    if kind is FailedPrecondition:
+        return "; change that first, the same call will not succeed before"
+    return ""
+
+
+def is_too_large(error: GenreStackError) -> bool:
+    """Tell whether a message was over a size limit, so that smaller ones may pass."""
+    if isinstance(error, InvalidInput):
+        return any(v.field in {"rows", "rows.shape"} and "the limit is" in v.description for v in error.violations)
+    return isinstance(error, ResourceExhausted) and _TOO_LARGE in str(error)
+
+
+def _rich_status(call: grpc.Call) -> status_pb2.Status | None:
+    for key, value in call.trailing_metadata() or ():
+        if key == _DETAILS_KEY:
+            try:
+                return status_pb2.Status.FromString(cast(bytes, value))
+            except DecodeError:
+                return None
+    return None
+
+
+def _violations(status: status_pb2.Status | None) -> list[Violation]:
+    detail = error_details_pb2.BadRequest()
+    if not _unpack(status, detail):
+        return []
+    return [Violation(_cut(v.field), _cut(v.description)) for v in detail.field_violations[:_MOST_VIOLATIONS]]
+
+
+def _retry_after(status: status_pb2.Status | None) -> float | None:
+    detail = error_details_pb2.RetryInfo()
+    if not _unpack(status, detail):
+        return None
+    seconds: float = detail.retry_delay.seconds + detail.retry_delay.nanos / 1e9
+    return seconds if 0 <= seconds <= LONGEST_WAIT else None
+
+
+def _unpack(
+    status: status_pb2.Status | None, detail: "error_details_pb2.BadRequest | error_details_pb2.RetryInfo"
+) -> bool:
+    """Fill in the first detail of this kind; False if there is none, or it is broken."""
+    if status is None:
+        return False
+    try:
+        return any(part.Is(detail.DESCRIPTOR) and part.Unpack(detail) for part in status.details[:_MOST_DETAILS])
+    except DecodeError:
+        return False
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"

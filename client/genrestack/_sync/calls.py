@@ -1,0 +1,132 @@
+"""Unary calls that block: tried again within one deadline, and several for one large input."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import TypeVar
+
+import grpc
+from google.protobuf.message import Message
+
+from genrestack._core.base_client import CLOSED_MEANWHILE, BaseClient
+from genrestack._core.channel import Methods, attempts_made, blocking_channel
+from genrestack._core.chunking import Ask, SplitPlan, Steps, Take
+from genrestack._core.converters import Selection
+from genrestack._core.metadata import Pairs
+from genrestack._core.options import ClientOptions
+from genrestack._core.retry import Attempts, Deadline
+from genrestack._core.rows import Rows
+from genrestack._sync.separate_calls import Sent, SeparateCalls
+from genrestack._sync.stream import Carrier
+from genrestack._sync.stream_transport import StreamCall, StreamingCall
+from genrestack.errors import Cancelled, ClientClosed, GenreStackError
+from genrestack.prediction import Prediction
+from genrestack_proto.v1 import prediction_pb2 as pb
+
+_Begun = TypeVar("_Begun")
+"""An answer, or a call that is waited for later."""
+
+
+class BlockingCalls(BaseClient):
+    """A connection, and the ways to make a call on it; `AwaitedCalls` is the twin."""
+
+    def __init__(self, options: ClientOptions) -> None:
+        super().__init__(options)
+        self._channel = blocking_channel(options)
+        self._methods = Methods(self._channel)
+
+    def _predict(
+        self, rows: Rows, selection: Selection, deadline: Deadline, failed: GenreStackError | None = None
+    ) -> Prediction:
+        def send(request: pb.PredictRequest) -> Sent:
+            return self._begin_apart(request, deadline, selection.metadata)
+
+        return self._run(SplitPlan(send, self._options).steps(rows, selection, failed), deadline, selection.metadata)
+
+    def _run(self, steps: Steps[Sent, Prediction], deadline: Deadline, metadata: Pairs) -> Prediction:
+        try:
+            step = next(steps)
+            while True:
+                try:
+                    answer = self._perform(step, deadline, metadata)
+                except GenreStackError as error:
+                    step = steps.throw(error)
+                else:
+                    step = steps.send(answer)
+        except StopIteration as done:
+            prediction: Prediction = done.value
+            return prediction
+        finally:
+            steps.close()
+
+    def _perform(self, step: Ask | Take[Sent], deadline: Deadline, metadata: Pairs) -> bytes:
+        if isinstance(step, Ask):
+            return self._call(self._methods.predict, step.request, deadline, metadata, step.failed)
+        try:
+            return step.sent.result()
+        except grpc.RpcError as error:
+            raise self._error(error) from error
+        except grpc.FutureCancelledError as error:
+            raise Cancelled(CLOSED_MEANWHILE) from error
+
+    def _call(
+        self,
+        method: Callable[..., bytes],
+        request: Message,
+        deadline: Deadline,
+        metadata: Pairs = (),
+        failed: GenreStackError | None = None,
+    ) -> bytes:
+        """Make one unary call, again and again while that helps; `failed` is an attempt made elsewhere."""
+        retry = self._options.retry
+        attempts = Attempts(retry, deadline)
+        if failed is not None:
+            time.sleep(attempts.delay_after(failed))
+        while True:
+            began = time.monotonic()
+            try:
+                return self._begin(method, request, deadline, metadata)
+            except grpc.RpcError as met:
+                error = self._error(met)
+                delay = attempts.delay_after(error, made=attempts_made(error, retry, time.monotonic() - began))
+            time.sleep(delay)
+
+    def _call_once(self, method: Callable[..., bytes], request: Message, deadline: Deadline) -> bytes:
+        try:
+            return self._begin(method, request, deadline)
+        except grpc.RpcError as error:
+            raise self._error(error) from error
+
+    def _begin(
+        self, method: Callable[..., _Begun], request: Message, deadline: Deadline, metadata: Pairs = ()
+    ) -> _Begun:
+        with self._open():
+            return method(request, timeout=deadline.remaining(), metadata=self._metadata(metadata))
+
+    def _begin_apart(self, request: pb.PredictRequest, deadline: Deadline, metadata: Pairs) -> Sent:
+        future: Callable[..., Sent] = self._methods.predict.future
+        return self._begin(future, request, deadline, metadata)
+
+    def _carrier(self, metadata: Pairs) -> Carrier:
+        """Make what carries the batches of a stream."""
+        if not self._no_streams:
+            return StreamCall(partial(self._begin_stream, metadata=metadata))
+        # As in a stream there is no deadline on the wire: whoever waits for an answer says when it is too late.
+        begin = partial(self._begin_apart, deadline=Deadline(None), metadata=metadata)
+        return SeparateCalls(begin, self._error)
+
+    def _begin_stream(self, requests: Iterator[pb.PredictRequest], metadata: Pairs) -> StreamingCall:
+        with self._open():
+            stream: StreamingCall = self._methods.predict_stream(requests, metadata=self._metadata(metadata))
+            return stream
+
+    @contextmanager
+    def _open(self) -> Iterator[None]:
+        try:
+            yield
+        except ValueError as error:
+            # gRPC answers a call on a channel that another thread has just closed with a bare ValueError.
+            if not self._closed:
+                raise
+            raise ClientClosed(CLOSED_MEANWHILE) from error

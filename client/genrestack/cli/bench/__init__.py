@@ -1,0 +1,1 @@
+"""`genrestack bench`."""

@@ -1,0 +1,147 @@
+"""Which column of a table is which feature of a model, and the numbers in them."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from genrestack.cli.table import IDENTIFIERS, Cells, Chunk, Table, TableError
+from genrestack.errors import InvalidInput
+from genrestack_common.text import quoted, quoted_list
+
+# No more digits than any row has: the text is the server's.
+_ROW = re.compile(r"rows\[([0-9]{1,12})\]")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Places of what matters among the columns of one table."""
+
+    features: list[int]
+    """In the model's order."""
+    names: list[str]
+    identifier: int | None
+    """The column that names a row."""
+    label: int | None
+    """The column with the true label."""
+    ignored: list[str]
+    """Columns that are neither of these."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows ready to be asked, with what the table says about them."""
+
+    rows: npt.NDArray[np.float64]
+    """Shape (n, f), finite as float32."""
+    identifiers: list[str]
+    """One for each row, or none."""
+    truths: list[str]
+    """The table's own labels: one for each row, or none."""
+    position: int
+    """As `Chunk.position`."""
+    places: list[str]
+    """Where each row stands, for a person."""
+
+
+def match_columns(table: Table, features: Sequence[str], label: str) -> Columns:
+    """Find the model's features by name; their order in the table does not matter.
+
+    Raises:
+        TableError: a feature is missing or there twice.
+
+    """
+    place = {name: column for column, name in reversed(list(enumerate(table.header)))}
+    if missing := [name for name in features if name not in place]:
+        raise TableError(
+            f"{table.path} lacks {len(missing)} of the {len(features)} features of the model: {quoted_list(missing)}; "
+            "genrestack models --json lists them all"
+        )
+    times = Counter(table.header)
+    for name in features:
+        if times[name] > 1:
+            raise TableError(f"{table.path} has the column {quoted(name)} twice; keep one of them")
+    known = set(features)
+    meant = {*known, label, *IDENTIFIERS}
+    return Columns(
+        features=[place[name] for name in features],
+        names=list(features),
+        identifier=None if IDENTIFIERS[0] in known else place.get(IDENTIFIERS[0]),
+        label=None if label in known else place.get(label),
+        ignored=[name for name in table.header if name not in meant],
+    )
+
+
+def batches(table: Table, columns: Columns) -> Iterator[Batch]:
+    """Read the table batch by batch.
+
+    Raises:
+        TableError: a cell is not a number that float32 can hold; or there is no row at all.
+
+    """
+    empty = True
+    for chunk in table.chunks:
+        empty = False
+        rows = np.empty((len(chunk.rows), len(columns.features)))
+        for number, cells in enumerate(chunk.rows):
+            rows[number] = _numbers(table, columns, cells, chunk.places[number])
+        _check_finite(table, columns, chunk, rows)
+        yield Batch(rows, _texts(chunk, columns.identifier), _texts(chunk, columns.label), chunk.position, chunk.places)
+    if empty:
+        raise TableError(f"{table.path} has a header and no rows; add rows below the header")
+
+
+def located(error: InvalidInput, path: Path, batch: Batch) -> TableError:
+    """Say of an error that the server found in a batch where it stands in the table."""
+    if not error.violations:
+        return TableError(f"{path}: {error}")
+    first = error.violations[0]
+    row = _ROW.match(first.field)
+    if row is None or int(row[1]) >= len(batch.places):
+        return TableError(f"{path}: {first.field}: {first.description}")
+    return TableError(f"{path}, {batch.places[int(row[1])]}: {first.description}")
+
+
+def _texts(chunk: Chunk, column: int | None) -> list[str]:
+    return [] if column is None else [str(cells[column]) for cells in chunk.rows]
+
+
+def _numbers(table: Table, columns: Columns, cells: Cells, place: str) -> list[float]:
+    try:
+        return [float(cells[column]) for column in columns.features]
+    except (TypeError, ValueError, OverflowError):
+        return [
+            _number(table, cells[column], place, name)
+            for column, name in zip(columns.features, columns.names, strict=True)
+        ]
+
+
+def _number(table: Table, cell: Any, place: str, name: str) -> float:
+    where = f"{table.path}, {place}, column {quoted(name)}"
+    if cell is None or cell == "":
+        raise TableError(f"{where} is empty; fill it in or leave the row out")
+    # librosa hands out the tempo as an array, which published tables hold as text: [89.1]
+    text = str(cell).strip()
+    inner = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    try:
+        return float(inner)
+    except ValueError:
+        raise TableError(f"{where}: {quoted(text)} is not a number; correct it or leave the row out") from None
+
+
+def _check_finite(table: Table, columns: Columns, chunk: Chunk, rows: npt.NDArray[np.float64]) -> None:
+    with np.errstate(over="ignore"):
+        finite = np.isfinite(rows.astype(np.float32))
+    if finite.all():
+        return
+    row, column = np.unravel_index(finite.argmin(), finite.shape)
+    large = np.isfinite(rows[row, column])
+    what = "is too large for float32" if large else "is not a finite number; fill it in or leave the row out"
+    raise TableError(
+        f"{table.path}, {chunk.places[row]}, column {quoted(columns.names[column])}: {rows[row, column]:g} {what}"
+    )

@@ -1,0 +1,110 @@
+"""How a subcommand reaches its server: the options all of them share, and the client they add up to."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from genrestack import Client
+    from genrestack._core.options import ClientOptions
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+_VARIABLE: Final = "GENRESTACK_TOKEN"
+_FILE = click.Path(path_type=Path)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Connection:
+    """Which server is asked, and how."""
+
+    server: str
+    """As it was given."""
+    tls: bool
+    ca: Path | None
+    cert: Path | None
+    key: Path | None
+    server_name: str | None
+    token_file: Path | None
+    plaintext_token: bool
+
+    def client(self, timeout: float) -> "Client":
+        """Make the client; whoever calls closes it."""
+        from genrestack import Client
+
+        return Client(timeout=timeout, **self._settings())
+
+    def options(self, timeout: float, **others: Any) -> "ClientOptions":
+        """Make the options alone, for those who call by other means."""
+        from genrestack._core.options import ClientOptions
+
+        return ClientOptions(timeout=timeout, **self._settings(), **others)
+
+    def _settings(self) -> dict[str, Any]:
+        from genrestack import TLS
+
+        listed = [address.strip() for address in self.server.split(",")]
+        named = any(given is not None for given in (self.ca, self.cert, self.key, self.server_name))
+        tls = TLS(ca=self.ca, cert=self.cert, key=self.key, server_name=self.server_name) if named else self.tls
+        return {
+            "target": self.server if len(listed) == 1 or ":///" in self.server else listed,
+            "tls": tls,
+            # A file that is named for this one call wins over what lies in the environment for all.
+            "token": None if self.token_file is not None else os.environ.get(_VARIABLE) or None,
+            "token_file": self.token_file,
+            "allow_plaintext_token": self.plaintext_token,
+        }
+
+
+def connection_options(command: _Command) -> _Command:
+    """Add `--server` and all that goes with it; the command gets a `Connection` as `connection`."""
+
+    @wraps(command)
+    def connected(*args: Any, **options: Any) -> Any:
+        settings = {field.name: options.pop(field.name) for field in fields(Connection)}
+        return command(*args, connection=Connection(**settings), **options)
+
+    for option in reversed(_options()):
+        connected = option(connected)
+    return connected  # type: ignore[return-value] # click's decorators add to the function they are given
+
+
+def _options() -> list[Callable[[Any], Any]]:
+    return [
+        click.option(
+            "--server", metavar="HOST:PORT", default="localhost:50051", show_default=True, envvar="GENRESTACK_SERVER",
+            show_envvar=True, help="The server to ask; several IP addresses, with commas between, in turn.",
+        ),
+        click.option(
+            "--tls", is_flag=True, envvar="GENRESTACK_TLS", show_envvar=True,
+            help="The server speaks TLS, with a certificate that public authorities vouch for, or --ca.",
+        ),
+        click.option(
+            "--ca", metavar="FILE", type=_FILE, envvar="GENRESTACK_CA", show_envvar=True,
+            help="Trust the servers that the certificates in this PEM file vouch for; means --tls.",
+        ),
+        click.option(
+            "--cert", metavar="FILE", type=_FILE, envvar="GENRESTACK_CERT", show_envvar=True,
+            help="This side's own certificate, with --key, where the server wants one.",
+        ),
+        click.option(
+            "--key", metavar="FILE", type=_FILE, envvar="GENRESTACK_KEY", show_envvar=True,
+            help="Private key of --cert, without password.",
+        ),
+        click.option(
+            "--server-name", metavar="NAME", envvar="GENRESTACK_SERVER_NAME", show_envvar=True,
+            help="Name in the server's certificate, where it is not that of the address.",
+        ),
+        click.option(
+            "--token-file", metavar="FILE", type=_FILE, envvar="GENRESTACK_TOKEN_FILE", show_envvar=True,
+            help="File with the bearer token to show. The token itself may be in GENRESTACK_TOKEN; it is no option, "
+            "because everybody on a machine can read those of its processes.",
+        ),
+        click.option(
+            "--plaintext-token", is_flag=True, help="Send the token beyond this machine even without TLS."
+        ),
+    ]  # fmt: skip

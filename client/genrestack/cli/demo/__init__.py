@@ -1,0 +1,1 @@
+"""`genrestack demo`."""

@@ -1,0 +1,115 @@
+"""`genrestack models`: what a server serves."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from textwrap import indent
+from typing import TYPE_CHECKING
+
+import click
+
+from genrestack.cli.connection import Connection, connection_options
+from genrestack.cli.options import timeout_option
+from genrestack.cli.terminal import json_text
+from genrestack_common.text import printable
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from genrestack.model_info import ModelInfo, ParityInfo
+
+
+@click.command(
+    short_help="List the models a server answers for.",
+    epilog="Example: genrestack models --server localhost:50051 --json",
+)
+@connection_options
+@timeout_option(10.0, "How long to wait for the answer.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything that is known, as JSON.")
+def models(connection: Connection, timeout: float, as_json: bool) -> None:  # noqa: FBT001 - click's way
+    """List the models a server answers for."""
+    with connection.client(timeout) as client:
+        found = client.models()
+        if as_json:
+            # The list itself leaves features and parts out. One at a time: how long each is, the server decides.
+            _print_json(client.model(model.name, model.version) for model in found)
+            return
+    if found:
+        _show(found)
+    else:
+        advice = "train one into its folder: genrestack train TABLE --models DIR"
+        click.echo(f"{printable(connection.server)} serves no model yet; {advice}")
+
+
+def _print_json(found: "Iterable[ModelInfo]") -> None:
+    separator = "[\n"
+    for model in found:
+        click.echo(separator + indent(json_text(model.to_dict(), indent=2), "  "), nl=False)
+        separator = ",\n"
+    click.echo("[]" if separator.startswith("[") else "\n]")
+
+
+def _show(found: "Sequence[ModelInfo]") -> None:
+    from rich.console import Console
+
+    Console().print(_table(found))
+
+
+def _table(found: "Sequence[ModelInfo]") -> "Table":
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(
+        "model",
+        "version",
+        "classes",
+        "accuracy",
+        "precision",
+        "provider",
+        "proven here",
+        "data",
+        "made",
+        box=box.SIMPLE,
+    )
+    for model in found:
+        texts = (
+            model.name,
+            f"{model.version}{' (default)' if model.default else ''}",
+            str(len(model.classes)),
+            accuracy_text(model.metrics),
+            model.precision,
+            _provider_text(model),
+            parity_text(model.served_parity),
+            f"{model.provenance.row_count:,} rows {model.provenance.data_sha256[:8]}".strip(),
+            model.provenance.created[:10],
+        )
+        table.add_row(*(escape(printable(text)) for text in texts))
+    return table
+
+
+def accuracy_text(metrics: Mapping[str, float]) -> str:
+    """Give the model's own accuracy, and the one with whole artists or recordings held back where that is known."""
+    own = metrics.get("accuracy")
+    texts = [] if own is None else [f"{own:.3f}"]
+    for unit, noun in (("artist", "artist"), ("track", "recording")):
+        apart = metrics.get(f"accuracy.{unit}_folds", metrics.get(f"accuracy.{unit}_split"))
+        if apart is not None:
+            return ", ".join([*texts, f"by {noun} {apart:.3f}"])
+    return texts[0] if texts else "-"
+
+
+def _provider_text(model: "ModelInfo") -> str:
+    """Say which execution provider runs, with its options and threads."""
+    name = model.provider.removesuffix("ExecutionProvider")
+    options = [f"{option}={value}" for option, value in model.provider_options.items()]
+    threads = "1 thread" if model.threads == 1 else f"{model.threads} threads"
+    nodes = model.nodes_by_provider
+    # All on one provider is what the name says already.
+    placed = [f"{each.removesuffix('ExecutionProvider')} {count} nodes" for each, count in nodes.items()]
+    return ", ".join([name, threads, *options, *(placed if len(placed) > 1 else ())])
+
+
+def parity_text(parity: "ParityInfo") -> str:
+    """Say a proof in a few words."""
+    if not parity.rows:
+        return "-"
+    return f"{parity.labels_agreed:,} of {parity.rows:,} labels, |Δp| ≤ {parity.max_abs_difference:.1e}"

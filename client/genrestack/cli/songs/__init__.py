@@ -1,0 +1,1 @@
+"""`genrestack predict` of recordings: text, table, JSON and pictures."""

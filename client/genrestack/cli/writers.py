@@ -1,0 +1,232 @@
+"""What `genrestack predict` prints: a readable table, CSV or JSON."""
+
+import csv
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import click
+
+from genrestack._core.model_answers import check_parts
+from genrestack.cli.terminal import cell, json_text
+from genrestack.model_info import ModelInfo
+from genrestack.prediction import Prediction
+from genrestack_common.text import printable, quoted_list
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_RUNNERS_UP = 2
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The answers to some consecutive rows of one file."""
+
+    path: Path
+    first: int
+    """Number of the first of these rows in its file, from 0."""
+    identifiers: list[str]
+    truths: list[str]
+    prediction: Prediction
+
+    def __iter__(self) -> "Iterator[Answer]":
+        top = self.prediction.top(_RUNNERS_UP + 1)
+        for row, label in enumerate(self.prediction.labels):
+            yield Answer(
+                path=str(self.path),
+                row=self.first + row,
+                identifier=self.identifiers[row] if self.identifiers else None,
+                truth=self.truths[row] if self.truths else None,
+                label=label,
+                top=top[row],
+                probabilities=self._by_class(self.prediction.probabilities[row]),
+                base={name: self._by_class(matrix[row]) for name, matrix in self.prediction.base.items()},
+            )
+
+    def _by_class(self, row: Any) -> dict[str, float]:
+        # Nine digits give back every float32 exactly; fewer would be nicer to look at and wrong.
+        return {name: float(f"{value:.9g}") for name, value in zip(self.prediction.classes, row, strict=True)}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer to one row."""
+
+    path: str
+    row: int
+    identifier: str | None
+    truth: str | None
+    label: str
+    top: list[tuple[str, float]]
+    probabilities: dict[str, float]
+    base: dict[str, dict[str, float]]
+
+
+@dataclass
+class Tally:
+    """Counts what was right, where the table says what is."""
+
+    rows: int = 0
+    judged: int = 0
+    right: int = 0
+    truths: set[str] = field(default_factory=set)
+
+    def add(self, answers: Answers) -> None:
+        """Count some answers."""
+        self.rows += len(answers.prediction)
+        self.judged += len(answers.truths)
+        self.right += sum(t == p for t, p in zip(answers.truths, answers.prediction.labels, strict=False))
+        self.truths.update(answers.truths)
+
+    @property
+    def accuracy(self) -> float | None:
+        """Share of right answers among the rows that have a label; None without any."""
+        return self.right / self.judged if self.judged else None
+
+    def lines(self, classes: Sequence[str]) -> list[str]:
+        """Say it to a person."""
+        if self.accuracy is None:
+            return []
+        lines = [f"accuracy {self.accuracy:.4f}: {self.right:,} of {self.judged:,} labelled rows"]
+        if strange := sorted(self.truths - set(classes)):
+            lines.append(f"labels the model does not know, which count as wrong: {quoted_list(strange)}")
+        return lines
+
+
+class Writer(Protocol):
+    """Prints answers as they come."""
+
+    streams: bool
+    """Whether `write` prints at once."""
+
+    def write(self, answers: Answers) -> None:
+        """Take some answers."""
+
+    def close(self, tally: Tally) -> None:
+        """Take the end."""
+
+
+def make_writer(form: str | None, info: ModelInfo, *, base: bool, limit: int, several: bool) -> Writer:
+    """Choose by the form asked for: "json", "csv", or None for a readable table of at most `limit` rows."""
+    if form == "json":
+        return JsonWriter(info)
+    if form == "csv":
+        return CsvWriter(info, [part.name for part in info.parts if part.kind == "base"] if base else [])
+    return TableWriter(limit=limit, several=several)
+
+
+class CsvWriter:
+    """`file, row, filename, label, predicted, probability`, one column a class, and for each base part the same."""
+
+    streams = True
+
+    def __init__(self, info: ModelInfo, parts: Sequence[str]) -> None:
+        self._parts = parts
+        self._out = csv.writer(sys.stdout, lineterminator="\n")
+        wide = [f"{part}.{name}" for part in parts for name in info.classes]
+        fixed = ["file", "row", "filename", "label", "predicted", "probability"]
+        self._out.writerow(map(cell, [*fixed, *(f"p.{name}" for name in info.classes), *wide]))
+
+    def write(self, answers: Answers) -> None:
+        """Print one line a row; `filename` and `label` stay empty where the table has none.
+
+        Raises:
+            ProtocolError: other base estimators answered than those in the heading.
+
+        """
+        check_parts(self._parts, answers.prediction)
+        for answer in answers:
+            likeliest = answer.probabilities[answer.label]
+            texts = [cell(text) for text in (answer.identifier, answer.truth, answer.label)]
+            wide = [value for part in self._parts for value in answer.base[part].values()]
+            numbers = [likeliest, *answer.probabilities.values(), *wide]
+            self._out.writerow([cell(answer.path), answer.row, *texts, *numbers])
+
+    def close(self, tally: Tally) -> None:
+        """Nothing is left to print."""
+
+
+class JsonWriter:
+    """One object: model, version, classes, rows, and accuracy where there are labels."""
+
+    streams = True
+
+    def __init__(self, info: ModelInfo) -> None:
+        head = json_text({"model": info.name, "version": info.version, "classes": list(info.classes)})
+        click.echo(head[:-1] + ', "rows": [', nl=False)
+        self._separator = "\n"
+
+    def write(self, answers: Answers) -> None:
+        """Print one line a row."""
+        for answer in answers:
+            click.echo(self._separator + json_text(_fields(answer)), nl=False)
+            self._separator = ",\n"
+
+    def close(self, tally: Tally) -> None:
+        """Complete the object."""
+        click.echo(f'\n], "accuracy": {json_text(tally.accuracy)}}}')
+
+
+def _fields(answer: Answer) -> dict[str, object]:
+    known: dict[str, object] = {"file": answer.path, "row": answer.row}
+    if answer.identifier is not None:
+        known["filename"] = answer.identifier
+    if answer.truth is not None:
+        known["label"] = answer.truth
+    known |= {"predicted": answer.label, "probabilities": answer.probabilities}
+    return known | ({"base": answer.base} if answer.base else {})
+
+
+class TableWriter:
+    """A table for people, of the first rows."""
+
+    streams = False
+
+    def __init__(self, *, limit: int, several: bool) -> None:
+        self._limit = limit
+        self._several = several
+        self._shown: list[Answer] = []
+
+    def write(self, answers: Answers) -> None:
+        """Keep what will be shown."""
+        if len(self._shown) < self._limit:
+            self._shown += list(answers)[: self._limit - len(self._shown)]
+
+    def close(self, tally: Tally) -> None:
+        """Print the table, and how many rows it leaves out."""
+        from rich.console import Console
+
+        Console().print(_readable(self._shown, several=self._several))
+        if tally.rows > len(self._shown):
+            click.echo(f"… and {tally.rows - len(self._shown):,} more rows (--limit 0 shows all, --csv prints them)")
+
+
+def _readable(answers: Sequence[Answer], *, several: bool) -> "Table":
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    judged = any(answer.truth is not None for answer in answers)
+    parts = list(answers[0].base) if answers else []
+    headings = ["row", "label", "p", "runners-up", *parts, *(["in the table"] if judged else [])]
+    table = Table(*(escape(printable(heading)) for heading in headings), box=box.SIMPLE)
+    for answer in answers:
+        runners = ", ".join(f"{name} {p:.3f}" for name, p in answer.top if name != answer.label)
+        cells = [_row_name(answer, several=several), answer.label, f"{answer.probabilities[answer.label]:.3f}", runners]
+        cells += [_likeliest(answer.base[part]) for part in parts]
+        style = None if not judged or answer.truth == answer.label else "red"
+        told = [*cells, *([answer.truth or ""] if judged else [])]
+        table.add_row(*(escape(printable(text)) for text in told), style=style)
+    return table
+
+
+def _likeliest(probabilities: dict[str, float]) -> str:
+    return max(probabilities, key=probabilities.__getitem__)
+
+
+def _row_name(answer: Answer, *, several: bool) -> str:
+    name = answer.identifier or str(answer.row)
+    return f"{Path(answer.path).name}: {name}" if several else name

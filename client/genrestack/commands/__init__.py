@@ -1,1 +1,0 @@
-"""Subcommands of `genrestack` that need nothing but the client."""

@@ -1,0 +1,198 @@
+"""From windows of a recording and a model's answers to them to one answer: no input, no output, no waiting.
+
+For both clients, by way of `genrestack.songs.recording.open_song`:
+
+- `check_model(info, known)` refuses a model that asks for features no recording has.
+- `RangeCheck(info)` watches rows go by: `.watch(rows)`, then `.outside()` and `.warnings()`.
+- `joined(predictions)` and `song_prediction(...)` make the song's answer of the windows' answers.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from genrestack.errors import InvalidInput, ProtocolError, Violation
+from genrestack.model_info import ModelInfo
+from genrestack.prediction import Prediction
+from genrestack.songs.song_prediction import OutsideRange, SongPrediction
+from genrestack_common.text import quoted_list
+
+SLACK: Final = 0.01
+"""How far outside, in widths of the range, still counts as inside: recordings that training has not seen differ."""
+WORTH_A_WARNING: Final = 0.1
+"""Share of windows outside from which on it is said: about one in twenty songs of artists new to a GTZAN model."""
+_NAMED_FEATURES: Final = 3
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Where the windows of a recording lie."""
+
+    starts: Sequence[float]
+    """Seconds from the beginning, one for each window."""
+    window: float
+    """Seconds."""
+    hop: float
+    """Seconds."""
+    duration: float
+    """Of the whole recording, s."""
+
+
+def check_model(info: ModelInfo, known: Sequence[str]) -> None:
+    """Refuse a model that takes features which are not computed from recordings.
+
+    Args:
+        info: the model, with its features.
+        known: names of the features that are.
+
+    Raises:
+        InvalidInput: the message names some of them.
+
+    """
+    of_songs = set(known)
+    strange = [name for name in info.feature_names if name not in of_songs]
+    if not strange:
+        return
+    count = f"{len(strange)} of its {len(info.features)} features are"
+    complaint = f"{info.name}/{info.version} is no model of songs: {count} not computed from recordings: "
+    advice = "; name another with --model or model=, or train one on a table that genrestack features made"
+    message = complaint + quoted_list(strange) + advice
+    raise InvalidInput(message, [Violation("model", message)])
+
+
+class RangeCheck:
+    """Counts how many windows have features outside the ranges a model was trained on."""
+
+    def __init__(self, info: ModelInfo) -> None:
+        self._names = info.feature_names
+        low = [-np.inf if f.seen_min is None else f.seen_min for f in info.features]
+        high = [np.inf if f.seen_max is None else f.seen_max for f in info.features]
+        self._low, self._high = np.array(low), np.array(high)
+        self._width = _widths(self._low, self._high)
+        self._windows = 0
+        self._any = 0
+        self._counts = np.zeros(len(low), dtype=np.int64)
+        self._excess = np.zeros(len(low))
+        self._worst = np.full(len(low), np.nan)
+
+    def watch(self, rows: npt.NDArray[np.float64]) -> None:
+        """Take note of some windows: float64, shape (n, f), columns in the model's order."""
+        excess = np.maximum(self._low - rows, rows - self._high) / self._width
+        outside = excess > SLACK
+        self._windows += len(rows)
+        self._any += int(outside.any(axis=1).sum())
+        self._counts += outside.sum(axis=0)
+        for column in np.flatnonzero(outside.any(axis=0)):
+            row = int(excess[:, column].argmax())
+            if excess[row, column] > self._excess[column]:
+                self._excess[column] = excess[row, column]
+                self._worst[column] = rows[row, column]
+
+    def outside(self) -> tuple[OutsideRange, ...]:
+        """Features that were outside: those of most windows first, of equals the farthest first."""
+        order = np.lexsort((-self._excess, -self._counts))
+        return tuple(
+            OutsideRange(
+                name=self._names[column],
+                share=float(self._counts[column] / self._windows),
+                value=float(self._worst[column]),
+                seen_min=float(self._low[column]),
+                seen_max=float(self._high[column]),
+            )
+            for column in order
+            if self._counts[column]
+        )
+
+    def warnings(self) -> tuple[str, ...]:
+        """Say it to a person, if it concerns more than a few windows."""
+        if self._any < WORTH_A_WARNING * max(self._windows, 1) or not self._any:
+            return ()
+        found = self.outside()
+        worst = ", ".join(_told(feature) for feature in found[:_NAMED_FEATURES])
+        more = f" and {len(found) - _NAMED_FEATURES} more" if len(found) > _NAMED_FEATURES else ""
+        warning = (
+            f"{self._any} of {self._windows} windows have features outside the ranges the model was trained on: "
+            f"{worst}{more}; the answer is a guess there. The usual cause is a wrong sample rate or another kind of "
+            "audio: compare with a recording of the kind it was trained on"
+        )
+        return (warning,)
+
+
+def joined(predictions: Sequence[Prediction]) -> Prediction:
+    """Join the answers to consecutive windows into one.
+
+    Raises:
+        ProtocolError: they come from different models.
+
+    """
+    first = predictions[0]
+    for other in predictions[1:]:
+        if (other.model, other.version, other.classes) != (first.model, first.version, first.classes):
+            raise ProtocolError("one song was answered by two models; ask for one version")
+        if list(other.base) != list(first.base):
+            raise ProtocolError("one song was answered with different base estimators")
+    return Prediction(
+        labels=[label for prediction in predictions for label in prediction.labels],
+        probabilities=np.concatenate([prediction.probabilities for prediction in predictions]),
+        classes=first.classes,
+        model=first.model,
+        version=first.version,
+        base={name: np.concatenate([p.base[name] for p in predictions]) for name in first.base},
+    )
+
+
+def song_prediction(
+    path: str, predictions: Sequence[Prediction], cut: Cut, ranges: RangeCheck, notes: Sequence[str] = ()
+) -> SongPrediction:
+    """Make a song's answer: probabilities are the mean over its windows, the label is the likeliest by that.
+
+    Args:
+        path: as the caller named it.
+        predictions: the answers to all windows, in order; at least one.
+        cut: where the windows lie.
+        ranges: which has watched the same windows.
+        notes: what is known of the recording itself; they become warnings.
+
+    Raises:
+        ProtocolError: the answers come from different models, or their number is not that of the windows.
+
+    """
+    windows = joined(predictions)
+    if len(windows) != len(cut.starts):
+        raise ProtocolError(f"{len(cut.starts)} windows were sent, but {len(windows)} answers came back")
+    probabilities = mean(windows.probabilities)
+    return SongPrediction(
+        path=path,
+        label=windows.classes[int(probabilities.argmax())],
+        probabilities=probabilities,
+        classes=windows.classes,
+        model=windows.model,
+        version=windows.version,
+        windows=windows,
+        starts=np.array(cut.starts, dtype=np.float64),
+        window=cut.window,
+        hop=cut.hop,
+        duration=cut.duration,
+        base={name: mean(matrix) for name, matrix in windows.base.items()},
+        outside=ranges.outside(),
+        warnings=(*notes, *ranges.warnings()),
+    )
+
+
+def mean(matrix: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Average over the windows, summed up in double precision: float32, shape (n, k) → (k,)."""
+    return np.asarray(matrix.mean(axis=0, dtype=np.float64), dtype=np.float32)
+
+
+def _widths(low: npt.NDArray[np.float64], high: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Width of each range; of a feature that never changed, its size; 1 where there is neither."""
+    width, size = high - low, np.maximum(np.abs(low), np.abs(high))
+    chosen = np.where(width > 0, width, size)
+    return np.where(np.isfinite(chosen) & (chosen > 0), chosen, 1.0)
+
+
+def _told(feature: OutsideRange) -> str:
+    return f"{feature.name} {feature.value:.4g} (seen {feature.seen_min:.4g} to {feature.seen_max:.4g})"
