@@ -32,7 +32,7 @@ def look_at_packages(requirements: Sequence[Requirement] | None = None) -> Itera
     """Look at versions and extras; `requirements` are this distribution's own by default."""
     needed = read_requirements() if requirements is None else requirements
     yield ok("python", f"{platform.python_version()} on {platform.platform(terse=True)}, {sys.executable}")
-    yield ok(DISTRIBUTION, f"{version(DISTRIBUTION)}, {Path(__file__).parent.parent}")
+    yield ok(DISTRIBUTION, f"{version(DISTRIBUTION)}, {Path(__file__).parents[2]}")
     yield _base([each for each in needed if not each.extra])
     yield _generated()
     yield from _extras(needed)
