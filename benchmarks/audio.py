@@ -17,8 +17,8 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.figure import Baseline, bounded, quicker
 from genrestack_audio import FEATURE_NAMES, RATE, extract, open_sound, read_segments
-from genrestack_audio.columns import HOP, N_FFT
-from genrestack_audio.plain import extract_plainly
+from genrestack_audio.features.columns import HOP, N_FFT
+from genrestack_audio.features.reference import extract_plainly
 
 _WINDOWS, _LENGTH = 10, 66_149
 _ROUNDS = 5
@@ -59,7 +59,7 @@ def medians() -> None:
     """Print the time of one window's two median filters, both ways."""
     from scipy.ndimage import median_filter
 
-    from genrestack_audio.median import running_median
+    from genrestack_audio.features.median import running_median
 
     frames = 1 + _LENGTH // HOP
     values = np.random.default_rng(0).exponential(size=(frames, N_FFT // 2 + 1)).astype(np.float32)

@@ -7,7 +7,7 @@ from support.figures import pytest_terminal_summary, say
 from support.stacks import FittedStack, export, fit_digits
 from support.tools import STRICT, need
 
-from genrestack_audio.compiled import prepare
+from genrestack_audio.features.compiled import prepare
 
 __all__ = ["pytest_terminal_summary", "say"]
 

@@ -7,12 +7,13 @@ take samples that are in memory already.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from genrestack_audio.columns import FEATURE_NAMES, RATE
-from genrestack_audio.compiled import prepare
 from genrestack_audio.errors import AudioError
+from genrestack_audio.features.columns import FEATURE_NAMES, RATE
+from genrestack_audio.features.compiled import prepare
 
 if TYPE_CHECKING:
-    from genrestack_audio.segments import (
+    from genrestack_audio.decode.sound import Sound, open_sound
+    from genrestack_audio.windows.segments import (
         Segment,
         extract,
         extract_windows,
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
         stream_segments,
         whole_segment,
     )
-    from genrestack_audio.sound import Sound, open_sound
-    from genrestack_audio.windows import Windows
+    from genrestack_audio.windows.windows import Windows
 
 __all__ = [
     "FEATURE_NAMES",
@@ -41,16 +41,16 @@ __all__ = [
 ]
 
 _LAZY = {
-    "Segment": "segments",
-    "Sound": "sound",
-    "Windows": "windows",
-    "extract": "segments",
-    "extract_windows": "segments",
-    "named": "segments",
-    "open_sound": "sound",
-    "read_segments": "segments",
-    "stream_segments": "segments",
-    "whole_segment": "segments",
+    "Segment": "windows.segments",
+    "Sound": "decode.sound",
+    "Windows": "windows.windows",
+    "extract": "windows.segments",
+    "extract_windows": "windows.segments",
+    "named": "windows.segments",
+    "open_sound": "decode.sound",
+    "read_segments": "windows.segments",
+    "stream_segments": "windows.segments",
+    "whole_segment": "windows.segments",
 }
 
 
@@ -58,7 +58,7 @@ def __getattr__(name: str) -> Any:
     """Import what needs librosa when it is first asked for."""
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if _LAZY[name] == "segments":
+    if _LAZY[name] == "windows.segments":
         prepare()
     value = getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
     globals()[name] = value

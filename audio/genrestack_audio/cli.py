@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 if TYPE_CHECKING:
-    from genrestack_audio.table import Built, Progress
+    from genrestack_audio.table.table import Built, Progress
 
 _LINE_EVERY: Final = 15.0
 """Seconds between two lines where there is no terminal."""
@@ -52,11 +52,11 @@ def features(
     """
     _check_usage(output, labels, hop, whole=whole, no_labels=no_labels, overwrite=overwrite)
     with _plain_errors(output):
-        from genrestack_audio.clips import find_clips
-        from genrestack_audio.compiled import FIRST_TIME, pending
-        from genrestack_audio.labels import read_labels
-        from genrestack_audio.table import build_table, check_output
-        from genrestack_audio.windows import Windows
+        from genrestack_audio.features.compiled import FIRST_TIME, pending
+        from genrestack_audio.table.clips import find_clips
+        from genrestack_audio.table.labels import read_labels
+        from genrestack_audio.table.table import build_table, check_output
+        from genrestack_audio.windows.windows import Windows
         from genrestack_common.resources import usable_cpus
 
         check_output(output)

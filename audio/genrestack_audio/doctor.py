@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
-from genrestack_audio.ffmpeg import has_ffmpeg
+from genrestack_audio.decode.ffmpeg import has_ffmpeg
 
 Row = tuple[str, str, str, str]
 _INSTALL = "pip install --force-reinstall soundfile; or the system's library: apt install libsndfile1"

@@ -13,7 +13,7 @@ def plain(estimator: Any) -> Any:
     """Take our wrapper off a network; anything else is left as it is."""
     from scikeras.wrappers import KerasClassifier
 
-    from genrestack_training.mlp import StackableKerasClassifier
+    from genrestack_training.models.mlp import StackableKerasClassifier
 
     if not isinstance(estimator, StackableKerasClassifier):
         return estimator

@@ -1,16 +1,16 @@
 """The bundle on disk: manifest, hashes, composing the parts, proving the golden rows."""
 
-from genrestack_bundle.answer import Answer, WrongAnswerError, verify_answer
-from genrestack_bundle.choosing import Proven, proven_session
-from genrestack_bundle.compose import base_output, compose
 from genrestack_bundle.errors import BundleError, LoadCancelledError, ParityError, ProviderError
 from genrestack_bundle.golden import Golden
 from genrestack_bundle.layout import list_models, list_repository, list_versions
 from genrestack_bundle.manifest import read_sums
 from genrestack_bundle.parity import prove
+from genrestack_bundle.provider_selection import Proven, proven_session
 from genrestack_bundle.reader import Bundle, open_bundle, still_missing
-from genrestack_bundle.session import ComposedSession, RunLimit
-from genrestack_bundle.watchdog import Cancellation
+from genrestack_bundle.runtime.answer import Answer, WrongAnswerError, verify_answer
+from genrestack_bundle.runtime.compose import base_output, compose
+from genrestack_bundle.runtime.session import ComposedSession, RunLimit
+from genrestack_bundle.runtime.watchdog import Cancellation
 from genrestack_bundle.writer import write_bundle
 
 __all__ = [

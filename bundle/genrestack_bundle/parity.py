@@ -5,13 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from genrestack_bundle.answer import Answer, WrongAnswerError, verify_answer
 from genrestack_bundle.errors import BundleError, ParityError
 from genrestack_bundle.golden import Golden
-from genrestack_bundle.providers import ort_errors
 from genrestack_bundle.reader import Bundle
-from genrestack_bundle.session import NARROW_ROWS, ComposedSession, RunLimit, given_up
-from genrestack_bundle.watchdog import Cancellation
+from genrestack_bundle.runtime.answer import Answer, WrongAnswerError, verify_answer
+from genrestack_bundle.runtime.providers import ort_errors
+from genrestack_bundle.runtime.session import NARROW_ROWS, ComposedSession, RunLimit, given_up
+from genrestack_bundle.runtime.watchdog import Cancellation
 from genrestack_proto.v1.model_pb2 import Parity, PartParity
 
 STACK = "stack"

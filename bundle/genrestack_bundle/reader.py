@@ -6,13 +6,13 @@ from functools import lru_cache
 from pathlib import Path
 
 from genrestack_bundle import golden as golden_rows
-from genrestack_bundle.compose import compose
 from genrestack_bundle.errors import BundleError
 from genrestack_bundle.golden import Golden
-from genrestack_bundle.graphs import check_graph
+from genrestack_bundle.graph_checks import check_graph
 from genrestack_bundle.integrity import read_verified, verify
 from genrestack_bundle.layout import GOLDEN, MANIFEST, MAX_FILE_BYTES, MAX_GOLDEN_BYTES, SUMS, is_safe_name, is_version
 from genrestack_bundle.manifest import is_sealed, read_manifest, read_sums
+from genrestack_bundle.runtime.compose import compose
 from genrestack_proto.v1.model_pb2 import PART_KIND_BASE, Model
 
 
@@ -35,7 +35,7 @@ class Bundle:
         return tuple(part.name for part in self.model.parts if part.kind == PART_KIND_BASE)
 
     def compose(self) -> bytes:
-        """Join the parts into one graph; see `genrestack_bundle.compose`."""
+        """Join the parts into one graph; see `genrestack_bundle.runtime.compose`."""
         return compose(self.model, self.graphs)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from genrestack_proto.v1 import model_pb2
 
-__all__ = ["FeatureInfo", "ModelInfo", "ParityInfo", "PartInfo", "ProvenanceInfo"]
+__all__ = ["FeatureInfo", "Health", "ModelInfo", "ParityInfo", "PartInfo", "ProvenanceInfo"]
 
 
 @dataclass(frozen=True)
@@ -168,9 +168,6 @@ def _word(enum: Any, number: int) -> str:
     except ValueError:  # a newer server's value
         return str(number)
     return constant.rsplit("_", 1)[-1].lower()
-
-
-__all__ = ["Health"]
 
 
 class Health(StrEnum):

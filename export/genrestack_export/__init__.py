@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from genrestack_export.errors import ExportError, ParityError, UnsupportedEstimator
     from genrestack_export.exporter import export_stack
-    from genrestack_export.rows import Float32Warning
+    from genrestack_export.parity_rows import Float32Warning
 
 # Public name → module; scikit-learn and onnxruntime are imported when a name that needs them is first asked for.
 _HOME = {
     "ExportError": "errors",
-    "Float32Warning": "rows",
+    "Float32Warning": "parity_rows",
     "ParityError": "errors",
     "UnsupportedEstimator": "errors",
     "export_stack": "exporter",

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from genrestack_training.presets import PRESETS
-from genrestack_training.settings import BACKENDS, SPLIT_NAMES
+from genrestack_training.config.presets import PRESETS
+from genrestack_training.config.settings import BACKENDS, SPLIT_NAMES
 
 if TYPE_CHECKING:
     from genrestack_training import Run
@@ -112,13 +112,12 @@ def train(
     ONNX graphs have to answer what the trained stack answers, or no bundle is written.
     """
     with _plain_errors():
-        from genrestack_bundle.providers import check_wheels, installed_wheels
-        from genrestack_export.comparable import check_comparable
-        from genrestack_export.places import check_writable
+        from genrestack_bundle.runtime.providers import check_wheels, installed_wheels
+        from genrestack_export.preflight import check_comparable, check_writable
         from genrestack_training import load_table, read_groups, read_overrides
         from genrestack_training import train as fit
-        from genrestack_training.display import terminal_progress
-        from genrestack_training.folder import run_name
+        from genrestack_training.report.progress_bar import terminal_progress
+        from genrestack_training.run.storage import run_name
 
         # The proof would find it out only once everything is fitted.
         check_wheels(installed_wheels())
@@ -239,7 +238,7 @@ def _export_pickles(
 def _show(run: "Run") -> None:
     from rich.console import Console
 
-    from genrestack_training.summary import render
+    from genrestack_training.report.console import render
 
     console = Console()
     console.print(render(run))

@@ -11,16 +11,17 @@ from typing import Any, get_args
 import numpy as np
 import numpy.typing as npt
 
-from genrestack_bundle import ComposedSession, Golden, compose, write_bundle
+from genrestack_bundle import ComposedSession, Golden, write_bundle
 from genrestack_bundle.layout import METRICS, REPORT, check_model_name
 from genrestack_bundle.parity import worst
-from genrestack_export import rows as proof_rows
-from genrestack_export.builder import ML_OPSET, OPSET
+from genrestack_bundle.runtime.compose import compose
+from genrestack_export import parity_rows as proof_rows
+from genrestack_export.converters.parts import ConvertedPart, Precision, convert_base, convert_meta, convert_scaler
 from genrestack_export.errors import ExportError
-from genrestack_export.original import Original, answer_scaled, read_original, rows_without_names
-from genrestack_export.parts import ConvertedPart, Precision, convert_base, convert_meta, convert_scaler
-from genrestack_export.proof import Expected, Proof, prove_export, tolerances
-from genrestack_export.ties import tied_rows
+from genrestack_export.onnx_graph.builder import ML_OPSET, OPSET
+from genrestack_export.parity import Expected, Proof, prove_export, tolerances
+from genrestack_export.parity_rows import tied_rows
+from genrestack_export.source_stack import Original, answer_scaled, read_original, rows_without_names
 from genrestack_proto.v1.model_pb2 import (
     PRECISION_DOUBLE,
     PRECISION_SINGLE,
@@ -163,7 +164,7 @@ def _settle(original: Original, expected: Golden, position: int, part: Converted
 
 
 def _run_alone(part: ConvertedPart) -> Any:
-    from genrestack_bundle.providers import import_onnxruntime
+    from genrestack_bundle.runtime.providers import import_onnxruntime
 
     ort = import_onnxruntime()
     session = ort.InferenceSession(part.model.SerializeToString(), providers=["CPUExecutionProvider"])

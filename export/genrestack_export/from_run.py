@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from genrestack_bundle.layout import METRICS, REPORT
 from genrestack_bundle.manifest import read_manifest
+from genrestack_export.converters.parts import Precision
 from genrestack_export.exporter import export_stack
-from genrestack_export.parts import Precision
 from genrestack_proto.v1.model_pb2 import Parity, Provenance
-from genrestack_training.proof import ExportProof, PartProof, write_proof
+from genrestack_training.run.proof import ExportProof, PartProof, write_proof
 
 if TYPE_CHECKING:
     from genrestack_training import Run
@@ -69,8 +69,8 @@ def _report(run: "Run", proof: ExportProof) -> dict[str, bytes]:
     """Give the files of a run that was written, the report with the proof in it."""
     if run.path is None:
         return {}
-    from genrestack_training.record import Record
-    from genrestack_training.report.run_page import report_html
+    from genrestack_training.report.page import report_html
+    from genrestack_training.run.run_record import Record
 
     report = report_html(Record.of(run), proof).encode()
     metrics = run.path / METRICS

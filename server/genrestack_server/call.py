@@ -11,6 +11,14 @@ import grpc
 from genrestack_common.text import quoted
 from genrestack_server.errors import InvalidRequestError
 
+REQUEST_ID_KEY: Final = "x-request-id"
+TRACE_KEY: Final = "traceparent"
+PRIORITY_KEY: Final = "genrestack-priority"
+PRIORITIES: Final = {"high": True, "normal": False}
+"""What the metadata may say, and whether that is urgent."""
+# A caller's own id goes into every log line of its request.
+_MAX_REQUEST_ID: Final = 128
+
 
 @dataclass(slots=True)
 class Call:
@@ -46,15 +54,6 @@ class Call:
     """Rows of the last execution it took part in."""
     ended: float = 0.0
     code: grpc.StatusCode = grpc.StatusCode.OK
-
-
-REQUEST_ID_KEY: Final = "x-request-id"
-TRACE_KEY: Final = "traceparent"
-PRIORITY_KEY: Final = "genrestack-priority"
-PRIORITIES: Final = {"high": True, "normal": False}
-"""What the metadata may say, and whether that is urgent."""
-# A caller's own id goes into every log line of its request.
-_MAX_REQUEST_ID: Final = 128
 
 
 class Context(Protocol):

@@ -11,7 +11,15 @@ from typing import Final
 
 from genrestack_bundle import BundleError, list_models, list_versions, open_bundle
 from genrestack_bundle.errors import ProviderError
-from genrestack_bundle.providers import INSTALL_GPU, PROVIDERS, available, check_wheels, driver, installed_wheels, start
+from genrestack_bundle.runtime.providers import (
+    INSTALL_GPU,
+    PROVIDERS,
+    available,
+    check_wheels,
+    driver,
+    installed_wheels,
+    start,
+)
 from genrestack_common.control_groups import CGROUP, MEMBERSHIP
 from genrestack_common.resources import usable_cpus, usable_memory
 from genrestack_common.text import counted

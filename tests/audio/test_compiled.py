@@ -31,7 +31,7 @@ def test_several_processes_on_an_empty_folder(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made_does_not_stop_anything(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
-    script = "from genrestack_audio.compiled import _folder; print(_folder())"
+    script = "from genrestack_audio.features.compiled import _folder; print(_folder())"
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "file" / "below"), "TMPDIR": str(tmp_path)}
     made = subprocess.run(
         [sys.executable, "-c", script], env=environment, check=True, capture_output=True, text=True
@@ -47,7 +47,7 @@ def test_another_installation_has_a_folder_of_its_own(tmp_path: Path) -> None:
         source.parent.mkdir(parents=True, exist_ok=True)
         source.touch()
         os.utime(source, (date, date))
-        script = "from genrestack_audio.compiled import _folder, pending; print(_folder().name, pending())"
+        script = "from genrestack_audio.features.compiled import _folder, pending; print(_folder().name, pending())"
         path = os.pathsep.join([str(tmp_path / name), *sys.path])
         environment = {**os.environ, "PYTHONPATH": path, "XDG_CACHE_HOME": str(tmp_path)}
         environment.pop("NUMBA_CACHE_DIR", None)

@@ -10,7 +10,7 @@ import soundfile
 from support.audio_signals import SIGNALS, music
 
 from genrestack_audio import FEATURE_NAMES, RATE, AudioError, Windows, extract, extract_windows, named
-from genrestack_audio.plain import extract_plainly
+from genrestack_audio.features.reference import extract_plainly
 
 TOLERANCE = 1e-3
 

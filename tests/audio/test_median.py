@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import median_filter
 
-from genrestack_audio.median import running_median
+from genrestack_audio.features.median import running_median
 
 
 @pytest.mark.parametrize("width", [1, 3, 31])

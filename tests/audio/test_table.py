@@ -14,11 +14,11 @@ from support.crashing import NOTHING, nothing_or_crash
 
 from genrestack_audio import FEATURE_NAMES, AudioError
 from genrestack_audio.cli import features
-from genrestack_audio.clips import find_clips
-from genrestack_audio.labels import read_labels
-from genrestack_audio.table import build_table
-from genrestack_audio.windows import Windows
-from genrestack_audio.work import compute, compute_all
+from genrestack_audio.table.clips import find_clips
+from genrestack_audio.table.labels import read_labels
+from genrestack_audio.table.table import build_table
+from genrestack_audio.table.work import compute, compute_all
+from genrestack_audio.windows.windows import Windows
 
 WriteSound = Callable[..., Path]
 

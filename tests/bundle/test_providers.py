@@ -10,9 +10,9 @@ import pytest
 from bundle.reseal import replace
 
 from genrestack_bundle import Bundle, ComposedSession, ParityError, ProviderError, open_bundle, proven_session
-from genrestack_bundle import providers as providers_module
-from genrestack_bundle import session as session_module
-from genrestack_bundle.providers import (
+from genrestack_bundle.runtime import providers as providers_module
+from genrestack_bundle.runtime import session as session_module
+from genrestack_bundle.runtime.providers import (
     INSTALL_GPU,
     PROVIDERS,
     Provider,

@@ -20,7 +20,7 @@ from genrestack_bundle import (
     prove,
     proven_session,
 )
-from genrestack_bundle.watchdog import TimeLimit
+from genrestack_bundle.runtime.watchdog import TimeLimit
 
 # A test that hangs fails by pytest's own limit.
 LONG_S = 250.0

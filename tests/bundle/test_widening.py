@@ -11,8 +11,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from sklearn.neighbors import KNeighborsClassifier
 
-from genrestack_bundle.widening import widened
-from genrestack_export.knn import knn_graph, read_knn
+from genrestack_bundle.runtime.uint8_to_float32 import widened
+from genrestack_export.converters.knn import knn_graph, read_knn
 
 COUNT, WIDTH = 2500, 12
 

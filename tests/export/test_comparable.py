@@ -11,7 +11,7 @@ from sklearn.preprocessing import PowerTransformer
 
 from genrestack_export import ExportError
 from genrestack_export.cli import train
-from genrestack_export.comparable import check_comparable
+from genrestack_export.preflight import check_comparable
 from genrestack_training import FitPlan, resolve_settings
 
 LABELS = np.array(["a", "b", "c"])

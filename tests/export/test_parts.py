@@ -15,7 +15,7 @@ from support.stacks import FittedStack, export
 
 from genrestack_bundle import Bundle, open_bundle
 from genrestack_export import UnsupportedEstimator, export_stack
-from genrestack_export.keras_net import keras_graph
+from genrestack_export.converters.keras_net import keras_graph
 
 
 @pytest.fixture(scope="module")

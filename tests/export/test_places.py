@@ -6,7 +6,7 @@ import pytest
 
 from genrestack_bundle import BundleError
 from genrestack_export.errors import ExportError
-from genrestack_export.places import check_writable
+from genrestack_export.preflight import check_writable
 
 
 def test_a_place_that_is_free_is_left_as_it_was(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from sklearn.ensemble import StackingClassifier
 
 from genrestack_bundle import ComposedSession, open_bundle, prove
 from genrestack_export import ExportError, ParityError
-from genrestack_export.proof import Expected, prove_export
+from genrestack_export.parity import Expected, prove_export
 
 
 def _refused(case: Case, complaint: str, **changes: Any) -> None:

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from scipy import special
 from sklearn.preprocessing import MinMaxScaler, PowerTransformer, QuantileTransformer, RobustScaler, StandardScaler
 
-from genrestack_bundle.compose import FEATURES, SCALED
+from genrestack_bundle.runtime.compose import FEATURES, SCALED
 from genrestack_export import ExportError, UnsupportedEstimator
-from genrestack_export.builder import DOUBLE, GraphBuilder
-from genrestack_export.elementary import PPND16_LEAST, expm1, log1p, normal_quantile
-from genrestack_export.scaler import scaler_graph
+from genrestack_export.converters.scaler import scaler_graph
+from genrestack_export.onnx_graph.builder import DOUBLE, GraphBuilder
+from genrestack_export.onnx_graph.math import PPND16_LEAST, expm1, log1p, normal_quantile
 
 Rows = npt.NDArray[np.float64]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from server.tiny_bundle import TinyStack, write_tiny
 
-from genrestack_bundle import providers
+from genrestack_bundle.runtime import providers
 from genrestack_server.doctor import cpus, findings, memory, models
 
 MIB = 2**20

@@ -9,7 +9,7 @@ from server.live import running_server
 from support.stacks import FittedStack
 
 from genrestack_bundle import Bundle, ComposedSession, ProviderError, open_bundle, prove, proven_session
-from genrestack_bundle.providers import PROVIDERS, available, start
+from genrestack_bundle.runtime.providers import PROVIDERS, available, start
 from genrestack_proto.matrix import to_matrix
 from genrestack_proto.v1.prediction_pb2 import GetModelRequest, PredictRequest
 

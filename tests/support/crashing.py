@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
-from genrestack_audio.journal import Result
-from genrestack_audio.windows import Windows
+from genrestack_audio.table.journal import Result
+from genrestack_audio.windows.windows import Windows
 
 NOTHING = Result((), (), ())
 

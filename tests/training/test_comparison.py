@@ -16,10 +16,10 @@ from training.conftest import LIGHT
 from genrestack_training import Run, RunError, load_answers, load_table, train
 from genrestack_training.cli import report
 from genrestack_training.comparison import Comparison, compare_runs
-from genrestack_training.folder import save_run
-from genrestack_training.paired import FLIPS, sign_flip
-from genrestack_training.report.comparison_page import comparison_html
-from genrestack_training.verdict import verdict
+from genrestack_training.evaluation.sign_flip import FLIPS, sign_flip
+from genrestack_training.report.comparison import comparison_html
+from genrestack_training.report.console import verdict
+from genrestack_training.run.storage import save_run
 
 OTHER = {**LIGHT, "knn": {"n_neighbors": 9, "weights": "uniform"}, "svc": {"C": 0.01}}
 

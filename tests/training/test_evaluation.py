@@ -18,7 +18,7 @@ from genrestack_training import (
     load_table,
     train,
 )
-from genrestack_training.summary import report_text
+from genrestack_training.report.console import report_text
 
 Make = Callable[..., Table]
 

@@ -17,9 +17,9 @@ from training.conftest import LIGHT, TINY, Remembered
 
 from genrestack_training import Table, build_stack
 from genrestack_training.errors import RunError
-from genrestack_training.estimate import Estimate
 from genrestack_training.fitting import FitStore, choose_engine, fit_stack, plan_fits
 from genrestack_training.fitting.engines import InProcess, Processes, longest_first
+from genrestack_training.fitting.fit_time import Estimate
 
 ROWS = np.random.default_rng(3).normal(size=(120, 4))
 LABELS = np.array(["a", "b", "c"])[np.arange(120) % 3]
@@ -186,7 +186,7 @@ def test_long_fits_go_first() -> None:
 
 def test_an_estimate_shares_the_rest_among_the_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
     clock: Any = SimpleNamespace(now=0.0, monotonic=lambda: clock.now)
-    monkeypatch.setattr("genrestack_training.estimate.time", clock)
+    monkeypatch.setattr("genrestack_training.fitting.fit_time.time", clock)
     fits = {("svc", fold): 1.0 for fold in range(5)}
     alone, shared = Estimate(fits), Estimate(fits, lanes=2)
     for estimate in (alone, shared):

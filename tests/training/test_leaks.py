@@ -14,7 +14,7 @@ from genrestack_training import (
     load_table,
     train,
 )
-from genrestack_training.worth import reduced_metas
+from genrestack_training.evaluation.ablation import reduced_metas
 
 Make = Callable[..., Table]
 
@@ -59,7 +59,7 @@ def test_the_meta_learner_sees_no_answers_to_recordings_that_were_fitted(
         kept.append((columns, np.searchsorted(stack.classes_, labels)))
         return reduced_metas(stack, columns, labels)
 
-    monkeypatch.setattr("genrestack_training.trial.reduced_metas", keeping)
+    monkeypatch.setattr("genrestack_training.experiments.reduced_metas", keeping)
     overrides = {"stack": {**LIGHT["stack"], "folds": 3, "folds_by": by, "passthrough": False}}
     train(shuffled(tmp_path), overrides=overrides, split="track", runs_dir=None)
     ((columns, codes),) = kept

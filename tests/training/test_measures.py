@@ -21,12 +21,12 @@ from sklearn.metrics import (
 from genrestack_training import (
     Table,
 )
-from genrestack_training.answers import Answers, by_song
-from genrestack_training.bootstrap import Resamples, interval
-from genrestack_training.evaluation import evaluate
-from genrestack_training.figures import Figure
-from genrestack_training.measures import BINS, NAMES, Sums, class_figures, measure, sums_by_group
-from genrestack_training.splits import Split
+from genrestack_training.data.splits import Split
+from genrestack_training.evaluation.bootstrap import Resamples, interval
+from genrestack_training.evaluation.evaluate import evaluate
+from genrestack_training.evaluation.metrics import BINS, NAMES, Sums, class_figures, measure, sums_by_group
+from genrestack_training.evaluation.predictions import Answers, by_song
+from genrestack_training.evaluation.results import Figure
 
 Make = Callable[..., Table]
 
@@ -115,7 +115,7 @@ def test_pieces_of_the_resampling_are_the_whole(monkeypatch: pytest.MonkeyPatch)
     truth, p, decisions = draw(60, 3, 3)
     parts = sums_by_group(truth, p, decisions, np.arange(60) // 3, 20)
     whole = Resamples(20, seed=4, resamples=50).sums(parts)
-    monkeypatch.setattr("genrestack_training.bootstrap._CELLS", 140)
+    monkeypatch.setattr("genrestack_training.evaluation.bootstrap._CELLS", 140)
     pieces = Resamples(20, seed=4, resamples=50).sums(parts)
     assert whole is not None
     assert pieces is not None

@@ -19,16 +19,18 @@ from genrestack_training import (
     load_run,
     train,
 )
-from genrestack_training.figures import Figure
-from genrestack_training.plain import from_plain
-from genrestack_training.record import schema
+from genrestack_training.evaluation.results import Figure
+from genrestack_training.run.json_codec import from_plain
+from genrestack_training.run.run_record import schema
 
 Make = Callable[..., Table]
 
 
 def test_the_schema_in_the_repository_is_the_codes() -> None:
     written = json.loads((ROOT / "docs" / "metrics.schema.json").read_text(encoding="utf-8"))
-    assert written == schema(), "write it again: python -m genrestack_training.record > docs/metrics.schema.json"
+    assert written == schema(), (
+        "write it again: python -m genrestack_training.run.run_record > docs/metrics.schema.json"
+    )
 
 
 def test_metrics_follow_their_schema(compared: Run, small_table: Table, tmp_path: Path) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from genrestack_training import processor
 from genrestack_training.doctor import findings
-from genrestack_training.processor import lacks_avx
+from genrestack_training.models import tensorflow_import
+from genrestack_training.models.tensorflow_import import lacks_avx
 
 NEHALEM = "processor\t: 0\nflags\t\t: fpu sse sse2 ssse3 sse4_1 sse4_2 popcnt\nbogomips\t: 1\n"
 SANDY_BRIDGE = NEHALEM.replace("popcnt", "popcnt avx")
@@ -31,7 +31,7 @@ def test_where_nothing_is_told(tmp_path: Path) -> None:
 
 def test_the_doctor_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("genrestack_training.doctor.lacks_avx", lambda: True)
-    row = ("processor", "problem", processor.LACKS_AVX, processor.ADVICE)
+    row = ("processor", "problem", tensorflow_import.LACKS_AVX, tensorflow_import.ADVICE)
     assert row in list(findings(None))
 
 
@@ -46,4 +46,4 @@ except TrainingError as error:
     print(error)
 """
     done = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True)
-    assert done.stdout == f"{processor.LACKS_AVX}; {processor.ADVICE}\n", done.stderr
+    assert done.stdout == f"{tensorflow_import.LACKS_AVX}; {tensorflow_import.ADVICE}\n", done.stderr

@@ -6,8 +6,9 @@ import pytest
 from rich.console import Console
 from training.conftest import Remembered
 
-from genrestack_training import Run, Step, display
-from genrestack_training.display import describe, terminal_progress, time_left
+from genrestack_training import Run, Step
+from genrestack_training.report import progress_bar
+from genrestack_training.report.progress_bar import describe, terminal_progress, time_left
 
 
 def test_every_fit_is_heard_in_its_order(tiny_run: Run, heard: Remembered) -> None:
@@ -66,7 +67,7 @@ def test_without_a_terminal_there_is_a_line_now_and_then(monkeypatch: pytest.Mon
     with terminal_progress(Console(file=text, width=80)) as progress:
         for epoch in range(1, 101):
             progress.update(step(epoch=epoch))
-        monkeypatch.setattr(display, "LINE_EVERY", 0.0)
+        monkeypatch.setattr(progress_bar, "LINE_EVERY", 0.0)
         progress.update(step(epoch=100))
         progress.update(step("meta", 0, None, fraction=1.0))
         progress.note("[a note] as it stands")

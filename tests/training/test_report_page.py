@@ -14,13 +14,13 @@ from training.conftest import LIGHT, small_frame
 
 from genrestack_training import Run, load_table, train
 from genrestack_training.cli import report
-from genrestack_training.figures import ClassReport, Evaluation, Figure
-from genrestack_training.folder import read_record
-from genrestack_training.proof import ExportProof, PartProof, read_proof, write_proof
-from genrestack_training.record import Record
+from genrestack_training.evaluation.results import ClassReport, Evaluation, Figure
 from genrestack_training.report import charts
+from genrestack_training.report.page import report_html
 from genrestack_training.report.results import foremost
-from genrestack_training.report.run_page import report_html
+from genrestack_training.run.proof import ExportProof, PartProof, read_proof, write_proof
+from genrestack_training.run.run_record import Record
+from genrestack_training.run.storage import read_record
 
 PROOF = ExportProof("tiny", "single", 60, 60, 2, 3.1e-6, 5e-4, (PartProof("knn", 2.7e-8, 5e-4),))
 ODD = ("<b>bold</b>", 'quote" onload="x', "$x$ & co", "電子音楽", "bell\x07 \u202eright")

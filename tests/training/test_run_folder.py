@@ -12,8 +12,8 @@ import pytest
 from training.conftest import LIGHT
 
 from genrestack_training import Run, RunError, RunWarning, Table, load_answers, load_run, save_run, train
-from genrestack_training.folder import FILES, run_name
-from genrestack_training.summary import report_text
+from genrestack_training.report.console import report_text
+from genrestack_training.run.storage import FILES, run_name
 
 
 @pytest.fixture(scope="module")

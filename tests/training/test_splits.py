@@ -21,8 +21,7 @@ from genrestack_training import (
     track_of,
     train,
 )
-from genrestack_training.folds import grouped_folds
-from genrestack_training.splits import SPLITS, fold_splits, folds_of, inner_folds, make_split
+from genrestack_training.data.splits import SPLITS, fold_splits, folds_of, grouped_folds, inner_folds, make_split
 
 Write = Callable[..., Path]
 Make = Callable[..., Table]

@@ -20,8 +20,8 @@ import pytest
 from training.conftest import LIGHT
 
 from genrestack_training import RunError, SettingsError, Table, TableError, load_run, load_table, read_groups, train
-from genrestack_training.folder import read_record
-from genrestack_training.presets import read_overrides
+from genrestack_training.config.presets import read_overrides
+from genrestack_training.run.storage import read_record
 
 Write = Callable[..., Path]
 MIB = 2**20

@@ -31,7 +31,7 @@ from genrestack_training import (
     resolve_settings,
     train,
 )
-from genrestack_training.made import made_rows
+from genrestack_training.data.synthetic_rows import made_rows
 
 
 def probabilities(run: Run, rows: np.ndarray) -> np.ndarray:

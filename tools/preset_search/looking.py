@@ -11,9 +11,9 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
 from genrestack_training import Settings, build_scaler, build_stack, resolve_settings
+from genrestack_training.data.grouping import find_grouping
+from genrestack_training.data.splits import Split, inner_folds
 from genrestack_training.fitting import FitStore, fit_stack
-from genrestack_training.grouping import find_grouping
-from genrestack_training.splits import Split, inner_folds
 from tools.preset_search.partition import FOLDS, Partition
 
 PRESETS = ("notebook", "best")

@@ -4,61 +4,61 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from genrestack_training.display import terminal_progress
+    from genrestack_training.config.presets import PRESETS, read_overrides, resolve_settings
+    from genrestack_training.config.settings import BACKENDS, SPLIT_NAMES, Settings
+    from genrestack_training.data.grouping import Grouping, find_grouping, track_of
+    from genrestack_training.data.groups_file import read_groups
+    from genrestack_training.data.splits import SPLITS
+    from genrestack_training.data.table import Table, load_table
     from genrestack_training.errors import ClusterError, RunError, SettingsError, TableError, TrainingError
-    from genrestack_training.figures import ClassReport, Evaluation, Figure
-    from genrestack_training.fit_plan import FitPlan
-    from genrestack_training.folder import RunWarning, load_answers, load_run, save_run
-    from genrestack_training.grouping import Grouping, find_grouping, track_of
-    from genrestack_training.groups import read_groups
-    from genrestack_training.presets import PRESETS, read_overrides, resolve_settings
-    from genrestack_training.progress import Progress, Step
-    from genrestack_training.recipe import train
-    from genrestack_training.run import Provenance, Run
-    from genrestack_training.settings import BACKENDS, SPLIT_NAMES, Settings
-    from genrestack_training.splits import SPLITS
-    from genrestack_training.stack import build_scaler, build_stack
-    from genrestack_training.summary import render, report_text
-    from genrestack_training.table import Table, load_table
+    from genrestack_training.evaluation.results import ClassReport, Evaluation, Figure
+    from genrestack_training.fitting.progress import Progress, Step
+    from genrestack_training.models.stack import build_scaler, build_stack
+    from genrestack_training.preflight import FitPlan
+    from genrestack_training.report.console import render, report_text
+    from genrestack_training.report.progress_bar import terminal_progress
+    from genrestack_training.run.run import Provenance, Run
+    from genrestack_training.run.storage import RunWarning, load_answers, load_run, save_run
+    from genrestack_training.training import train
 
 # Public name → module; scikit-learn and pandas are imported when a name that needs them is first asked for.
 _HOME = {
-    "FitPlan": "fit_plan",
-    "Grouping": "grouping",
-    "PRESETS": "presets",
-    "SPLITS": "splits",
-    "SPLIT_NAMES": "settings",
-    "BACKENDS": "settings",
-    "ClassReport": "figures",
+    "FitPlan": "preflight",
+    "Grouping": "data.grouping",
+    "PRESETS": "config.presets",
+    "SPLITS": "data.splits",
+    "SPLIT_NAMES": "config.settings",
+    "BACKENDS": "config.settings",
+    "ClassReport": "evaluation.results",
     "ClusterError": "errors",
-    "Evaluation": "figures",
-    "Figure": "figures",
-    "Progress": "progress",
-    "Provenance": "run",
-    "Run": "run",
+    "Evaluation": "evaluation.results",
+    "Figure": "evaluation.results",
+    "Progress": "fitting.progress",
+    "Provenance": "run.run",
+    "Run": "run.run",
     "RunError": "errors",
-    "RunWarning": "folder",
-    "Settings": "settings",
+    "RunWarning": "run.storage",
+    "Settings": "config.settings",
     "SettingsError": "errors",
-    "Step": "progress",
-    "Table": "table",
+    "Step": "fitting.progress",
+    "Table": "data.table",
     "TableError": "errors",
     "TrainingError": "errors",
-    "build_scaler": "stack",
-    "build_stack": "stack",
-    "find_grouping": "grouping",
-    "load_answers": "folder",
-    "load_run": "folder",
-    "load_table": "table",
-    "read_groups": "groups",
-    "read_overrides": "presets",
-    "render": "summary",
-    "report_text": "summary",
-    "resolve_settings": "presets",
-    "save_run": "folder",
-    "terminal_progress": "display",
-    "track_of": "grouping",
-    "train": "recipe",
+    "build_scaler": "models.stack",
+    "build_stack": "models.stack",
+    "find_grouping": "data.grouping",
+    "load_answers": "run.storage",
+    "load_run": "run.storage",
+    "load_table": "data.table",
+    "read_groups": "data.groups_file",
+    "read_overrides": "config.presets",
+    "render": "report.console",
+    "report_text": "report.console",
+    "resolve_settings": "config.presets",
+    "save_run": "run.storage",
+    "terminal_progress": "report.progress_bar",
+    "track_of": "data.grouping",
+    "train": "training",
 }
 
 

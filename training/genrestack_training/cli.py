@@ -38,9 +38,9 @@ def report(*, run: Path, other: Path | None, output: Path | None, opened: bool) 
 def _one(run: Path, output: Path | None) -> Path:
     from rich.console import Console
 
-    from genrestack_training.folder import read_record
-    from genrestack_training.report.files import write_report
-    from genrestack_training.summary import render
+    from genrestack_training.report.console import render
+    from genrestack_training.report.page import write_report
+    from genrestack_training.run.storage import read_record
 
     file = write_report(run, output)
     Console().print(render(read_record(run)))
@@ -51,8 +51,8 @@ def _two(run: Path, other: Path, output: Path) -> Path:
     from rich.console import Console
 
     from genrestack_training.comparison import compare_runs
-    from genrestack_training.report.files import write_comparison
-    from genrestack_training.verdict import render_comparison
+    from genrestack_training.report.console import render_comparison
+    from genrestack_training.report.page import write_comparison
 
     comparison = compare_runs(run, other)
     Console().print(render_comparison(comparison))

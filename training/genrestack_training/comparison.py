@@ -6,16 +6,16 @@ from pathlib import Path
 
 import numpy as np
 
-from genrestack_training.answers import STACK, Answers, by_song
-from genrestack_training.bootstrap import Resamples, interval
+from genrestack_training.data.grouping import UNITS
 from genrestack_training.errors import RunError
-from genrestack_training.figures import Evaluation, Figure
-from genrestack_training.folder import load_answers, read_record
-from genrestack_training.grouping import UNITS
-from genrestack_training.headline import NOUNS
-from genrestack_training.measures import NAMES, Sums, measure, sums_by_group
-from genrestack_training.paired import PairedTest, sign_flip
-from genrestack_training.record import Record
+from genrestack_training.evaluation.bootstrap import Resamples, interval
+from genrestack_training.evaluation.headline import NOUNS
+from genrestack_training.evaluation.metrics import NAMES, Sums, measure, sums_by_group
+from genrestack_training.evaluation.predictions import STACK, Answers, by_song
+from genrestack_training.evaluation.results import Evaluation, Figure
+from genrestack_training.evaluation.sign_flip import PairedTest, sign_flip
+from genrestack_training.run.run_record import Record
+from genrestack_training.run.storage import load_answers, read_record
 
 _SEED = 42
 

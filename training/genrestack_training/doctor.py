@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
-from genrestack_training.processor import ADVICE, LACKS_AVX, lacks_avx
+from genrestack_training.models.tensorflow_import import ADVICE, LACKS_AVX, lacks_avx
 
 Row = tuple[str, str, str, str]
 

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from genrestack_audio.columns import RATE
+from genrestack_audio.features.columns import RATE
 from genrestack_audio.synth import STYLES, render, write_wav
 
 

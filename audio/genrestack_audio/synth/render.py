@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from genrestack_audio.columns import RATE
+from genrestack_audio.features.columns import RATE
 from genrestack_audio.synth.arrange import Note, Score, arrange
 from genrestack_audio.synth.dice import Dice
 from genrestack_audio.synth.drums import hit

@@ -12,6 +12,8 @@ from grpc import aio
 
 _P = ParamSpec("_P")
 _Result = TypeVar("_Result")
+_LOOKS: Final = 50
+_SECONDS: Final = 0.01
 
 
 def task_is_cancelled() -> bool:
@@ -78,10 +80,6 @@ async def _all_done(tasks: Sequence[asyncio.Future[Any]]) -> None:
 def spawn(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
     """Start a task whose name says whose it is."""
     return asyncio.create_task(work, name=f"genrestack-{name}")
-
-
-_LOOKS: Final = 50
-_SECONDS: Final = 0.01
 
 
 class Ending:

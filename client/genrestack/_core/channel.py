@@ -15,6 +15,7 @@ from genrestack_proto.v1 import prediction_pb2 as pb
 _UNARY: Final = ("Predict", "ListModels", "GetModel")
 MOST_ATTEMPTS: Final = 5
 """gRPC itself makes no more of one call."""
+SERVICE: Final = "genrestack.v1.PredictionService"
 
 
 def blocking_channel(options: ClientOptions) -> grpc.Channel:
@@ -105,9 +106,6 @@ def _retry_policy(retry: RetryOptions) -> dict[str, Any]:
         "backoffMultiplier": retry.multiplier,
         "retryableStatusCodes": ["UNAVAILABLE"],
     }
-
-
-SERVICE: Final = "genrestack.v1.PredictionService"
 
 
 class Methods:

@@ -12,6 +12,9 @@ from genrestack_common.text import quoted
 
 _SHAPES = "give an array of shape (rows, features), a DataFrame, a list of rows, or dicts by feature name"
 _LISTED = 5
+_REPORTED = 10
+_FIELD_CHARACTERS = 100
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,11 +193,6 @@ def _kind(value: object) -> str:
 def _listed(names: Sequence[object]) -> str:
     shown = ", ".join(map(quoted, names[:_LISTED]))
     return f"{shown} and {len(names) - _LISTED} more" if len(names) > _LISTED else shown
-
-
-_REPORTED = 10
-_FIELD_CHARACTERS = 100
-_LARGEST = float(np.finfo(np.float32).max)
 
 
 def to_numbers(array: npt.NDArray[Any], names: Sequence[str]) -> npt.NDArray[Any]:

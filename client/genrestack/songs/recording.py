@@ -174,7 +174,7 @@ def check_installed() -> None:
 
 def first_time() -> str | None:
     """Say what takes so long the first time that songs are asked about on a machine; None where it was done before."""
-    from genrestack_audio.compiled import FIRST_TIME, pending
+    from genrestack_audio.features.compiled import FIRST_TIME, pending
 
     return FIRST_TIME if pending() else None
 
@@ -195,7 +195,7 @@ def find_songs(path: Path) -> list[Path]:
 
 def is_recording(path: Path) -> bool:
     """Tell by its name whether a file is one that is taken for a recording without being named."""
-    from genrestack_audio.clips import EXTENSIONS
+    from genrestack_audio.table.clips import EXTENSIONS
 
     return path.suffix.lower() in EXTENSIONS and not any(part.startswith(".") for part in path.parts)
 

@@ -14,6 +14,10 @@ PREFIX: Final = "GENRESTACK_SERVE_"
 CONFIG_VARIABLE: Final = PREFIX + "CONFIG"
 """Variable that names the settings file."""
 DEFAULT: Final = "default"
+_HEAD: Final = "# Settings of genrestack serve, each with where it came from; feed it back with --config FILE.\n"
+_ESCAPES: Final = str.maketrans(
+    {'"': '\\"', "\\": "\\\\", "\x7f": "\\u007f"} | {chr(code): f"\\u{code:04x}" for code in range(32)}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,12 +141,6 @@ def _service_link(text: str) -> str:
     if not text.startswith("tcp://"):
         return ""
     return " (Kubernetes sets it for a service called genrestack-serve: give the pod enableServiceLinks: false)"
-
-
-_HEAD: Final = "# Settings of genrestack serve, each with where it came from; feed it back with --config FILE.\n"
-_ESCAPES: Final = str.maketrans(
-    {'"': '\\"', "\\": "\\\\", "\x7f": "\\u007f"} | {chr(code): f"\\u{code:04x}" for code in range(32)}
-)
 
 
 def as_toml(effective: Effective) -> str:

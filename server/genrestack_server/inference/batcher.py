@@ -29,6 +29,18 @@ _SLOW_S: Final = 0.1
 _SLOW_PAUSE_S: Final = 10.0
 # A run that was told to end does so after the node it is at; what takes longer may never come back.
 _STUCK_S: Final = 5.0
+_STUCK: Final = "a model does not end its run; try again in a few seconds, or ask another server"
+# A call that has reached this machine takes gRPC's Python side up to about ten turns of the loop to hand over: accept,
+# arm for the next, receive the message, start the handler.
+_QUIET_TURNS: Final = 12
+# Executions shared by this many requests, on average over the last few, are company.
+_COMPANY: Final = 1.5
+_MEMORY: Final = 0.5
+_LEAST_S: Final = 0.02
+_MOST_S: Final = 5.0
+_UNKNOWN_S: Final = 1.0
+# An execution counts half as much after so many seconds of others.
+_HALF_LIFE_S: Final = 5.0
 
 
 class Batcher:
@@ -264,17 +276,6 @@ class Batcher:
         self.stuck_changed()
 
 
-_STUCK: Final = "a model does not end its run; try again in a few seconds, or ask another server"
-
-
-# A call that has reached this machine takes gRPC's Python side up to about ten turns of the loop to hand over: accept,
-# arm for the next, receive the message, start the handler.
-_QUIET_TURNS: Final = 12
-# Executions shared by this many requests, on average over the last few, are company.
-_COMPANY: Final = 1.5
-_MEMORY: Final = 0.5
-
-
 class Gathering:
     """Asked once in each turn of the event loop while rows wait and nothing runs.
 
@@ -300,13 +301,6 @@ class Gathering:
         """Take note of an execution, and of how many requests it answers."""
         self._company = max(float(requests), self._company * _MEMORY)
         self._seen = self._quiet = 0
-
-
-_LEAST_S: Final = 0.02
-_MOST_S: Final = 5.0
-_UNKNOWN_S: Final = 1.0
-# An execution counts half as much after so many seconds of others.
-_HALF_LIFE_S: Final = 5.0
 
 
 class DrainRate:

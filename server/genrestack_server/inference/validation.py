@@ -22,6 +22,7 @@ MAX_FIELDS: Final = 2**17
 """Most names, tensors, parameters and other fields of one request; each of two bytes takes up to 100 once parsed."""
 # Names are compared with the model's where there may be about as many; of more, their number is all there is to say.
 _COLUMNS_WORTH_NAMING: Final = 2
+_MAX_VIOLATIONS: Final = 5
 
 
 def check_request(request: PredictRequest, served: ServedModel, config: ServerConfig) -> FloatMatrix:
@@ -186,9 +187,6 @@ def _not_finite(rows: FloatMatrix, finite: npt.NDArray[np.bool_], names: Sequenc
 
 def _ends(names: Sequence[str]) -> str:
     return ", ".join(names) if len(names) <= 3 else f"{names[0]}, {names[1]}, … {names[-1]}"
-
-
-_MAX_VIOLATIONS: Final = 5
 
 
 def column_order(given: Sequence[str], columns: int, served: ServedModel) -> npt.NDArray[np.intp] | None:

@@ -13,6 +13,12 @@ from genrestack_server.errors import DrainingError
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
+# From malloc.h. Blocks of this size or more come from the system and go back to it when they are freed. By itself glibc
+# raises the bound to 32 MiB once it has seen such blocks, and then keeps tens of MiB of weights that nobody has.
+_M_MMAP_THRESHOLD: Final = -3
+_LARGE_BYTES: Final = 2 * 2**20
+# So long without a large request, and trimming is in nobody's way.
+_QUIET_S: Final = 1.0
 
 
 class Aside:
@@ -46,14 +52,6 @@ class Aside:
         """Begin nothing more; what is being done goes on to its end."""
         self.closed = True
         self._thread.shutdown(wait=False)
-
-
-# From malloc.h. Blocks of this size or more come from the system and go back to it when they are freed. By itself glibc
-# raises the bound to 32 MiB once it has seen such blocks, and then keeps tens of MiB of weights that nobody has.
-_M_MMAP_THRESHOLD: Final = -3
-_LARGE_BYTES: Final = 2 * 2**20
-# So long without a large request, and trimming is in nobody's way.
-_QUIET_S: Final = 1.0
 
 
 def keep_little() -> None:

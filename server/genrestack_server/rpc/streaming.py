@@ -17,6 +17,8 @@ from genrestack_server.service.status import Context
 _DEPTH: Final = 4
 
 _T = TypeVar("_T")
+_In = TypeVar("_In")
+_Out = TypeVar("_Out")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +69,6 @@ class Streams:
             async with aclosing(pipelined(requests, item, _DEPTH)) as answers:
                 async for answer in answers:
                     yield answer
-
-
-_In = TypeVar("_In")
-_Out = TypeVar("_Out")
 
 
 async def pipelined(

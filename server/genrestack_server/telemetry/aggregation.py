@@ -17,6 +17,7 @@ _FACTS: Final = frozenset({"genrestack_model_info"})
 _GROWING: Final = frozenset({"counter", "histogram"})
 
 _Key = tuple[str, frozenset[tuple[str, str]]]
+_SELF = "supervisor"
 
 
 def pack(families: Iterable[Metric]) -> Packed:
@@ -102,9 +103,6 @@ def _add(sums: dict[_Key, list[Any]], samples: list[Any], *, greatest: bool) -> 
             sums[key] = [sample, labels, value]
         else:
             have[2] = max(have[2], value) if greatest else have[2] + value
-
-
-_SELF = "supervisor"
 
 
 class Totals(Collector):

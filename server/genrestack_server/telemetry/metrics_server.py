@@ -27,6 +27,12 @@ _RETRY_S: Final = 1.0
 _DISCARDED: Final = 64 * 2**20
 _CHUNK: Final = 64 * 1024
 _log = logging.getLogger(__name__)
+PATH: Final = "/metrics"
+LONGEST_HEAD: Final = 16 * 1024
+"""Bytes of a request line and its headers."""
+_TEXT: Final = "text/plain; charset=utf-8"
+_REQUEST: Final = re.compile(r"([!-~]+) (?:https?://[^/?#\s]*)?(/[^?#\s]*|\*)?(?:\?\S*)? HTTP/([0-9])\.([0-9])")
+_END: Final = re.compile(rb"\r?\n\r?\n")
 
 
 @contextmanager
@@ -153,14 +159,6 @@ class Endpoint:
             if not more:
                 return failure(HTTPStatus.BAD_REQUEST, "this is not a whole HTTP request")
         return failure(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"a request has at most {LONGEST_HEAD} bytes")
-
-
-PATH: Final = "/metrics"
-LONGEST_HEAD: Final = 16 * 1024
-"""Bytes of a request line and its headers."""
-_TEXT: Final = "text/plain; charset=utf-8"
-_REQUEST: Final = re.compile(r"([!-~]+) (?:https?://[^/?#\s]*)?(/[^?#\s]*|\*)?(?:\?\S*)? HTTP/([0-9])\.([0-9])")
-_END: Final = re.compile(rb"\r?\n\r?\n")
 
 
 def head_of(received: bytes) -> bytes | None:

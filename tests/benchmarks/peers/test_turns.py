@@ -31,7 +31,7 @@ ROWS = 300
 @pytest.fixture(scope="module")
 def fitted() -> FittedStack:
     """A stack of the demo's kind, with a network, hardly trained."""
-    from genrestack_training.stack import build_stack
+    from genrestack_training.models.stack import build_stack
 
     digits = load_digits()
     scaler = MinMaxScaler().fit(digits.data[:400])

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from genrestack_bundle import open_bundle
+from genrestack_export.converters.parts import Precision
 from genrestack_export.from_run import export_run
-from genrestack_export.parts import Precision
 from genrestack_training import load_table, train
 
 PRECISIONS: Final[tuple[Precision, ...]] = ("single", "double")

@@ -6,9 +6,9 @@ from importlib.util import find_spec
 
 import joblib
 
+from genrestack_training.config.settings import BACKENDS
 from genrestack_training.errors import SettingsError
 from genrestack_training.fitting.engines import Engine
-from genrestack_training.settings import BACKENDS
 
 
 def check_backend(backend: str, ray_address: str | None) -> None:

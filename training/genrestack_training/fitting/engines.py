@@ -15,11 +15,11 @@ import joblib
 import numpy as np
 import numpy.typing as npt
 
-from genrestack_training.estimate import guessed_seconds
-from genrestack_training.fitting.aside import Brought, fit_aside, warn_here
 from genrestack_training.fitting.environment import environment
+from genrestack_training.fitting.fit_time import guessed_seconds
+from genrestack_training.fitting.progress import Fits
+from genrestack_training.fitting.single_thread import Brought, fit_aside, warn_here
 from genrestack_training.fitting.tasks import FitTask, Fitted, run_fit
-from genrestack_training.progress import Fits
 
 Rows = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]

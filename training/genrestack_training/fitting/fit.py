@@ -8,10 +8,10 @@ from sklearn.ensemble import StackingClassifier
 from sklearn.preprocessing import LabelEncoder
 
 from genrestack_training.fitting.engines import Codes, Engine, Rows, choose_engine
+from genrestack_training.fitting.progress import Fits, Progress, Silent
 from genrestack_training.fitting.replay import replayed
 from genrestack_training.fitting.store import FitStore, data_key
 from genrestack_training.fitting.tasks import FitTask, Fitted, plan_fits
-from genrestack_training.progress import Fits, Progress, Silent
 
 FitKey = tuple[str, int]
 

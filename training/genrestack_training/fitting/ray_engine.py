@@ -16,11 +16,11 @@ from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from genrestack_training.errors import ClusterError
-from genrestack_training.fitting.aside import Brought, fit_aside, warn_here
 from genrestack_training.fitting.engines import Codes, Rows, longest_first
+from genrestack_training.fitting.progress import Fits
+from genrestack_training.fitting.single_thread import Brought, fit_aside, warn_here
 from genrestack_training.fitting.store import library_versions
 from genrestack_training.fitting.tasks import FitTask, Fitted
-from genrestack_training.progress import Fits
 
 RETRIES: Final = 5
 """How often a fit begins anew after its machine or process was lost; never after an error of its own."""

@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from genrestack_training.errors import RunError
 from genrestack_training.fitting.tasks import FitTask, Fitted
-from genrestack_training.private import private_folder, trusted_file
-from genrestack_training.unfinished import HALF, make_private
+from genrestack_training.folders.private import private_folder, trusted_file
+from genrestack_training.folders.unfinished import HALF, make_private
 
 # Raised when the same parameters come to fit something else.
 _REVISION: Final = 1

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from genrestack_training.figures import Bin, ClassReport, Figure
-from genrestack_training.insight import Curve, Range
+from genrestack_training.evaluation.introspection import Curve, Range
+from genrestack_training.evaluation.results import Bin, ClassReport, Figure
 from genrestack_training.report.canvas import INK, LESS, LINE, MORE, SERIES, SOFT, WIDTH, draw
 from genrestack_training.report.parts import Chart
 from genrestack_training.report.text import decimal, short, signed

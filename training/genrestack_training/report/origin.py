@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from genrestack_training.proof import ExportProof
-from genrestack_training.record import Record
 from genrestack_training.report.parts import Exhibit, Grid, Section
 from genrestack_training.report.text import clean
+from genrestack_training.run.proof import ExportProof
+from genrestack_training.run.run_record import Record
 
 
 def origin_sections(record: Record, proof: ExportProof | None) -> Iterator[Section]:

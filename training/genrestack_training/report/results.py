@@ -3,8 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from genrestack_training.figures import Bin, Evaluation, Figure
-from genrestack_training.record import Record
+from genrestack_training.evaluation.results import Bin, Evaluation, Figure
 from genrestack_training.report import charts
 from genrestack_training.report.parts import Exhibit, Grid, Section, Tile
 from genrestack_training.report.text import (
@@ -22,6 +21,7 @@ from genrestack_training.report.text import (
     signed,
     spread,
 )
+from genrestack_training.run.run_record import Record
 
 _WORTH = (
     "The stack's accuracy less that of a stack without the model, on the same rows. Right of zero the model helps; a "

@@ -3,9 +3,9 @@
 import unicodedata
 from collections.abc import Mapping
 
-from genrestack_training.figures import Evaluation, Figure
-from genrestack_training.grouping import UNITS
-from genrestack_training.headline import NOUNS
+from genrestack_training.data.grouping import UNITS
+from genrestack_training.evaluation.headline import NOUNS
+from genrestack_training.evaluation.results import Evaluation, Figure
 
 FIGURES: Mapping[str, str] = {
     "accuracy": "Accuracy",

@@ -1,0 +1,1 @@
+"""From one piece of sound to its 57 features."""

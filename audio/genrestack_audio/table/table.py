@@ -1,0 +1,164 @@
+"""Folders of recordings → a table in the published layout."""
+
+import csv
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from genrestack_audio.errors import AudioError
+from genrestack_audio.features.columns import FEATURE_NAMES, RATE
+from genrestack_audio.table.clips import Clip
+from genrestack_audio.table.journal import Journal, Result
+from genrestack_audio.table.work import compute_all
+from genrestack_audio.windows.windows import Windows
+
+Row = tuple[str | int | float, ...]
+
+
+@dataclass(frozen=True)
+class Built:
+    """What became of a table."""
+
+    rows: int
+    recordings: int
+    """Those that the rows are of."""
+    bad: tuple[str, ...]
+    """One line for each recording that was left out."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a build is."""
+
+    done: int
+    of: int
+    resumed: int
+    """How many of `done` an earlier, interrupted build had computed."""
+    says: tuple[str, ...]
+    """What a person should know of the recording that was done last, one line each."""
+
+
+def build_table(
+    clips: Sequence[Clip],
+    output: Path,
+    windows: Windows | None,
+    *,
+    jobs: int = 1,
+    progress: Callable[[Progress], None] = lambda _: None,
+) -> Built:
+    """Compute the features of recordings and write them to `output`, all of it or nothing.
+
+    What is computed is kept in a file beside the table, `<output>.part`, until the table is whole; a build that is
+    started again goes on from there.
+
+    Args:
+        clips: the recordings; their order is the table's.
+        output: ends in .csv or .parquet; replaced if it exists.
+        windows: how recordings are cut; None: one row of each recording as a whole.
+        jobs: recordings computed at once, each in its own process.
+        progress: called after each recording.
+
+    Raises:
+        AudioError: the table cannot be written, or not one recording could be read.
+
+    """
+    check_output(output)
+    journal = Journal(output.with_name(f"{output.name}.part"), _settings(windows))
+    bad = _compute(clips, journal, windows, jobs, progress)
+    rows: list[Row] = []
+    for clip in clips:
+        result = journal.get(clip.path)
+        if result is not None:
+            rows.extend(_rows(clip, result, whole=windows is None))
+        else:
+            bad.setdefault(str(clip.path), f"{clip.path}: changed while the table was being built; build it again")
+    if not rows:
+        raise AudioError(f"no recording could be used, so there is no table; the first: {next(iter(bad.values()))}")
+    _write(output, _header(clips), rows)
+    journal.remove()
+    return Built(len(rows), len(clips) - len(bad), tuple(bad.values()))
+
+
+def check_output(output: Path) -> None:
+    """Refuse a table that could not be written in the end.
+
+    Raises:
+        AudioError: wrong extension, no such folder, or a library is missing.
+
+    """
+    if output.suffix.lower() not in {".csv", ".parquet"}:
+        raise AudioError(f"{output}: a table's name ends in .csv or .parquet; rename it")
+    if output.is_dir() or not output.absolute().parent.is_dir():
+        raise AudioError(f"{output}: there is no folder for it, or it is one itself; name a file in a folder there is")
+    if output.suffix.lower() == ".parquet" and find_spec("pyarrow") is None:
+        raise AudioError(f"{output}: writing .parquet needs pyarrow: pip install pyarrow, or name a .csv")
+
+
+def _settings(windows: Windows | None) -> dict[str, int]:
+    if windows is None:
+        return {"whole": 1}
+    return {"window": windows.length, "hop": windows.step, "rate": RATE}
+
+
+def _compute(
+    clips: Sequence[Clip],
+    journal: Journal,
+    windows: Windows | None,
+    jobs: int,
+    progress: Callable[[Progress], None],
+) -> dict[str, str]:
+    """Fill the journal with what it lacks; return path → what is wrong with it."""
+    bad: dict[str, str] = {}
+    missing = [clip.path for clip in clips if journal.get(clip.path) is None]
+    done = resumed = len(clips) - len(missing)
+    progress(Progress(done, len(clips), resumed, ()))
+    for path, outcome in compute_all(missing, windows, jobs=min(jobs, max(1, len(missing)))):
+        done += 1
+        if isinstance(outcome, AudioError):
+            bad[str(path)] = str(outcome)
+            says: tuple[str, ...] = (f"left out: {outcome}",)
+        else:
+            journal.add(path, outcome)
+            says = tuple(f"{path}: {note}" for note in outcome.notes)
+        progress(Progress(done, len(clips), resumed, says))
+    return bad
+
+
+def _header(clips: Sequence[Clip]) -> tuple[str, ...]:
+    return ("filename", "length", *FEATURE_NAMES, *(["label"] if clips[0].label is not None else []))
+
+
+def _rows(clip: Clip, result: Result, *, whole: bool) -> Iterator[Row]:
+    label = () if clip.label is None else (clip.label,)
+    for index, (length, features) in enumerate(zip(result.lengths, result.rows, strict=True)):
+        name = f"{clip.stem}.wav" if whole else f"{clip.stem}.{index}.wav"
+        yield (name, length, *features, *label)
+
+
+def _write(output: Path, header: Sequence[str], rows: Sequence[Row]) -> None:
+    aside = output.with_name(f".{output.name}.writing")
+    try:
+        (_write_parquet if output.suffix.lower() == ".parquet" else _write_csv)(aside, header, rows)
+        aside.replace(output)
+    except OSError as error:
+        reason = error.strerror or os.strerror(error.errno or 0)
+        raise AudioError(f"{output}: cannot be written: {reason}; make room for it and start again") from error
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Row]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def _write_parquet(path: Path, header: Sequence[str], rows: Sequence[Row]) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    columns = dict(zip(header, map(list, zip(*rows, strict=True)), strict=True))
+    parquet.write_table(pa.table(columns), path)

@@ -1,0 +1,1 @@
+"""Recordings cut into windows, and the features of each."""

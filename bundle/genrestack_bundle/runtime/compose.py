@@ -1,0 +1,162 @@
+"""Join a bundle's parts into one graph: scaler → base estimators → meta-learner, as `StackingClassifier` joins them."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from genrestack_bundle.errors import BundleError
+from genrestack_bundle.graph_checks import parse_graph
+from genrestack_proto.v1.model_pb2 import PART_KIND_BASE, PART_KIND_META, PART_KIND_SCALER, Model, Part
+
+if TYPE_CHECKING:
+    from onnx import GraphProto, ModelProto, NodeProto, TensorProto
+
+# Inputs and outputs of the composed graph, and with the same names of each part where it has them.
+FEATURES = "features"
+SCALED = "scaled"
+STACKED = "stacked"
+CLASS_INDEX = "class_index"
+PROBABILITIES = "probabilities"
+
+# Fixed, so that onnxruntimes older than the onnx that writes can read.
+IR_VERSION = 10
+
+# A StackingClassifier drops the first probability column of each base part when there are two classes.
+_BINARY = 2
+
+
+def base_output(part_name: str) -> str:
+    """Name of the composed graph's output for one base estimator."""
+    return f"{PROBABILITIES}.{part_name}"
+
+
+def compose(model: Model, graphs: Mapping[str, bytes]) -> bytes:
+    """Join the parts of a model into one serialised ONNX graph.
+
+    Args:
+        model: the manifest.
+        graphs: each part's serialised ONNX model, by file name.
+
+    Returns:
+        a graph with the input `features`, float32 (n, f), and the outputs `class_index`, int64 (n,), `probabilities`,
+        float32 (n, k), and `probabilities.<part>`, float32 (n, k), for each base estimator.
+
+    Raises:
+        BundleError: a part is not an ONNX model or does not fit the others.
+
+    """
+    import onnx
+
+    joined = _Joined()
+    for position, part in enumerate(model.parts):
+        joined.add(f"part{position}/", parse_graph(part.file, graphs[part.file]), part)
+    joined.stack(passthrough=model.passthrough, binary=len(model.classes) == _BINARY)
+    opsets = [onnx.helper.make_opsetid("", model.opset), onnx.helper.make_opsetid("ai.onnx.ml", model.ml_opset)]
+    composed = onnx.helper.make_model(
+        joined.graph(model), opset_imports=opsets, ir_version=IR_VERSION, producer_name="genrestack"
+    )
+    # The bytes, not the message: given that, the checker makes the bytes once more, and nothing else runs meanwhile.
+    packed = composed.SerializeToString()
+    try:
+        onnx.checker.check_model(packed)
+    except onnx.checker.ValidationError as error:
+        files = ", ".join(part.file for part in model.parts)
+        raise BundleError(f"{files} do not fit together; export the model again") from error
+    return packed
+
+
+class _Joined:
+    """A graph under construction."""
+
+    def __init__(self) -> None:
+        self._nodes: list[NodeProto] = []
+        self._initializers: list[TensorProto] = []
+        self._base: list[tuple[str, str]] = []
+        self._scaled = ""
+        self._meta: tuple[str, GraphProto, str] | None = None
+
+    def add(self, prefix: str, model: "ModelProto", part: Part) -> None:
+        """Take in one part; the meta-learner waits until all others are there."""
+        if part.kind == PART_KIND_SCALER:
+            self._splice(part.file, model.graph, prefix, {FEATURES: FEATURES})
+            self._scaled = prefix + SCALED
+        elif part.kind == PART_KIND_BASE:
+            self._splice(part.file, model.graph, prefix, {SCALED: self._scaled or self._unscaled()})
+            self._base.append((part.name, prefix + PROBABILITIES))
+        elif part.kind == PART_KIND_META:
+            self._meta = part.file, model.graph, prefix
+
+    def stack(self, *, passthrough: bool, binary: bool) -> None:
+        """Concatenate what the meta-learner takes and take it in."""
+        if self._meta is None or not self._base:
+            raise BundleError("the manifest lists no base estimator or no meta-learner; export the model again")
+        columns = [self._without_first(name) if binary else name for _, name in self._base]
+        if passthrough:
+            columns.append(self._scaled)
+        self._node("Concat", columns, STACKED, axis=1)
+        file, graph, prefix = self._meta
+        self._splice(file, graph, prefix, {STACKED: STACKED})
+        self._node("Identity", [prefix + CLASS_INDEX], CLASS_INDEX)
+        for output, value in [(PROBABILITIES, prefix + PROBABILITIES), *((base_output(n), v) for n, v in self._base)]:
+            self._node("Cast", [value], output, to=1)
+
+    def graph(self, model: Model) -> "GraphProto":
+        """Finish the graph."""
+        from onnx import TensorProto, helper
+
+        classes = len(model.classes)
+        tables = [PROBABILITIES, *(base_output(name) for name, _ in self._base)]
+        return helper.make_graph(
+            self._nodes,
+            model.name or "stack",
+            [helper.make_tensor_value_info(FEATURES, TensorProto.FLOAT, ["rows", len(model.features)])],
+            [
+                helper.make_tensor_value_info(CLASS_INDEX, TensorProto.INT64, ["rows"]),
+                *(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["rows", classes]) for name in tables),
+            ],
+            initializer=self._initializers,
+        )
+
+    def _splice(self, file: str, graph: "GraphProto", prefix: str, wires: Mapping[str, str]) -> None:
+        missing = {value.name for value in graph.input} ^ set(wires)
+        if missing:
+            names = ", ".join(sorted(missing))
+            raise BundleError(f"{file} does not take what its kind of part takes ({names}); export the model again")
+        rename_values(graph, lambda name: wires.get(name, prefix + name) if name else name)
+        self._nodes.extend(graph.node)
+        self._initializers.extend(graph.initializer)
+
+    def _unscaled(self) -> str:
+        # Without a scaler the estimators saw the rows themselves, in float64.
+        self._node("Cast", [FEATURES], SCALED, to=11)
+        self._scaled = SCALED
+        return SCALED
+
+    def _without_first(self, name: str) -> str:
+        import numpy as np
+        from onnx import numpy_helper
+
+        if not any(tensor.name == "second" for tensor in self._initializers):
+            self._initializers.append(numpy_helper.from_array(np.array([1], dtype=np.int64), "second"))
+        self._node("Gather", [name, "second"], f"{name}/second", axis=1)
+        return f"{name}/second"
+
+    def _node(self, op_type: str, inputs: list[str], output: str, **attributes: Any) -> None:
+        from onnx import helper
+
+        self._nodes.append(helper.make_node(op_type, inputs, [output], **attributes))
+
+
+def rename_values(graph: "GraphProto", renamed: Callable[[str], str]) -> None:
+    """Rename every value of a graph in place, in branches too: they refer to values of the graph around them."""
+    for value in (*graph.input, *graph.output):
+        value.name = renamed(value.name)
+    for tensor in graph.initializer:
+        tensor.name = renamed(tensor.name)
+    del graph.value_info[:]
+    for node in graph.node:
+        node.name = ""
+        node.input[:] = [renamed(name) for name in node.input]
+        node.output[:] = [renamed(name) for name in node.output]
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                rename_values(attribute.g, renamed)

@@ -1,0 +1,196 @@
+"""A composed graph in onnxruntime."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from genrestack_bundle.errors import BundleError, LoadCancelledError, ProviderError
+from genrestack_bundle.runtime.answer import Answer
+from genrestack_bundle.runtime.compose import CLASS_INDEX, FEATURES, PROBABILITIES, base_output
+from genrestack_bundle.runtime.providers import PROVIDERS, Provider, candidates, import_onnxruntime, ort_errors, start
+from genrestack_bundle.runtime.uint8_to_float32 import widened
+from genrestack_bundle.runtime.watchdog import Cancellation, LoadLimit, TimeLimit
+from genrestack_common.resources import usable_cpus
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+# Up to so many rows, waking further threads costs more than they save: a session of one thread answers.
+NARROW_ROWS = 16
+LOAD_S: Final = 300.0
+"""Seconds in which a session has to be created."""
+
+
+class ComposedSession:
+    """A composed graph in onnxruntime; `run` may be called from several threads at once."""
+
+    def __init__(
+        self,
+        graph: bytes,
+        *,
+        part_names: Sequence[str],
+        provider: str = "auto",
+        threads: int | None = None,
+        device: int = 0,
+        bound: bool | None = None,
+        within_s: float = LOAD_S,
+        cancellation: Cancellation | None = None,
+    ) -> None:
+        """Load a composed graph.
+
+        Args:
+            graph: what `compose` made.
+            part_names: the base estimators' names, in the order of the stack.
+            provider: `cpu`, `cuda`, `tensorrt`, or `auto`, the best of them that starts here; which of those answers
+                rightly is for `proven_session` to say.
+            threads: intra-op threads; None: as many as this process may use.
+            device: number of the GPU, where the provider runs on one.
+            bound: whether rows are handed over where the graph runs, so that they cross once; None: on a GPU.
+            within_s: seconds after which loading is given up.
+            cancellation: what may end the loading before.
+
+        Raises:
+            ProviderError: the provider is not there, does not start, or takes nothing of the graph.
+            BundleError: onnxruntime refuses the graph, or needs too long to load it.
+            LoadCancelledError: the loading was cancelled.
+
+        """
+        ort = import_onnxruntime()
+        self.threads = threads or usable_cpus()
+        self.part_names = tuple(part_names)
+        wanted = _chosen(provider, device)
+
+        def load(threads: int) -> "onnxruntime.InferenceSession":
+            options = _options(ort, threads)
+            limit = LoadLimit(options, seconds=within_s, cancellation=cancellation)
+            return _load(ort, graph, wanted, device, options, limit)
+
+        self._wide = load(self.threads)
+        self._narrow = self._wide if self.threads == 1 or wanted.gpu else load(1)
+        self.gpu = wanted.gpu
+        self.provider = wanted.name
+        """onnxruntime's name of the provider that runs what it can of the graph."""
+        self.nodes: Mapping[str, int] = _nodes(self._wide)
+        """How many of the graph's nodes each provider runs, by onnxruntime's name; most first."""
+        if wanted.name not in self.nodes:
+            raise ProviderError(f"{wanted.name} runs none of the graph's operators; choose --provider cpu")
+        self.provider_options: dict[str, str] = dict(self._wide.get_provider_options()[self.provider])
+        self._outputs = [CLASS_INDEX, PROBABILITIES, *map(base_output, self.part_names)]
+        self._bound = wanted.gpu if bound is None else bound
+        self._place = wanted.place, device if wanted.place != "cpu" else 0
+
+    def run(self, rows: npt.NDArray[np.float32], options: "onnxruntime.RunOptions | None" = None) -> Answer:
+        """Answer n rows of unscaled features, float32 of shape (n, f); `options` are onnxruntime's for one run."""
+        session = self._narrow if len(rows) <= NARROW_ROWS else self._wide
+        if self._bound and len(rows):
+            index, probabilities, *base = self._run_bound(session, rows, options)
+        else:
+            index, probabilities, *base = session.run(self._outputs, {FEATURES: rows}, options)
+        return Answer(index, probabilities, dict(zip(self.part_names, base, strict=True)))
+
+    def _run_bound(
+        self, session: "onnxruntime.InferenceSession", rows: npt.NDArray[np.float32], options: Any
+    ) -> list[npt.NDArray[Any]]:
+        """Copy the rows to where the graph begins, once, and each answer back, once."""
+        binding = session.io_binding()
+        rows = np.ascontiguousarray(rows)
+        value = import_onnxruntime().OrtValue.ortvalue_from_numpy(rows, *self._place)
+        binding.bind_ortvalue_input(FEATURES, value)
+        for name in self._outputs:
+            binding.bind_output(name, "cpu")
+        session.run_with_iobinding(binding, options)
+        answers: list[npt.NDArray[Any]] = binding.copy_outputs_to_cpu()
+        return answers
+
+
+@cache
+def _run_options_class() -> "type[onnxruntime.RunOptions]":
+    kind: type[onnxruntime.RunOptions] = import_onnxruntime().RunOptions
+    return kind
+
+
+class RunLimit(TimeLimit):
+    """Limits one run, or several in a row: hand `options` to `ComposedSession.run`."""
+
+    __slots__ = ("options",)
+
+    def __init__(
+        self, *, at: float = math.inf, seconds: float = math.inf, cancellation: Cancellation | None = None
+    ) -> None:
+        super().__init__(at=at, seconds=seconds, cancellation=cancellation)
+        self.options: onnxruntime.RunOptions = _run_options_class()()
+
+    def _tell(self) -> None:
+        self.options.terminate = True
+
+
+def _chosen(word: str, device: int) -> Provider:
+    """Give the first provider of those that may be meant which starts here; the last one's reason if none does."""
+    *others, last = (PROVIDERS[each] for each in candidates(word))
+    for provider in others:
+        try:
+            start(provider, device)
+        except ProviderError:
+            continue
+        return provider
+    start(last, device)
+    return last
+
+
+def _load(
+    ort: Any, graph: bytes, provider: Provider, device: int, options: "onnxruntime.SessionOptions", limit: TimeLimit
+) -> "onnxruntime.InferenceSession":
+    settings = provider.settings(device)
+    graph = widened(graph) if provider.gpu else graph
+    try:
+        with limit:
+            session = ort.InferenceSession(
+                graph,
+                options,
+                providers=settings,
+                enable_fallback=False,
+                # It runs parts of the graph, and neither a time limit nor a cancellation reaches it there. What an
+                # export writes has nothing to fold but the shape of a constant.
+                disabled_optimizers=["ConstantFolding"],
+            )
+    except ort_errors() as error:
+        if limit.over:
+            text = f"onnxruntime needs more than {limit.seconds:g} s to load the graph; export the model again"
+            raise given_up(limit, text) from error
+        raise BundleError("onnxruntime refuses the composed graph; export the model again") from error
+    if provider.name not in session.get_providers():
+        raise ProviderError(f"{provider.name} did not start, and onnxruntime fell back; choose --provider cpu")
+    return session
+
+
+def given_up(limit: TimeLimit, too_slow: str) -> Exception:
+    """Make the error of a load that a limit has ended: it was cancelled, or too slow."""
+    if limit.cancellation is not None and limit.cancellation.cancelled:
+        return LoadCancelledError("the loading was cancelled")
+    return BundleError(too_slow)
+
+
+def _options(ort: Any, threads: int) -> "onnxruntime.SessionOptions":
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # A spinning thread burns the CPU quota of a container and starves its neighbours.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Remembers which provider took which node, for people to see.
+    options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    # What goes wrong is raised; as text of its own, in colours, it would stand in the log once more for every run.
+    options.log_severity_level = 4
+    return options
+
+
+def _nodes(session: "onnxruntime.InferenceSession") -> dict[str, int]:
+    """Count the nodes that each provider was given, as onnxruntime divided the graph."""
+    counted: Counter[str] = Counter()
+    for part in session.get_provider_graph_assignment_info():
+        counted[part.ep_name] += len(part.get_nodes())
+    return dict(counted.most_common())

@@ -1,0 +1,1 @@
+"""Which graph an estimator becomes, one module a kind."""

@@ -1,0 +1,69 @@
+"""Can a stack be exported there, and compared with its graphs? Asked before minutes are spent on fitting it."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from genrestack_bundle.layout import check_case
+from genrestack_export.errors import ExportError
+from genrestack_export.exporter import answered_rows
+from genrestack_export.parity_rows import proof_tables, tied_rows
+from genrestack_export.source_stack import Original
+from genrestack_training import FitPlan
+
+# One row without a tie is enough, and nearly every table has it among the first.
+_AT_ONCE = 64
+
+
+def check_writable(models_dir: Path, name: str) -> None:
+    """Find out whether `models_dir/name` can be written; nothing is made and nothing stays behind.
+
+    Raises:
+        ExportError: it cannot; the message names the folder that stands in the way.
+        BundleError: there is a model from whose name this one differs by case alone.
+
+    """
+    check_case(models_dir, name)
+    place = models_dir / name
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    try:
+        tempfile.TemporaryFile(dir=place).close()
+    except OSError as error:
+        raise ExportError(
+            f"cannot write into {place}: {error.strerror}; choose another folder for the bundle with --models"
+        ) from error
+
+
+def check_comparable(plan: FitPlan) -> None:
+    """Refuse what the export would refuse for its rows alone.
+
+    Raises:
+        ExportError: a reference row does not fit into float32, the scaler overflows on one, or a KNN ties on every row
+            that the graphs could be compared on.
+
+    """
+    base = dict(plan.neighbors())
+    original = Original(None, plan.scaler, base, len(plan.feature_names))
+    tables = proof_tables(plan.reference_rows, plan.training_rows, list(plan.feature_names))
+    scaled = original.scale_what_it_can(np.concatenate(list(tables.values())).astype(np.float64))
+    given = len(plan.reference_rows)
+    answered = answered_rows(scaled, given=given)
+    if base and all(tied_rows(base, rows).all() for rows in _pieces(scaled[answered], given)):
+        distinct = len(np.unique(plan.training_rows, axis=0))
+        raise ExportError(
+            f"the {len(plan.training_rows):,} rows to be fitted are {distinct:,} different ones, and on every row the "
+            f"{base['knn'].n_neighbors} nearest neighbours tie between labels: no answer could be compared with the "
+            "exported graphs. Add features that tell the labels apart, remove rows that repeat under other "
+            "labels, or leave knn out of estimators under [stack] in a settings file"
+        )
+
+
+def _pieces(scaled: npt.NDArray[np.float64], given: int) -> Iterator[npt.NDArray[np.float64]]:
+    """Give the made and the copied rows first, and of the `given` reference rows each only once."""
+    for rows in (scaled[given:], np.unique(scaled[:given], axis=0)):
+        for start in range(0, len(rows), _AT_ONCE):
+            yield rows[start : start + _AT_ONCE]

@@ -1,0 +1,1 @@
+"""Hyperparameters: what there is, presets, and files that override them."""

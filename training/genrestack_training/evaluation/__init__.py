@@ -1,0 +1,1 @@
+"""How good a fitted stack is: predictions, metrics, intervals, comparisons."""

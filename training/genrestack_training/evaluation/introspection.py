@@ -1,0 +1,99 @@
+"""What a fitted stack weighs, how its network learned, and which values it has seen: what a report draws."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.ensemble import StackingClassifier
+
+from genrestack_training.evaluation.predictions import meta_width
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The meta-learner: a column's share in the score of each class."""
+
+    columns: tuple[str, ...]
+    """`svc:jazz`, what the SVC gives jazz; then the scaled features by their names. Of two classes only the second."""
+    coefficients: tuple[tuple[float, ...], ...]
+    """One line a class, in the order of `classes`; of two classes, one line, for the second."""
+    intercepts: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """How a network learned, epoch by epoch, in its fit on all training rows."""
+
+    loss: tuple[float, ...]
+    accuracy: tuple[float, ...] | None
+    """None if the network does not count it."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """Values of a feature, unscaled."""
+
+    name: str
+    fitted_min: float
+    fitted_max: float
+    held_back_min: float
+    held_back_max: float
+    outside: float
+    """Share of the rows held back whose value lies outside what was fitted."""
+
+
+@dataclass(frozen=True)
+class Insight:
+    """What is to be seen in the fitted stack itself."""
+
+    meta: Weights | None
+    """None if the meta-learner is not linear."""
+    curves: Mapping[str, Curve]
+    """By base model; of those that learn in epochs."""
+    features: tuple[Range, ...]
+
+
+def look_into(
+    stack: StackingClassifier, feature_names: Sequence[str], fitted: np.ndarray, held_back: np.ndarray
+) -> Insight:
+    """Look into a fitted stack.
+
+    Args:
+        stack: fitted.
+        feature_names: of the unscaled rows' f columns.
+        fitted: unscaled training rows, float64, shape (m, f).
+        held_back: unscaled rows that were not fitted, float64, shape (n, f), n ≥ 1.
+
+    """
+    names = [name for name, _ in stack.estimators]
+    histories = {n: getattr(e, "history_", None) for n, e in zip(names, stack.estimators_, strict=True)}
+    return Insight(
+        meta=_weights(stack, names, feature_names),
+        curves={name: _curve(history) for name, history in histories.items() if history},
+        features=_ranges(feature_names, fitted, held_back),
+    )
+
+
+def _weights(stack: StackingClassifier, names: Sequence[str], feature_names: Sequence[str]) -> Weights | None:
+    meta = stack.final_estimator_
+    if not hasattr(meta, "coef_"):
+        return None
+    classes = stack.classes_[-meta_width(len(stack.classes_)) :]
+    columns = [f"{name}:{label}" for name in names for label in classes]
+    columns += list(feature_names) if stack.passthrough else []
+    return Weights(
+        tuple(columns), tuple(tuple(map(float, row)) for row in meta.coef_), tuple(map(float, meta.intercept_))
+    )
+
+
+def _curve(history: Mapping[str, Any]) -> Curve:
+    counted = history.get("accuracy", history.get("sparse_categorical_accuracy"))
+    return Curve(tuple(map(float, history["loss"])), None if counted is None else tuple(map(float, counted)))
+
+
+def _ranges(names: Sequence[str], fitted: np.ndarray, held_back: np.ndarray) -> tuple[Range, ...]:
+    low, high = fitted.min(axis=0), fitted.max(axis=0)
+    outside = ((held_back < low) | (held_back > high)).mean(axis=0)
+    columns = zip(names, low, high, held_back.min(axis=0), held_back.max(axis=0), outside, strict=True)
+    return tuple(Range(name, *map(float, values)) for name, *values in columns)

@@ -1,0 +1,302 @@
+"""Fit and question one stack on one split: the part of the recipe that is done once, or once a fold."""
+
+import time
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from sklearn.ensemble import StackingClassifier
+from sklearn.exceptions import ConvergenceWarning
+
+from genrestack_training.config.settings import Settings
+from genrestack_training.data.grouping import Grouping
+from genrestack_training.data.splits import Folds, Split, fold_splits, inner_folds, make_split
+from genrestack_training.data.table import Table
+from genrestack_training.data.validation import check_calibration, check_training_side
+from genrestack_training.errors import SettingsError, TrainingError
+from genrestack_training.evaluation.ablation import meta_rows, reduced_metas
+from genrestack_training.evaluation.evaluate import evaluate
+from genrestack_training.evaluation.headline import NOUNS
+from genrestack_training.evaluation.predictions import Answers, Held, ask, pooled
+from genrestack_training.evaluation.results import Evaluation
+from genrestack_training.fitting import Engine, FitStore, fit_stack
+from genrestack_training.fitting.progress import Progress, Staged
+from genrestack_training.models.stack import Scaler, build_scaler, build_stack
+
+Planned = tuple[Split, Folds | None]
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """A labelled table with what belongs together in it, and how it is to be fitted."""
+
+    table: Table
+    labels: np.ndarray
+    grouping: Grouping
+    settings: Settings
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """A stack fitted on the training side of a split."""
+
+    split: Split
+    stack: StackingClassifier
+    scaler: Any
+    answers: Answers | None
+    """To the rows held back; None if there are none."""
+    seconds: float
+    """What the fit took."""
+    notes: tuple[str, ...]
+
+
+def plan(data: Data, split: Split) -> Folds | None:
+    """Cut the stack's own folds, and so find out before anything is fitted whether that can be done.
+
+    Raises:
+        TableError, SettingsError: the training side is too small.
+
+    """
+    check_training_side(data.labels[split.training], data.labels, data.settings)
+    stack = data.settings.stack
+    folds = inner_folds(stack.folds_by, split, data.labels, data.grouping, stack.folds, data.seed)
+    check_calibration(data.labels[split.training], folds, data.settings)
+    return folds
+
+
+def fit_split(
+    data: Data,
+    split: Split,
+    folds: Folds | None,
+    progress: Progress,
+    *,
+    engine: Engine | None = None,
+    jobs: int | None = None,
+    store: FitStore | None = None,
+) -> Trial:
+    """Scale, fit, and ask about the rows held back.
+
+    Args:
+        data: the table and the settings.
+        split: which rows are fitted.
+        folds: what `plan` gave.
+        progress: told of every fold and epoch.
+        engine: where to fit, as `fit_stack` takes it.
+        jobs: fits at once, likewise.
+        store: keeps finished fits.
+
+    """
+    settings, rows = data.settings, data.table.features
+    scaler = fit_scaler(data, split)
+
+    # Fit: every base estimator on all training rows and once a fold, then the meta-learner.
+    stack = build_stack(settings, seed=data.seed, folds=folds)
+    begun, answers = time.monotonic(), None
+    with noting(settings) as notes:
+        training, labels = _scaled(scaler, rows[split.training]), data.labels[split.training]
+        fits = fit_stack(stack, training, labels, progress=progress, engine=engine, jobs=jobs, store=store)
+        seconds = time.monotonic() - begun
+        # Ask: the stack, each base model, and stacks without each of them, about the rows held back.
+        if len(split.test):
+            reduced = reduced_metas(stack, meta_rows(stack, fits, training, labels), labels)
+            answers = ask(stack, _scaled(scaler, rows[split.test]), held(data, split.test), reduced)
+    return Trial(split, stack, scaler, answers, seconds, tuple(notes))
+
+
+def fit_scaler(data: Data, split: Split) -> Scaler | None:
+    """Scale: learn the features' ranges from the training rows (or, as the notebook does, from all)."""
+    settings, rows = data.settings, data.table.features
+    scaler = build_scaler(settings, rows=len(split.training))
+    if scaler is not None:
+        scaler.fit(rows if settings.scaler.fit_on == "all" else rows[split.training])
+    return scaler
+
+
+def held(data: Data, rows: np.ndarray) -> Held:
+    """Give what is known of rows, by their numbers."""
+    grouping = data.grouping
+    groups = grouping.groups(grouping.honest_unit)[rows]
+    return Held(rows, data.labels[rows], groups, None if grouping.tracks is None else grouping.tracks[rows])
+
+
+def _scaled(scaler: Any, rows: np.ndarray) -> np.ndarray:
+    return rows if scaler is None else np.asarray(scaler.transform(rows))
+
+
+@contextmanager
+def noting(settings: Settings) -> Iterator[Sequence[str]]:
+    """Turn the warnings that a fit is known to give into plain lines; let any other through."""
+    notes: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ConvergenceWarning)
+        warnings.filterwarnings("ignore", "The `probability` parameter was deprecated", FutureWarning)
+        yield notes
+    for warning in caught:
+        if not issubclass(warning.category, ConvergenceWarning):
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+    if any(issubclass(w.category, ConvergenceWarning) for w in caught):
+        notes.append(
+            f"The meta-learner stopped at its limit of {settings.meta.max_iter} iterations, not yet fully converged. "
+            "The figures are of the model as it is; max_iter under [meta] in a settings file lets it go on.",
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Trials:
+    """What is to be fitted."""
+
+    main: Planned
+    """The exported model."""
+    comparisons: tuple[Planned, ...]
+    folds: tuple[Planned, ...]
+    """Of the cross-validation; the first is `main` itself where that keeps the same whole."""
+    notes: tuple[str, ...]
+
+    @property
+    def shared(self) -> bool:
+        """True if the first fold is the exported model's own split."""
+        return bool(self.folds) and np.array_equal(self.folds[0][0].training, self.main[0].training)
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """What has been fitted, and how good it is."""
+
+    main: Trial
+    evaluation: Evaluation | None
+    comparisons: tuple[Evaluation, ...]
+    cross_validation: Evaluation | None
+    answers: Mapping[str, Answers]
+    """By "evaluation", "track_split", …, "folds"."""
+    notes: tuple[str, ...]
+
+
+def plan_trials(data: Data, split: Split, *, folds: int | None, compare: Sequence[str] | None) -> Trials:
+    """Draw every split there will be, so that what cannot be done is known before minutes are spent.
+
+    Args:
+        data: the table and the settings.
+        split: the exported model's.
+        folds: of a cross-validation; None for none.
+        compare: names of other splits; None for those that a random split should be seen beside.
+
+    Raises:
+        TableError, SettingsError: a split cannot be drawn. One that nobody asked for is left out with a note.
+
+    """
+    unit = split.unit if split.unit != "row" else data.grouping.honest_unit
+    cut = [] if folds is None else fold_splits(unit, data.labels, data.grouping, folds, data.seed)
+    names = _suggested(data, split, unit if cut else None) if compare is None else _asked_for(compare, split)
+    notes, comparisons = [], []
+    for name in names:
+        try:
+            comparisons.append(_planned(data, _compared(data, name)))
+        except TrainingError as exc:
+            if compare is not None:
+                raise
+            notes.append(f"There are no figures {NOUNS[name]} to compare with: {exc}.")
+    return Trials(
+        main=_planned(data, split),
+        comparisons=tuple(comparisons),
+        folds=tuple(_planned(data, fold) for fold in cut),
+        notes=tuple(notes),
+    )
+
+
+def run_trials(
+    data: Data,
+    trials: Trials,
+    progress: Progress,
+    *,
+    engine: Engine | None = None,
+    jobs: int | None = None,
+    store: FitStore | None = None,
+) -> Results:
+    """Fit and evaluate everything that was planned.
+
+    Args:
+        data: the table and the settings.
+        trials: what `plan_trials` gave.
+        progress: told of every fit and epoch of every stack.
+        engine: as `fit_stack` takes it.
+        jobs: likewise.
+        store: likewise.
+
+    """
+    rest = trials.folds[1:] if trials.shared else trials.folds
+    work = _Work(data, progress, engine, jobs, store, 1 + len(trials.comparisons) + len(rest))
+    main = work.fit(trials.main, "the exported model")
+    compared = [work.fit(planned, f"split {NOUNS[planned[0].name]}") for planned in trials.comparisons]
+    folded = [main] if trials.shared else []
+    folded += [work.fit(planned, f"fold {len(folded) + i} of {len(trials.folds)}") for i, planned in enumerate(rest, 1)]
+    asked = {"evaluation": [main]} | {f"{f.split.name}_split": [f] for f in compared} | {"folds": folded}
+    answered = {key: group for key, group in asked.items() if group and all(f.answers is not None for f in group)}
+    answers = {key: pooled([f.answers for f in group if f.answers is not None]) for key, group in answered.items()}
+    figures = {key: _figures(data, answered[key], answers[key]) for key in answers}
+    return Results(
+        main=main,
+        evaluation=figures.get("evaluation"),
+        comparisons=tuple(figures[f"{f.split.name}_split"] for f in compared),
+        cross_validation=figures.get("folds"),
+        answers=answers,
+        notes=tuple(work.notes),
+    )
+
+
+@dataclass
+class _Work:
+    """Fits one stack after another and keeps count."""
+
+    data: Data
+    progress: Progress
+    engine: Engine | None
+    jobs: int | None
+    store: FitStore | None
+    stages: int
+    done: int = 0
+    begun: float = field(default_factory=time.monotonic)
+    notes: dict[str, None] = field(default_factory=dict)
+
+    def fit(self, planned: Planned, title: str) -> Trial:
+        self.done += 1
+        progress = Staged(self.progress, self.done, self.stages, title, begun=self.begun)
+        fitted = fit_split(self.data, *planned, progress, engine=self.engine, jobs=self.jobs, store=self.store)
+        self.notes |= dict.fromkeys(fitted.notes)
+        return fitted
+
+
+def _suggested(data: Data, split: Split, covered: str | None) -> list[str]:
+    """Name the grouped splits that a random one should be seen beside, but for what the folds cover."""
+    known = [("track", data.grouping.windowed), ("artist", data.grouping.artists is not None)]
+    return [name for name, there in known if split.name == "random" and there and name != covered]
+
+
+def _asked_for(compare: Sequence[str], split: Split) -> list[str]:
+    unknown = [name for name in compare if name not in NOUNS]
+    if unknown:
+        raise SettingsError(f"there is no split {unknown[0]!r} to compare with; choose from {', '.join(NOUNS)}")
+    return [name for name in dict.fromkeys(compare) if name != split.name]
+
+
+def _compared(data: Data, name: str) -> Split:
+    share = data.settings.split.test_share
+    return make_split(name, data.table, test_share=share, seed=data.seed, grouping=data.grouping)
+
+
+def _planned(data: Data, split: Split) -> Planned:
+    return split, plan(data, split)
+
+
+def _figures(data: Data, fitted: Sequence[Trial], answers: Answers) -> Evaluation:
+    return evaluate(
+        answers,
+        [f.split for f in fitted],
+        interval_unit=data.grouping.honest_unit,
+        filenames=data.table.identifiers.get("filename"),
+        seconds=sum(f.seconds for f in fitted),
+        seed=data.seed,
+    )

@@ -1,0 +1,1 @@
+"""Folders of this user alone, and those that are not finished."""

@@ -1,0 +1,72 @@
+"""Import TensorFlow: without its start-up chatter, and not at all on a processor that it would die on."""
+
+import importlib
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from genrestack_training.errors import TrainingError
+
+CPUINFO: Final = Path("/proc/cpuinfo")
+LACKS_AVX: Final = "this processor has no AVX, without which TensorFlow cannot run"
+ADVICE: Final = "train on another machine; the bundle is served on this one too"
+
+
+def import_tensorflow() -> None:
+    """Import TensorFlow, Keras and scikeras; what they print on the way is shown only if that fails.
+
+    TensorFlow writes to the process's stderr before its own log level is read, so an environment variable alone
+    does not keep it quiet.
+
+    Raises:
+        ModuleNotFoundError: one of them is not installed.
+        TrainingError: this processor cannot run TensorFlow.
+
+    """
+    if "tensorflow" in sys.modules and "scikeras" in sys.modules:
+        return
+    if lacks_avx():
+        raise TrainingError(f"{LACKS_AVX}; {ADVICE}")
+    chatter_wanted = "TF_CPP_MIN_LOG_LEVEL" in os.environ
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    with _stderr_held_back():
+        for name in ("tensorflow", "keras", "scikeras.wrappers"):
+            importlib.import_module(name)
+    if not chatter_wanted:
+        # Every fold builds a network of its own, and TensorFlow logs advice against that.
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)
+
+
+@contextmanager
+def _stderr_held_back() -> Iterator[None]:
+    """Keep what is written to file descriptor 2 aside; write it out after all if the block raises."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as aside:
+        os.dup2(aside.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            aside.seek(0)
+            os.write(kept, aside.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+def lacks_avx(cpuinfo: Path = CPUINFO) -> bool:
+    """Tell whether this is an x86-64 processor without AVX; False where that cannot be told."""
+    try:
+        lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return False
+    # Processors of other kinds have lines of other names.
+    flags = next((line.partition(":")[2].split() for line in lines if line.startswith("flags")), None)
+    return flags is not None and "avx" not in flags

@@ -1,0 +1,56 @@
+"""What is known of the exported model before anything is fitted: whoever will export it can refuse it in time."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from genrestack_training.config.settings import Settings
+from genrestack_training.data.splits import Split
+from genrestack_training.data.synthetic_rows import made_rows
+from genrestack_training.experiments import Data, fit_scaler
+from genrestack_training.models.stack import Scaler, build_stack
+
+
+@dataclass(frozen=True, eq=False)
+class FitPlan:
+    """The rows of a training, and what will scale them."""
+
+    feature_names: tuple[str, ...]
+    training_rows: np.ndarray
+    """Unscaled rows that will be fitted, float64, shape (m, f)."""
+    training_labels: np.ndarray
+    """str, shape (m,)."""
+    reference_rows: np.ndarray
+    """Unscaled rows that will not, float64, shape (n, f), n ≥ 1."""
+    scaler: Scaler | None
+    """Fitted."""
+    settings: Settings
+
+    def neighbors(self) -> Mapping[str, Any]:
+        """Fit the KNN of the stack, which takes no time, on the scaled training rows; empty if the stack has none."""
+        if "knn" not in self.settings.stack.estimators:
+            return {}
+        ((name, knn),) = build_stack(self.settings, overrides={"stack": {"estimators": ["knn"]}}).estimators
+        rows = self.training_rows
+        scaled = rows if self.scaler is None else np.asarray(self.scaler.transform(rows))
+        return {name: knn.fit(scaled, self.training_labels)}
+
+
+def plan_fit(data: Data, split: Split) -> FitPlan:
+    """Tell what will be fitted and exported."""
+    return FitPlan(
+        feature_names=data.table.feature_names,
+        training_rows=data.table.features[split.training],
+        training_labels=data.labels[split.training],
+        reference_rows=reference_rows(data, split),
+        scaler=fit_scaler(data, split),
+        settings=data.settings,
+    )
+
+
+def reference_rows(data: Data, split: Split) -> np.ndarray:
+    """Give the rows held back, float64, shape (n, f), or made ones if there are none."""
+    rows = data.table.features
+    return rows[split.test] if len(split.test) else made_rows(rows[split.training], seed=data.seed)

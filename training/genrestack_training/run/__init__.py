@@ -1,0 +1,1 @@
+"""A run: what one training made, in memory and on disk."""

@@ -1,0 +1,91 @@
+"""A run: what one training made, in memory and as a folder that appears whole or not at all."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from sklearn.ensemble import StackingClassifier
+
+from genrestack_training.config.settings import Settings
+from genrestack_training.evaluation.headline import contrast, headline
+from genrestack_training.evaluation.introspection import Insight
+from genrestack_training.evaluation.predictions import Answers
+from genrestack_training.evaluation.results import Evaluation
+from genrestack_training.models.stack import Scaler
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a run comes from."""
+
+    data_file: str
+    data_sha256: str
+    row_count: int
+    """Rows of the table, fitted and held back."""
+    fitted_rows: int
+    seed: int
+    preset: str
+    split: str
+    split_meaning: str
+    created: str
+    """RFC 3339, UTC."""
+    fit_seconds: float
+    library_versions: Mapping[str, str]
+    """By distribution name."""
+    warnings: tuple[str, ...] = ()
+    """Plain lines on what the training noticed."""
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A fitted stack with everything that an export or a report needs."""
+
+    name: str
+    stack: StackingClassifier
+    """Fitted on the scaled `training_rows`; the one that the figures are of."""
+    scaler: Scaler | None
+    feature_names: tuple[str, ...]
+    classes: tuple[str, ...]
+    """Labels in the order of the probability columns."""
+    training_rows: np.ndarray
+    """Unscaled rows that were fitted, float64, shape (m, f)."""
+    training_labels: np.ndarray
+    """str, shape (m,)."""
+    reference_rows: np.ndarray
+    """Unscaled rows that were not fitted, float64, shape (n, f): the test rows, or made ones if none were held back."""
+    reference_labels: np.ndarray | None
+    """str, shape (n,); None if the reference rows were made."""
+    evaluation: Evaluation | None
+    """None if no rows were held back."""
+    settings: Settings
+    provenance: Provenance
+    insight: Insight
+    comparisons: tuple[Evaluation, ...] = ()
+    """Of the same stack fitted on other splits, for comparison; their stacks are not kept."""
+    cross_validation: Evaluation | None = None
+    """Over folds, if that was asked for."""
+    answers: Mapping[str, Answers] = field(default_factory=dict)
+    """By "evaluation", "track_split", …, "folds": what the figures were made of. Empty of a run that was read back:
+    `load_answers` reads them."""
+    path: Path | None = None
+    """The run's folder; None if it was not written."""
+
+    def scaled(self, rows: np.ndarray) -> np.ndarray:
+        """Give raw rows, shape (n, f), as the stack takes them."""
+        return rows if self.scaler is None else np.asarray(self.scaler.transform(rows))
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Headline figures by name ("accuracy", "accuracy.knn", …); empty if no rows were held back for any."""
+        return headline(self.evaluation, self.comparisons, self.cross_validation)
+
+    @property
+    def contrast(self) -> str:
+        """Why a random split's figure differs from a grouped one's, in two sentences; "" if there are not both."""
+        return contrast(self.evaluation, self.comparisons, self.cross_validation)
+
+    @property
+    def reference_made(self) -> bool:
+        """True if the reference rows were made from training rows, because every row was fitted."""
+        return self.reference_labels is None

@@ -1,0 +1,72 @@
+"""What `metrics.json` holds, version by version of its form."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from genrestack_training.evaluation.introspection import Insight
+from genrestack_training.evaluation.results import Evaluation
+from genrestack_training.run.json_codec import from_plain, schema_of, to_plain
+from genrestack_training.run.run import Provenance, Run
+
+FORMAT = 2
+"""Raised when a reader of the old form would misread the new one."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """The facts of a run: figures, settings and provenance."""
+
+    format: int
+    name: str
+    metrics: Mapping[str, float]
+    """Headline figures, as they go into the model's manifest."""
+    contrast: str
+    """Why a random split's figure differs from a grouped one's; "" if there are not both."""
+    evaluation: Evaluation | None
+    """Of the exported model; null if it has fitted every row."""
+    comparisons: tuple[Evaluation, ...]
+    """Of the same stack fitted on other splits."""
+    cross_validation: Evaluation | None
+    insight: Insight
+    classes: tuple[str, ...]
+    feature_names: tuple[str, ...]
+    reference_made: bool
+    """True if the reference rows were made from training rows, because every row was fitted."""
+    provenance: Provenance
+    settings: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, run: Run) -> "Record":
+        """Take the facts of a run."""
+        return cls(
+            format=FORMAT,
+            name=run.name,
+            metrics=run.metrics,
+            contrast=run.contrast,
+            evaluation=run.evaluation,
+            comparisons=run.comparisons,
+            cross_validation=run.cross_validation,
+            insight=run.insight,
+            classes=run.classes,
+            feature_names=run.feature_names,
+            reference_made=run.reference_made,
+            provenance=run.provenance,
+            settings=to_plain(run.settings),
+        )
+
+    @classmethod
+    def of_plain(cls, facts: Any) -> "Record":
+        """Read what `to_plain` gave; raises TypeError, KeyError or AttributeError if it is something else."""
+        record: Record = from_plain(cls, facts)
+        return record
+
+
+def schema() -> dict[str, Any]:
+    """Give the JSON Schema of `metrics.json`."""
+    return {"$schema": "http://json-schema.org/draft-07/schema#", **schema_of(Record)}
+
+
+if __name__ == "__main__":
+    print(json.dumps(schema(), indent=1))  # noqa: T201 - this is its output

@@ -1,0 +1,176 @@
+"""The training, from a table to a run, in the order of the notebook it came from."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from genrestack_training.config.presets import Overrides, resolve_settings
+from genrestack_training.data.grouping import Grouping, find_grouping
+from genrestack_training.data.splits import make_split
+from genrestack_training.data.table import Table
+from genrestack_training.data.validation import check_folds, check_seed, check_table
+from genrestack_training.errors import TableError
+from genrestack_training.evaluation.introspection import look_into
+from genrestack_training.experiments import Data, Trial, plan_trials, run_trials
+from genrestack_training.fitting import FitStore, check_backend, open_backend
+from genrestack_training.fitting.progress import Progress, Silent
+from genrestack_training.folders.unfinished import unfinished, unfinished_path
+from genrestack_training.preflight import FitPlan, plan_fit, reference_rows
+from genrestack_training.run.run import Provenance, Run
+from genrestack_training.run.storage import plan_run_folder, run_name, save_run
+
+LIBRARIES = ("numpy", "scikit-learn", "scipy")
+NETWORK_LIBRARIES = ("keras", "scikeras", "tensorflow")
+
+
+def train(
+    table: Table,
+    *,
+    preset: str = "notebook",
+    split: str = "random",
+    artists: Mapping[str, str] | None = None,
+    folds: int | None = None,
+    compare: Sequence[str] | None = None,
+    overrides: Overrides | None = None,
+    epochs: int | None = None,
+    seed: int = 42,
+    name: str | None = None,
+    runs_dir: str | Path | None = "runs",
+    run_dir: str | Path | None = None,
+    jobs: int | None = None,
+    backend: str = "local",
+    ray_address: str | None = None,
+    progress: Progress | None = None,
+    before_fits: Callable[[FitPlan], None] | None = None,
+) -> Run:
+    """Split, scale, fit and evaluate, and write the run.
+
+    Args:
+        table: rows with labels.
+        preset: a key of `PRESETS`.
+        split: a key of `SPLITS`; "none" fits every row and gives no figures.
+        artists: filename → artist or other group, as `read_groups` gives it; the split "artist" keeps these whole.
+        folds: cross-validate as well, over that many folds of what the split keeps whole (artists, or else recordings,
+            where the split keeps nothing whole); a grouped split then holds back the first of them.
+        compare: other splits to fit and evaluate beside it; None: after a random split of a table that knows better,
+            each grouped split there can be. An empty list fits nothing more.
+        overrides: section → key → value, laid over the preset.
+        epochs: shortcut for the network's number of epochs.
+        seed: one seed for the split and everything that draws random numbers; the same seed gives the same run.
+        name: what the run and the model are called; the table's file name by default.
+        runs_dir: the run goes to `runs_dir/name/<UTC time>`; None writes nothing.
+        run_dir: the run's own folder, which must not exist yet; wins over `runs_dir`.
+        jobs: fits at once; None: one for each CPU, if the work is long enough for that. Fits that finish are kept
+            in the run's unfinished folder until it is written, so that the same call goes on after an interruption.
+        backend: "local", or "ray" for a Ray cluster, whose tasks have one thread each.
+        ray_address: HOST:PORT of the Ray cluster; None: what RAY_ADDRESS says, else one of this machine alone, started
+            for this training.
+        progress: told of every fold and epoch.
+        before_fits: called with what will be fitted; what it raises ends the training before anything is.
+
+    Raises:
+        TableError: the table cannot be trained on.
+        SettingsError: an unknown preset, split or setting, or a value that cannot be.
+        RunError: the run cannot be written.
+        ClusterError: the Ray cluster cannot be reached, or has lost a fit too often.
+
+    """
+    progress = progress or Silent()
+    name = name or run_name(table.path)
+    settings = resolve_settings(preset, overrides=overrides, epochs=epochs)
+    check_seed(seed)
+    check_folds(folds)
+    check_backend(backend, ray_address)
+    labels = check_table(table, settings)
+    data = Data(table, labels, _grouping(table, artists), settings, seed)
+
+    # Split: hold back rows that no estimator will see; for other figures, in other ways.
+    share = settings.split.test_share if folds is None else 1 / folds
+    share = settings.split.test_share if split == "random" else share
+    sides = make_split(split, table, test_share=share, seed=seed, grouping=data.grouping)
+    trials = plan_trials(data, sides, folds=folds, compare=compare)
+    folder = plan_run_folder(name, runs_dir=runs_dir, run_dir=run_dir)
+
+    if before_fits is not None:
+        before_fits(plan_fit(data, sides))
+    # Named without the time, so that the same command finds the finished fits again.
+    place = None if folder is None else unfinished_path(folder.parent, name if run_dir is None else folder.name)
+    with _kept_fits(place) as store:
+        # Scale, fit, and evaluate on the rows held back: the model that is exported, then those for the other figures.
+        with open_backend(backend, jobs=jobs, ray_address=ray_address) as engine:
+            results = run_trials(data, trials, progress, engine=engine, jobs=jobs, store=store)
+        for line in (*trials.notes, *results.notes):
+            progress.note(line)
+
+        run = _run(name, data, results.main, _provenance(data, results.main, preset, (*trials.notes, *results.notes)))
+        run = replace(
+            run,
+            evaluation=results.evaluation,
+            comparisons=results.comparisons,
+            cross_validation=results.cross_validation,
+            answers=results.answers,
+        )
+        if folder is not None:
+            run = replace(run, path=save_run(run, folder, place))
+        if store is not None:
+            store.forget()
+    return run
+
+
+@contextmanager
+def _kept_fits(place: Path | None) -> Iterator[FitStore | None]:
+    """Open the store of a run that will be written; None keeps nothing."""
+    if place is None:
+        yield None
+        return
+    with unfinished(place):
+        yield FitStore(place)
+
+
+def _grouping(table: Table, artists: Mapping[str, str] | None) -> Grouping:
+    try:
+        return find_grouping(table, artists)
+    except TableError as exc:
+        raise TableError(f"{table.path}: {exc}") from None
+
+
+def _run(name: str, data: Data, fitted: Trial, provenance: Provenance) -> Run:
+    table, sides = data.table, fitted.split
+    training, reference = table.features[sides.training], reference_rows(data, sides)
+    return Run(
+        name=name,
+        stack=fitted.stack,
+        scaler=fitted.scaler,
+        feature_names=table.feature_names,
+        classes=tuple(str(c) for c in fitted.stack.classes_),
+        training_rows=training,
+        training_labels=data.labels[sides.training],
+        reference_rows=reference,
+        reference_labels=data.labels[sides.test] if len(sides.test) else None,
+        evaluation=None,
+        settings=data.settings,
+        provenance=provenance,
+        insight=look_into(fitted.stack, table.feature_names, training, reference),
+    )
+
+
+def _provenance(data: Data, fitted: Trial, preset: str, notes: tuple[str, ...]) -> Provenance:
+    table, settings, sides = data.table, data.settings, fitted.split
+    libraries = LIBRARIES + (NETWORK_LIBRARIES if "mlp" in settings.stack.estimators else ())
+    return Provenance(
+        data_file=table.path.name,
+        data_sha256=table.sha256,
+        row_count=len(table.features),
+        fitted_rows=len(sides.training),
+        seed=data.seed,
+        preset=preset,
+        split=sides.name,
+        split_meaning=sides.meaning,
+        created=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        fit_seconds=fitted.seconds,
+        library_versions={name: version(name) for name in libraries},
+        warnings=table.notes + notes,
+    )
