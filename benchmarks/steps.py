@@ -43,8 +43,8 @@ def make_table(path: Path) -> Path:
 def export_all(run_folder: Path, folder: Path) -> None:
     """Export a run in both precisions, convert its parts one by one, and save its held-back rows, or nothing of it."""
     from benchmarks.stock import convert_parts
-    from genrestack_export.from_run import export_run
     from genrestack_training import load_run
+    from genrestack_training.run_export import export_run
 
     run = load_run(run_folder)
     aside = folder.with_name(folder.name + ".writing")

@@ -1,8 +1,9 @@
 """Can a stack be exported there, and compared with its graphs? Asked before minutes are spent on fitting it."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,6 @@ from genrestack_export.errors import ExportError
 from genrestack_export.exporter import answered_rows
 from genrestack_export.parity_rows import proof_tables, tied_rows
 from genrestack_export.source_stack import Original
-from genrestack_training import FitPlan
 
 # One row without a tie is enough, and nearly every table has it among the first.
 _AT_ONCE = 64
@@ -38,24 +38,38 @@ def check_writable(models_dir: Path, name: str) -> None:
         ) from error
 
 
-def check_comparable(plan: FitPlan) -> None:
+def check_comparable(
+    *,
+    feature_names: Sequence[str],
+    training_rows: npt.NDArray[np.float64],
+    reference_rows: npt.NDArray[np.float64],
+    scaler: Any,
+    neighbors: Mapping[str, Any],
+) -> None:
     """Refuse what the export would refuse for its rows alone.
+
+    Args:
+        feature_names: the columns.
+        training_rows: unscaled rows that will be fitted, shape (m, f).
+        reference_rows: unscaled rows that will not, shape (n, f), n ≥ 1.
+        scaler: fitted; None: none.
+        neighbors: the stack's fitted `KNeighborsClassifier`, by its name in the stack; empty if it has none.
 
     Raises:
         ExportError: a reference row does not fit into float32, the scaler overflows on one, or a KNN ties on every row
             that the graphs could be compared on.
 
     """
-    base = dict(plan.neighbors())
-    original = Original(None, plan.scaler, base, len(plan.feature_names))
-    tables = proof_tables(plan.reference_rows, plan.training_rows, list(plan.feature_names))
+    base = dict(neighbors)
+    original = Original(None, scaler, base, len(feature_names))
+    tables = proof_tables(reference_rows, training_rows, list(feature_names))
     scaled = original.scale_what_it_can(np.concatenate(list(tables.values())).astype(np.float64))
-    given = len(plan.reference_rows)
+    given = len(reference_rows)
     answered = answered_rows(scaled, given=given)
     if base and all(tied_rows(base, rows).all() for rows in _pieces(scaled[answered], given)):
-        distinct = len(np.unique(plan.training_rows, axis=0))
+        distinct = len(np.unique(training_rows, axis=0))
         raise ExportError(
-            f"the {len(plan.training_rows):,} rows to be fitted are {distinct:,} different ones, and on every row the "
+            f"the {len(training_rows):,} rows to be fitted are {distinct:,} different ones, and on every row the "
             f"{base['knn'].n_neighbors} nearest neighbours tie between labels: no answer could be compared with the "
             "exported graphs. Add features that tell the labels apart, remove rows that repeat under other "
             "labels, or leave knn out of estimators under [stack] in a settings file"

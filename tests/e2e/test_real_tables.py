@@ -8,8 +8,8 @@ from server.live import running_server
 
 from genrestack import Client
 from genrestack_bundle import open_bundle
-from genrestack_export.from_run import export_run
 from genrestack_training import Run, load_table, train
+from genrestack_training.run_export import export_run
 
 
 def hold_together(run: Run, models: Path, precision: str, tolerance: float) -> None:

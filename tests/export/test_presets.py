@@ -9,8 +9,8 @@ import pytest
 from export.conftest import NAMES, draw
 
 from genrestack_bundle import ComposedSession, open_bundle, prove
-from genrestack_export.from_run import export_run
 from genrestack_training import PRESETS, load_table, train
+from genrestack_training.run_export import export_run
 
 SMALL: dict[str, dict[str, Any]] = {"mlp": {"hidden": [8], "epochs": 3}, "stack": {"folds": 2}}
 

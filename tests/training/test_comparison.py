@@ -14,7 +14,7 @@ from support.pages import check_page
 from training.conftest import LIGHT
 
 from genrestack_training import Run, RunError, load_answers, load_table, train
-from genrestack_training.cli import report
+from genrestack_training.cli.report import report
 from genrestack_training.comparison import Comparison, compare_runs
 from genrestack_training.evaluation.sign_flip import FLIPS, sign_flip
 from genrestack_training.report.comparison import comparison_html

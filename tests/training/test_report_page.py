@@ -12,17 +12,20 @@ from support.chromium import open_page, probe
 from support.pages import SVG, check_page
 from training.conftest import LIGHT, small_frame
 
+from genrestack_proto.v1.model_pb2 import Parity
 from genrestack_training import Run, load_table, train
-from genrestack_training.cli import report
+from genrestack_training.cli.report import report
 from genrestack_training.evaluation.results import ClassReport, Evaluation, Figure
 from genrestack_training.report import charts
 from genrestack_training.report.page import report_html
 from genrestack_training.report.results import foremost
-from genrestack_training.run.proof import ExportProof, PartProof, read_proof, write_proof
+from genrestack_training.run.export_record import ExportRecord, read_export_record, write_export_record
 from genrestack_training.run.run_record import Record
 from genrestack_training.run.storage import read_record
 
-PROOF = ExportProof("tiny", "single", 60, 60, 2, 3.1e-6, 5e-4, (PartProof("knn", 2.7e-8, 5e-4),))
+PARITY = Parity(rows=60, labels_agreed=60, ties=2, max_abs_difference=3.1e-6, tolerance=5e-4)
+PARITY.parts.add(name="knn", max_abs_difference=2.7e-8, tolerance=5e-4)
+EXPORTED = ExportRecord("tiny", "single", PARITY)
 ODD = ("<b>bold</b>", 'quote" onload="x', "$x$ & co", "電子音楽", "bell\x07 \u202eright")
 
 
@@ -33,7 +36,7 @@ def labels_of(frame: pd.DataFrame, names: tuple[str, ...]) -> pd.DataFrame:
 
 
 def test_everything_of_the_whole_stack_is_on_the_page(tiny_run: Run) -> None:
-    page = report_html(Record.of(tiny_run), PROOF)
+    page = report_html(Record.of(tiny_run), EXPORTED)
     tree = check_page(page)
     sections = [section.attrib["id"] for section in tree.iter("section")]
     assert sections == [
@@ -191,9 +194,9 @@ def test_report_is_written_anew(tiny_run: Run, tmp_path: Path) -> None:
 
 def test_report_takes_up_the_proof_of_the_export(windowed_run: Run) -> None:
     assert windowed_run.path is not None
-    write_proof(windowed_run.path, PROOF)
+    write_export_record(windowed_run.path, EXPORTED)
     try:
-        assert read_proof(windowed_run.path) == PROOF
+        assert read_export_record(windowed_run.path) == EXPORTED
         # The folder above stands for its latest run.
         done = CliRunner().invoke(report, [str(windowed_run.path.parent)])
         assert done.exit_code == 0, done.output

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from genrestack_training.data.table import Table, load_table
     from genrestack_training.errors import ClusterError, RunError, SettingsError, TableError, TrainingError
     from genrestack_training.evaluation.results import ClassReport, Evaluation, Figure
+    from genrestack_training.fit_plan import FitPlan
     from genrestack_training.fitting.progress import Progress, Step
     from genrestack_training.models.stack import build_scaler, build_stack
-    from genrestack_training.preflight import FitPlan
     from genrestack_training.report.console import render, report_text
     from genrestack_training.report.progress_bar import terminal_progress
     from genrestack_training.run.run import Provenance, Run
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 # Public name → module; scikit-learn and pandas are imported when a name that needs them is first asked for.
 _HOME = {
-    "FitPlan": "preflight",
+    "FitPlan": "fit_plan",
     "Grouping": "data.grouping",
     "PRESETS": "config.presets",
     "SPLITS": "data.splits",

@@ -15,11 +15,12 @@ from genrestack_training.data.validation import check_folds, check_seed, check_t
 from genrestack_training.errors import TableError
 from genrestack_training.evaluation.introspection import look_into
 from genrestack_training.experiments import Data, Trial, plan_trials, run_trials
+from genrestack_training.fit_plan import FitPlan, plan_fit, reference_rows
 from genrestack_training.fitting import FitStore, check_backend, open_backend
 from genrestack_training.fitting.progress import Progress, Silent
 from genrestack_training.folders.unfinished import unfinished, unfinished_path
-from genrestack_training.preflight import FitPlan, plan_fit, reference_rows
 from genrestack_training.run.run import Provenance, Run
+from genrestack_training.run.run_record import Record
 from genrestack_training.run.storage import plan_run_folder, run_name, save_run
 
 LIBRARIES = ("numpy", "scikit-learn", "scipy")
@@ -45,6 +46,7 @@ def train(
     ray_address: str | None = None,
     progress: Progress | None = None,
     before_fits: Callable[[FitPlan], None] | None = None,
+    report: bool = True,
 ) -> Run:
     """Split, scale, fit and evaluate, and write the run.
 
@@ -70,6 +72,7 @@ def train(
             for this training.
         progress: told of every fold and epoch.
         before_fits: called with what will be fitted; what it raises ends the training before anything is.
+        report: whether to draw the run's report; an export that follows draws one that has its parity check as well.
 
     Raises:
         TableError: the table cannot be trained on.
@@ -114,10 +117,17 @@ def train(
             answers=results.answers,
         )
         if folder is not None:
-            run = replace(run, path=save_run(run, folder, place))
+            run = replace(run, path=save_run(run, folder, place, report=_drawn(run) if report else None))
         if store is not None:
             store.forget()
     return run
+
+
+def _drawn(run: Run) -> str:
+    # Drawing takes libraries that a training does not need.
+    from genrestack_training.report.page import report_html
+
+    return report_html(Record.of(run))
 
 
 @contextmanager

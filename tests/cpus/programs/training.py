@@ -10,8 +10,8 @@ from typing import Final
 
 from genrestack_bundle import open_bundle
 from genrestack_export.converters.parts import Precision
-from genrestack_export.from_run import export_run
 from genrestack_training import load_table, train
+from genrestack_training.run_export import export_run
 
 PRECISIONS: Final[tuple[Precision, ...]] = ("single", "double")
 

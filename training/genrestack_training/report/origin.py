@@ -5,14 +5,14 @@ from typing import Any
 
 from genrestack_training.report.parts import Exhibit, Grid, Section
 from genrestack_training.report.text import clean
-from genrestack_training.run.proof import ExportProof
+from genrestack_training.run.export_record import ExportRecord
 from genrestack_training.run.run_record import Record
 
 
-def origin_sections(record: Record, proof: ExportProof | None) -> Iterator[Section]:
+def origin_sections(record: Record, exported: ExportRecord | None) -> Iterator[Section]:
     """Give the sections on the export and on provenance."""
-    if proof is not None:
-        yield _parity(proof)
+    if exported is not None:
+        yield _parity(exported)
     yield Section(
         "provenance",
         "Where it comes from",
@@ -24,17 +24,18 @@ def origin_sections(record: Record, proof: ExportProof | None) -> Iterator[Secti
     )
 
 
-def _parity(proof: ExportProof) -> Section:
-    ties = f" {proof.ties} rows on which nearest neighbours tie were left out." if proof.ties else ""
+def _parity(exported: ExportRecord) -> Section:
+    parity = exported.parity
+    ties = f" {parity.ties} rows on which nearest neighbours tie were left out." if parity.ties else ""
     line = (
-        f"The exported graphs and the stack they were made from were asked about the same {proof.rows} rows: "
-        f"{proof.labels_agreed} of {proof.rows} answers agree, and no probability differs by more than "
-        f"{_tiny(proof.max_abs_difference)} (allowed: {_tiny(proof.tolerance)}).{ties}"
+        f"The exported graphs and the stack they were made from were asked about the same {parity.rows} rows: "
+        f"{parity.labels_agreed} of {parity.rows} answers agree, and no probability differs by more than "
+        f"{_tiny(parity.max_abs_difference)} (allowed: {_tiny(parity.tolerance)}).{ties}"
     )
-    rows = [("Whole stack", _tiny(proof.max_abs_difference), _tiny(proof.tolerance))]
-    rows += [(clean(p.name), _tiny(p.max_abs_difference), _tiny(p.tolerance)) for p in proof.parts]
+    rows = [("Whole stack", _tiny(parity.max_abs_difference), _tiny(parity.tolerance))]
+    rows += [(clean(p.name), _tiny(p.max_abs_difference), _tiny(p.tolerance)) for p in parity.parts]
     head = ("Part", "Largest difference of a probability", "Allowed")
-    grid = Grid(f"Export as model {clean(proof.model)}, precision {proof.precision}", head, tuple(rows))
+    grid = Grid(f"Export as model {clean(exported.model)}, precision {exported.precision}", head, tuple(rows))
     return Section("parity", "The export answers what the stack answers", (line,), (Exhibit(grid=grid),))
 
 

@@ -19,17 +19,17 @@ from genrestack_training.report.origin import origin_sections
 from genrestack_training.report.parts import Page
 from genrestack_training.report.results import foremost, result_sections, tiles
 from genrestack_training.report.text import clean, meaning
-from genrestack_training.run.proof import ExportProof, read_proof
+from genrestack_training.run.export_record import ExportRecord, read_export_record
 from genrestack_training.run.run_record import Record
 from genrestack_training.run.storage import find_run, read_record
 
 
-def report_html(record: Record, proof: ExportProof | None = None) -> str:
+def report_html(record: Record, exported: ExportRecord | None = None) -> str:
     """Give the report of a run as one self-contained HTML page.
 
     Args:
         record: the facts of the run.
-        proof: of its export, if there was one.
+        exported: its latest export, if there was one.
 
     """
     facts = record.provenance
@@ -42,7 +42,7 @@ def report_html(record: Record, proof: ExportProof | None = None) -> str:
         tiles=tiles(record),
         lead=(lead,),
         notes=facts.warnings,
-        sections=(*result_sections(record), *inside_sections(record), *origin_sections(record, proof)),
+        sections=(*result_sections(record), *inside_sections(record), *origin_sections(record, exported)),
     )
     return render_page(page)
 
@@ -80,7 +80,7 @@ def write_report(run: str | Path, output: str | Path | None = None) -> Path:
 
     """
     folder = find_run(run)
-    page = report_html(read_record(folder), read_proof(folder))
+    page = report_html(read_record(folder), read_export_record(folder))
     if output is not None:
         return _written(Path(output), page)
     # Written beside and renamed: a link that somebody has laid there is replaced, and not what it leads to.

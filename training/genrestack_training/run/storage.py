@@ -90,13 +90,14 @@ def run_name(table: Path) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "-", table.name.split(".")[0]).strip("-_")[:100] or "model"
 
 
-def save_run(run: Run, folder: Path, unfinished_in: Path | None = None) -> Path:
-    """Write a run into a folder that appears whole or not at all, and give its path.
+def save_run(run: Run, folder: Path, unfinished_in: Path | None = None, *, report: str | None = None) -> Path:
+    """Write a run into a folder that appears whole or not at all, and return its path.
 
     Args:
         run: what to write.
         folder: must not exist yet.
         unfinished_in: the unfinished folder to write it in, beside `folder`; None: one of its own.
+        report: the HTML of its report; None leaves it to `write_report` or an export.
 
     Raises:
         RunError: the disk is full, or the folder cannot be written; nothing is left behind.
@@ -106,7 +107,7 @@ def save_run(run: Run, folder: Path, unfinished_in: Path | None = None) -> Path:
     place = unfinished_path(folder.parent, folder.name) if unfinished_in is None else unfinished_in
     try:
         with unfinished(place), half(place) as written:
-            _write_files(run, written)
+            _write_files(run, written, report)
             finish(written, folder)
     except OSError as exc:
         raise RunError(
@@ -208,7 +209,7 @@ def _next_folder(parent: Path) -> Path:
     return next(parent / name for name in names if not (parent / name).exists())
 
 
-def _write_files(run: Run, folder: Path) -> None:
+def _write_files(run: Run, folder: Path, report: str | None) -> None:
     joblib.dump(run.stack, folder / "stack.joblib")
     joblib.dump(run.scaler, folder / "scaler.joblib")
     arrays = {"rows": run.reference_rows, "training_rows": run.training_rows, "training_labels": run.training_labels}
@@ -217,10 +218,8 @@ def _write_files(run: Run, folder: Path) -> None:
     np.savez_compressed(folder / "reference.npz", allow_pickle=False, **arrays)
     (folder / "metrics.json").write_text(_json(run), encoding="utf-8")
     np.savez_compressed(folder / "answers.npz", allow_pickle=False, **to_arrays(run.answers))
-    # Drawing takes libraries that reading a run does not need.
-    from genrestack_training.report.page import report_html
-
-    (folder / "report.html").write_text(report_html(Record.of(run)), encoding="utf-8")
+    if report is not None:
+        (folder / "report.html").write_text(report, encoding="utf-8")
 
 
 def _json(run: Run) -> str:

@@ -15,7 +15,8 @@ from click.testing import CliRunner, Result
 from export.conftest import NAMES, Case, draw
 
 from genrestack_bundle import list_versions, open_bundle
-from genrestack_export.cli import export, train
+from genrestack_training.cli.export import export
+from genrestack_training.cli.train import train
 
 
 def _in_process(command: Any, *arguments: object) -> Result:

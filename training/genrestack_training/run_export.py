@@ -8,8 +8,8 @@ from genrestack_bundle.layout import METRICS, REPORT
 from genrestack_bundle.manifest import read_manifest
 from genrestack_export.converters.parts import Precision
 from genrestack_export.exporter import export_stack
-from genrestack_proto.v1.model_pb2 import Parity, Provenance
-from genrestack_training.run.proof import ExportProof, PartProof, write_proof
+from genrestack_proto.v1.model_pb2 import Provenance
+from genrestack_training.run.export_record import ExportRecord, write_export_record
 
 if TYPE_CHECKING:
     from genrestack_training import Run
@@ -46,42 +46,29 @@ def export_run(run: "Run", models_dir: str | Path, *, name: str | None = None, p
             preset=facts.preset,
             split=facts.split,
         ),
-        report=lambda parity: _report(run, _proof(named, precision, parity)),
+        report=lambda parity: _report(run, ExportRecord(named, precision, parity)),
     )
-    _keep_proof(run.path, path, _proof(named, precision, read_manifest(path).parity))
+    _keep(run.path, path, ExportRecord(named, precision, read_manifest(path).parity))
     return path
 
 
-def _proof(name: str, precision: str, parity: Parity) -> ExportProof:
-    return ExportProof(
-        model=name,
-        precision=precision,
-        rows=parity.rows,
-        labels_agreed=parity.labels_agreed,
-        ties=parity.ties,
-        max_abs_difference=parity.max_abs_difference,
-        tolerance=parity.tolerance,
-        parts=tuple(PartProof(p.name, p.max_abs_difference, p.tolerance) for p in parity.parts),
-    )
-
-
-def _report(run: "Run", proof: ExportProof) -> dict[str, bytes]:
-    """Give the files of a run that was written, the report with the proof in it."""
+def _report(run: "Run", exported: ExportRecord) -> dict[str, bytes]:
+    """Return the files of a run that was written, the report with the parity check in it."""
     if run.path is None:
         return {}
     from genrestack_training.report.page import report_html
     from genrestack_training.run.run_record import Record
 
-    report = report_html(Record.of(run), proof).encode()
+    report = report_html(Record.of(run), exported).encode()
     metrics = run.path / METRICS
     return {REPORT: report} | ({METRICS: metrics.read_bytes()} if metrics.is_file() else {})
 
 
-def _keep_proof(folder: Path | None, bundle: Path, proof: ExportProof) -> None:
-    """Put the proof and the report with it into the run, too."""
+def _keep(folder: Path | None, bundle: Path, exported: ExportRecord) -> None:
+    """Write the parity check and the report with it into the run, too."""
     if folder is None:
         return
-    # A run that cannot be written to can be exported all the same: the bundle's report has the proof.
+    # A run that cannot be written to can be exported all the same: the bundle's report has it.
     with suppress(OSError):
-        write_proof(folder, proof)
+        write_export_record(folder, exported)
         (folder / REPORT).write_bytes((bundle / REPORT).read_bytes())

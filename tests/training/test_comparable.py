@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import PowerTransformer
 
 from genrestack_export import ExportError
-from genrestack_export.cli import train
 from genrestack_export.preflight import check_comparable
-from genrestack_training import FitPlan, resolve_settings
+from genrestack_training.cli.train import train
 
 LABELS = np.array(["a", "b", "c"])
 
@@ -71,16 +71,15 @@ def test_a_scaler_that_overflows_on_a_row_held_back() -> None:
     training = np.random.default_rng(1).uniform(1, 2, size=(200, 1))
     scaler = PowerTransformer().fit(training)
     scaler.lambdas_[0] = 300.0
-    plan = FitPlan(
-        feature_names=("a",),
-        training_rows=training,
-        training_labels=LABELS[np.arange(200) % 3],
-        reference_rows=np.array([[1.0], [1e3]]),
-        scaler=scaler,
-        settings=resolve_settings("demo"),
-    )
+    knn = KNeighborsClassifier(2).fit(scaler.transform(training), LABELS[np.arange(200) % 3])
     with pytest.raises(ExportError, match="reference row 1: the scaler overflows"):
-        check_comparable(plan)
+        check_comparable(
+            feature_names=("a",),
+            training_rows=training,
+            reference_rows=np.array([[1.0], [1e3]]),
+            scaler=scaler,
+            neighbors={"knn": knn},
+        )
 
 
 @pytest.mark.parametrize(

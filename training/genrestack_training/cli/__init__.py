@@ -1,0 +1,1 @@
+"""The commands `genrestack train`, `export` and `report`."""

@@ -1,0 +1,76 @@
+"""What several commands of training share: options, messages, and what is said of an export."""
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from genrestack_training import Run
+
+MODELS = click.option(
+    "--models",
+    "models_dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("models"),
+    show_default=True,
+    help="Model repository the bundle goes to, as DIR/NAME/VERSION.",
+)
+PRECISION = click.option(
+    "--precision",
+    type=click.Choice(["single", "double"]),
+    default="single",
+    show_default=True,
+    help="single: float32 where it is quicker, within 5e-4; double: float64 throughout, within 5e-6.",
+)
+
+
+def export_trained(run: "Run", models_dir: Path, name: str | None, precision: Any) -> None:
+    """Export a run, and tell what came of it."""
+    from genrestack_training.run_export import export_run
+
+    click.echo("exporting: converting the parts, then proving them against the original …", err=True)
+    tell(export_run(run, models_dir, name=name, precision=precision), models_dir)
+
+
+def tell(path: Path, models_dir: Path) -> None:
+    """Print an export's parity check, where the bundle is, and what to do next."""
+    from genrestack_bundle.manifest import read_manifest
+    from genrestack_bundle.parity import describe
+
+    parity = read_manifest(path).parity
+    ties = f"; {parity.ties} rows left out on which nearest neighbours tie"
+    click.echo(f"proven against the original: {describe(parity)}{ties}")
+    click.echo(f"bundle: {path}")
+    click.echo(f"next: genrestack serve {models_dir}")
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """Turn what a person can act on into one line, and warnings meant for people into lines of their own."""
+    from genrestack_bundle import BundleError
+    from genrestack_export.errors import ExportError
+    from genrestack_training import TrainingError
+
+    shown = warnings.showwarning
+    with warnings.catch_warnings():
+        warnings.showwarning = _one_line(shown)
+        try:
+            yield
+        except (BundleError, ExportError, TrainingError) as error:
+            raise click.ClickException(str(error)) from error
+        except MemoryError as error:
+            raise click.ClickException("memory ran out; use fewer rows or a machine with more") from error
+
+
+def _one_line(shown: Callable[..., None]) -> Callable[..., None]:
+    def show(message: Warning | str, category: type[Warning], *place: Any) -> None:
+        if category.__module__.startswith(("genrestack", "sklearn.exceptions")):
+            click.echo(f"warning: {message}", err=True)
+        elif category is not DeprecationWarning and category is not FutureWarning:
+            shown(message, category, *place)
+
+    return show
