@@ -26,7 +26,8 @@ _COMPARED_CHARACTERS: Final = 48
 def quoted(value: object, limit: int = 48) -> str:
     """Return the `repr` of a value, of at most about `limit` characters; never is all of a long one made for that."""
     if isinstance(value, str):
-        return repr(value if len(value) <= limit else value[: limit - 1] + "…")
+        # NumPy's texts say in their `repr` that they are NumPy's.
+        return repr(str(value) if len(value) <= limit else str(value[: limit - 1]) + "…")
     short = reprlib.Repr()
     short.maxstring = short.maxother = short.maxlong = limit
     try:

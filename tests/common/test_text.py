@@ -1,5 +1,6 @@
 """Text for people: bounded, printable, whatever it is made of."""
 
+import numpy as np
 import pytest
 
 from genrestack_common.text import clipped, closest, counted, did_you_mean, listed, printable, quoted
@@ -10,6 +11,7 @@ from genrestack_common.text import clipped, closest, counted, did_you_mean, list
     [
         ("a\n", r"'a\n'"),
         ("", "''"),
+        (np.str_("a"), "'a'"),
         (12, "12"),
         (None, "None"),
         (b"\xff", r"b'\xff'"),

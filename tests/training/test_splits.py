@@ -200,8 +200,8 @@ def test_a_groups_file(write: Write, windows: Table, content: str) -> None:
     [
         ("", "has no lines below a header"),
         ("filename,group\n", "has no lines below a header"),
-        ("name,group\na.wav,1", "has no column 'filename'; its columns are name, group"),
-        ("filename,a,b\nx.wav,1,2", "has no column 'group'; name one of its columns so: a, b"),
+        ("name,group\na.wav,1", "has no column 'filename'; its columns are 'name', 'group'"),
+        ("filename,a,b\nx.wav,1,2", "has no column 'group'; name one of its columns so: 'a', 'b'"),
         ("filename,group\na.wav,\n", "line 2: there is no group"),
         ("filename,group\na.wav\n", "line 2: there is no group"),
         ("filename,group\n,b\n", "line 2: there is no filename"),
