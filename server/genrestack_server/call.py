@@ -20,6 +20,16 @@ PRIORITIES: Final = {"high": True, "normal": False}
 _MAX_REQUEST_ID: Final = 128
 
 
+class CallContext(Protocol):
+    """What is read of a transport's own context."""
+
+    def time_remaining(self) -> Any:
+        """Seconds until the caller's deadline; None: never."""
+
+    def invocation_metadata(self) -> Iterable[Any] | None:
+        """Pairs of key and value."""
+
+
 @dataclass(slots=True)
 class Call:
     """One request from its arrival to its answer: a unary call, or one item of a stream. Times are monotonic seconds.
@@ -55,38 +65,42 @@ class Call:
     ended: float = 0.0
     code: grpc.StatusCode = grpc.StatusCode.OK
 
+    def read_context(self, context: CallContext) -> None:
+        """Take deadline, priority, request id and trace context from what the transport knows of the call.
 
-class Context(Protocol):
-    """What is read of gRPC's context."""
+        Raises:
+            InvalidRequestError: there is no such priority.
 
-    def time_remaining(self) -> Any:
-        """Seconds until the caller's deadline; None: never."""
+        """
+        remaining = cast("float | None", context.time_remaining())
+        self.deadline = None if remaining is None else self.began + remaining
+        priority: str | None = None
+        for key, value in context.invocation_metadata() or ():
+            if key == REQUEST_ID_KEY:
+                self.request_id = str(value)[:_MAX_REQUEST_ID]
+            elif key == TRACE_KEY:
+                self.traceparent = str(value)
+            elif key == PRIORITY_KEY:
+                priority = str(value)
+        if not self.request_id:
+            self.request_id = new_request_id()
+        if priority is not None:
+            self.urgent = is_urgent(priority)
 
-    def invocation_metadata(self) -> Iterable[Any] | None:
-        """Pairs of key and value."""
+    def next_item(self) -> "Call":
+        """Return the call of a stream's next item: it begins now, all else is the stream's."""
+        return Call(
+            self.method,
+            request_id=self.request_id,
+            traceparent=self.traceparent,
+            deadline=self.deadline,
+            urgent=self.urgent,
+            patient=True,
+        )
 
-
-def fill(call: Call, context: Context) -> None:
-    """Take over what the context of a call says.
-
-    Raises:
-        InvalidRequestError: there is no such priority.
-
-    """
-    remaining = cast("float | None", context.time_remaining())
-    call.deadline = None if remaining is None else call.began + remaining
-    priority: str | None = None
-    for key, value in context.invocation_metadata() or ():
-        if key == REQUEST_ID_KEY:
-            call.request_id = str(value)[:_MAX_REQUEST_ID]
-        elif key == TRACE_KEY:
-            call.traceparent = str(value)
-        elif key == PRIORITY_KEY:
-            priority = str(value)
-    if not call.request_id:
-        call.request_id = new_request_id()
-    if priority is not None:
-        call.urgent = is_urgent(priority)
+    def is_late(self) -> bool:
+        """Return whether the deadline has passed."""
+        return self.deadline is not None and time.monotonic() >= self.deadline
 
 
 def new_request_id() -> str:
@@ -106,16 +120,3 @@ def is_urgent(priority: str) -> bool:
         text = f"there is no priority {quoted(priority)}; use one of: {', '.join(PRIORITIES)}"
         raise InvalidRequestError.of(PRIORITY_KEY, text)
     return urgent
-
-
-def next_item(stream: Call) -> Call:
-    """Make the call of a stream's next item: it began now, all else is the stream's."""
-    return Call(
-        stream.method,
-        request_id=stream.request_id,
-        traceparent=stream.traceparent,
-        deadline=stream.deadline,
-        urgent=stream.urgent,
-        patient=True,
-        began=time.monotonic(),
-    )

@@ -11,32 +11,30 @@ from typing import Final, Self
 import grpc
 from grpc import aio
 
-from genrestack_common.text import counted, listed
+from genrestack_common.text import counted
 from genrestack_server.address import check_address, join_address
 from genrestack_server.config.server_config import ServerConfig
-from genrestack_server.errors import AddressError, DrainingError, PortLostError, RepositoryError, StartError
-from genrestack_server.inference.admission import Gate
-from genrestack_server.inference.batcher import Batcher
-from genrestack_server.inference.engine import Predictor
-from genrestack_server.inference.executor import Executor
-from genrestack_server.models.manager import Keeper
-from genrestack_server.models.registry import Registry, ServedModel
-from genrestack_server.models.repository import find_models
-from genrestack_server.rpc import health, prediction_service
-from genrestack_server.rpc import oip_service as oip
+from genrestack_server.errors import AddressError, DrainingError, PortLostError
+from genrestack_server.inference.engine import Engine
+from genrestack_server.models.manager import Command
+from genrestack_server.models.registry import ServedModel
+from genrestack_server.rpc import health, oip_service, prediction_service
+from genrestack_server.rpc.auth_interceptor import AuthInterceptor
 from genrestack_server.rpc.channel_options import channel_options, max_calls
 from genrestack_server.rpc.grpc_port import GrpcPort
 from genrestack_server.rpc.health import Health
 from genrestack_server.rpc.oip_service import InferenceService
-from genrestack_server.rpc.prediction_service import NativeService
+from genrestack_server.rpc.prediction_service import PredictionService
 from genrestack_server.rpc.reflection import reflection_handler
+from genrestack_server.rpc.rpc_handler import RpcHandler
 from genrestack_server.security.security import Security
-from genrestack_server.service.lifecycle import Reception
+from genrestack_server.service.lifecycle import Lifecycle
 from genrestack_server.service.oip.statistics import Statistics
+from genrestack_server.service.prediction import Prediction
 from genrestack_server.telemetry import grpc_log
 from genrestack_server.telemetry.observer import Observers
 from genrestack_server.telemetry.request_log import RequestLog
-from genrestack_server.telemetry.telemetry import Observation
+from genrestack_server.telemetry.telemetry import Telemetry
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +42,7 @@ _log = logging.getLogger(__name__)
 _FLUSH_S: Final = 0.5
 # So long without a refusal, and nobody is just coming in.
 _QUIET_S: Final = 0.03
-_SERVICES: Final = (prediction_service.SERVICE_NAME, oip.SERVICE_NAME)
+_SERVICES: Final = (prediction_service.SERVICE_NAME, oip_service.SERVICE_NAME)
 
 
 class Server:
@@ -56,6 +54,7 @@ class Server:
         *,
         shares_port: bool = False,
         accepts: Callable[[bool], None] = lambda _: None,
+        broadcast: Command = lambda *_: None,
     ) -> None:
         """Make a server that does nothing yet; call this inside the event loop it will live in.
 
@@ -63,28 +62,30 @@ class Server:
             config: what to serve, and where.
             shares_port: whether it is one of several workers on a port that their supervisor keeps for them.
             accepts: called when the server stops or starts accepting calls, in a moment in which it did the opposite.
+            broadcast: called with `load` or `unload` and a model's name once that was done here by request.
 
         """
         self.config = config or ServerConfig()
         self.shares_port = shares_port
         self.port = 0
         """The port listened on, once `start` has bound it."""
-        self.registry = Registry(self.config.default_model)
-        self.gate = Gate(self.config.max_concurrent_rpcs)
-        """What is in flight."""
         self._statistics = Statistics()
         self.observers = Observers([self._statistics, RequestLog(self.config.log_sample)])
-        """Who is told of calls, executions and loads; add to them before `start`."""
-        self._keeper = Keeper(self.config, self.registry, self.observers, self._announce)
-        self._batcher = Batcher(Executor(), self.observers, self.config)
-        self._batcher.stuck_changed = self._announce_all
-        self.predictor = Predictor(self.registry, self._batcher, self.gate)
-        """Answers rows; knows how many wait."""
-        self.observation = Observation(
+        """Who is told of calls, runs and loads; add to them before `start`."""
+        self.engine = Engine(
             self.config,
             self.observers,
-            queue_rows=lambda: self.predictor.queue_rows,
-            in_flight=lambda: self.gate.in_flight,
+            max_calls=self.config.max_concurrent_rpcs,
+            changed=self._announce,
+            broadcast=broadcast,
+        )
+        """Answers rows; knows which versions are served, what is in flight and how many rows wait."""
+        self.engine.batcher.stuck_changed = self._announce_all
+        self.telemetry = Telemetry(
+            self.config,
+            self.observers,
+            queue_rows=lambda: self.engine.batcher.waiting_rows,
+            in_flight=lambda: self.engine.admission.in_flight,
         )
         """Its metrics and traces."""
         self._health = Health(["", *_SERVICES])
@@ -111,21 +112,19 @@ class Server:
 
         """
         try:
-            names = self._find_models()
+            names = self.engine.manager.find_models()
             security = self._security = Security(self.config)
             for name in names:
                 self._health.set(name, serving=False)
-            self.observation.open(alone=not self.shares_port)
+            self.telemetry.open(alone=not self.shares_port)
             if not self.shares_port:
                 await self._listen(security)
-            await self._keeper.start(names)
-            self.registry.loading = False
-            self.registry.management = self._keeper
+            await self.engine.manager.start(names)
             self._announce_services()
             # The kernel hands connections to whoever listens: one of several workers does so once it can answer.
             if self.shares_port:
                 await self._listen(security)
-            self._keeper.watch()
+            self.engine.manager.watch()
         except DrainingError:
             return
         except BaseException:
@@ -153,26 +152,26 @@ class Server:
             whether everything in flight was answered.
 
         """
-        if not self._stopping.is_set() and not self.registry.loading:
-            _log.info("stopping: %s in flight", counted(self.gate.in_flight, "call"))
+        if not self._stopping.is_set() and not self.engine.registry.loading:
+            _log.info("stopping: %s in flight", counted(self.engine.admission.in_flight, "call"))
         if not self._stopping.is_set():
             self._stopping.set()
             self._accepts(False)
-        self._keeper.close()
+        self.engine.manager.close()
         if self._security is not None:
             self._security.stop()
         self._health.drain()
-        self.gate.close()
-        answered = await self.gate.drained(self.config.grace if grace is None else grace)
+        self.engine.admission.close()
+        answered = await self.engine.admission.wait_idle(self.config.grace if grace is None else grace)
         if not answered:
-            _log.warning("%s cut off: the time to finish is over", counted(self.gate.in_flight, "call"))
+            _log.warning("%s cut off: the time to finish is over", counted(self.engine.admission.in_flight, "call"))
         if self._grpc is not None:
             if answered:
                 # gRPC cancels what has arrived and not been handed over yet: let those be refused, in words.
-                await self.gate.settled(_QUIET_S, _FLUSH_S)
+                await self.engine.admission.wait_quiet(_QUIET_S, _FLUSH_S)
             await self._grpc.stop(_FLUSH_S if answered else 0)
-        self._batcher.close()
-        await asyncio.to_thread(self.observation.close)
+        self.engine.close()
+        await asyncio.to_thread(self.telemetry.close)
         self._stopped.set()
         return answered
 
@@ -189,12 +188,12 @@ class Server:
     @property
     def busy(self) -> bool:
         """Whether something is being loaded; after `stop` that ends as soon as it can."""
-        return self._keeper.busy
+        return self.engine.manager.busy
 
     @property
     def stuck(self) -> bool:
         """Whether a run was told to end and does not, so that nothing can be computed; health says NOT_SERVING."""
-        return self._batcher.stuck
+        return self.engine.batcher.stuck
 
     @property
     def down(self) -> bool:
@@ -204,7 +203,7 @@ class Server:
     @property
     def models(self) -> list[ServedModel]:
         """The versions that are ready, by name and then version."""
-        return self.registry.ready()
+        return self.engine.registry.ready()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -215,41 +214,16 @@ class Server:
     ) -> None:
         await self.stop()
 
-    def _find_models(self) -> list[str]:
-        """Find the models to load at start."""
-        config = self.config
-        explicit = config.repository_mode == "explicit"
-        try:
-            found = find_models(config.models_dir)
-        except RepositoryError as error:
-            if not config.allow_empty:
-                raise
-            _log.warning("nothing is served: %s", error)
-            return []
-        if explicit:
-            self._refuse_absent(config.load_models, found, "model to load", "--load-model")
-            return list(dict.fromkeys(config.load_models))
-        self._refuse_absent([config.default_model or found[0]], found, "default model", "--default-model")
-        return found
-
-    def _refuse_absent(self, names: Sequence[str], found: Sequence[str], what: str, option: str) -> None:
-        for name in names:
-            if name not in found:
-                raise StartError(
-                    f"the {what} {name!r} is not in {self.config.models_dir}: {listed(found)}; "
-                    f"name one of these with {option}"
-                )
-
     def _services(self) -> list[grpc.GenericRpcHandler]:
         """Make the services; they outlast a gRPC server that has to be rebuilt.
 
         Never by the generated functions that add a servicer to a server: they register each method with gRPC's core
         too, which then writes to memory that a serving task frees when it ends.
         """
-        reception = Reception(self.observers)
+        engine, rpc = self.engine, RpcHandler(Lifecycle(self.observers))
         return [
-            NativeService(self.predictor, reception, self.config).handler(),
-            InferenceService(self.predictor, reception, self._health, self._statistics, self.config).handler(),
+            PredictionService(Prediction(engine, self.config), engine.admission, rpc, self.config).handlers(),
+            InferenceService(engine, rpc, self._health, self._statistics, self.config).handlers(),
             self._health.handler(),
             reflection_handler([*_SERVICES, health.SERVICE_NAME]),
         ]
@@ -263,7 +237,7 @@ class Server:
         server = aio.server(
             handlers=services,
             options=channel_options(self.config, shares_port=self.shares_port),
-            interceptors=security.interceptors(self.observers),
+            interceptors=[AuthInterceptor(security.authorizer, self.observers)] if security.authorizer.needed else [],
             maximum_concurrent_rpcs=max_calls(self.config),
         )
         try:
@@ -302,16 +276,16 @@ class Server:
 
     def _announce(self, name: str, version: int) -> None:
         """Say of a version, of its model and of the whole whether they are served."""
-        versions = self.registry.versions(name)
+        versions = self.engine.registry.versions(name)
         self._health.set(f"{name}/{version}", serving=version in versions and self._able)
         self._health.set(name, serving=bool(versions) and self._able)
         self._announce_services()
 
     def _announce_all(self) -> None:
-        for served in self.registry.ready():
+        for served in self.engine.registry.ready():
             self._announce(served.name, served.version)
 
     def _announce_services(self) -> None:
-        serving = not self.registry.loading and bool(self.registry.names()) and self._able
+        serving = not self.engine.registry.loading and bool(self.engine.registry.names()) and self._able
         for name in ("", *_SERVICES):
             self._health.set(name, serving=serving)

@@ -27,10 +27,11 @@ from genrestack_proto.matrix import from_matrix, to_matrix
 from genrestack_proto.v1.prediction_pb2 import Matrix, PredictRequest, PredictResponse
 from genrestack_server.config.server_config import ServerConfig
 from genrestack_server.errors import InvalidRequestError
-from genrestack_server.inference.validation import MAX_FIELDS, check_finite, column_order
+from genrestack_server.inference.validation import check_finite, column_order
 from genrestack_server.models.registry import VersionState
 from genrestack_server.models.repository import Versions
 from genrestack_server.models.version_policy import VersionPolicy
+from genrestack_server.service.messages import MAX_FIELDS
 from genrestack_server.service.oip import repository, requests
 
 pytestmark = pytest.mark.timeout(60)
@@ -234,7 +235,7 @@ def test_the_event_loop_does_nothing_for_each_old_version(many: Path) -> None:
         assert running.server is not None
         sys.setprofile(count)
         try:
-            await running.server._keeper.look_once()
+            await running.server.engine.manager.look_once()
         finally:
             sys.setprofile(None)
 

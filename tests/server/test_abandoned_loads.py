@@ -13,7 +13,6 @@ from server.tiny_bundle import TinyStack, write_tiny
 
 from genrestack_server import Server, ServerConfig
 from genrestack_server.errors import LoadRefusedError, ModelNotFoundError
-from genrestack_server.process.broadcast import Relay
 from genrestack_server.telemetry.observer import Observer
 
 ABSENT = ("absent", "", "../tiny", "tiny/1", "x\ny", "a" * 3000)
@@ -37,14 +36,18 @@ def repository(tmp_path: Path, stack: TinyStack) -> Path:
     return tmp_path
 
 
-def _serving(repository: Path, walk: Callable[[Server], Awaitable[None]]) -> list[dict[str, Any]]:
+def _serving(
+    repository: Path,
+    walk: Callable[[Server], Awaitable[None]],
+    broadcast: Callable[[str, str], None] = lambda *_: None,
+) -> list[dict[str, Any]]:
     """Walk over a server; return what its event loop complained of."""
     complaints: list[dict[str, Any]] = []
 
     async def run() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
         config = ServerConfig(models_dir=repository, port=0, threads=1, repository_mode="explicit")
-        async with Server(config) as server:
+        async with Server(config, broadcast=broadcast) as server:
             await walk(server)
             gc.collect()
 
@@ -66,10 +69,10 @@ def test_loads_that_fail_after_their_callers_left_complain_to_nobody(repository:
     async def walk(server: Server) -> None:
         for turns in range(1, 5):
             for name in (*ABSENT, "broken", "tiny"):
-                await _abandon(server.registry.load(name), turns)
+                await _abandon(server.engine.manager.load(name), turns)
         with pytest.raises(ModelNotFoundError):
-            await server.registry.load("absent")
-        await server.registry.load("tiny")
+            await server.engine.manager.load("absent")
+        await server.engine.manager.load("tiny")
         assert [served.title for served in server.models] == ["tiny/1"]
 
     assert _serving(repository, walk) == []
@@ -79,10 +82,10 @@ def test_callers_that_leave_before_their_turn_cost_nothing(repository: Path) -> 
     async def walk(server: Server) -> None:
         refusals = Refusals()
         server.observers.add(refusals)
-        first = asyncio.ensure_future(server.registry.load("broken"))
+        first = asyncio.ensure_future(server.engine.manager.load("broken"))
         await asyncio.sleep(0)
-        await asyncio.gather(*(_abandon(server.registry.load("broken"), 2) for _ in range(50)))
-        for load in (first, server.registry.load("broken")):
+        await asyncio.gather(*(_abandon(server.engine.manager.load("broken"), 2) for _ in range(50)))
+        for load in (first, server.engine.manager.load("broken")):
             with pytest.raises(LoadRefusedError):
                 await load
         assert refusals.titles == ["broken/1"] * 2
@@ -94,13 +97,18 @@ def test_a_load_that_has_begun_is_finished_and_told_of_everywhere(repository: Pa
     told: list[tuple[str, str]] = []
 
     async def walk(server: Server) -> None:
-        assert server.registry.management is not None
-        relay = Relay(server.registry.management, lambda deed, name: told.append((deed, name)))
-        await _abandon(relay.load("tiny"), 3)
+        manager = server.engine.manager
+        await _abandon(manager.load("tiny"), 3)
         with pytest.raises(ModelNotFoundError):
-            await relay.load("absent")
+            await manager.load("absent")
         assert [served.title for served in server.models] == ["tiny/1"]
-        await relay.load("tiny")
+        await manager.load("tiny")
+        await manager.follow("load", "tiny")
+        await manager.follow("unload", "tiny")
+        assert server.models == []
+        await manager.follow("load", "absent")
+        await manager.load("tiny")
+        await manager.unload("tiny")
 
-    assert _serving(repository, walk) == []
-    assert told == [("load", "tiny")] * 2
+    assert _serving(repository, walk, lambda command, name: told.append((command, name))) == []
+    assert told == [("load", "tiny")] * 3 + [("unload", "tiny")]

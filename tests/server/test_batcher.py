@@ -132,7 +132,7 @@ def test_single_rows_are_answered_while_a_huge_request_runs(run_server: RunServe
         for single in singles:
             single.add_done_callback(lambda _: ended.append("single"))
         assert running.server is not None
-        gate = running.server.gate
+        gate = running.server.engine.admission
         until(lambda: gate.in_flight == 21, "they do not arrive")
         # The huge one has begun two executions and its turn for a third; theirs is the next.
         held.allow(4)

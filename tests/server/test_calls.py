@@ -145,4 +145,4 @@ def test_a_caller_that_stops_waiting(run_server: RunServer, tiny_models: Path) -
 def _until(running: Running, *, in_flight: int, queue_rows: int) -> None:
     server = running.server
     assert server is not None
-    until(lambda: (server.gate.in_flight, server.predictor.queue_rows) == (in_flight, queue_rows))
+    until(lambda: (server.engine.admission.in_flight, server.engine.batcher.waiting_rows) == (in_flight, queue_rows))

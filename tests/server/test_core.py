@@ -11,19 +11,22 @@ import pytest
 from server.watching import advance
 
 import genrestack_server
+from genrestack_server.call import Call
 from genrestack_server.config.server_config import ServerConfig
 from genrestack_server.errors import DrainingError, InvalidRequestError, RequestError, Violation
-from genrestack_server.inference.admission import Gate
+from genrestack_server.inference.admission import AdmissionControl
 from genrestack_server.inference.validation import check_answer
-from genrestack_server.service.status import CODES, outcome
+from genrestack_server.service.lifecycle import Lifecycle
+from genrestack_server.service.status import CODES, to_status
+from genrestack_server.telemetry.observer import Observer
 
 
 def test_the_unexpected_is_internal_with_an_id_that_the_log_carries(caplog: pytest.LogCaptureFixture) -> None:
-    async def explode() -> None:
+    async def explode(_: Call) -> None:
         raise ZeroDivisionError("/secret/path")
 
     with caplog.at_level(logging.ERROR):
-        status = asyncio.run(outcome(explode()))
+        status = asyncio.run(Lifecycle(Observer()).run(Call("Predict"), explode))
     assert status is not None
     assert status.code == grpc.StatusCode.INTERNAL.value[0]
     assert "secret" not in status.message
@@ -50,27 +53,27 @@ def test_an_answer_that_is_not_finite_is_refused() -> None:
         check_answer(table)
 
 
-def test_the_gate_knows_when_the_last_one_is_through() -> None:
+def test_admission_knows_when_the_last_call_has_ended() -> None:
     async def walk() -> None:
-        gate = Gate()
-        with gate.passing():
-            gate.close()
-            assert not await gate.drained(0.01)
-            with pytest.raises(DrainingError), gate.passing():
+        admission = AdmissionControl()
+        with admission.admit():
+            admission.close()
+            assert not await admission.wait_idle(0.01)
+            with pytest.raises(DrainingError), admission.admit():
                 pass
-        assert await gate.drained(0)
+        assert await admission.wait_idle(0)
 
     asyncio.run(walk())
 
 
-def test_a_closed_gate_settles_when_nobody_comes_any_more() -> None:
+def test_closed_admission_is_quiet_when_nobody_comes_any_more() -> None:
     async def walk() -> None:
-        gate = Gate()
-        gate.close()
-        settled = asyncio.ensure_future(gate.settled(600, 3600))
+        admission = AdmissionControl()
+        admission.close()
+        settled = asyncio.ensure_future(admission.wait_quiet(600, 3600))
         for _ in range(3):
             await advance(300)
-            with pytest.raises(DrainingError), gate.passing():
+            with pytest.raises(DrainingError), admission.admit():
                 pass
             await advance(300)
             assert not settled.done()
@@ -78,7 +81,7 @@ def test_a_closed_gate_settles_when_nobody_comes_any_more() -> None:
         await advance(600)
         await advance(600)
         await settled
-        await gate.settled(0.0, 0.0)
+        await admission.wait_quiet(0.0, 0.0)
 
     asyncio.run(walk())
 
@@ -90,11 +93,7 @@ def test_options_have_bounds(option: dict[str, Any]) -> None:
 
 
 def test_a_status_fits_into_trailers_whatever_the_names() -> None:
-    async def refuse() -> None:
-        raise InvalidRequestError([Violation("rows." + "é" * 5000, "\N{GRINNING FACE}" * 5000)] * 5)
-
-    status = asyncio.run(outcome(refuse()))
-    assert status is not None
+    status = to_status(InvalidRequestError([Violation("rows." + "é" * 5000, "\N{GRINNING FACE}" * 5000)] * 5))
     assert status.code == grpc.StatusCode.INVALID_ARGUMENT.value[0]
     assert status.details
     assert len(quote(status.message)) + status.ByteSize() * 4 / 3 < 8000

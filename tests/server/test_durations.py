@@ -92,7 +92,7 @@ def test_a_wall_clock_that_is_set_back_shortens_nothing(slow_models: Path, run_s
         wait(calls)
         assert [delay for call in calls if (delay := call.result()) < 0] == []
         assert running.server is not None
-        metrics = running.server.observation.metrics
+        metrics = running.server.telemetry.metrics
         assert metrics is not None
         families = text_string_to_metric_families(generate_latest(metrics.registry).decode())
         sums = {s.name: s.value for family in families for s in family.samples if s.name.endswith("_seconds_sum")}

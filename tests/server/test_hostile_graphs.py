@@ -96,7 +96,7 @@ def test_others_are_answered_while_an_endless_run_that_seemed_quick_goes_on(trap
     """A quick run is done on the event loop; one that never ends leaves it."""
     with run_server(trap, max_compute_seconds=NEVER_S) as running:
         endless_call = running.stub.Predict.future(PredictRequest(rows=to_matrix(hot_rows())))
-        until(lambda: running.server is not None and running.server.gate.in_flight == 1)
+        until(lambda: running.server is not None and running.server.engine.admission.in_flight == 1)
         assert running.health() == "SERVING"
         assert not endless_call.done()
         endless_call.cancel()

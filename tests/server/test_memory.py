@@ -11,7 +11,7 @@ from bundle.reseal import change_graph
 from onnx import helper, numpy_helper
 from server.live import RunServer
 from server.tiny_bundle import TinyStack, write_tiny
-from server.watching import ask, on_loop, registry
+from server.watching import ask, manager, on_loop
 from support.waiting import until
 
 LOADS = 30
@@ -40,14 +40,14 @@ def test_unloading_gives_the_memory_back(tmp_path: Path, stack: TinyStack, run_s
     process = psutil.Process()
     loaded, unloaded = [], []
     with run_server(tmp_path, repository_mode="explicit") as running:
-        keeper = registry(running)
+        models = manager(running)
         gc.disable()
         try:
             for number in range(LOADS):
-                on_loop(running, keeper.load("tiny"))
+                on_loop(running, models.load("tiny"))
                 assert ask(running).version == 1
                 loaded.append(process.memory_info().rss)
-                on_loop(running, keeper.unload("tiny"))
+                on_loop(running, models.unload("tiny"))
                 on_loop(running, asyncio.sleep(0.02))
                 if number >= WARM_UP:
                     # Given back aside, a moment later.

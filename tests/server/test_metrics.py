@@ -51,8 +51,8 @@ def value(samples: Samples, name: str, **labels: str) -> float:
 
 def url(running: Running) -> str:
     assert running.server is not None
-    assert running.server.observation.metrics_url is not None
-    return running.server.observation.metrics_url
+    assert running.server.telemetry.metrics_url is not None
+    return running.server.telemetry.metrics_url
 
 
 def infos(running: Running) -> list[frozenset[tuple[str, str]]]:

@@ -46,7 +46,7 @@ def until_waiting(running: Running, rows: int) -> None:
     """Wait until so many rows wait."""
     server = running.server
     assert server is not None
-    until(lambda: server.predictor.queue_rows == rows)
+    until(lambda: server.engine.batcher.waiting_rows == rows)
 
 
 def test_a_full_queue_tells_the_caller_when_to_come_back(run_server: RunServer, tiny_models: Path) -> None:
@@ -140,7 +140,7 @@ def test_a_reader_that_stops_fills_neither_queue_nor_memory(run_server: RunServe
         # What the transport buffers, at some 60 kB an answer, and no more.
         assert now < 2000
         assert running.server is not None
-        assert running.server.predictor.queue_rows == 0
+        assert running.server.engine.batcher.waiting_rows == 0
         assert len(running.stub.Predict(request(1)).labels) == 1
         answers.cancel()
 

@@ -26,7 +26,7 @@ from genrestack_server.errors import (
 from genrestack_server.models.background import give_back
 from genrestack_server.ray_app import add_prediction_service, app
 from genrestack_server.ray_app.config import SERVER_SETTINGS, RayConfig, read
-from genrestack_server.ray_app.demand import DemandKeeper, DemandRegistry, Held, Models
+from genrestack_server.ray_app.demand import DemandManager, DemandRegistry, Held, Models
 from genrestack_server.ray_app.proxy import METHODS, Handlers, meant, named
 from genrestack_server.telemetry.observer import Observer
 
@@ -166,9 +166,9 @@ class Taking:
             provider="cpu",
         )
         self.registry = DemandRegistry(default_model)
-        self.registry.loading = False
-        self.keeper = DemandKeeper(config, self.registry, Observer(), lambda *_: None)
-        self.models = Models(config, self.registry, self.keeper)
+        self.registry.finish_loading()
+        self.manager = DemandManager(config, self.registry, Observer(), lambda *_: None, lambda *_: None)
+        self.models = Models(config, self.registry, self.manager)
         self.cache = Cache(self.models.fetch, most)
 
     async def ensure(self, name: str) -> None:
@@ -197,7 +197,7 @@ def test_models_are_loaded_when_asked_for_and_freed_when_others_are(folder: Path
         await taking.ensure("one")
         assert taking.registry.find("one", 0).version == 1
         assert taking.registry.names() == ["one", "three"]
-        taking.keeper.close()
+        taking.manager.close()
 
     asyncio.run(work())
 
@@ -219,7 +219,7 @@ def test_what_is_not_there_makes_nobody_leave(folder: Path) -> None:
         with pytest.raises(LoadRefusedError, match="golden rows"):
             await taking.ensure("bad")
         assert list(taking.cache.models) == held
-        taking.keeper.close()
+        taking.manager.close()
 
     asyncio.run(work())
 
@@ -231,7 +231,7 @@ def test_which_model_is_meant_when_none_is_named(folder: Path) -> None:
         taking = Taking(folder, default_model="two")
         await taking.ensure("")
         assert taking.registry.find("", 0).name == "two"
-        taking.keeper.close()
+        taking.manager.close()
 
     asyncio.run(work())
 
@@ -243,7 +243,7 @@ def test_many_at_once(folder: Path) -> None:
         outcomes = await asyncio.gather(*asked, return_exceptions=True)
         assert all(outcome is None or isinstance(outcome, LoadingError) for outcome in outcomes), outcomes
         assert len(taking.registry.names()) == 1
-        taking.keeper.close()
+        taking.manager.close()
 
     asyncio.run(work())
 
@@ -254,9 +254,9 @@ def test_a_new_version_of_what_is_held_is_taken_up(folder: Path) -> None:
         await taking.ensure("one")
         write_tiny(folder, "one", TinyStack.draw(7))
         write_tiny(folder, "two", TinyStack.draw(7))
-        await taking.keeper.look_once()
+        await taking.manager.look_once()
         assert taking.registry.find("one", 0).version == 2
         assert taking.registry.names() == ["one"]
-        taking.keeper.close()
+        taking.manager.close()
 
     asyncio.run(work())

@@ -20,7 +20,7 @@ from genrestack_proto.inference import open_inference_pb2 as oip
 from genrestack_proto.v1 import prediction_pb2 as native
 from genrestack_server.errors import InvalidRequestError
 from genrestack_server.rpc import health, request_reader
-from genrestack_server.service.messages import aside
+from genrestack_server.service.messages import run_in_thread
 
 PREDICT = "/genrestack.v1.PredictionService/Predict"
 CHECK = "/grpc.health.v1.Health/Check"
@@ -181,6 +181,6 @@ def test_an_error_of_large_work_does_not_keep_the_message() -> None:
         raise InvalidRequestError.of("rows", "no")
 
     with pytest.raises(InvalidRequestError) as caught:
-        asyncio.run(aside(True, work))
+        asyncio.run(run_in_thread(work))
     assert caught.value.violations[0].description == "no"
     assert made[0]() is None

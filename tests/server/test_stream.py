@@ -70,8 +70,8 @@ def test_a_caller_that_vanishes_leaves_nothing_in_flight(tiny_server: Running) -
     call.cancel()
     assert tiny_server.server is not None
     assert tiny_server.loop is not None
-    gate = tiny_server.server.gate
-    assert asyncio.run_coroutine_threadsafe(gate.drained(GUARD_S), tiny_server.loop).result(GUARD_S)
+    gate = tiny_server.server.engine.admission
+    assert asyncio.run_coroutine_threadsafe(gate.wait_idle(GUARD_S), tiny_server.loop).result(GUARD_S)
 
 
 def test_pipeline_bounds_what_is_in_work() -> None:

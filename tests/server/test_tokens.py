@@ -25,7 +25,7 @@ from genrestack_server.call import Call
 from genrestack_server.config.server_config import ServerConfig
 from genrestack_server.errors import PermissionDeniedError, TokenFileError, UnauthenticatedError
 from genrestack_server.process.runner import exposures
-from genrestack_server.security.auth import MANAGEMENT_METHODS, Guard
+from genrestack_server.security.auth import MANAGEMENT_METHODS, Authorizer
 from genrestack_server.security.token_command import token as token_command
 from genrestack_server.security.tokens import Tokens, read_tokens, token_digest
 from genrestack_server.telemetry.observer import Observer
@@ -186,15 +186,15 @@ def test_what_a_line_says(token_file: Path) -> None:
 def test_management_is_closed_unless_opened_and_authorised(method: str, token_file: Path) -> None:
     tokens = Tokens(token_file)
     with pytest.raises(PermissionDeniedError, match="--management open opens them"):
-        Guard("closed", None).check(method, ())
-    Guard("open", None).check(method, ())
+        Authorizer("closed", None).check(method, ())
+    Authorizer("open", None).check(method, ())
     with pytest.raises(PermissionDeniedError, match="--management open opens them"):
-        Guard("closed", tokens).check(method, bearer("two"))
+        Authorizer("closed", tokens).check(method, bearer("two"))
     with pytest.raises(PermissionDeniedError, match="genrestack token --admin"):
-        Guard("open", tokens).check(method, bearer("one"))
+        Authorizer("open", tokens).check(method, bearer("one"))
     with pytest.raises(UnauthenticatedError):
-        Guard("open", tokens).check(method, ())
-    Guard("open", tokens).check(method, bearer("two"))
+        Authorizer("open", tokens).check(method, ())
+    Authorizer("open", tokens).check(method, bearer("two"))
 
 
 def test_management_over_the_port(token_file: Path, tiny_models: Path, run_server: RunServer) -> None:
@@ -229,12 +229,12 @@ def test_management_over_the_port(token_file: Path, tiny_models: Path, run_serve
 
 @pytest.mark.parametrize("method", [INDEX, PREDICT, "/grpc.health.v1.Health/Check"])
 def test_all_else_is_open_where_there_are_no_tokens(method: str) -> None:
-    Guard("closed", None).check(method, ())
+    Authorizer("closed", None).check(method, ())
 
 
 def test_nothing_stands_before_calls_where_there_is_nothing_to_refuse() -> None:
-    assert Guard("closed", None).needed
-    assert not Guard("open", None).needed
+    assert Authorizer("closed", None).needed
+    assert not Authorizer("open", None).needed
 
 
 @pytest.mark.parametrize("method", ["/no.Service/Method", "/genrestack.v1.PredictionService/No"])

@@ -7,7 +7,7 @@ import grpc
 import pytest
 from server.live import Running, RunServer
 from server.tiny_bundle import TinyStack, write_tiny
-from server.watching import LOOK_S, Seen, ask, index, on_loop, refusal, registry, some_looks, states
+from server.watching import LOOK_S, Seen, ask, index, manager, on_loop, refusal, some_looks, states
 from support.waiting import until
 
 from genrestack_server import RepositoryError, StartError
@@ -87,11 +87,11 @@ def test_a_list_of_versions_that_are_not_there(four: Path, run_server: RunServer
 
 
 def load(running: Running, name: str) -> None:
-    on_loop(running, registry(running).load(name))
+    on_loop(running, manager(running).load(name))
 
 
 def unload(running: Running, name: str) -> None:
-    on_loop(running, registry(running).unload(name))
+    on_loop(running, manager(running).unload(name))
 
 
 def test_loading_and_unloading_by_request(tmp_path: Path, stack: TinyStack, run_server: RunServer) -> None:

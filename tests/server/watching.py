@@ -14,7 +14,7 @@ from server.tiny_bundle import draw_rows
 from genrestack_bundle import ComposedSession, open_bundle
 from genrestack_proto.matrix import to_matrix
 from genrestack_proto.v1.prediction_pb2 import PredictRequest, PredictResponse
-from genrestack_server.models.manager import Keeper
+from genrestack_server.models.manager import ModelManager
 from genrestack_server.models.registry import Registry, VersionState
 from genrestack_server.telemetry.observer import Observer, Version
 
@@ -40,10 +40,8 @@ def refusal(running: Running, model: str = "", version: int = 0) -> tuple[grpc.S
 
 def some_looks(running: Running, count: int = 4) -> None:
     """Have the server look at its repository a few times, beside what it does by itself."""
-    keeper = registry(running).management
-    assert isinstance(keeper, Keeper)
     for _ in range(count):
-        on_loop(running, keeper.look_once())
+        on_loop(running, manager(running).look_once())
 
 
 async def advance(seconds: float) -> None:
@@ -55,9 +53,14 @@ async def advance(seconds: float) -> None:
         await asyncio.sleep(0)
 
 
+def manager(running: Running) -> ModelManager:
+    assert running.server is not None
+    return running.server.engine.manager
+
+
 def registry(running: Running) -> Registry:
     assert running.server is not None
-    return running.server.registry
+    return running.server.engine.registry
 
 
 def on_loop(running: Running, work: Coroutine[Any, Any, _T]) -> _T:

@@ -129,7 +129,7 @@ def _commonest(recorder: _Recorder, call: Callable[[], object]) -> dict[str, Req
         with recorder.recording() as path:
             call()
             # What the server does once the answer has left belongs to the call.
-            threading.Event().wait(0.1)
+            threading.Event().wait(0.01)
         paths.append(path)
     return _mode(paths)
 

@@ -13,7 +13,7 @@ from genrestack_server.errors import DeadlinePassedError, DrainingError, Request
 _RETRY_AFTER_S: Final = 0.1
 
 
-class Gate:
+class AdmissionControl:
     """Open until the server stops; knows when the last one is through. Belongs to one event loop."""
 
     def __init__(self, limit: int | None = None) -> None:
@@ -34,11 +34,11 @@ class Gate:
         self._empty.set()
 
     @contextmanager
-    def passing(self) -> Iterator[None]:
+    def admit(self) -> Iterator[None]:
         """Let one call in for as long as the block lasts.
 
         Raises:
-            DrainingError: the gate is closed.
+            DrainingError: the server is stopping.
             TooManyCallsError: as many calls as may be are in flight, and all of them have sent a request.
 
         """
@@ -64,7 +64,7 @@ class Gate:
         self._closed = True
         self.waiting.evict(_draining())
 
-    async def settled(self, quiet_s: float, timeout_s: float) -> None:
+    async def wait_quiet(self, quiet_s: float, timeout_s: float) -> None:
         """Wait until nobody was refused for so long; at most so many seconds."""
         end = time.monotonic() + timeout_s
         before = -1
@@ -72,7 +72,7 @@ class Gate:
             before = self._refused
             await asyncio.sleep(quiet_s)
 
-    async def drained(self, timeout_s: float) -> bool:
+    async def wait_idle(self, timeout_s: float) -> bool:
         """Wait until nothing is in flight, at most so many seconds; tell whether that came about."""
         try:
             async with asyncio.timeout(timeout_s):

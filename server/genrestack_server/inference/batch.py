@@ -9,11 +9,11 @@ from typing import Final, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from genrestack_bundle import Answer
+from genrestack_bundle import Answer, RunLimit, verify_answer
+from genrestack_common.text import counted
 from genrestack_proto.matrix import FloatMatrix
 from genrestack_server.call import Call
 from genrestack_server.errors import DeadlinePassedError, InvalidRequestError, RunEndedError
-from genrestack_server.inference.executor import Ran
 from genrestack_server.inference.request_queue import Piece, Waiting
 from genrestack_server.inference.validation import check_answer
 from genrestack_server.models.registry import ServedModel
@@ -45,13 +45,39 @@ class Job(Waiting):
         return math.inf if self.deadline is None else self.deadline
 
 
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """A run that has ended."""
+
+    answer: Answer | Exception
+    finite: bool
+    """Whether all probabilities are finite."""
+    seconds: float
+    ended: bool
+    """Whether its time limit ended it."""
+
+
 class Execution:
     """The pieces of one execution, all of the same version."""
 
-    def __init__(self, pieces: list[Piece[Job]]) -> None:
+    def __init__(self, pieces: list[Piece[Job]], now: float) -> None:
+        """Put the rows together.
+
+        Args:
+            pieces: at least one.
+            now: when they left the queue.
+
+        """
         self.served = pieces[0].job.version
         self.rows = sum(piece.stop - piece.start for piece in pieces)
         self.requests = len({piece.job for piece in pieces})
+        for job, start, _ in pieces:
+            job.call.batch_rows = self.rows
+            if not start:
+                job.call.admitted, job.call.queued_s = job.admitted, now - job.admitted
+        parts = [job.matrix[start:stop] for job, start, stop in pieces]
+        self.matrix: FloatMatrix = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        """float32 of shape (rows, f)."""
         self._pieces = pieces
         self._patient: list[Job] | None = None
 
@@ -67,16 +93,7 @@ class Execution:
             self._patient.pop()
         return self._patient[-1].until if self._patient else -math.inf
 
-    def begin(self, now: float) -> FloatMatrix:
-        """Put the rows together, float32 of shape (rows, f)."""
-        for job, start, _ in self._pieces:
-            job.call.batch_rows = self.rows
-            if not start:
-                job.call.admitted, job.call.queued_s = job.admitted, now - job.admitted
-        parts = [job.matrix[start:stop] for job, start, stop in self._pieces]
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
-
-    def end(self, ran: Ran) -> list[Job]:
+    def end(self, ran: RunResult) -> list[Job]:
         """Hand out the answers, or what went wrong in place of them; return whom it failed."""
         first = 0
         for job, start, stop in self._pieces:
@@ -98,6 +115,25 @@ class Execution:
 
 
 _TOO_LATE: Final = "the deadline passed while the rows were computed; allow more time or send less"
+
+
+def run_now(served: ServedModel, rows: FloatMatrix, limit: RunLimit) -> RunResult:
+    """Run rows of shape (n, f) through a version, here; what it raises is its answer."""
+    began = time.perf_counter()
+    finite = True
+    answer: Answer | Exception
+    try:
+        with limit:
+            answer = served.session.run(rows, limit.options)
+        finite = verify_answer(answer, len(rows), len(served.classes))
+    except Exception as error:  # noqa: BLE001 - onnxruntime's errors share no class, and whoever waits has to be told
+        answer = took_too_long(served, len(rows)) if limit.over else error
+    return RunResult(answer, finite, time.perf_counter() - began, isinstance(answer, RunEndedError))
+
+
+def took_too_long(served: ServedModel, rows: int) -> RunEndedError:
+    """Make the error of a run that was ended."""
+    return RunEndedError(f"{served.title} took too long for {counted(rows, 'row')}, and was ended")
 
 
 def _hand_over(job: Job, start: int, stop: int, part: Answer) -> None:

@@ -14,8 +14,8 @@ from genrestack_proto.matrix import FloatMatrix
 from genrestack_server.call import Call
 from genrestack_server.config.server_config import ServerConfig
 from genrestack_server.errors import DeadlinePassedError, DrainingError, QueueFullError, RequestError, StuckError
-from genrestack_server.inference.batch import Execution, Job
-from genrestack_server.inference.executor import Executor, Ran, ThreadLimit, run_now, took_too_long
+from genrestack_server.inference.batch import Execution, Job, RunResult, run_now, took_too_long
+from genrestack_server.inference.executor import Executor, ThreadLimit
 from genrestack_server.inference.request_queue import Lines
 from genrestack_server.models.registry import ServedModel
 from genrestack_server.telemetry.observer import Observer
@@ -201,7 +201,7 @@ class Batcher:
         for job in taken.late:
             job.fail(DeadlinePassedError("the deadline passed while the rows waited; allow more time or send less"))
         if taken.pieces:
-            self._execute(Execution(taken.pieces), now)
+            self._execute(Execution(taken.pieces, now), now)
         self._let_in()
         if self._lines.rows:
             self._wake()
@@ -209,9 +209,8 @@ class Batcher:
     def _execute(self, execution: Execution, now: float) -> None:
         self._running += 1
         self._gathering.begun(execution.requests)
-        rows = execution.begin(now)
         if self._is_quick(execution, now):
-            ran = run_now(execution.served, rows, self._limit_on_loop(execution, now))
+            ran = run_now(execution.served, execution.matrix, self._limit_on_loop(execution, now))
             if ran.seconds > _SLOW_S:
                 self._slow_until = time.monotonic() + _SLOW_PAUSE_S
             if not ran.ended or execution.until <= time.monotonic():
@@ -223,7 +222,7 @@ class Batcher:
             seconds=self._most_seconds,
             cancellation=self._executor.cancellation,
         )
-        self._executor.start(execution.served, rows, limit, partial(self._end, execution))
+        self._executor.start(execution.served, execution.matrix, limit, partial(self._end, execution))
 
     def _is_quick(self, execution: Execution, now: float) -> bool:
         """Tell whether to run at once, on the loop."""
@@ -242,7 +241,7 @@ class Batcher:
         limit.at = min(execution.until, now + self._most_on_loop)
         return limit
 
-    def _end(self, execution: Execution, ran: Ran) -> None:
+    def _end(self, execution: Execution, ran: RunResult) -> None:
         self._running -= 1
         self._in_thread.pop(execution, None)
         for job in execution.end(ran):

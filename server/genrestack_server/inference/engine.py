@@ -1,47 +1,70 @@
-"""The core that every front end calls: which model, then rows in, probabilities out."""
+"""What answers rows, whatever asks: which version, admission, batches, execution; and what loads the versions."""
 
-import time
+from collections.abc import Awaitable
 
 from genrestack_bundle import Answer
 from genrestack_proto.matrix import FloatMatrix
 from genrestack_server.call import Call
+from genrestack_server.config.server_config import ServerConfig
 from genrestack_server.errors import DeadlinePassedError
-from genrestack_server.inference.admission import Gate
+from genrestack_server.inference.admission import AdmissionControl
 from genrestack_server.inference.batcher import Batcher
+from genrestack_server.inference.executor import Executor
+from genrestack_server.models.manager import Changed, Command, ModelManager
 from genrestack_server.models.registry import Registry, ServedModel
+from genrestack_server.telemetry.observer import Observer
 
 
-class Predictor:
-    """Admission, model look-up, execution."""
+class Engine:
+    """Registry, manager, admission and batcher of one process. Belongs to one event loop."""
 
-    def __init__(self, registry: Registry, batcher: Batcher, gate: Gate) -> None:
-        self.registry = registry
-        self.gate = gate
-        self._batcher = batcher
+    def __init__(
+        self,
+        config: ServerConfig,
+        observers: Observer,
+        *,
+        max_calls: int | None = None,
+        registry: Registry | None = None,
+        manager: type[ModelManager] = ModelManager,
+        changed: Changed = lambda *_: None,
+        broadcast: Command = lambda *_: None,
+    ) -> None:
+        """Make an engine that serves nothing yet.
 
-    @property
-    def queue_rows(self) -> int:
-        """Rows that wait to be computed, of all models together."""
-        return self._batcher.waiting_rows
+        Args:
+            config: what to serve, and how.
+            observers: who is told of runs and loads.
+            max_calls: calls that may be in flight at once; None: any number.
+            registry: the table of versions, in place of an empty one.
+            manager: what loads into it.
+            changed: called with a model's name and a version that has begun or ceased to be served.
+            broadcast: called with `load` or `unload` and a model's name once that was done here by request.
 
-    def find(self, model: str, version: int) -> ServedModel:
-        """Find the version a request means; see `Registry.find`."""
-        return self.registry.find(model, version)
+        """
+        self.registry = Registry(config.default_model) if registry is None else registry
+        self.manager = manager(config, self.registry, observers, changed, broadcast)
+        self.admission = AdmissionControl(max_calls)
+        self.batcher = Batcher(Executor(), observers, config)
 
-    async def predict(self, served: ServedModel, rows: FloatMatrix, call: Call) -> Answer:
+    def predict(self, served: ServedModel, rows: FloatMatrix, call: Call) -> Awaitable[Answer]:
         """Answer checked rows, float32 of shape (n, f).
 
         Args:
             served: the version that answers.
             rows: finite, contiguous, in the model's column order.
-            call: the request these rows came with: when nobody waits any more, and how urgent it is.
+            call: the request these rows came with: its deadline and its priority.
 
         Raises:
-            DeadlinePassedError: nobody waits for the answer any more.
+            DeadlinePassedError: the deadline has passed.
             QueueFullError: too many rows wait already.
             InvalidRequestError: the model has no finite answer for some row.
 
         """
-        if call.deadline is not None and time.monotonic() >= call.deadline:
+        if call.is_late():
             raise DeadlinePassedError("the deadline had already passed when the request arrived; allow more time")
-        return await self._batcher.run(served, rows, call)
+        return self.batcher.run(served, rows, call)
+
+    def close(self) -> None:
+        """Fail what waits, and end the run under way."""
+        self.manager.close()
+        self.batcher.close()

@@ -6,23 +6,18 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from google.protobuf.message import Message
 
 from genrestack_common.text import closest, counted, listed, quoted
 from genrestack_proto.matrix import FloatMatrix, MatrixError, from_matrix
 from genrestack_proto.v1.prediction_pb2 import PredictRequest
-from genrestack_proto.wire import holds_more_fields
 from genrestack_server.config.server_config import MIB, ServerConfig
 from genrestack_server.errors import InvalidRequestError, Violation
 from genrestack_server.models.registry import ServedModel
 
 MAX_VIOLATIONS: Final = 5
 """So many are described; the total is always said."""
-MAX_FIELDS: Final = 2**17
-"""Most names, tensors, parameters and other fields of one request; each of two bytes takes up to 100 once parsed."""
 # Names are compared with the model's where there may be about as many; of more, their number is all there is to say.
 _COLUMNS_WORTH_NAMING: Final = 2
-_MAX_VIOLATIONS: Final = 5
 
 
 def check_request(request: PredictRequest, served: ServedModel, config: ServerConfig) -> FloatMatrix:
@@ -52,25 +47,11 @@ def check_bytes(size: int, config: ServerConfig) -> None:
         InvalidRequestError: naming the setting.
 
     """
-    if size > config.max_message_bytes:
+    if size > config.max_message_mib * MIB:
         raise InvalidRequestError.of(
             "rows",
             f"the request has {size / MIB:.1f} MiB, the limit is {config.max_message_mib} MiB (--max-message-mib); "
             "send fewer rows at a time",
-        )
-
-
-def check_fields(data: bytes, kind: type[Message]) -> None:
-    """Refuse a message of more fields than any request has, before it is parsed.
-
-    Raises:
-        InvalidRequestError: there are more than `MAX_FIELDS`.
-
-    """
-    if holds_more_fields(data, kind, MAX_FIELDS):
-        raise InvalidRequestError.of(
-            "request",
-            f"it has more than {MAX_FIELDS:,} fields; send numbers as raw bytes, and each name once",
         )
 
 
@@ -129,7 +110,7 @@ def check_answer_bytes(size: int, field: str, config: ServerConfig) -> None:
         InvalidRequestError: naming `field` and the setting.
 
     """
-    if size > config.max_message_bytes:
+    if size > config.max_message_mib * MIB:
         raise InvalidRequestError.of(
             field,
             f"the answer would have {size / MIB:.1f} MiB, the limit is {config.max_message_mib} MiB "
@@ -218,7 +199,7 @@ def _refusal(given: Sequence[str], served: ServedModel) -> InvalidRequestError:
         if missing
         else []
     )
-    for column, first in islice(wrong, _MAX_VIOLATIONS - len(violations)):
+    for column, first in islice(wrong, MAX_VIOLATIONS - len(violations)):
         violations.append(Violation(f"feature_names[{column}]", _described(given[column], first, missing, served)))
     return InvalidRequestError(violations, len(violations) + sum(1 for _ in wrong))
 

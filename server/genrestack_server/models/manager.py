@@ -5,6 +5,7 @@ import logging
 import time
 import weakref
 from collections.abc import Callable, Container, Coroutine, Sequence
+from functools import partial
 from typing import Any, Final
 
 from genrestack_bundle import Cancellation, LoadCancelledError, ProviderError
@@ -12,6 +13,7 @@ from genrestack_common.text import listed, quoted
 from genrestack_server.config.server_config import ServerConfig
 from genrestack_server.errors import (
     DrainingError,
+    LoadingError,
     LoadRefusedError,
     ModelNotFoundError,
     NotExplicitError,
@@ -23,38 +25,43 @@ from genrestack_server.models.background import Aside, give_back, keep_little
 from genrestack_server.models.fingerprint import Folders, FolderStatus, poll_folders
 from genrestack_server.models.loader import load_version, why
 from genrestack_server.models.registry import Registry, ServedModel, VersionState
-from genrestack_server.models.repository import Trouble, Versions, look, versions_of
+from genrestack_server.models.repository import Trouble, Versions, find_models, look, versions_of
 from genrestack_server.models.version_policy import VersionPolicy
 from genrestack_server.telemetry.observer import Observer
 
 _log = logging.getLogger(__name__)
 
+Changed = Callable[[str, int], None]
+Command = Callable[[str, str], None]
+
 # So many folders are looked at before the event loop hears of it.
 _FOLDERS_AT_ONCE: Final = 250
 
 
-class Keeper:
+class ModelManager:
     """Loads, swaps and lets go versions. Belongs to one event loop; everything slow is done in one thread aside.
 
     All changes are made under one lock, on the event loop, and each is a swap of the registry's table.
     """
 
     def __init__(
-        self, config: ServerConfig, registry: Registry, observers: Observer, announce: Callable[[str, int], None]
+        self, config: ServerConfig, registry: Registry, observers: Observer, changed: Changed, broadcast: Command
     ) -> None:
-        """Make a keeper that does nothing yet.
+        """Make a manager that does nothing yet.
 
         Args:
             config: the repository, the policy, the mode.
             registry: what is served.
             observers: who is told of it.
-            announce: called with a model's name and a version that has begun or ceased to be served.
+            changed: called with a model's name and a version that has begun or ceased to be served.
+            broadcast: called with `load` or `unload` and a model's name once that was done here by request.
 
         """
         self._config = config
         self._registry = registry
         self._observers = observers
-        self._announce = announce
+        self._changed = changed
+        self._broadcast = broadcast
         self._policy = VersionPolicy.parse(config.version_policy)
         self._folders = Folders()
         self._aside = Aside("genrestack-load")
@@ -68,6 +75,28 @@ class Keeper:
     def busy(self) -> bool:
         """Whether a version is being loaded just now; `close` ends that, but not within one step of it."""
         return self._loading
+
+    def find_models(self) -> list[str]:
+        """Return the models to load at start.
+
+        Raises:
+            RepositoryError: there is nothing to serve (unless `allow_empty`).
+            StartError: a model named in the configuration is not in the repository.
+
+        """
+        config = self._config
+        try:
+            found = find_models(config.models_dir)
+        except RepositoryError as error:
+            if not config.allow_empty:
+                raise
+            _log.warning("nothing is served: %s", error)
+            return []
+        if config.repository_mode == "explicit":
+            self._require(config.load_models, found, "model to load", "--load-model")
+            return list(dict.fromkeys(config.load_models))
+        self._require([config.default_model or found[0]], found, "default model", "--default-model")
+        return found
 
     async def start(self, names: Sequence[str]) -> None:
         """Load these models, newest good versions first.
@@ -87,16 +116,47 @@ class Keeper:
                     if not self._config.allow_empty:
                         raise
                     _log.error("%s", error)
+        self._registry.finish_loading()
 
     def watch(self) -> None:
         """Look at the repository once every `poll_interval` from now on."""
         self._spawn(self._watch())
 
-    async def load(self, name: str, then: Callable[[], None] = lambda: None) -> None:
-        """See `Registry.load`; once that has succeeded, `then` is called, even if the caller has left meanwhile.
+    async def load(self, name: str) -> None:
+        """Load the versions of a model that the policy wants, newly looked up; those served before serve meanwhile.
 
-        A caller that leaves before its turn has come leaves nothing behind.
+        Once that has succeeded it is broadcast, even if the caller has left meanwhile. A caller that leaves before its
+        turn has come leaves nothing behind.
+
+        Raises:
+            ModelNotFoundError: the repository holds no such model.
+            LoadRefusedError: a version is no good; the message names the reason. The last good one is served on.
+            NotExplicitError: the server is in `poll` mode.
+            LoadingError: the server is starting.
+
         """
+        await self._load_alone(name, partial(self._broadcast, "load", name))
+
+    async def unload(self, name: str) -> None:
+        """Serve no version of a model any more; requests in flight are answered, then its memory is freed.
+
+        Raises:
+            ModelNotFoundError: the repository holds no such model, and none is served.
+            NotExplicitError: the server is in `poll` mode.
+            LoadingError: the server is starting.
+
+        """
+        await self._unload_alone(name)
+        self._broadcast("unload", name)
+
+    async def follow(self, command: str, name: str) -> None:
+        """Load or unload as another process did, and broadcast nothing."""
+        try:
+            await (self._load_alone(name, lambda: None) if command == "load" else self._unload_alone(name))
+        except RequestError as error:
+            _log.warning("another worker did %s model %r, this one could not: %s", command, name, error)
+
+    async def _load_alone(self, name: str, then: Callable[[], None]) -> None:
         self._only_explicit("loads")
         await self._lock.acquire()
         work = self._spawn(self._load_now(name, then))
@@ -110,8 +170,7 @@ class Keeper:
             raise DrainingError("the server is stopping; ask another server")
         work.result()
 
-    async def unload(self, name: str) -> None:
-        """See `Registry.unload`."""
+    async def _unload_alone(self, name: str) -> None:
         self._only_explicit("unloads")
         async with self._lock:
             if name not in self._registry.names():
@@ -145,6 +204,14 @@ class Keeper:
         self._cancellation.cancel()
         for task in self._tasks:
             task.cancel()
+
+    def _require(self, names: Sequence[str], found: Sequence[str], what: str, option: str) -> None:
+        for name in names:
+            if name not in found:
+                raise StartError(
+                    f"the {what} {name!r} is not in {self._config.models_dir}: {listed(found)}; "
+                    f"name one of these with {option}"
+                )
 
     async def _start(self, name: str) -> None:
         versions = await self._aside.run(versions_of, self._config.models_dir / name)
@@ -260,7 +327,7 @@ class Keeper:
         folder.loaded, folder.refused, folder.unchanged = loaded.sums, None, 0
         self._free_afterwards(self._registry.versions(name).get(version))
         self._registry.add(loaded)
-        self._announce(name, version)
+        self._changed(name, version)
         self._observers.loaded(loaded, time.monotonic() - began)
         return ""
 
@@ -300,7 +367,7 @@ class Keeper:
         self._free_afterwards(self._registry.remove(name, version))
         self._registry.note(name, version, VersionState.UNAVAILABLE, reason)
         self._folders.of(name, version).loaded = None
-        self._announce(name, version)
+        self._changed(name, version)
         self._observers.unloaded(name, version)
 
     def _free_afterwards(self, served: ServedModel | None) -> None:
@@ -316,6 +383,8 @@ class Keeper:
                 self._registry.forget(name, version)
 
     def _only_explicit(self, does: str) -> None:
+        if self._registry.loading:
+            raise LoadingError("the server is starting; try again in a few seconds")
         if self._config.repository_mode != "explicit":
             raise NotExplicitError(
                 f"this server {does} models by itself, by what lies in its repository; start it with "

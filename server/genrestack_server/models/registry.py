@@ -1,11 +1,11 @@
 """Which versions are served, and which of them a request means."""
 
 import weakref
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
-from typing import Final, Protocol
+from typing import Final
 
 from genrestack_bundle import ComposedSession
 from genrestack_common.text import listed, quoted
@@ -151,16 +151,6 @@ class IndexSnapshot:
         return [entries[title] for title in sorted(entries)]
 
 
-class Management(Protocol):
-    """Whoever loads and unloads; see `Registry.load`."""
-
-    async def load(self, name: str, then: Callable[[], None] = lambda: None) -> None:
-        """Load a model; `then` is called once it is, even if the caller has left meanwhile."""
-
-    async def unload(self, name: str) -> None:
-        """Unload a model."""
-
-
 class Registry:
     """The versions that are ready, and what is known of the others. Belongs to one event loop.
 
@@ -169,16 +159,22 @@ class Registry:
     """
 
     def __init__(self, default_model: str | None = None) -> None:
-        self.loading = True
-        """Whether models named at start are still being loaded."""
-        self.management: Management | None = None
-        """Whoever loads and unloads on request."""
+        self._loading = True
         self._default = default_model
         self._table: Mapping[str, Mapping[int, ServedModel]] = {}
         self._notes: dict[str, dict[int, IndexEntry]] = {}
         self._on_disk: dict[str, tuple[Collection[int], str]] = {}
         self._snapshot: IndexSnapshot | None = None
         self._leaving: dict[tuple[str, int], weakref.ref[ServedModel]] = {}
+
+    @property
+    def loading(self) -> bool:
+        """Whether models named at start are still being loaded."""
+        return self._loading
+
+    def finish_loading(self) -> None:
+        """From now on, what is not in the table is not served."""
+        self._loading = False
 
     def add(self, served: ServedModel) -> None:
         """Serve a version from now on, in the place of one of the same number."""
@@ -255,32 +251,6 @@ class Registry:
             )
         return self._snapshot
 
-    async def load(self, name: str) -> None:
-        """Load the versions of a model that the policy wants, newly looked up; those served before serve meanwhile.
-
-        Raises:
-            ModelNotFoundError: the repository holds no such model.
-            LoadRefusedError: a version is no good; the message names the reason. The last good one is served on.
-            NotExplicitError: the server is in `poll` mode.
-
-        """
-        await self._managed().load(name)
-
-    async def unload(self, name: str) -> None:
-        """Serve no version of a model any more; requests in flight are answered, then its memory is freed.
-
-        Raises:
-            ModelNotFoundError: the repository holds no such model, and none is served.
-            NotExplicitError: the server is in `poll` mode.
-
-        """
-        await self._managed().unload(name)
-
-    def _managed(self) -> Management:
-        if self.management is None:
-            raise LoadingError("the server is starting; try again in a few seconds")
-        return self.management
-
     def _set(self, name: str, versions: Mapping[int, ServedModel]) -> None:
         table = {**self._table, name: dict(sorted(versions.items()))}
         self._table = {model: table[model] for model in sorted(table) if table[model]}
@@ -325,7 +295,7 @@ class Registry:
         return next(iter(table.values()))
 
     def _refuse_while_loading(self) -> None:
-        if self.loading:
+        if self._loading:
             raise LoadingError("the server is still loading its models; try again in a few seconds")
 
     @staticmethod

@@ -182,9 +182,9 @@ def _heard_elsewhere(_number: int, _frame: FrameType | None) -> None:
     """Let the thread of `take_signals` do what there is to do."""
 
 
-def _call(loop: asyncio.AbstractEventLoop, deed: Callable[[], None]) -> None:
+def _call(loop: asyncio.AbstractEventLoop, work: Callable[[], None]) -> None:
     with suppress(RuntimeError):  # the loop has ended
-        loop.call_soon_threadsafe(deed)
+        loop.call_soon_threadsafe(work)
 
 
 def report_unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -235,7 +235,7 @@ def announcement(server: "Server") -> list[str]:
         for served in server.models
     ]
     lines = lines or [f"serving nothing yet on {server.address}"]
-    url = server.observation.metrics_url
+    url = server.telemetry.metrics_url
     return lines if url is None else [*lines, f"metrics on {url}"]
 
 

@@ -171,22 +171,22 @@ class Supervisor:
     def _heard(self, worker: Worker) -> None:
         if self.totals is not None:
             self.totals.update(str(worker.number), worker.metrics)
-        while worker.deeds:
-            self._pass_on(worker, *worker.deeds.pop(0))
+        while worker.commands:
+            self._pass_on(worker, *worker.commands.pop(0))
         if worker.said is not None:
             self._failed[worker.number] = 0
             if self._announce is not None and self.serving == self._config.workers:
                 self._announce(worker.said)
                 self._announce = None
 
-    def _pass_on(self, doer: Worker, deed: str, name: str) -> None:
+    def _pass_on(self, doer: Worker, command: str, name: str) -> None:
         """Have every other worker load or unload what one was asked to, those yet to come included."""
         others = [loaded for loaded in self._config.load_models if loaded != name]
-        loaded = (*others, name) if deed == "load" else tuple(others)
+        loaded = (*others, name) if command == "load" else tuple(others)
         self._config = replace(self._config, load_models=loaded)
         for worker in self._workers.values():
             if worker is not doer:
-                worker.tell(deed, name)
+                worker.tell(command, name)
 
     def _judge(self, worker: Worker, status: int) -> None:
         """Take note of a worker that nobody told to end, and give up where another one would be no better."""

@@ -50,7 +50,7 @@ class Worker:
         """Why it cannot start."""
         self.metrics: list[Any] = []
         """Its latest metrics, as `families.pack` makes them."""
-        self.deeds: list[tuple[str, str]] = []
+        self.commands: list[tuple[str, str]] = []
         """What it was asked to load and unload, and did: `load` or `unload`, and the model's name."""
         self.stuck = False
         """Whether it was killed because it no longer answered."""
@@ -114,9 +114,9 @@ class Worker:
         self.alive = True
         if "metrics" in message:
             self.metrics = message["metrics"]
-        if "deed" in message:
-            deed, name = message["deed"]
-            self.deeds.append((deed, name))
+        if "command" in message:
+            command, name = message["command"]
+            self.commands.append((command, name))
         if "accepting" in message:
             self.accepting = message["accepting"]
         if "failure" in message:

@@ -20,7 +20,7 @@ from genrestack_server.process.worker_handle import BEAT_S
 from genrestack_server.telemetry import log_setup
 
 if TYPE_CHECKING:
-    from genrestack_server.process.broadcast import Relay
+    from genrestack_server.models.manager import ModelManager
     from genrestack_server.server import Server
 
 _log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ class _Line:
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
-        self._relay: asyncio.Future[Relay] = asyncio.get_running_loop().create_future()
+        self._manager: asyncio.Future[ModelManager] = asyncio.get_running_loop().create_future()
 
     async def order(self) -> ServerConfig:
         """Read what to serve."""
@@ -69,8 +69,8 @@ class _Line:
                     server.reload()
                 case ["drain" | "leave" as how]:
                     life.stop(at_once=how == "leave")
-                case [deed, name]:
-                    task = asyncio.create_task(self._follow(deed, name))
+                case [command, name]:
+                    task = asyncio.create_task(self._follow(command, name))
                     following.add(task)
                     task.add_done_callback(following.discard)
         _log.error("the supervisor is gone")
@@ -84,18 +84,16 @@ class _Line:
                 return order
         return []
 
-    def relay(self, server: "Server") -> None:
-        """From now on, have the other workers load and unload what this one is asked to."""
-        from genrestack_server.process.broadcast import Relay
+    def broadcast(self, command: str, name: str) -> None:
+        """Have the other workers load or unload what this one was asked to."""
+        self.tell(command=[command, name])
 
-        if server.registry.management is not None:
-            relay = Relay(server.registry.management, lambda deed, name: self.tell(deed=[deed, name]))
-            server.registry.management = relay
-            self._relay.set_result(relay)
+    def started(self, server: "Server") -> None:
+        """From now on, load and unload what other workers were asked to."""
+        self._manager.set_result(server.engine.manager)
 
-    async def _follow(self, deed: str, name: str) -> None:
-        """Do as another worker did, once this one has started."""
-        await (await self._relay).follow(deed, name)
+    async def _follow(self, command: str, name: str) -> None:
+        await (await self._manager).follow(command, name)
 
     async def end(self, server: "Server") -> None:
         self.tell(**_state(server))
@@ -117,7 +115,12 @@ async def _serve(line: _Line, config: ServerConfig) -> NoReturn:
     from genrestack_server.process.runner import announcement
     from genrestack_server.server import Server
 
-    server = Server(config, shares_port=True, accepts=lambda accepting: line.tell(accepting=accepting))
+    server = Server(
+        config,
+        shares_port=True,
+        accepts=lambda accepting: line.tell(accepting=accepting),
+        broadcast=line.broadcast,
+    )
     life = Life(config.grace)
     # The supervisor's orders come over the line; a signal from somebody else lets this worker finish and end, and no
     # second one is counted, as whoever signals a whole group would send two.
@@ -129,7 +132,7 @@ async def _serve(line: _Line, config: ServerConfig) -> NoReturn:
     _tasks = [asyncio.create_task(line.beat(server)), asyncio.create_task(line.obey(life, server))]
 
     def serving() -> None:
-        line.relay(server)
+        line.started(server)
         line.tell(serving=announcement(server))
 
     status = await life.pass_by(server, serving)
@@ -138,7 +141,7 @@ async def _serve(line: _Line, config: ServerConfig) -> NoReturn:
 
 
 def _state(server: "Server") -> dict[str, Any]:
-    return {} if (metrics := server.observation.metrics) is None else {"metrics": metrics.packed()}
+    return {} if (metrics := server.telemetry.metrics) is None else {"metrics": metrics.packed()}
 
 
 def _share_cpus(config: ServerConfig) -> ServerConfig:

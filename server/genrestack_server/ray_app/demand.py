@@ -7,11 +7,17 @@ from typing import Final
 
 from genrestack_common.text import listed, quoted
 from genrestack_server.config.server_config import ServerConfig
-from genrestack_server.errors import InvalidRequestError, LoadingError, LoadRefusedError, ModelNotFoundError
+from genrestack_server.errors import (
+    InvalidRequestError,
+    LoadingError,
+    LoadRefusedError,
+    ModelNotFoundError,
+    RepositoryError,
+)
 from genrestack_server.models.background import Aside
-from genrestack_server.models.manager import Keeper
+from genrestack_server.models.manager import ModelManager
 from genrestack_server.models.registry import Registry, ServedModel
-from genrestack_server.models.repository import Versions, look
+from genrestack_server.models.repository import Versions, find_models, look
 
 _REFUSED_S: Final = 10.0
 """A model that could not be loaded is not tried again for so long: each attempt costs as much as a good one."""
@@ -35,8 +41,26 @@ class DemandRegistry(Registry):
         return super().find(name, version)
 
 
-class DemandKeeper(Keeper):
+class DemandManager(ModelManager):
     """Keeps what was loaded in step with the repository, and loads nothing by itself."""
+
+    def find_models(self) -> list[str]:
+        """Return none: they are loaded when they are asked for.
+
+        Raises:
+            RepositoryError: there is nothing to serve (unless `allow_empty`).
+            StartError: the default model is not in the repository.
+
+        """
+        try:
+            found = find_models(self._config.models_dir)
+        except RepositoryError:
+            if not self._config.allow_empty:
+                raise
+            found = []
+        if self._config.default_model is not None:
+            self._require([self._config.default_model], found, "default model", "default_model")
+        return []
 
     async def _catch_up(self, name: str, versions: Versions) -> None:
         if self._registry.versions(name):
@@ -54,10 +78,10 @@ Cache = Callable[[str], Awaitable[Held]]
 class Models:
     """The models of one replica. Belongs to one event loop."""
 
-    def __init__(self, config: ServerConfig, registry: DemandRegistry, keeper: Keeper) -> None:
+    def __init__(self, config: ServerConfig, registry: DemandRegistry, manager: ModelManager) -> None:
         self._config = config
         self._registry = registry
-        self._keeper = keeper
+        self._manager = manager
         self._aside = Aside("genrestack-look")
         self._held: weakref.WeakValueDictionary[str, Held] = weakref.WeakValueDictionary()
         self._refused: dict[str, tuple[float, str]] = {}
@@ -86,7 +110,7 @@ class Models:
         """Unload what Ray has let go of, then load this one: never more at a time than Ray holds."""
         for other in self._registry.names():
             if other not in self._held and other != name:
-                await self._keeper.unload(other)
+                await self._manager.unload(other)
         if not self._registry.versions(name):
             await self._bring(name)
         held = self._held[name] = Held()
@@ -124,7 +148,7 @@ class Models:
 
     async def _bring(self, name: str) -> None:
         try:
-            await self._keeper.load(name)
+            await self._manager.load(name)
         except LoadRefusedError as error:
             if not self._registry.versions(name):
                 self._refused[name] = time.monotonic(), str(error)

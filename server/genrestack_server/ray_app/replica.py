@@ -13,7 +13,7 @@ from genrestack_bundle import BundleError
 from genrestack_bundle.layout import is_version
 from genrestack_bundle.manifest import read_manifest
 from genrestack_proto.v1 import prediction_pb2 as pb
-from genrestack_server.call import Call, fill
+from genrestack_server.call import Call
 from genrestack_server.config.server_config import ServerConfig
 from genrestack_server.errors import ModelNotFoundError
 from genrestack_server.models.repository import Versions, versions_of
@@ -22,8 +22,8 @@ from genrestack_server.ray_app.core import Core
 from genrestack_server.ray_app.demand import Held, Models
 from genrestack_server.ray_app.proxy import named
 from genrestack_server.rpc.prediction_service import SERVICE_NAME
-from genrestack_server.service.converters import without_long_fields
-from genrestack_server.service.messages import parsed
+from genrestack_server.service.messages import parse_request
+from genrestack_server.service.prediction import without_long_fields
 from genrestack_server.service.status import BY_NUMBER, DETAILS_KEY
 from genrestack_server.telemetry.log_setup import LOGGER
 
@@ -52,14 +52,15 @@ class Replica:
         self._models: Models | None = None
         await self._core.start()
         if models_per_replica is not None and self._core.on_demand is not None:
-            await self._hold(models_per_replica, Models(config, self._core.on_demand, self._core.keeper))
+            await self._hold(models_per_replica, Models(config, self._core.on_demand, self._core.engine.manager))
 
     async def Predict(self, data: bytes, grpc_context: Any) -> pb.PredictResponse:  # noqa: N802 - gRPC's name
         """Answer one batch."""
 
         async def work(call: Call) -> pb.PredictResponse:
             asked = await self._ensured(pb.PredictRequest, data)
-            return await self._core.native.predict(asked, call)
+            with self._core.engine.admission.admit():
+                return await self._core.prediction.predict(asked, call)
 
         return await self._answered("Predict", grpc_context, work, pb.PredictResponse)
 
@@ -67,7 +68,7 @@ class Replica:
         """List the models that can be asked."""
 
         async def work(_: Call) -> pb.ListModelsResponse:
-            answer = await self._core.native.list_models(data)
+            answer = self._core.prediction.list_models(data)
             return answer if self._models is None else await self._with_the_others(answer, self._models)
 
         return await self._answered("ListModels", grpc_context, work, pb.ListModelsResponse)
@@ -77,7 +78,7 @@ class Replica:
 
         async def work(call: Call) -> pb.GetModelResponse:
             asked = await self._ensured(pb.GetModelRequest, data)
-            return await self._core.native.get_model(asked, call)
+            return self._core.prediction.get_model(asked, call)
 
         return await self._answered("GetModel", grpc_context, work, pb.GetModelResponse)
 
@@ -85,7 +86,7 @@ class Replica:
         """Say whether the application, or one model, can be asked; that there is a replica to say so is half of it."""
 
         async def work(_: Call) -> Any:
-            name = parsed(health_pb2.HealthCheckRequest, data).service
+            name = parse_request(health_pb2.HealthCheckRequest, data).service
             serving = bool(await self._names()) if name in _WHOLE else await self._is_served(name)
             return _Check(status=_Check.SERVING if serving else _Check.NOT_SERVING)
 
@@ -120,13 +121,7 @@ class Replica:
     async def _answered(
         self, method: str, context: Any, work: Callable[[Call], Awaitable[_Message]], kind: type[_Message]
     ) -> _Message:
-        call = Call(method)
-
-        async def begun() -> _Message:
-            fill(call, _Arrived(context))
-            return await work(call)
-
-        outcome = await self._core.reception.outcome(call, begun())
+        outcome = await self._core.lifecycle.run(Call(method), work, _Arrived(context))
         if not isinstance(outcome, status_pb2.Status):
             return outcome
         context.set_code(BY_NUMBER[outcome.code])
@@ -135,14 +130,14 @@ class Replica:
         return kind()
 
     async def _names(self) -> frozenset[str]:
-        loaded = frozenset(self._core.registry.names())
+        loaded = frozenset(self._core.engine.registry.names())
         return loaded if self._models is None else loaded | await self._models.look()
 
     async def _is_served(self, name: str) -> bool:
         model, _, version = name.partition("/")
         if model not in await self._names():
             raise ModelNotFoundError("nothing of this name is served here")
-        served = self._core.registry.versions(model)
+        served = self._core.engine.registry.versions(model)
         if not version:
             return True
         number = int(version) if is_version(version) else 0

@@ -11,8 +11,8 @@ from grpc_health.v1 import health_pb2
 from genrestack_server.errors import ModelNotFoundError
 from genrestack_server.inference.admission import WaitingCalls
 from genrestack_server.rpc.request_reader import PUBLIC_BYTES, RequestReader
-from genrestack_server.service.messages import parsed
-from genrestack_server.service.status import Context, answered
+from genrestack_server.rpc.rpc_handler import Context, answered
+from genrestack_server.service.messages import parse_request
 
 SERVICE_NAME: Final = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 """Of itself this service says SERVING as long as it answers, whatever is served: so one asks whether a server lives."""
@@ -96,7 +96,7 @@ class Health:
                     await changed.wait()
 
     async def _name(self, context: Context) -> str:
-        request = parsed(health_pb2.HealthCheckRequest, await self._reader.read(context))
+        request = parse_request(health_pb2.HealthCheckRequest, await self._reader.read(context))
         return str(request.service)
 
     def _of(self, name: str) -> int | None:

@@ -3,7 +3,8 @@
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
-from typing import Any, Final
+from functools import partial
+from typing import Final
 
 import grpc
 from google.protobuf.message import Message
@@ -13,19 +14,18 @@ from genrestack_proto.inference import open_inference_pb2 as pb
 from genrestack_server.call import Call
 from genrestack_server.config.server_config import ServerConfig
 from genrestack_server.errors import InvalidRequestError, LoadingError, ModelNotFoundError
-from genrestack_server.inference.engine import Predictor
+from genrestack_server.inference.engine import Engine
 from genrestack_server.models.registry import ServedModel
 from genrestack_server.rpc.health import Health
 from genrestack_server.rpc.request_reader import RequestReader
+from genrestack_server.rpc.rpc_handler import Context, MethodHandler, RpcHandler, serialized
 from genrestack_server.rpc.streaming import Streams
-from genrestack_server.service.lifecycle import Reception
-from genrestack_server.service.messages import aside, is_large, parsed
+from genrestack_server.service.messages import LARGE_BYTES, parse_request, run_in_thread
 from genrestack_server.service.oip.parameters import obey, refuse_overrides
 from genrestack_server.service.oip.repository import check_repository, index
 from genrestack_server.service.oip.requests import Wanted, read, version_number
 from genrestack_server.service.oip.responses import inferred, model_metadata, server_metadata
 from genrestack_server.service.oip.statistics import Statistics
-from genrestack_server.service.status import Context
 
 SERVICE_NAME: Final = pb.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name
 
@@ -38,8 +38,8 @@ _MAX_REQUEST_ID: Final = 128
 class InferenceService:
     """The Open Inference Protocol; requests arrive as bytes and are parsed here, as the native front end does."""
 
-    predictor: Predictor
-    reception: Reception
+    engine: Engine
+    rpc: RpcHandler
     health: Health
     statistics: Statistics
     config: ServerConfig
@@ -48,10 +48,10 @@ class InferenceService:
 
     def __post_init__(self) -> None:
         """Make what reads the requests."""
-        self._rows = RequestReader(self.predictor.gate.waiting, self.config.max_message_bytes)
+        self._rows = RequestReader(self.engine.admission.waiting, self.config.max_message_bytes)
         self._small = RequestReader.small()
 
-    def handler(self) -> grpc.GenericRpcHandler:
+    def handlers(self) -> grpc.GenericRpcHandler:
         """Return what answers the service's methods."""
         works: dict[str, _Work] = {
             "ServerLive": self._live,
@@ -64,36 +64,27 @@ class InferenceService:
             "RepositoryModelLoad": self._load,
             "RepositoryModelUnload": self._unload,
         }
-        handlers = {method: self._unary(method, work) for method, work in works.items()}
-        handlers["ModelInfer"] = self._handler("ModelInfer", self._infer)
-        handlers["ModelStreamInfer"] = grpc.stream_stream_rpc_method_handler(self._stream_infer, None, _serialized)
-        return grpc.method_handlers_generic_handler(SERVICE_NAME, handlers)
+        methods = {method: self._small_unary(method, work) for method, work in works.items()}
+        methods["ModelInfer"] = self.rpc.unary("ModelInfer", self._infer)
+        methods["ModelStreamInfer"] = grpc.stream_stream_rpc_method_handler(self._stream_infer, None, serialized)
+        return grpc.method_handlers_generic_handler(SERVICE_NAME, methods)
 
-    def _unary(self, method: str, work: _Work) -> "grpc.RpcMethodHandler[Any, Any]":
+    def _small_unary(self, method: str, work: _Work) -> MethodHandler:
         async def read_and_work(context: Context, call: Call) -> Message:
             return await work(await self._small.read(context), call)
 
-        return self._handler(method, read_and_work)
-
-    def _handler(
-        self, method: str, work: Callable[[Context, Call], Awaitable[Message]]
-    ) -> "grpc.RpcMethodHandler[Any, Any]":
-        async def answer(_: object, context: Context) -> Message:
-            return await self.reception.answered(context, method, lambda call: work(context, call))
-
-        # Not `unary_unary`, which reads first: see `reading`.
-        return grpc.stream_unary_rpc_method_handler(answer, None, _serialized)
+        return self.rpc.unary(method, read_and_work)
 
     async def _live(self, data: bytes, _: Call) -> pb.ServerLiveResponse:
-        parsed(pb.ServerLiveRequest, data)
+        parse_request(pb.ServerLiveRequest, data)
         return pb.ServerLiveResponse(live=True)
 
     async def _ready(self, data: bytes, _: Call) -> pb.ServerReadyResponse:
-        parsed(pb.ServerReadyRequest, data)
+        parse_request(pb.ServerReadyRequest, data)
         return pb.ServerReadyResponse(ready=self.health.is_serving(""))
 
     async def _model_ready(self, data: bytes, call: Call) -> pb.ModelReadyResponse:
-        request = parsed(pb.ModelReadyRequest, data)
+        request = parse_request(pb.ModelReadyRequest, data)
         try:
             self._find(request.name, request.version, call)
         except (ModelNotFoundError, LoadingError):
@@ -101,60 +92,62 @@ class InferenceService:
         return pb.ModelReadyResponse(ready=not self.health.draining)
 
     async def _server_metadata(self, data: bytes, _: Call) -> pb.ServerMetadataResponse:
-        parsed(pb.ServerMetadataRequest, data)
+        parse_request(pb.ServerMetadataRequest, data)
         return server_metadata()
 
     async def _model_metadata(self, data: bytes, call: Call) -> pb.ModelMetadataResponse:
-        request = parsed(pb.ModelMetadataRequest, data)
-        return model_metadata(self._find(request.name, request.version, call), self.predictor.registry)
+        request = parse_request(pb.ModelMetadataRequest, data)
+        return model_metadata(self._find(request.name, request.version, call), self.engine.registry)
 
     async def _infer(self, context: Context, call: Call) -> pb.ModelInferResponse:
-        with self.predictor.gate.passing():
+        with self.engine.admission.admit():
             return await self._answer(await self._rows.read(context), call)
 
     async def _stream_infer(self, _: object, context: Context) -> AsyncGenerator[pb.ModelStreamInferResponse, None]:
-        streams, requests = Streams(self.reception, self.predictor.gate), self._rows.items(context)
+        streams, requests = Streams(self.rpc, self.engine.admission), self._rows.items(context)
         answers = streams.answered(context, "ModelStreamInfer", requests, self._item, _refusal)
         async with aclosing(answers) as responses:
             async for response in responses:
                 yield response
 
     async def _model_statistics(self, data: bytes, call: Call) -> pb.ModelStatisticsResponse:
-        request = parsed(pb.ModelStatisticsRequest, data)
+        request = parse_request(pb.ModelStatisticsRequest, data)
         found = self._meant(request.name, request.version, call)
         return pb.ModelStatisticsResponse(model_stats=[self.statistics.of(served) for served in found])
 
     async def _index(self, data: bytes, _: Call) -> pb.RepositoryIndexResponse:
-        request = parsed(pb.RepositoryIndexRequest, data)
+        request = parse_request(pb.RepositoryIndexRequest, data)
         check_repository(request.repository_name)
-        return await index(self.predictor.registry, only_ready=request.ready)
+        return await index(self.engine.registry, only_ready=request.ready)
 
     async def _load(self, data: bytes, call: Call) -> pb.RepositoryModelLoadResponse:
-        request = parsed(pb.RepositoryModelLoadRequest, data)
+        request = parse_request(pb.RepositoryModelLoadRequest, data)
         check_repository(request.repository_name)
         refuse_overrides(request.parameters)
         call.model = _printable(request.model_name)
-        await self.predictor.registry.load(request.model_name)
+        await self.engine.manager.load(request.model_name)
         return pb.RepositoryModelLoadResponse()
 
     async def _unload(self, data: bytes, call: Call) -> pb.RepositoryModelUnloadResponse:
-        request = parsed(pb.RepositoryModelUnloadRequest, data)
+        request = parse_request(pb.RepositoryModelUnloadRequest, data)
         check_repository(request.repository_name)
         call.model = _printable(request.model_name)
-        await self.predictor.registry.unload(request.model_name)
+        await self.engine.manager.unload(request.model_name)
         return pb.RepositoryModelUnloadResponse()
 
     async def _item(self, data: bytes, call: Call) -> pb.ModelStreamInferResponse:
         return _final(pb.ModelStreamInferResponse(infer_response=await self._answer(data, call)))
 
     async def _answer(self, data: bytes, call: Call) -> pb.ModelInferResponse:
-        large = is_large(data)
-        wanted = await aside(large, self._unpacked, data, call)
-        answer = await self.predictor.predict(wanted.served, wanted.rows, call)
-        return await aside(large, inferred, wanted, answer)
+        if len(data) > LARGE_BYTES:
+            wanted = await run_in_thread(self._unpacked, data, call)
+            answer = await self.engine.predict(wanted.served, wanted.rows, call)
+            return await run_in_thread(inferred, wanted, answer)
+        wanted = self._unpacked(data, call)
+        return inferred(wanted, await self.engine.predict(wanted.served, wanted.rows, call))
 
     def _unpacked(self, data: bytes, call: Call) -> Wanted:
-        request = parsed(pb.ModelInferRequest, data)
+        request = parse_request(pb.ModelInferRequest, data)
         if request.id:
             call.request_id = _printable(request.id)
         obey(request.parameters, call)
@@ -164,7 +157,7 @@ class InferenceService:
         return wanted
 
     def _find(self, name: str, version: str, call: Call) -> ServedModel:
-        served = self.predictor.find(name, version_number(version))
+        served = self.engine.registry.find(name, version_number(version))
         call.model, call.version = served.name, served.version
         return served
 
@@ -174,14 +167,15 @@ class InferenceService:
             return [self._find(name, version, call)]
         if name:
             self._find(name, version, call)
-        return [served for served in self.predictor.registry.ready() if name in {"", served.name}]
+        return [served for served in self.engine.registry.ready() if name in {"", served.name}]
 
 
 async def _refusal(data: bytes, status: status_pb2.Status) -> pb.ModelStreamInferResponse:
     """Say why there is no answer, and to which request: the protocol has a place for the id, and none for a code."""
     response = pb.ModelStreamInferResponse(error_message=status.message)
     with suppress(InvalidRequestError):
-        request = await aside(is_large(data), parsed, pb.ModelInferRequest, data)
+        parse = partial(parse_request, pb.ModelInferRequest, data)
+        request = await run_in_thread(parse) if len(data) > LARGE_BYTES else parse()
         response.infer_response.id = request.id
     return _final(response)
 
@@ -190,10 +184,6 @@ def _final(response: pb.ModelStreamInferResponse) -> pb.ModelStreamInferResponse
     """Say that no further answer to the same item follows; callers of models that answer several times wait for it."""
     response.infer_response.parameters["triton_final_response"].bool_param = True
     return response
-
-
-def _serialized(message: Message) -> bytes:
-    return message.SerializeToString()
 
 
 def _printable(text: str) -> str:

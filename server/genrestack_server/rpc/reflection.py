@@ -15,8 +15,8 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 from genrestack_proto.inference import open_inference_pb2
 from genrestack_proto.v1 import prediction_pb2
 from genrestack_server.rpc.request_reader import PUBLIC_BYTES, RequestReader
-from genrestack_server.service.messages import parsed
-from genrestack_server.service.status import Context, answered
+from genrestack_server.rpc.rpc_handler import Context, answered
+from genrestack_server.service.messages import parse_request
 
 # The details of a refusal travel as google.protobuf.Any: a tool that shows them asks what is in it.
 _DESCRIBED: Final = (prediction_pb2, open_inference_pb2, health_pb2, reflection_pb2, error_details_pb2)
@@ -47,7 +47,7 @@ class _Answering:
 
     async def _requests(self, context: Context) -> AsyncGenerator[Any, None]:
         async for data in self._reader.items(context, lasting=False):
-            yield parsed(reflection_pb2.ServerReflectionRequest, data)
+            yield parse_request(reflection_pb2.ServerReflectionRequest, data)
 
 
 @lru_cache(maxsize=1)

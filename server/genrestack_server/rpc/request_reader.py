@@ -1,10 +1,13 @@
 """Reads requests once it is decided that they are wanted: until then a message stays with its sender.
 
 Every method is one that takes a stream to gRPC, which reads the message of any other kind before it asks whether the
-call is wanted at all.
+call is wanted at all. Nor does gRPC decompress it, which it would do in the event loop and to any size: it hands a
+compressed message over as it came and does not tell that it is one. Its first bytes do: those of gzip begin no protobuf
+message at all, those of zlib (`deflate`) none that has a field below 15, as all of ours have.
 """
 
 import asyncio
+import zlib
 from collections.abc import AsyncGenerator
 from contextlib import nullcontext
 from typing import Final
@@ -12,12 +15,11 @@ from typing import Final
 import grpc
 
 from genrestack_common.text import counted
-from genrestack_server.errors import InvalidRequestError
+from genrestack_server.errors import InvalidRequestError, MessageTooLargeError
 from genrestack_server.inference.admission import WaitingCalls
 from genrestack_server.models.background import Trimmer
-from genrestack_server.rpc.compression import decompressed
-from genrestack_server.service.messages import is_large
-from genrestack_server.service.status import Context
+from genrestack_server.rpc.rpc_handler import Context
+from genrestack_server.service.messages import LARGE_BYTES, run_in_thread
 
 PUBLIC_BYTES: Final = 4096
 """Largest request of the services that tools and probes ask."""
@@ -26,6 +28,14 @@ _SMALL_BYTES: Final = 65_536
 _ARRIVES_WITHIN_S: Final = 60.0
 # Calls of one service that may wait for a small request: each may be sent as many bytes as gRPC takes.
 _SMALL_AT_ONCE: Final = 8
+
+
+_GZIP: Final = b"\x1f\x8b"
+_ZLIB: Final = 0x78
+# Either form, whichever it is.
+_WINDOW: Final = zlib.MAX_WBITS | 32
+# So much takes a tenth of a millisecond; what is larger is decompressed in another thread.
+_DECOMPRESSED_AT_ONCE: Final = 65_536
 
 
 class RequestReader:
@@ -66,8 +76,10 @@ class RequestReader:
             raise await self._nothing(context)
         if isinstance(more, bytes):
             raise InvalidRequestError.of("request", "there is more than one; this method takes one message")
-        request = await self._checked(data)
-        if is_large(request):
+        request = self._checked(data)
+        if is_compressed(request):
+            request = await decompressed(request, self._max_bytes)
+        if len(request) > LARGE_BYTES:
             context.add_done_callback(self._ended)  # type: ignore[arg-type]  # the stubs want a class
         return request
 
@@ -87,21 +99,23 @@ class RequestReader:
         with self._waiting.waiting():
             data = await context.read()
         while isinstance(data, bytes):
-            request = await self._checked(data)
-            large = is_large(request)
+            request = self._checked(data)
+            if is_compressed(request):
+                request = await decompressed(request, self._max_bytes)
+            large = len(request) > LARGE_BYTES
             yield request
             if large:
                 self._trimmer.soon()
             with nullcontext() if lasting else self._waiting.waiting():
                 data = await context.read()
 
-    async def _checked(self, data: bytes) -> bytes:
-        if is_large(data):
+    def _checked(self, data: bytes) -> bytes:
+        if len(data) > LARGE_BYTES:
             self._trimmer.soon()
         if len(data) > self._max_bytes:
             text = f"it has {counted(len(data), 'byte')}; this method takes at most {self._max_bytes:,}"
             raise InvalidRequestError.of("request", text)
-        return await decompressed(data, self._max_bytes)
+        return data
 
     async def _nothing(self, context: Context) -> InvalidRequestError:
         """Find out why there is no request: gRPC says the same when it has refused one that is too large."""
@@ -114,3 +128,48 @@ class RequestReader:
 
     def _ended(self, _: object) -> None:
         self._trimmer.soon()
+
+
+async def decompressed(data: bytes, max_bytes: int) -> bytes:
+    """Return a request as it was before its sender compressed it.
+
+    Args:
+        data: as it came, compressed.
+        max_bytes: of the request; not more than these are made of it.
+
+    Raises:
+        MessageTooLargeError: it would be larger.
+        InvalidRequestError: the data break off, are damaged, or something follows them.
+
+    """
+    small = min(max_bytes, _DECOMPRESSED_AT_ONCE)
+    found = _decompress(data, small)
+    if found is None and small < max_bytes:
+        found = await run_in_thread(_decompress, data, max_bytes)
+    if found is None:
+        # In gRPC's words, by which clients know that smaller messages may pass.
+        raise MessageTooLargeError(
+            f"Decompressed message larger than max ({max_bytes:,} bytes; --max-message-mib); send less at a time"
+        )
+    return found
+
+
+def is_compressed(data: bytes) -> bool:
+    """Tell whether data are gzip's or zlib's."""
+    if data.startswith(_GZIP):
+        return True
+    return len(data) > 1 and data[0] == _ZLIB and (data[0] << 8 | data[1]) % 31 == 0
+
+
+def _decompress(data: bytes, max_bytes: int) -> bytes | None:
+    """Return at most so many bytes; None if there are more."""
+    stream = zlib.decompressobj(_WINDOW)
+    try:
+        found = stream.decompress(data, max_bytes + 1)
+    except zlib.error as error:
+        raise InvalidRequestError.of("request", "its compressed bytes are damaged; send them again") from error
+    if len(found) > max_bytes:
+        return None
+    if not stream.eof or stream.unused_data:
+        raise InvalidRequestError.of("request", "its compressed bytes do not end where it does; send them again")
+    return found

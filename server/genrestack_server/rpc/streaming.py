@@ -4,14 +4,14 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, TypeVar
 
 from google.rpc import status_pb2
 
-from genrestack_server.call import Call, fill, next_item
-from genrestack_server.inference.admission import Gate
-from genrestack_server.service.lifecycle import Reception
-from genrestack_server.service.status import Context
+from genrestack_server.call import Call
+from genrestack_server.inference.admission import AdmissionControl
+from genrestack_server.rpc.rpc_handler import Context, RpcHandler
 
 # One item runs, one is unpacked and waits for its turn, one is being written, one is spare.
 _DEPTH: Final = 4
@@ -25,8 +25,8 @@ _Out = TypeVar("_Out")
 class Streams:
     """Answers the streams of one front end."""
 
-    reception: Reception
-    gate: Gate
+    handler: RpcHandler
+    admission: AdmissionControl
 
     async def answered(
         self,
@@ -48,7 +48,7 @@ class Streams:
         """
         stream = Call(method)
         async with aclosing(self._answers(context, stream, requests, work, refusal)) as answers:
-            while (answer := await self.reception.carried_on(context, stream, anext(answers, None))) is not None:
+            while (answer := await self.handler.next_response(context, stream, anext(answers, None))) is not None:
                 yield answer
 
     async def _answers(
@@ -60,12 +60,11 @@ class Streams:
         refusal: Callable[[bytes, status_pb2.Status], Awaitable[_T]],
     ) -> AsyncGenerator[_T, None]:
         async def item(data: bytes) -> _T:
-            call = next_item(stream)
-            outcome = await self.reception.outcome(call, work(data, call))
+            outcome = await self.handler.lifecycle.run(stream.next_item(), partial(work, data))
             return await refusal(data, outcome) if isinstance(outcome, status_pb2.Status) else outcome
 
-        fill(stream, context)
-        with self.gate.passing():
+        stream.read_context(context)
+        with self.admission.admit():
             async with aclosing(pipelined(requests, item, _DEPTH)) as answers:
                 async for answer in answers:
                     yield answer

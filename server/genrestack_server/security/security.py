@@ -1,4 +1,4 @@
-"""What protects a port: TLS, tokens, the guard before every call; and the reading of their files again."""
+"""What protects a port: TLS, tokens, authorization; and the reading of their files again."""
 
 import asyncio
 from typing import Final
@@ -6,11 +6,10 @@ from typing import Final
 from grpc import aio
 
 from genrestack_server.config.server_config import ServerConfig
-from genrestack_server.security.auth import Guard, GuardInterceptor
+from genrestack_server.security.auth import Authorizer
 from genrestack_server.security.file_watcher import WatchedFiles
 from genrestack_server.security.tls import Certificates
 from genrestack_server.security.tokens import Tokens
-from genrestack_server.telemetry.observer import Observer
 
 
 class Security:
@@ -25,13 +24,9 @@ class Security:
     def __init__(self, config: ServerConfig) -> None:
         self.certificates: Final = _certificates(config)
         self.tokens: Final = None if config.token_file is None else Tokens(config.token_file)
-        self.guard: Final = Guard(config.management, self.tokens)
+        self.authorizer: Final = Authorizer(config.management, self.tokens)
         self._files = [WatchedFiles(part.paths, part.reload) for part in (self.certificates, self.tokens) if part]
         self._tasks: list[asyncio.Task[None]] = []
-
-    def interceptors(self, observers: Observer) -> list[aio.ServerInterceptor]:
-        """Make what a server has to be made with."""
-        return [GuardInterceptor(self.guard, observers)] if self.guard.needed else []
 
     def add_port(self, server: aio.Server, address: str) -> int:
         """Open the port; return its number.

@@ -1,4 +1,4 @@
-"""Where calls arrive and end: each becomes a `Call`, ends with a status, and observers are told, whatever happens."""
+"""The life of a call, whatever transport it came by: it ends with an answer or a status, and observers are told."""
 
 import asyncio
 import time
@@ -8,85 +8,71 @@ from typing import Final, TypeVar
 import grpc
 from google.rpc import status_pb2
 
-from genrestack_server.call import Call, fill
+from genrestack_server.call import Call, CallContext
 from genrestack_server.errors import DeadlinePassedError, DrainingError, QueueFullError, RequestError, TooManyCallsError
-from genrestack_server.service.status import BY_NUMBER, Context, end_with, outcome
+from genrestack_server.service.status import BY_NUMBER, to_status
 from genrestack_server.telemetry.observer import Observer
 
 _T = TypeVar("_T")
 
-_REASONS: Final[dict[type[RequestError], str]] = {
+_REASONS: Final[dict[type[Exception], str]] = {
     TooManyCallsError: "concurrency",
     QueueFullError: "queue_full",
     DeadlinePassedError: "deadline",
     DrainingError: "draining",
 }
-"""Errors with which a request is refused before any work, and what observers are told of them."""
+"""Errors with which a request is rejected before any work, and what observers are told of them."""
 
 
-class Reception:
-    """Receives the calls of one front end."""
+class Lifecycle:
+    """Runs calls and steps of streams; nothing that goes wrong in them gets past it but a cancellation."""
 
     def __init__(self, observers: Observer) -> None:
         self._observers = observers
 
-    async def answered(self, context: Context, method: str, work: Callable[[Call], Awaitable[_T]]) -> _T:
-        """Do the work of a unary call, or end the call with the status that says why there is no answer.
+    async def run(
+        self, call: Call, work: Callable[[Call], Awaitable[_T]], context: CallContext | None = None
+    ) -> "_T | status_pb2.Status":
+        """Return a call's answer, or the status that says why there is none.
 
         Args:
-            context: gRPC's.
-            method: the RPC's own name.
-            work: makes the answer; it fills in model, version and rows of the `Call` as soon as it knows them.
+            call: the call, which ends here.
+            work: makes the answer; it fills in model, version and rows of the call as soon as it knows them.
+            context: what the transport knows of the call; None for an item of a stream, which has the stream's.
+
+        Raises:
+            asyncio.CancelledError: the caller has left.
 
         """
-        call = Call(method)
-        result = await self.outcome(call, _begun(call, context, work))
-        if isinstance(result, status_pb2.Status):
-            await end_with(context, result)
-        return result
-
-    async def outcome(self, call: Call, work: Awaitable[_T]) -> "_T | status_pb2.Status":
-        """Do the work of a call whose answer or status the caller of this writes: an item of a stream."""
         try:
-            result = await outcome(self._counted(call, work), call)
-            if isinstance(result, status_pb2.Status):
-                call.code = BY_NUMBER[result.code]
-            return result
+            if context is not None:
+                call.read_context(context)
+            return await work(call)
         except asyncio.CancelledError:
-            call.code = grpc.StatusCode.DEADLINE_EXCEEDED if _late(call) else grpc.StatusCode.CANCELLED
+            late = call.is_late()
+            call.code = grpc.StatusCode.DEADLINE_EXCEEDED if late else grpc.StatusCode.CANCELLED
+            if call.rows and not call.batch_rows:
+                self._observers.rejected("deadline" if late else "cancelled")
             raise
+        except Exception as error:  # noqa: BLE001 - the one catch-all: nothing internal may reach a caller
+            return self._failed(call, error)
         finally:
             call.ended = time.monotonic()
             self._observers.call_ended(call)
 
-    async def carried_on(self, context: Context, stream: Call, step: Awaitable[_T]) -> _T:
-        """Await a stream's next answer, or end the stream with a status; only then is the stream itself told of."""
-        result = await outcome(self._counted(stream, step), stream)
-        if isinstance(result, status_pb2.Status):
-            stream.code, stream.ended = BY_NUMBER[result.code], time.monotonic()
-            self._observers.call_ended(stream)
-            await end_with(context, result)
-        return result
-
-    async def _counted(self, call: Call, work: Awaitable[_T]) -> _T:
-        """Tell observers of what is refused before any work."""
+    async def step(self, stream: Call, step: Awaitable[_T]) -> "_T | status_pb2.Status":
+        """Return a stream's next answer, or the status that ends it; only then are observers told of the stream."""
         try:
-            return await work
-        except RequestError as error:
-            reason = _REASONS.get(type(error))
-            if reason is not None:
-                self._observers.rejected(reason)
-            raise
-        except asyncio.CancelledError:
-            if call.rows and not call.batch_rows:
-                self._observers.rejected("deadline" if _late(call) else "cancelled")
-            raise
+            return await step
+        except Exception as error:  # noqa: BLE001 - see above
+            status = self._failed(stream, error)
+            stream.ended = time.monotonic()
+            self._observers.call_ended(stream)
+            return status
 
-
-async def _begun(call: Call, context: Context, work: Callable[[Call], Awaitable[_T]]) -> _T:
-    fill(call, context)
-    return await work(call)
-
-
-def _late(call: Call) -> bool:
-    return call.deadline is not None and time.monotonic() >= call.deadline
+    def _failed(self, call: Call, error: Exception) -> status_pb2.Status:
+        if isinstance(error, RequestError) and type(error) in _REASONS:
+            self._observers.rejected(_REASONS[type(error)])
+        status = to_status(error, call)
+        call.code = BY_NUMBER[status.code]
+        return status

@@ -9,12 +9,15 @@ from typing import Final, ParamSpec, TypeVar
 from google.protobuf.message import DecodeError, Message
 
 from genrestack_common.text import counted
+from genrestack_proto.wire import holds_more_fields
 from genrestack_server.errors import InvalidRequestError, RequestError
-from genrestack_server.inference.validation import check_fields
 
+MAX_FIELDS: Final = 2**17
+"""Most names, tensors, parameters and other fields of one request; each of two bytes takes up to 100 once parsed."""
 # Packing and unpacking this much takes less than a millisecond, or 30 of them where every field has two bytes: beyond
 # it, other callers would feel the event loop stop.
-_LARGE_BYTES: Final = 2**18
+LARGE_BYTES: Final = 2**18
+"""A message of more bytes is unpacked, and its answer packed, in another thread."""
 
 # One thread: a message of empty parts is 44 times as large once it is parsed, and two would not be parsed sooner.
 _thread: Final = ThreadPoolExecutor(1, thread_name_prefix="genrestack-large")
@@ -24,7 +27,7 @@ _T = TypeVar("_T")
 _Message = TypeVar("_Message", bound=Message)
 
 
-def parsed(kind: type[_Message], data: bytes) -> _Message:
+def parse_request(kind: type[_Message], data: bytes) -> _Message:
     """Parse a request.
 
     gRPC's own parsing would end the call as UNKNOWN, with the text of a Python exception.
@@ -43,15 +46,22 @@ def parsed(kind: type[_Message], data: bytes) -> _Message:
         raise InvalidRequestError.of("request", text) from error
 
 
-def is_large(data: bytes) -> bool:
-    """Tell whether a message is so large that it is unpacked, and its answer packed, in another thread."""
-    return len(data) > _LARGE_BYTES
+def check_fields(data: bytes, kind: type[Message]) -> None:
+    """Refuse a message of more fields than any request has, before it is parsed.
+
+    Raises:
+        InvalidRequestError: there are more than `MAX_FIELDS`.
+
+    """
+    if holds_more_fields(data, kind, MAX_FIELDS):
+        raise InvalidRequestError.of(
+            "request",
+            f"it has more than {MAX_FIELDS:,} fields; send numbers as raw bytes, and each name once",
+        )
 
 
-async def aside(large: bool, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:  # noqa: FBT001
-    """Do large work in another thread, small work at once."""
-    if not large:
-        return work(*args, **kwargs)
+async def run_in_thread(work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+    """Run work on a large message in another thread, and return its result."""
     return await asyncio.get_running_loop().run_in_executor(_thread, _alone, functools.partial(work, *args, **kwargs))
 
 

@@ -1,11 +1,9 @@
 """From an exception to what a caller sees: the one table, and the one catch-all."""
 
-import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable
 from datetime import timedelta
-from typing import Any, Final, NoReturn, TypeAlias, TypeVar
+from typing import Final
 
 import grpc
 from google.rpc import error_details_pb2, status_pb2
@@ -26,8 +24,6 @@ from genrestack_server.errors import (
 )
 
 _log = logging.getLogger(__name__)
-_T = TypeVar("_T")
-Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 CODES: Final[dict[type[RequestError], grpc.StatusCode]] = {
     UnauthenticatedError: grpc.StatusCode.UNAUTHENTICATED,
@@ -53,16 +49,8 @@ _MAX_FIELD_BYTES: Final = 200
 _MAX_TEXT_BYTES: Final = 800
 
 
-async def outcome(work: Awaitable[_T], call: Call | None = None) -> "_T | status_pb2.Status":
-    """Await an answer; whatever it raises becomes the status that says so."""
-    try:
-        return await work
-    except Exception as error:  # noqa: BLE001 - the one catch-all: nothing internal may reach a caller
-        return to_status(error, call)
-
-
 def to_status(error: Exception, call: Call | None = None) -> status_pb2.Status:
-    """Say of an exception what a caller may know; anything not in the table is INTERNAL with an id the log carries."""
+    """Return what a caller may know of an error; what is not in the table is INTERNAL, with an id the log has."""
     for kind in type(error).__mro__:
         if kind in CODES:
             return _status(CODES[kind], str(error), _detail(error))
@@ -71,29 +59,6 @@ def to_status(error: Exception, call: Call | None = None) -> status_pb2.Status:
     _log.error("internal error %s", number, exc_info=error, extra={"fields": fields})
     text = f"internal error {number}; the server's log says more under this id"
     return _status(grpc.StatusCode.INTERNAL, text, None)
-
-
-async def answered(context: Context, work: Awaitable[_T]) -> _T:
-    """Await an answer for a call, or end the call with the status and details that say why there is none."""
-    result = await outcome(work)
-    if isinstance(result, status_pb2.Status):
-        await end_with(context, result)
-    return result
-
-
-async def end_with(context: Context, status: status_pb2.Status) -> NoReturn:
-    """End a call with a status and its details.
-
-    Raises:
-        grpc.aio.AbortError: it has ended.
-        asyncio.CancelledError: it had ended before: its caller is gone, or gRPC has refused what it sent.
-
-    """
-    details = ((DETAILS_KEY, status.SerializeToString()),)
-    try:
-        await context.abort(BY_NUMBER[status.code], status.message, details)
-    except grpc.aio.InternalError:
-        raise asyncio.CancelledError from None
 
 
 def _detail(error: Exception) -> "error_details_pb2.BadRequest | error_details_pb2.RetryInfo | None":

@@ -1,7 +1,7 @@
 """Who is told of calls, runs and loads: logs, metrics, traces, statistics."""
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 from genrestack_server.call import Call
 
@@ -56,46 +56,65 @@ class Observer:
 
 
 class Observers(Observer):
-    """Several observers as one."""
+    """Several observers as one; each is told of what it has a method of its own for."""
 
     def __init__(self, observers: Sequence[Observer] = ()) -> None:
-        self._observers = list(observers)
+        self._call_ended: list[Callable[[Call], None]] = []
+        self._executed: list[Callable[[Version, int, int, float], None]] = []
+        self._rejected: list[Callable[[str], None]] = []
+        self._loaded: list[Callable[[Version, float], None]] = []
+        self._unloaded: list[Callable[[str, int], None]] = []
+        self._load_failed: list[Callable[[str, int, str], None]] = []
+        self._rebuilt: list[Callable[[], None]] = []
+        for observer in observers:
+            self.add(observer)
 
     def add(self, observer: Observer) -> None:
         """Tell one more from now on."""
-        self._observers.append(observer)
+        told: tuple[tuple[str, list[Any]], ...] = (
+            ("call_ended", self._call_ended),
+            ("executed", self._executed),
+            ("rejected", self._rejected),
+            ("loaded", self._loaded),
+            ("unloaded", self._unloaded),
+            ("load_failed", self._load_failed),
+            ("rebuilt", self._rebuilt),
+        )
+        for name, methods in told:
+            if getattr(type(observer), name) is not getattr(Observer, name):
+                methods.append(getattr(observer, name))
 
     def call_ended(self, call: Call) -> None:
         """Tell all."""
-        for observer in self._observers:
-            observer.call_ended(call)
+        for tell in self._call_ended:
+            tell(call)
 
     def executed(self, served: Version, rows: int, requests: int, seconds: float) -> None:
         """Tell all."""
-        for observer in self._observers:
-            observer.executed(served, rows, requests, seconds)
+        for tell in self._executed:
+            tell(served, rows, requests, seconds)
 
     def rejected(self, reason: str) -> None:
         """Tell all."""
-        for observer in self._observers:
-            observer.rejected(reason)
+        for tell in self._rejected:
+            tell(reason)
 
     def loaded(self, served: Version, seconds: float) -> None:
         """Tell all."""
-        for observer in self._observers:
-            observer.loaded(served, seconds)
+        for tell in self._loaded:
+            tell(served, seconds)
 
     def unloaded(self, name: str, version: int) -> None:
         """Tell all."""
-        for observer in self._observers:
-            observer.unloaded(name, version)
+        for tell in self._unloaded:
+            tell(name, version)
 
     def load_failed(self, name: str, version: int, reason: str) -> None:
         """Tell all."""
-        for observer in self._observers:
-            observer.load_failed(name, version, reason)
+        for tell in self._load_failed:
+            tell(name, version, reason)
 
     def rebuilt(self) -> None:
         """Tell all."""
-        for observer in self._observers:
-            observer.rebuilt()
+        for tell in self._rebuilt:
+            tell()

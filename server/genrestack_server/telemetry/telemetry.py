@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from genrestack_server.telemetry.tracing import Tracing
 
 
-class Observation:
+class Telemetry:
     """What is asked for and nothing else: an option that is off imports nothing and costs nothing."""
 
     def __init__(

@@ -32,7 +32,7 @@ def obeyed(parameters: Mapping[str, InferParameter], **known: Any) -> Call:
 def await_waiting(running: Running, rows: int) -> None:
     server = running.server
     assert server is not None
-    until(lambda: server.predictor.queue_rows == rows)
+    until(lambda: server.engine.batcher.waiting_rows == rows)
 
 
 @pytest.mark.parametrize("kind", ["int64_param", "uint64_param"])
@@ -67,7 +67,7 @@ def test_what_is_past_its_timeout_is_not_computed(tiny_models: Path, run_server:
         held.wait()
         late = pool.submit(client.infer, "tiny", features(draw_rows(1)), timeout=200_000, priority=2)
         # Its time passes while it waits, or on the way there if the machine is very busy.
-        until(lambda: (running.server and running.server.predictor.queue_rows == 1) or late.done())
+        until(lambda: (running.server and running.server.engine.batcher.waiting_rows == 1) or late.done())
         time.sleep(0.2)
         held.free()
         with pytest.raises(InferenceServerException) as caught:

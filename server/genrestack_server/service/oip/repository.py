@@ -6,7 +6,7 @@ from typing import Final
 from genrestack_proto.inference import open_inference_pb2 as pb
 from genrestack_server.errors import InvalidRequestError
 from genrestack_server.models.registry import IndexSnapshot, Registry
-from genrestack_server.service.messages import aside
+from genrestack_server.service.messages import run_in_thread
 
 # So many take a millisecond or two.
 _LARGE: Final = 200
@@ -21,7 +21,9 @@ async def index(registry: Registry, *, only_ready: bool) -> pb.RepositoryIndexRe
     A long list is made in another thread, and once: until something changes, whoever asks is given the same.
     """
     snapshot = registry.snapshot()
-    return await aside(len(snapshot) > _LARGE, _listed, snapshot, only_ready)
+    if len(snapshot) > _LARGE:
+        return await run_in_thread(_listed, snapshot, only_ready)
+    return _listed(snapshot, only_ready)
 
 
 @lru_cache(maxsize=2)
