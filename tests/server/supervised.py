@@ -22,20 +22,20 @@ from genrestack_proto.v1.prediction_pb2_grpc import PredictionServiceStub
 _PROGRAM = """
 import json, sys
 from pathlib import Path
-from genrestack_server import logs
+from genrestack_server.telemetry import log_setup
 from genrestack_server.config.server_config import ServerConfig
 from genrestack_server.errors import StartError
 from genrestack_server.process.runner import run
-from genrestack_server.process.supervisor import Patience, supervise
+from genrestack_server.process.supervisor import RestartPolicy, supervise
 options, patience = map(json.loads, sys.argv[1:])
 options = {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
 config = ServerConfig(**{**options, "models_dir": Path(options["models_dir"])})
-logs.configure("info")
+log_setup.configure("info")
 def announce(lines):
     print(*lines, sep="\\n")
     print("done", flush=True)
 try:
-    status = supervise(config, announce, Patience(**patience)) if config.workers > 1 else run(config, announce)
+    status = supervise(config, announce, RestartPolicy(**patience)) if config.workers > 1 else run(config, announce)
 except StartError as error:
     print(f"Error: {error}", file=sys.stderr)
     status = 2

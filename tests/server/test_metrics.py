@@ -212,7 +212,7 @@ def test_what_a_worker_counted_outlives_it(served: ServedModel) -> None:
     assert value(both, "genrestack_model_info", **info) == 1
     assert value(both, "process_open_fds", worker="1") > 0
 
-    together.bury("2")
+    together.retire_worker("2")
     one = of(together)
     together.update("2", Metrics().packed())
     again = of(together)

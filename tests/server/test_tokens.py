@@ -24,7 +24,7 @@ from genrestack_proto.v1.prediction_pb2 import ListModelsRequest
 from genrestack_server.call import Call
 from genrestack_server.config.server_config import ServerConfig
 from genrestack_server.errors import PermissionDeniedError, TokenFileError, UnauthenticatedError
-from genrestack_server.process.runner import exposures
+from genrestack_server.process.runner import insecure_bind_warnings
 from genrestack_server.security.auth import MANAGEMENT_METHODS, Authorizer
 from genrestack_server.security.token_command import token as token_command
 from genrestack_server.security.tokens import Tokens, read_tokens, token_digest
@@ -296,14 +296,14 @@ def test_what_lies_open_beyond_loopback(options: dict[str, Any], said: list[str]
     options = dict(options)
     if options.pop("tls", False):
         options |= {"tls_cert": Path("c"), "tls_key": Path("k")}
-    lines = exposures(ServerConfig(host=host, **options))
+    lines = insecure_bind_warnings(ServerConfig(host=host, **options))
     assert len(lines) == len(said)
     for text, part in zip(lines, said, strict=True):
         assert text.startswith(f"{host} is reachable from other machines, and ")
         assert part in text
         assert "; set --" in text
     for loopback in ("127.0.0.1", "localhost", "::1", "127.1.2.3"):
-        assert exposures(ServerConfig(host=loopback, **options)) == []
+        assert insecure_bind_warnings(ServerConfig(host=loopback, **options)) == []
 
 
 def test_the_command_warns_of_it(tiny_models: Path, launch: Launch) -> None:

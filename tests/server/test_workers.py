@@ -30,7 +30,7 @@ from genrestack_server.address import reserved_port
 from genrestack_server.errors import AddressError
 
 # On a busy machine an event loop may be heard late; only what hangs is silent for longer.
-SOON = {"silence": 5.0, "longest_pause": 0.3}
+SOON = {"heartbeat_timeout": 5.0, "max_delay": 0.3}
 # More than a run on the event loop itself may have.
 MANY = 1000
 
@@ -137,7 +137,7 @@ def test_a_worker_told_to_end_finishes_and_is_replaced(pair: Supervised, stack: 
 
 
 def test_a_worker_that_stops_for_a_moment_counts_as_serving_only_while_it_runs(tiny_models: Path) -> None:
-    with supervised(tiny_models, {"silence": 3600.0}) as running:
+    with supervised(tiny_models, {"heartbeat_timeout": 3600.0}) as running:
         workers = running.workers()
         (victim, *_) = workers
         send(victim, signal.SIGSTOP)
@@ -150,7 +150,7 @@ def test_a_worker_that_stops_for_a_moment_counts_as_serving_only_while_it_runs(t
 
 def test_a_supervisor_that_was_stopped_blames_no_worker(tiny_models: Path) -> None:
     silence = 4.0
-    with supervised(tiny_models, {"silence": silence}) as running:
+    with supervised(tiny_models, {"heartbeat_timeout": silence}) as running:
         workers = running.workers()
         send(running.process.pid, signal.SIGSTOP)
         stopped = time.monotonic()
@@ -165,7 +165,7 @@ def test_a_supervisor_that_was_stopped_blames_no_worker(tiny_models: Path) -> No
 def test_a_worker_that_computes_is_not_stuck_and_sigterm_waits_for_it(tiny_models: Path, tmp_path: Path) -> None:
     silence, waiting = 4.0, Waiting(tmp_path)
     with (
-        supervised(tiny_models, {"silence": silence}, waiting.env, grace=60) as running,
+        supervised(tiny_models, {"heartbeat_timeout": silence}, waiting.env, grace=60) as running,
         ThreadPoolExecutor(1) as pool,
     ):
         workers = running.workers()
@@ -237,7 +237,7 @@ def test_what_cannot_start_says_why_as_one_process_does(
 
 def test_workers_that_die_at_start_are_given_up(tiny_models: Path, tmp_path: Path) -> None:
     (tmp_path / "onnxruntime.py").write_text("import os\nos.abort()\n")
-    with supervised(tiny_models, {"first_pause": 0.05}, {"PYTHONPATH": f"{tmp_path}:{_pythonpath()}"}) as running:
+    with supervised(tiny_models, {"first_delay": 0.05}, {"PYTHONPATH": f"{tmp_path}:{_pythonpath()}"}) as running:
         assert not running.said
         status, log = running.end()
     assert status == 2

@@ -14,7 +14,7 @@ from genrestack_common.text import counted
 from genrestack_proto.matrix import FloatMatrix
 from genrestack_server.call import Call
 from genrestack_server.errors import DeadlinePassedError, InvalidRequestError, RunEndedError
-from genrestack_server.inference.request_queue import Piece, Waiting
+from genrestack_server.inference.request_queue import QueuedRequest, RowSlice
 from genrestack_server.inference.validation import check_answer
 from genrestack_server.models.registry import ServedModel
 
@@ -22,7 +22,7 @@ _S = TypeVar("_S", bound=np.generic)
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
-class Job(Waiting):
+class PendingRequest(QueuedRequest):
     """A request that waits for its answer."""
 
     version: ServedModel
@@ -57,10 +57,10 @@ class RunResult:
     """Whether its time limit ended it."""
 
 
-class Execution:
+class Batch:
     """The pieces of one execution, all of the same version."""
 
-    def __init__(self, pieces: list[Piece[Job]], now: float) -> None:
+    def __init__(self, slices: list[RowSlice[PendingRequest]], now: float) -> None:
         """Put the rows together.
 
         Args:
@@ -68,50 +68,50 @@ class Execution:
             now: when they left the queue.
 
         """
-        self.served = pieces[0].job.version
-        self.rows = sum(piece.stop - piece.start for piece in pieces)
-        self.requests = len({piece.job for piece in pieces})
-        for job, start, _ in pieces:
-            job.call.batch_rows = self.rows
+        self.served = slices[0].request.version
+        self.rows = sum(part.stop - part.start for part in slices)
+        self.requests = len({part.request for part in slices})
+        for request, start, _ in slices:
+            request.call.batch_rows = self.rows
             if not start:
-                job.call.admitted, job.call.queued_s = job.admitted, now - job.admitted
-        parts = [job.matrix[start:stop] for job, start, stop in pieces]
+                request.call.admitted, request.call.queued_s = request.admitted, now - request.admitted
+        parts = [request.matrix[start:stop] for request, start, stop in slices]
         self.matrix: FloatMatrix = parts[0] if len(parts) == 1 else np.concatenate(parts)
         """float32 of shape (rows, f)."""
-        self._pieces = pieces
-        self._patient: list[Job] | None = None
+        self._slices = slices
+        self._patient: list[PendingRequest] | None = None
 
     @property
     def until(self) -> float:
         """Moment from which on nobody waits for any of it: the latest deadline of the callers that have not left."""
-        if len(self._pieces) == 1:
-            job = self._pieces[0].job
-            return -math.inf if job.answer.done() else job.until
+        if len(self._slices) == 1:
+            request = self._slices[0].request
+            return -math.inf if request.answer.done() else request.until
         if self._patient is None:
-            self._patient = sorted({piece.job for piece in self._pieces}, key=lambda job: job.until)
+            self._patient = sorted({part.request for part in self._slices}, key=lambda request: request.until)
         while self._patient and self._patient[-1].answer.done():
             self._patient.pop()
         return self._patient[-1].until if self._patient else -math.inf
 
-    def end(self, ran: RunResult) -> list[Job]:
+    def end(self, result: RunResult) -> list[PendingRequest]:
         """Hand out the answers, or what went wrong in place of them; return whom it failed."""
         first = 0
-        for job, start, stop in self._pieces:
+        for request, start, stop in self._slices:
             last = first + stop - start
-            job.call.compute_s += ran.seconds
-            if not isinstance(ran.answer, Exception) and not job.answer.done():
-                job.finite &= ran.finite
-                _hand_over(job, start, stop, _rows(ran.answer, first, last))
+            request.call.compute_s += result.seconds
+            if not isinstance(result.answer, Exception) and not request.answer.done():
+                request.finite &= result.finite
+                _deliver(request, start, stop, _rows(result.answer, first, last))
             first = last
-        return self.fail(ran.answer) if isinstance(ran.answer, Exception) else []
+        return self.fail(result.answer) if isinstance(result.answer, Exception) else []
 
-    def fail(self, error: Exception) -> list[Job]:
+    def fail(self, error: Exception) -> list[PendingRequest]:
         """End without answers; return whose they were."""
         now = time.monotonic()
-        for job in (jobs := [piece.job for piece in self._pieces]):
-            too_late = isinstance(error, RunEndedError) and now >= job.until
-            job.fail(DeadlinePassedError(_TOO_LATE) if too_late else error)
-        return jobs
+        for request in (requests := [part.request for part in self._slices]):
+            too_late = isinstance(error, RunEndedError) and now >= request.until
+            request.fail(DeadlinePassedError(_TOO_LATE) if too_late else error)
+        return requests
 
 
 _TOO_LATE: Final = "the deadline passed while the rows were computed; allow more time or send less"
@@ -136,21 +136,21 @@ def took_too_long(served: ServedModel, rows: int) -> RunEndedError:
     return RunEndedError(f"{served.title} took too long for {counted(rows, 'row')}, and was ended")
 
 
-def _hand_over(job: Job, start: int, stop: int, part: Answer) -> None:
-    if start == 0 and stop == job.rows:
-        job.whole = part
+def _deliver(request: PendingRequest, start: int, stop: int, part: Answer) -> None:
+    if start == 0 and stop == request.rows:
+        request.whole = part
     else:
-        job.whole = job.whole or _blank(part, job.rows)
-        _write(job.whole, part, start, stop)
-    if stop < job.rows:
+        request.whole = request.whole or _blank(part, request.rows)
+        _write(request.whole, part, start, stop)
+    if stop < request.rows:
         return
-    if not job.finite:
+    if not request.finite:
         try:
-            check_answer(job.whole.probabilities)
+            check_answer(request.whole.probabilities)
         except InvalidRequestError as error:
-            job.fail(error)
+            request.fail(error)
             return
-    job.answer.set_result(job.whole)
+    request.answer.set_result(request.whole)
 
 
 def _rows(answer: Answer, first: int, last: int) -> Answer:

@@ -14,9 +14,9 @@ from genrestack_proto.matrix import FloatMatrix
 from genrestack_server.call import Call
 from genrestack_server.config.server_config import ServerConfig
 from genrestack_server.errors import DeadlinePassedError, DrainingError, QueueFullError, RequestError, StuckError
-from genrestack_server.inference.batch import Execution, Job, RunResult, run_now, took_too_long
+from genrestack_server.inference.batch import Batch, PendingRequest, RunResult, run_now, took_too_long
 from genrestack_server.inference.executor import Executor, ThreadLimit
-from genrestack_server.inference.request_queue import Lines
+from genrestack_server.inference.request_queue import RequestQueue
 from genrestack_server.models.registry import ServedModel
 from genrestack_server.telemetry.observer import Observer
 
@@ -44,7 +44,7 @@ _HALF_LIFE_S: Final = 5.0
 
 
 class Batcher:
-    """Requests wait in lines and are computed, several at a time, as soon as nothing else runs; see `Lines`.
+    """Requests wait in lines and are computed, several at a time, as soon as nothing else runs; see `RequestQueue`.
 
     Belongs to one event loop. A quick run of a request that has nobody beside it is done at once, on the loop, which
     spares a lone caller the waking of another thread and the waking by it.
@@ -56,17 +56,17 @@ class Batcher:
     def __init__(self, executor: Executor, observers: Observer, config: ServerConfig) -> None:
         self._executor = executor
         self._observers = observers
-        self._most_waiting = config.max_queue_rows
-        self._most_rows = config.max_batch_rows
-        self._most_seconds = config.max_compute_seconds
+        self._max_queue_rows = config.max_queue_rows
+        self._max_batch_rows = config.max_batch_rows
+        self._max_compute_seconds = config.max_compute_seconds
         self._most_on_loop = min(_LOOP_S, config.max_compute_seconds)
         self._delay = config.max_queue_delay
-        self._lines: Lines[Job] = Lines(config.max_batch_rows, sharing=config.batching)
-        self._outside: OrderedDict[Job, None] = OrderedDict()
-        self._gathering = Gathering()
-        self._rate = DrainRate()
+        self._queue: RequestQueue[PendingRequest] = RequestQueue(config.max_batch_rows, batching=config.batching)
+        self._backpressured: OrderedDict[PendingRequest, None] = OrderedDict()
+        self._window = BatchWindow()
+        self._throughput = ThroughputEstimator()
         self._running = 0
-        self._in_thread: dict[Execution, ThreadLimit] = {}
+        self._in_thread: dict[Batch, ThreadLimit] = {}
         self._loop_limit = RunLimit()
         self._slow_until = 0.0
         """Until when nothing is run on the loop."""
@@ -80,7 +80,7 @@ class Batcher:
     @property
     def waiting_rows(self) -> int:
         """Rows that wait in the queue."""
-        return self._lines.rows
+        return self._queue.rows
 
     async def run(self, served: ServedModel, rows: FloatMatrix, call: Call) -> Answer:
         """Answer rows, float32 of shape (n, f).
@@ -100,7 +100,7 @@ class Batcher:
 
         """
         loop = asyncio.get_running_loop()
-        job = Job(
+        request = PendingRequest(
             version=served,
             rows=len(rows),
             urgent=call.urgent,
@@ -110,11 +110,11 @@ class Batcher:
             answer=loop.create_future(),
             admitted=time.monotonic(),
         )
-        self._admit(job)
+        self._admit(request)
         try:
-            return await job.answer
+            return await request.answer
         except asyncio.CancelledError:
-            self._drop(job)
+            self._drop(request)
             raise
 
     def close(self) -> None:
@@ -125,61 +125,61 @@ class Batcher:
 
     def _fail_all(self, error: RequestError) -> None:
         """Fail what is being computed in the thread and what waits."""
-        for execution in self._in_thread:
-            self._fail(execution, error)
-        while (taken := self._lines.take(0.0)).pieces:
-            for piece in taken.pieces:
-                piece.job.fail(error)
-        while self._outside:
-            self._outside.popitem()[0].fail(error)
+        for batch in self._in_thread:
+            self._fail(batch, error)
+        while (taken := self._queue.take(0.0)).slices:
+            for part in taken.slices:
+                part.request.fail(error)
+        while self._backpressured:
+            self._backpressured.popitem()[0].fail(error)
 
-    def _fail(self, execution: Execution, error: Exception) -> None:
-        for job in execution.fail(error):
-            self._lines.leave(job)
+    def _fail(self, batch: Batch, error: Exception) -> None:
+        for request in batch.fail(error):
+            self._queue.leave(request)
 
-    def _admit(self, job: Job) -> None:
+    def _admit(self, request: PendingRequest) -> None:
         if self.stuck:
             raise StuckError(_STUCK)
-        if not self._outside and self._fits(job):
-            self._lines.put(job)
-            self._wake(hurried=job.urgent)
-        elif job.call.patient:
-            self._outside[job] = None
+        if not self._backpressured and self._fits(request):
+            self._queue.put(request)
+            self._wake(hurried=request.urgent)
+        elif request.call.patient:
+            self._backpressured[request] = None
         else:
             raise QueueFullError(
-                f"{counted(self._lines.rows, 'row')} wait already, the limit is {self._most_waiting:,} "
+                f"{counted(self._queue.rows, 'row')} wait already, the limit is {self._max_queue_rows:,} "
                 "(--max-queue-rows); try again after the delay in the details",
-                self._rate.seconds_for(self._lines.rows),
+                self._throughput.retry_after(self._queue.rows),
             )
 
-    def _fits(self, job: Job) -> bool:
+    def _fits(self, request: PendingRequest) -> bool:
         # An empty queue takes any request: one that is larger than the whole queue would otherwise never be computed.
-        return not self._lines.rows or self._lines.rows + job.rows <= self._most_waiting
+        return not self._queue.rows or self._queue.rows + request.rows <= self._max_queue_rows
 
-    def _drop(self, job: Job) -> None:
-        self._outside.pop(job, None)
-        self._lines.leave(job)
-        for execution, limit in self._in_thread.items():
-            limit.lower(execution.until)
-        self._let_in()
+    def _drop(self, request: PendingRequest) -> None:
+        self._backpressured.pop(request, None)
+        self._queue.leave(request)
+        for batch, limit in self._in_thread.items():
+            limit.lower(batch.until)
+        self._admit_waiting()
 
-    def _let_in(self) -> None:
+    def _admit_waiting(self) -> None:
         """Let those who wait for room into the queue, in the order in which they came."""
-        while self._outside and self._fits(job := next(iter(self._outside))):
-            del self._outside[job]
-            self._lines.put(job)
-            self._wake(hurried=job.urgent)
+        while self._backpressured and self._fits(request := next(iter(self._backpressured))):
+            del self._backpressured[request]
+            self._queue.put(request)
+            self._wake(hurried=request.urgent)
 
-    def _most_running(self) -> int:
+    def _max_running(self) -> int:
         # Where a whole execution waits there is nothing to wait for: the next one is ready when the present one ends,
         # and the thread goes on without a gap.
-        return 2 if self._lines.rows >= self._most_rows else 1
+        return 2 if self._queue.rows >= self._max_batch_rows else 1
 
     def _wake(self, *, hurried: bool = False) -> None:
         """See to it that what waits is computed."""
-        if self._closed or self._running >= self._most_running():
+        if self._closed or self._running >= self._max_running():
             return
-        at_once = hurried or not self._delay or self._lines.rows >= self._most_rows
+        at_once = hurried or not self._delay or self._queue.rows >= self._max_batch_rows
         if self._next is not None:
             if not at_once or not isinstance(self._next, asyncio.TimerHandle):
                 return
@@ -189,7 +189,7 @@ class Batcher:
         self._next = loop.call_soon(self._gather) if at_once else loop.call_later(self._delay, self._begin)
 
     def _gather(self) -> None:
-        if self._lines.rows < self._most_rows and self._gathering.another_turn(self._lines.rows):
+        if self._queue.rows < self._max_batch_rows and self._window.keep_waiting(self._queue.rows):
             self._next = asyncio.get_running_loop().call_soon(self._gather)
         else:
             self._begin()
@@ -197,75 +197,75 @@ class Batcher:
     def _begin(self) -> None:
         self._next = None
         now = time.monotonic()
-        taken = self._lines.take(now)
-        for job in taken.late:
-            job.fail(DeadlinePassedError("the deadline passed while the rows waited; allow more time or send less"))
-        if taken.pieces:
-            self._execute(Execution(taken.pieces, now), now)
-        self._let_in()
-        if self._lines.rows:
+        taken = self._queue.take(now)
+        for request in taken.expired:
+            request.fail(DeadlinePassedError("the deadline passed while the rows waited; allow more time or send less"))
+        if taken.slices:
+            self._run_batch(Batch(taken.slices, now), now)
+        self._admit_waiting()
+        if self._queue.rows:
             self._wake()
 
-    def _execute(self, execution: Execution, now: float) -> None:
+    def _run_batch(self, batch: Batch, now: float) -> None:
         self._running += 1
-        self._gathering.begun(execution.requests)
-        if self._is_quick(execution, now):
-            ran = run_now(execution.served, execution.matrix, self._limit_on_loop(execution, now))
-            if ran.seconds > _SLOW_S:
+        self._window.begun(batch.requests)
+        if self._is_quick(batch, now):
+            result = run_now(batch.served, batch.matrix, self._limit_on_loop(batch, now))
+            if result.seconds > _SLOW_S:
                 self._slow_until = time.monotonic() + _SLOW_PAUSE_S
-            if not ran.ended or execution.until <= time.monotonic():
-                self._end(execution, ran)
+            if not result.ended or batch.until <= time.monotonic():
+                self._end(batch, result)
                 return
-        limit = self._in_thread[execution] = ThreadLimit(
-            partial(self._ended, execution),
-            at=execution.until,
-            seconds=self._most_seconds,
+        limit = self._in_thread[batch] = ThreadLimit(
+            partial(self._ended, batch),
+            at=batch.until,
+            seconds=self._max_compute_seconds,
             cancellation=self._executor.cancellation,
         )
-        self._executor.start(execution.served, execution.matrix, limit, partial(self._end, execution))
+        self._executor.start(batch.served, batch.matrix, limit, partial(self._end, batch))
 
-    def _is_quick(self, execution: Execution, now: float) -> bool:
+    def _is_quick(self, batch: Batch, now: float) -> bool:
         """Tell whether to run at once, on the loop."""
         return (
             self._running == 1
-            and execution.requests == 1
-            and not self._lines.rows
-            and execution.rows <= execution.served.quick_rows
+            and batch.requests == 1
+            and not self._queue.rows
+            and batch.rows <= batch.served.quick_rows
             and self._slow_until <= now
         )
 
-    def _limit_on_loop(self, execution: Execution, now: float) -> RunLimit:
+    def _limit_on_loop(self, batch: Batch, now: float) -> RunLimit:
         limit = self._loop_limit
         if limit.over:
             limit = self._loop_limit = RunLimit()
-        limit.at = min(execution.until, now + self._most_on_loop)
+        limit.at = min(batch.until, now + self._most_on_loop)
         return limit
 
-    def _end(self, execution: Execution, ran: RunResult) -> None:
+    def _end(self, batch: Batch, result: RunResult) -> None:
         self._running -= 1
-        self._in_thread.pop(execution, None)
-        for job in execution.end(ran):
-            self._lines.leave(job)
-        if not ran.ended:
-            self._rate.note(execution.rows, ran.seconds)
-        self._observers.executed(execution.served, execution.rows, execution.requests, ran.seconds)
+        self._in_thread.pop(batch, None)
+        for request in batch.end(result):
+            self._queue.leave(request)
+        if not result.ended:
+            self._throughput.note(batch.rows, result.seconds)
+        self._observers.executed(batch.served, batch.rows, batch.requests, result.seconds)
         if self.stuck:
             self._set_stuck(False)
-        self._let_in()
-        if self._lines.rows:
+        self._admit_waiting()
+        if self._queue.rows:
             self._wake()
 
-    def _ended(self, execution: Execution) -> None:
+    def _ended(self, batch: Batch) -> None:
         """Answer those whose run in the thread was told to end, whether it does or not."""
-        if execution in self._in_thread:
-            self._fail(execution, took_too_long(execution.served, execution.rows))
-            asyncio.get_running_loop().call_later(_STUCK_S, self._check_ended, execution)
+        if batch in self._in_thread:
+            self._fail(batch, took_too_long(batch.served, batch.rows))
+            asyncio.get_running_loop().call_later(_STUCK_S, self._check_ended, batch)
 
-    def _check_ended(self, execution: Execution) -> None:
-        if execution in self._in_thread and not self._closed:
+    def _check_ended(self, batch: Batch) -> None:
+        if batch in self._in_thread and not self._closed:
             _log.error(
                 "%s was told to end a run and does not: one of its operators takes too long; "
-                "NOT_SERVING until it is through, restart the server if it never is", execution.served.title,
+                "NOT_SERVING until it is through, restart the server if it never is", batch.served.title,
             )  # fmt: skip
             self._set_stuck(True)
             self._fail_all(StuckError(_STUCK))
@@ -275,7 +275,7 @@ class Batcher:
         self.stuck_changed()
 
 
-class Gathering:
+class BatchWindow:
     """Asked once in each turn of the event loop while rows wait and nothing runs.
 
     Beginning with the first of many who are about to arrive would leave the others to executions of one or two rows
@@ -288,7 +288,7 @@ class Gathering:
         self._seen = 0
         self._quiet = 0
 
-    def another_turn(self, waiting_rows: int) -> bool:
+    def keep_waiting(self, waiting_rows: int) -> bool:
         """Tell whether the loop should first turn once more."""
         if self._company < _COMPANY:
             return False
@@ -302,7 +302,7 @@ class Gathering:
         self._seen = self._quiet = 0
 
 
-class DrainRate:
+class ThroughputEstimator:
     """Rows a second of the latest executions."""
 
     def __init__(self) -> None:
@@ -315,7 +315,7 @@ class DrainRate:
         self._rows = self._rows * kept + rows
         self._seconds = self._seconds * kept + seconds
 
-    def seconds_for(self, rows: int) -> float:
+    def retry_after(self, rows: int) -> float:
         """Estimate how long so many waiting rows take; between 20 ms and 5 s, and 1 s before anything was computed."""
         if not self._seconds:
             return _UNKNOWN_S

@@ -56,6 +56,6 @@ def _run_for(
     limit: RunLimit,
     then: Callable[[RunResult], None],
 ) -> None:
-    ran = run_now(served, rows, limit)
+    result = run_now(served, rows, limit)
     with suppress(RuntimeError):  # the loop has ended, and nobody waits
-        loop.call_soon_threadsafe(then, ran)
+        loop.call_soon_threadsafe(then, result)

@@ -10,12 +10,12 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Final, Generic, NamedTuple, TypeVar
 
-URGENT_RUN: Final = 3
+HIGH_PRIORITY_RUN: Final = 3
 """So many executions in a row may put urgent requests first while others wait."""
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
-class Waiting:
+class QueuedRequest:
     """A request that waits, wholly or with its last rows."""
 
     version: Hashable
@@ -26,35 +26,35 @@ class Waiting:
     """Moment after which it is not worth computing; None: never."""
     taken: int = 0
     """Rows that executions have taken."""
-    turn: int = 0
+    quantum: int = 0
     """Rows taken of the present turn."""
 
 
-J = TypeVar("J", bound=Waiting)
+J = TypeVar("J", bound=QueuedRequest)
 
 
-class Piece(NamedTuple, Generic[J]):
+class RowSlice(NamedTuple, Generic[J]):
     """Rows of a request that go into an execution together: from `start` up to `stop`."""
 
-    job: J
+    request: J
     start: int
     stop: int
 
 
 @dataclass(slots=True)
-class Taken(Generic[J]):
+class BatchSlice(Generic[J]):
     """What an execution computes, and what was found to be too late."""
 
-    pieces: list[Piece[J]] = field(default_factory=list)
-    late: list[J] = field(default_factory=list)
+    slices: list[RowSlice[J]] = field(default_factory=list)
+    expired: list[J] = field(default_factory=list)
 
     @property
     def rows(self) -> int:
         """Rows of the execution."""
-        return sum(piece.stop - piece.start for piece in self.pieces)
+        return sum(part.stop - part.start for part in self.slices)
 
 
-class _Pair(Generic[J]):
+class _VersionQueues(Generic[J]):
     """The two lines of one version. Ordered dictionaries, so that whoever leaves does so at once."""
 
     __slots__ = ("normal", "urgent")
@@ -63,14 +63,14 @@ class _Pair(Generic[J]):
         self.urgent: OrderedDict[J, None] = OrderedDict()
         self.normal: OrderedDict[J, None] = OrderedDict()
 
-    def of(self, job: J) -> "OrderedDict[J, None]":
-        return self.urgent if job.urgent else self.normal
+    def of(self, request: J) -> "OrderedDict[J, None]":
+        return self.urgent if request.urgent else self.normal
 
 
-class Lines(Generic[J]):
+class RequestQueue(Generic[J]):
     """All requests that wait, and the order in which they are computed."""
 
-    def __init__(self, most_rows: int, *, sharing: bool = True) -> None:
+    def __init__(self, max_batch_rows: int, *, batching: bool = True) -> None:
         """Begin empty.
 
         Args:
@@ -80,83 +80,83 @@ class Lines(Generic[J]):
         """
         self.rows = 0
         """Rows that wait."""
-        self._most = most_rows
-        self._sharing = sharing
-        self._pairs: OrderedDict[Hashable, _Pair[J]] = OrderedDict()
-        self._urgent_run = 0
+        self._max_batch_rows = max_batch_rows
+        self._batching = batching
+        self._queues: OrderedDict[Hashable, _VersionQueues[J]] = OrderedDict()
+        self._high_priority_run = 0
 
-    def put(self, job: J) -> None:
+    def put(self, request: J) -> None:
         """Let a request join its line."""
-        pair = self._pairs.get(job.version)
+        pair = self._queues.get(request.version)
         if pair is None:
-            pair = self._pairs[job.version] = _Pair()
-        pair.of(job)[job] = None
-        self.rows += job.rows - job.taken
+            pair = self._queues[request.version] = _VersionQueues()
+        pair.of(request)[request] = None
+        self.rows += request.rows - request.taken
 
-    def leave(self, job: J) -> None:
+    def leave(self, request: J) -> None:
         """Take a request out; nothing happens if it no longer waits."""
-        pair = self._pairs.get(job.version)
-        if pair is not None and job in pair.of(job):
-            del pair.of(job)[job]
-            self.rows -= job.rows - job.taken
-            self._tidy(job.version, pair)
+        pair = self._queues.get(request.version)
+        if pair is not None and request in pair.of(request):
+            del pair.of(request)[request]
+            self.rows -= request.rows - request.taken
+            self._tidy(request.version, pair)
 
-    def take(self, now: float) -> Taken[J]:
+    def take(self, now: float) -> BatchSlice[J]:
         """Take the rows of one execution; none are left waiting if it is empty.
 
         Args:
             now: what deadlines are compared with.
 
         """
-        taken: Taken[J] = Taken()
-        while self._pairs and not taken.pieces:
-            normal_first = self._normal_first()
+        taken: BatchSlice[J] = BatchSlice()
+        while self._queues and not taken.slices:
+            normal_first = self._normal_priority_first()
             version, pair = self._next(normal=normal_first)
-            lines = (pair.normal, pair.urgent) if normal_first else (pair.urgent, pair.normal)
-            for line in lines:
-                self._fill(taken, line, now)
-            self._pairs.move_to_end(version)
+            queues = (pair.normal, pair.urgent) if normal_first else (pair.urgent, pair.normal)
+            for queue in queues:
+                self._take_rows(taken, queue, now)
+            self._queues.move_to_end(version)
             self._tidy(version, pair)
         return taken
 
-    def _normal_first(self) -> bool:
+    def _normal_priority_first(self) -> bool:
         """Tell whether it is the turn of those who are not urgent."""
-        urgent = any(pair.urgent for pair in self._pairs.values())
-        normal = any(pair.normal for pair in self._pairs.values())
+        urgent = any(pair.urgent for pair in self._queues.values())
+        normal = any(pair.normal for pair in self._queues.values())
         if not (urgent and normal):
-            self._urgent_run = 0
+            self._high_priority_run = 0
             return not urgent
-        self._urgent_run = (self._urgent_run + 1) % (URGENT_RUN + 1)
-        return self._urgent_run == 0
+        self._high_priority_run = (self._high_priority_run + 1) % (HIGH_PRIORITY_RUN + 1)
+        return self._high_priority_run == 0
 
-    def _next(self, *, normal: bool) -> tuple[Hashable, _Pair[J]]:
-        return next((v, pair) for v, pair in self._pairs.items() if (pair.normal if normal else pair.urgent))
+    def _next(self, *, normal: bool) -> tuple[Hashable, _VersionQueues[J]]:
+        return next((v, pair) for v, pair in self._queues.items() if (pair.normal if normal else pair.urgent))
 
-    def _fill(self, taken: Taken[J], line: "OrderedDict[J, None]", now: float) -> None:
-        room = self._most - taken.rows
-        while line and room and (self._sharing or not taken.pieces):
-            job = next(iter(line))
-            left = job.rows - job.taken
-            if job.deadline is not None and now >= job.deadline:
-                del line[job]
+    def _take_rows(self, taken: BatchSlice[J], queue: "OrderedDict[J, None]", now: float) -> None:
+        room = self._max_batch_rows - taken.rows
+        while queue and room and (self._batching or not taken.slices):
+            request = next(iter(queue))
+            left = request.rows - request.taken
+            if request.deadline is not None and now >= request.deadline:
+                del queue[request]
                 self.rows -= left
-                taken.late.append(job)
+                taken.expired.append(request)
                 continue
-            count = min(room, left, self._most - job.turn if len(line) > 1 else room)
-            taken.pieces.append(Piece(job, job.taken, job.taken + count))
+            count = min(room, left, self._max_batch_rows - request.quantum if len(queue) > 1 else room)
+            taken.slices.append(RowSlice(request, request.taken, request.taken + count))
             self.rows -= count
             room -= count
-            self._advance(job, count, line)
+            self._advance(request, count, queue)
 
-    def _advance(self, job: J, count: int, line: "OrderedDict[J, None]") -> None:
-        job.taken += count
-        job.turn += count
-        if job.taken == job.rows:
-            del line[job]
-        elif job.turn >= self._most:
-            job.turn = 0
-            line.move_to_end(job)
+    def _advance(self, request: J, count: int, queue: "OrderedDict[J, None]") -> None:
+        request.taken += count
+        request.quantum += count
+        if request.taken == request.rows:
+            del queue[request]
+        elif request.quantum >= self._max_batch_rows:
+            request.quantum = 0
+            queue.move_to_end(request)
 
-    def _tidy(self, version: Hashable, pair: _Pair[J]) -> None:
+    def _tidy(self, version: Hashable, pair: _VersionQueues[J]) -> None:
         if not pair.urgent and not pair.normal:
-            del self._pairs[version]
+            del self._queues[version]

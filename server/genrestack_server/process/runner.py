@@ -55,7 +55,7 @@ def run(config: ServerConfig, announce: Announce) -> int:
         StartError: the server cannot start.
 
     """
-    for line in exposures(config):
+    for line in insecure_bind_warnings(config):
         _log.warning("%s", line)
     if config.workers > 1:
         from genrestack_server.process.supervisor import supervise
@@ -64,7 +64,7 @@ def run(config: ServerConfig, announce: Announce) -> int:
     return asyncio.run(_serve(config, announce))
 
 
-class Life:
+class ServerRunner:
     """A server's way from its start to its end, whoever asks for that."""
 
     def __init__(self, grace_s: float) -> None:
@@ -133,15 +133,15 @@ class Life:
 
 
 async def _serve(config: ServerConfig, announce: Announce) -> NoReturn:
-    life = Life(config.grace)
+    life = ServerRunner(config.grace)
     take_signals(config, life.stop_or_leave, life.reload)
     asyncio.get_running_loop().set_exception_handler(report_unhandled)
     # Takes a second or more, in which a signal may come.
-    from genrestack_server.process.runner import announcement
+    from genrestack_server.process.runner import startup_banner
     from genrestack_server.server import Server
 
     server = Server(config)
-    leave(await life.pass_by(server, lambda: announce(announcement(server))))
+    leave(await life.pass_by(server, lambda: announce(startup_banner(server))))
 
 
 def take_signals(config: ServerConfig, stop: Callable[[signal.Signals], None], reload: Callable[[], None]) -> None:
@@ -225,7 +225,7 @@ if TYPE_CHECKING:
     from genrestack_server.server import Server
 
 
-def announcement(server: "Server") -> list[str]:
+def startup_banner(server: "Server") -> list[str]:
     """Say what is served, where, and by what."""
     workers = server.config.workers if server.shares_port else 1
     each = f" in each of {workers} workers" if workers > 1 else ""
@@ -239,7 +239,7 @@ def announcement(server: "Server") -> list[str]:
     return lines if url is None else [*lines, f"metrics on {url}"]
 
 
-def exposures(config: ServerConfig) -> list[str]:
+def insecure_bind_warnings(config: ServerConfig) -> list[str]:
     """Say what lies open to whoever reaches the port, and which setting closes it; nothing on loopback."""
     if is_loopback(config.host):
         return []

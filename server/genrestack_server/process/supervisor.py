@@ -15,7 +15,7 @@ from genrestack_server.address import reserved_port
 from genrestack_server.config.server_config import ServerConfig
 from genrestack_server.errors import StartError
 from genrestack_server.process.runner import AT_ONCE_S, DRAINED, FAREWELL_S, FORCED, INTERRUPTED, Announce, take_signals
-from genrestack_server.process.worker_handle import Worker, ending
+from genrestack_server.process.worker_handle import WorkerHandle, ending
 
 if TYPE_CHECKING:
     from genrestack_server.telemetry.aggregation import Totals
@@ -28,26 +28,26 @@ _LATE_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
+class RestartPolicy:
     """How long a supervisor waits for what, in seconds."""
 
-    silence: float = 10.0
+    heartbeat_timeout: float = 10.0
     """Without a sign that a worker's event loop turns, after which it counts as stuck."""
-    first_sign: float = 120.0
+    startup_timeout: float = 120.0
     """Until the first of these signs: a process imports its libraries first."""
-    first_pause: float = 0.1
+    first_delay: float = 0.1
     """Between a worker's end and its restart; doubled each time it has ended soon again."""
-    longest_pause: float = 30.0
+    max_delay: float = 30.0
     """The most that comes of it."""
-    settled: float = 60.0
+    stable_after: float = 60.0
     """After which a worker has not ended soon."""
     attempts: int = 3
     """Starts of a worker that may fail in a row (this one is a number)."""
-    farewell: float = FAREWELL_S
+    kill_after: float = FAREWELL_S
     """Beyond the time to finish, after which a worker that was told to stop is killed."""
 
 
-def supervise(config: ServerConfig, announce: Announce, patience: Patience | None = None) -> int:
+def supervise(config: ServerConfig, announce: Announce, policy: RestartPolicy | None = None) -> int:
     """Serve with `config.workers` workers until SIGINT or SIGTERM, drain, and return the exit status.
 
     Args:
@@ -59,13 +59,13 @@ def supervise(config: ServerConfig, announce: Announce, patience: Patience | Non
         StartError: the server cannot start.
 
     """
-    return asyncio.run(_supervise(config, announce, patience or Patience()))
+    return asyncio.run(_supervise(config, announce, policy or RestartPolicy()))
 
 
-async def _supervise(config: ServerConfig, announce: Announce, patience: Patience) -> int:
+async def _supervise(config: ServerConfig, announce: Announce, policy: RestartPolicy) -> int:
     with ExitStack() as held:
         port = held.enter_context(reserved_port(config.host, config.port))
-        supervisor = Supervisor(replace(config, port=port), patience)
+        supervisor = Supervisor(replace(config, port=port), policy)
         lines = []
         if config.metrics_port is not None:
             from genrestack_server.telemetry.aggregation import Totals
@@ -82,7 +82,7 @@ async def _supervise(config: ServerConfig, announce: Announce, patience: Patienc
 class Supervisor:
     """Keeps workers serving until it is told to stop. Belongs to one event loop."""
 
-    def __init__(self, config: ServerConfig, patience: Patience) -> None:
+    def __init__(self, config: ServerConfig, policy: RestartPolicy) -> None:
         """Start nothing yet.
 
         Args:
@@ -93,8 +93,8 @@ class Supervisor:
         self.totals: Totals | None = None
         """What the workers count, if anybody wants to know."""
         self._config = config
-        self._patience = patience
-        self._workers: dict[int, Worker] = {}
+        self._policy = policy
+        self._workers: dict[int, WorkerHandle] = {}
         self._failed = dict.fromkeys(range(1, config.workers + 1), 0)
         """Starts that failed in a row, by the worker's number."""
         self._announce: Announce | None = None
@@ -123,7 +123,7 @@ class Supervisor:
             self._end(AT_ONCE_S)
         else:
             _log.info("stopping: every worker finishes what is in flight")
-            self._end(self._config.grace + self._patience.farewell)
+            self._end(self._config.grace + self._policy.kill_after)
 
     def reload(self) -> None:
         """Let every worker read certificates and tokens again."""
@@ -150,25 +150,25 @@ class Supervisor:
 
     async def _keep(self, number: int) -> None:
         """Have a worker of this number, and after its end another one."""
-        soon = 0
+        submit = 0
         while not self._stopping.is_set():
-            worker = self._workers[number] = await Worker.start(number, self._config)
+            worker = self._workers[number] = await WorkerHandle.start(number, self._config)
             if self._stopping.is_set():
                 self._tell_to_stop(worker)
             status = await worker.follow(self._heard)
             del self._workers[number]
             if self.totals is not None:
-                self.totals.bury(str(number))
+                self.totals.retire_worker(str(number))
             if self._stopping.is_set():
                 # A worker that never served cut nobody off.
                 self._forced = self._forced or (worker.said is not None and status != DRAINED)
             else:
                 self._judge(worker, status)
-                settled = worker.said is not None and time.monotonic() - worker.began > self._patience.settled
-                soon = 0 if settled else soon + 1
-                await self._pause(soon)
+                stable_after = worker.said is not None and time.monotonic() - worker.began > self._policy.stable_after
+                submit = 0 if stable_after else submit + 1
+                await self._pause(submit)
 
-    def _heard(self, worker: Worker) -> None:
+    def _heard(self, worker: WorkerHandle) -> None:
         if self.totals is not None:
             self.totals.update(str(worker.number), worker.metrics)
         while worker.commands:
@@ -179,7 +179,7 @@ class Supervisor:
                 self._announce(worker.said)
                 self._announce = None
 
-    def _pass_on(self, doer: Worker, command: str, name: str) -> None:
+    def _pass_on(self, doer: WorkerHandle, command: str, name: str) -> None:
         """Have every other worker load or unload what one was asked to, those yet to come included."""
         others = [loaded for loaded in self._config.load_models if loaded != name]
         loaded = (*others, name) if command == "load" else tuple(others)
@@ -188,7 +188,7 @@ class Supervisor:
             if worker is not doer:
                 worker.tell(command, name)
 
-    def _judge(self, worker: Worker, status: int) -> None:
+    def _judge(self, worker: WorkerHandle, status: int) -> None:
         """Take note of a worker that nobody told to end, and give up where another one would be no better."""
         how = "no longer answered and was killed" if worker.stuck else ending(status)
         if self.totals is not None:
@@ -200,20 +200,20 @@ class Supervisor:
         text = worker.failure or f"worker {worker.number} {how} while it started; the lines above may say why"
         if self._is_hopeless(worker):
             self._failure = StartError(text)
-            self._end(self._patience.farewell)
+            self._end(self._policy.kill_after)
         else:
             _log.error("worker %d cannot start and is tried again: %s", worker.number, text)
 
-    def _is_hopeless(self, worker: Worker) -> bool:
-        often = [failed >= self._patience.attempts for failed in self._failed.values()]
+    def _is_hopeless(self, worker: WorkerHandle) -> bool:
+        often = [failed >= self._policy.attempts for failed in self._failed.values()]
         if self._announce is None:
             return all(often)
         return worker.failure is not None or any(often)
 
-    async def _pause(self, soon: int) -> None:
-        patience = self._patience
+    async def _pause(self, submit: int) -> None:
+        policy = self._policy
         # The exponent is bounded, or the power would leave what a float can hold.
-        pause = min(patience.longest_pause, patience.first_pause * 2 ** min(soon - 1, 20)) if soon else 0.0
+        pause = min(policy.max_delay, policy.first_delay * 2 ** min(submit - 1, 20)) if submit else 0.0
         try:
             async with asyncio.timeout(pause):
                 await self._stopping.wait()
@@ -226,7 +226,7 @@ class Supervisor:
         for worker in self._workers.values():
             self._tell_to_stop(worker)
 
-    def _tell_to_stop(self, worker: Worker) -> None:
+    def _tell_to_stop(self, worker: WorkerHandle) -> None:
         worker.tell("leave" if self._at_once or self._failure is not None else "drain")
 
     async def _watch(self) -> None:
@@ -238,7 +238,7 @@ class Supervisor:
             for worker in self._workers.values():
                 if now - before > _LATE_S:
                     worker.heard = now
-                allowed = self._patience.silence if worker.alive else self._patience.first_sign
+                allowed = self._policy.heartbeat_timeout if worker.alive else self._policy.startup_timeout
                 worker.stuck = worker.stuck or now - worker.heard > allowed
                 if worker.stuck or now > self._last_moment:
                     worker.kill()

@@ -26,7 +26,7 @@ _FAREWELL_S: Final = 5.0
 _NO_MEMORY: Final = ", as the kernel does where memory or a limit of it is used up"
 
 
-class Worker:
+class WorkerHandle:
     """A process that serves the port together with others; `follow` it until it has ended.
 
     Its messages arrive as JSON lines over a socket pair. The line is also how either side learns at once that the
@@ -63,7 +63,7 @@ class Worker:
         return self.said is not None and self.accepting and heard
 
     @classmethod
-    async def start(cls, number: int, config: ServerConfig) -> "Worker":
+    async def start(cls, number: int, config: ServerConfig) -> "WorkerHandle":
         """Start the process and hand it what to serve. Never forked: gRPC and onnxruntime do not survive that."""
         ours, theirs = socket.socketpair()
         with theirs:
@@ -77,7 +77,7 @@ class Worker:
         writer.write(base64.b64encode(pickle.dumps(config)) + b"\n")
         return cls(number, process, (reader, writer))
 
-    async def follow(self, heard: Callable[["Worker"], None]) -> int:
+    async def follow(self, heard: Callable[["WorkerHandle"], None]) -> int:
         """Take its messages until it has ended; returns its exit status, negative for a signal.
 
         Args:

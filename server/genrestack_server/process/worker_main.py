@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from genrestack_server.config.server_config import ServerConfig
 from genrestack_server.errors import StartError
-from genrestack_server.process.runner import Life, leave, report_unhandled
+from genrestack_server.process.runner import ServerRunner, leave, report_unhandled
 from genrestack_server.process.worker_handle import BEAT_S
 from genrestack_server.telemetry import log_setup
 
@@ -34,7 +34,7 @@ def main() -> int:
     return asyncio.run(_work(socket.socket(fileno=int(sys.argv[1]))))
 
 
-class _Line:
+class ControlChannel:
     """The worker's end of the line to its supervisor."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -48,9 +48,10 @@ class _Line:
         return config
 
     def tell(self, **message: Any) -> None:
+        """Write one message to the supervisor."""
         self._writer.write(json.dumps(message).encode() + b"\n")
 
-    async def beat(self, server: "Server") -> None:
+    async def heartbeat(self, server: "Server") -> None:
         """Show that this worker can answer: its event loop turns, its port is open, and no run is stuck.
 
         A supervisor that does not read is not written to.
@@ -60,8 +61,8 @@ class _Line:
                 self.tell(**_state(server))
             await asyncio.sleep(BEAT_S)
 
-    async def obey(self, life: Life, server: "Server") -> None:
-        """Do as told; without a supervisor there is nobody to restart or stop this worker, and it ends."""
+    async def handle_commands(self, life: ServerRunner, server: "Server") -> None:
+        """Do what the supervisor commands; without one nobody can restart or stop this worker, and it ends."""
         following: set[asyncio.Task[None]] = set()
         while order := await self._next_order():
             match order:
@@ -96,12 +97,13 @@ class _Line:
         await (await self._manager).follow(command, name)
 
     async def end(self, server: "Server") -> None:
+        """Write the last counts, and wait until they have left."""
         self.tell(**_state(server))
         await self._writer.drain()
 
 
 async def _work(channel: socket.socket) -> int:
-    line = _Line(*await asyncio.open_unix_connection(sock=channel))
+    line = ControlChannel(*await asyncio.open_unix_connection(sock=channel))
     config = await line.order()
     log_setup.configure(config.log_level, config.log_format)
     try:
@@ -111,8 +113,8 @@ async def _work(channel: socket.socket) -> int:
         return 2
 
 
-async def _serve(line: _Line, config: ServerConfig) -> NoReturn:
-    from genrestack_server.process.runner import announcement
+async def _serve(line: ControlChannel, config: ServerConfig) -> NoReturn:
+    from genrestack_server.process.runner import startup_banner
     from genrestack_server.server import Server
 
     server = Server(
@@ -121,7 +123,7 @@ async def _serve(line: _Line, config: ServerConfig) -> NoReturn:
         accepts=lambda accepting: line.tell(accepting=accepting),
         broadcast=line.broadcast,
     )
-    life = Life(config.grace)
+    life = ServerRunner(config.grace)
     # The supervisor's orders come over the line; a signal from somebody else lets this worker finish and end, and no
     # second one is counted, as whoever signals a whole group would send two.
     loop = asyncio.get_running_loop()
@@ -129,11 +131,11 @@ async def _serve(line: _Line, config: ServerConfig) -> NoReturn:
     loop.set_exception_handler(report_unhandled)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Referred to, as the event loop itself does not keep its tasks.
-    _tasks = [asyncio.create_task(line.beat(server)), asyncio.create_task(line.obey(life, server))]
+    _tasks = [asyncio.create_task(line.heartbeat(server)), asyncio.create_task(line.handle_commands(life, server))]
 
     def serving() -> None:
         line.started(server)
-        line.tell(serving=announcement(server))
+        line.tell(serving=startup_banner(server))
 
     status = await life.pass_by(server, serving)
     await line.end(server)

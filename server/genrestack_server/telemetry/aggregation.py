@@ -54,7 +54,7 @@ class Together(Collector):
         with self._lock:
             self._living[worker] = packed
 
-    def bury(self, worker: str) -> None:
+    def retire_worker(self, worker: str) -> None:
         """Keep what a process that is gone has counted."""
         with self._lock:
             last = self._living.pop(worker, [])
@@ -128,9 +128,9 @@ class Totals(Collector):
         """Take a worker's latest figures."""
         self._together.update(worker, packed)
 
-    def bury(self, worker: str) -> None:
+    def retire_worker(self, worker: str) -> None:
         """Keep what a worker that has ended counted."""
-        self._together.bury(worker)
+        self._together.retire_worker(worker)
 
     def collect(self) -> Iterator[Metric]:
         """Add up."""
