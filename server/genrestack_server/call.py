@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol, cast
 import grpc
 
 from genrestack_common.text import quoted
-from genrestack_server.errors import InvalidRequestError
+from genrestack_server.errors import InvalidInput
 
 REQUEST_ID_KEY: Final = "x-request-id"
 TRACE_KEY: Final = "traceparent"
@@ -69,7 +69,7 @@ class Call:
         """Take deadline, priority, request id and trace context from what the transport knows of the call.
 
         Raises:
-            InvalidRequestError: there is no such priority.
+            InvalidInput: there is no such priority.
 
         """
         remaining = cast("float | None", context.time_remaining())
@@ -112,11 +112,11 @@ def is_urgent(priority: str) -> bool:
     """Tell whether a priority is the upper one.
 
     Raises:
-        InvalidRequestError: it is neither.
+        InvalidInput: it is neither.
 
     """
     urgent = PRIORITIES.get(priority)
     if urgent is None:
         text = f"there is no priority {quoted(priority)}; use one of: {', '.join(PRIORITIES)}"
-        raise InvalidRequestError.of(PRIORITY_KEY, text)
+        raise InvalidInput.of(PRIORITY_KEY, text)
     return urgent

@@ -10,21 +10,21 @@ ServerError
 ├── RunEndedError               a run took longer than --max-compute-seconds; INTERNAL to the caller
 ├── PortLostError               gRPC closed the port, and it cannot be opened again; exit status 1
 └── RequestError                a request that is not answered; its text goes to the caller
-    ├── UnauthenticatedError    the caller has no token, or not a known one
-    ├── PermissionDeniedError   the caller may not do this
-    ├── InvalidRequestError     the request contradicts itself or the model; carries the fields at fault
-    ├── ModelNotFoundError      no such model or version
-    ├── NotPossibleError        not as things stand: something has to be changed first
-    │   ├── LoadRefusedError    a version that was to be loaded is no good
-    │   └── NotExplicitError    the server looks after its models by itself
-    ├── DeadlinePassedError     the caller no longer waits
-    ├── QueueFullError          too many rows wait already; says when to come back
-    │   └── TooManyCallsError   too many calls are served already
-    ├── MessageTooLargeError    the message is over the limit once it is decompressed
-    └── UnavailableError        try again, here or on another server
-        ├── LoadingError        models are still being loaded
-        ├── StuckError          a run was told to end and does not
-        └── DrainingError       the server is stopping
+    ├── Unauthenticated         the caller has no token, or not a known one
+    ├── PermissionDenied        the caller may not do this
+    ├── InvalidInput            the request contradicts itself or the model; carries the fields at fault
+    ├── NotFound                no such model or version
+    ├── FailedPrecondition      not as things stand: something has to be changed first
+    │   ├── LoadRejected        a version that was to be loaded is no good
+    │   └── NotExplicit         the server looks after its models by itself
+    ├── DeadlineExceeded        the deadline has passed
+    ├── QueueFull               too many rows wait already; says when to come back
+    │   └── TooManyCalls        too many calls are served already
+    ├── MessageTooLarge         the message is over the limit once it is decompressed
+    └── Unavailable             try again, here or on another server
+        ├── StillLoading        models are still being loaded
+        ├── Stuck               a run was told to end and does not
+        └── Draining            the server is stopping
 """
 
 from collections.abc import Sequence
@@ -71,11 +71,11 @@ class RequestError(ServerError):
     """A request that is not answered; the message goes to the caller as it is."""
 
 
-class UnauthenticatedError(RequestError):
+class Unauthenticated(RequestError):
     """The caller has no token, or not a known one."""
 
 
-class PermissionDeniedError(RequestError):
+class PermissionDenied(RequestError):
     """The caller may not do this."""
 
 
@@ -89,7 +89,7 @@ class Violation:
     """What is wrong and what was expected."""
 
 
-class InvalidRequestError(RequestError):
+class InvalidInput(RequestError):
     """The request contradicts itself or the model.
 
     Attributes:
@@ -105,32 +105,32 @@ class InvalidRequestError(RequestError):
         super().__init__(f"{self.violations[0].field}: {self.violations[0].description}{more}")
 
     @classmethod
-    def of(cls, field: str, description: str) -> "InvalidRequestError":
+    def of(cls, field: str, description: str) -> "InvalidInput":
         """Make the error of a single field."""
         return cls([Violation(field, description)])
 
 
-class ModelNotFoundError(RequestError):
+class NotFound(RequestError):
     """No such model or version; the message lists what there is."""
 
 
-class NotPossibleError(RequestError):
+class FailedPrecondition(RequestError):
     """Not as things stand; trying again helps only after something was changed."""
 
 
-class LoadRefusedError(NotPossibleError):
+class LoadRejected(FailedPrecondition):
     """A version that was to be loaded is no good; the message names the reason."""
 
 
-class NotExplicitError(NotPossibleError):
+class NotExplicit(FailedPrecondition):
     """Loading and unloading by request is for `explicit` mode; in `poll` mode the repository decides."""
 
 
-class DeadlinePassedError(RequestError):
+class DeadlineExceeded(RequestError):
     """The caller's deadline passed before the rows were computed."""
 
 
-class QueueFullError(RequestError):
+class QueueFull(RequestError):
     """Too many rows wait already.
 
     Attributes:
@@ -143,25 +143,25 @@ class QueueFullError(RequestError):
         super().__init__(message)
 
 
-class TooManyCallsError(QueueFullError):
+class TooManyCalls(QueueFull):
     """Too many calls are served already."""
 
 
-class MessageTooLargeError(RequestError):
+class MessageTooLarge(RequestError):
     """The message is over the limit once it is decompressed."""
 
 
-class UnavailableError(RequestError):
+class Unavailable(RequestError):
     """Not now; the same request may be answered later or elsewhere."""
 
 
-class LoadingError(UnavailableError):
+class StillLoading(Unavailable):
     """Models are still being loaded, proven and warmed up."""
 
 
-class StuckError(UnavailableError):
+class Stuck(Unavailable):
     """A run was told to end and does not, and nothing can be computed beside it."""
 
 
-class DrainingError(UnavailableError):
+class Draining(Unavailable):
     """The server is stopping and takes nothing new."""

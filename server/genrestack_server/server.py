@@ -14,7 +14,7 @@ from grpc import aio
 from genrestack_common.text import counted
 from genrestack_server.address import check_address, join_address
 from genrestack_server.config.server_config import ServerConfig
-from genrestack_server.errors import AddressError, DrainingError, PortLostError
+from genrestack_server.errors import AddressError, Draining, PortLostError
 from genrestack_server.inference.engine import Engine
 from genrestack_server.models.manager import Command
 from genrestack_server.models.registry import ServedModel
@@ -125,7 +125,7 @@ class Server:
             if self.shares_port:
                 await self._listen(security)
             self.engine.manager.watch()
-        except DrainingError:
+        except Draining:
             return
         except BaseException:
             await self.stop(grace=0)

@@ -26,7 +26,7 @@ from genrestack_proto.inference import open_inference_pb2 as oip
 from genrestack_proto.matrix import from_matrix, to_matrix
 from genrestack_proto.v1.prediction_pb2 import Matrix, PredictRequest, PredictResponse
 from genrestack_server.config.server_config import ServerConfig
-from genrestack_server.errors import InvalidRequestError
+from genrestack_server.errors import InvalidInput
 from genrestack_server.inference.validation import check_finite, column_order
 from genrestack_server.models.registry import VersionState
 from genrestack_server.models.repository import Versions
@@ -103,7 +103,7 @@ def test_a_million_outputs_cost_no_more_than_five(tiny: Running) -> None:
     request = Infer()
     request.CopyFrom(GOOD)
     request.outputs.extend([Output(name="label")] * 1_000_000)
-    with pytest.raises(InvalidRequestError, match="1,000,000 outputs, but tiny/1 has 5"):
+    with pytest.raises(InvalidInput, match="1,000,000 outputs, but tiny/1 has 5"):
         requests.read(request, registry(tiny).find("tiny", 0), ServerConfig())
 
 
@@ -149,7 +149,7 @@ def test_very_many_names_that_are_all_nearly_right(wide: Running) -> None:
 def test_a_name_in_other_letters_is_found_among_very_many(wide: Running) -> None:
     names = [scrambled(n) for n in range(WIDE)]
     names[7] = names[7].upper()
-    with pytest.raises(InvalidRequestError) as caught:
+    with pytest.raises(InvalidInput) as caught:
         column_order(names, WIDE, registry(wide).find("wide", 0))
     missing, unknown = caught.value.violations
     assert missing.field == "feature_names"
@@ -160,7 +160,7 @@ def test_only_the_first_bad_values_are_looked_for() -> None:
     rows = np.full((2**19, 4), np.nan, dtype=np.float32)
     tracemalloc.start()
     try:
-        with pytest.raises(InvalidRequestError) as caught:
+        with pytest.raises(InvalidInput) as caught:
             check_finite(rows, ("a", "b", "c", "d"))
         peak = tracemalloc.get_traced_memory()[1]
     finally:

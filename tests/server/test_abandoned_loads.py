@@ -12,7 +12,7 @@ import pytest
 from server.tiny_bundle import TinyStack, write_tiny
 
 from genrestack_server import Server, ServerConfig
-from genrestack_server.errors import LoadRefusedError, ModelNotFoundError
+from genrestack_server.errors import LoadRejected, NotFound
 from genrestack_server.telemetry.observer import Observer
 
 ABSENT = ("absent", "", "../tiny", "tiny/1", "x\ny", "a" * 3000)
@@ -70,7 +70,7 @@ def test_loads_that_fail_after_their_callers_left_complain_to_nobody(repository:
         for turns in range(1, 5):
             for name in (*ABSENT, "broken", "tiny"):
                 await _abandon(server.engine.manager.load(name), turns)
-        with pytest.raises(ModelNotFoundError):
+        with pytest.raises(NotFound):
             await server.engine.manager.load("absent")
         await server.engine.manager.load("tiny")
         assert [served.title for served in server.models] == ["tiny/1"]
@@ -86,7 +86,7 @@ def test_callers_that_leave_before_their_turn_cost_nothing(repository: Path) -> 
         await asyncio.sleep(0)
         await asyncio.gather(*(_abandon(server.engine.manager.load("broken"), 2) for _ in range(50)))
         for load in (first, server.engine.manager.load("broken")):
-            with pytest.raises(LoadRefusedError):
+            with pytest.raises(LoadRejected):
                 await load
         assert refusals.titles == ["broken/1"] * 2
 
@@ -99,7 +99,7 @@ def test_a_load_that_has_begun_is_finished_and_told_of_everywhere(repository: Pa
     async def walk(server: Server) -> None:
         manager = server.engine.manager
         await _abandon(manager.load("tiny"), 3)
-        with pytest.raises(ModelNotFoundError):
+        with pytest.raises(NotFound):
             await manager.load("absent")
         assert [served.title for served in server.models] == ["tiny/1"]
         await manager.load("tiny")

@@ -23,7 +23,7 @@ from genrestack_proto.matrix import FloatMatrix, from_matrix, to_matrix
 from genrestack_proto.v1.prediction_pb2 import PredictRequest, PredictResponse
 from genrestack_server.call import Call
 from genrestack_server.config.server_config import ServerConfig
-from genrestack_server.errors import DeadlinePassedError, DrainingError, InvalidRequestError, QueueFullError
+from genrestack_server.errors import DeadlineExceeded, Draining, InvalidInput, QueueFull
 from genrestack_server.models.loader import load_version
 from genrestack_server.models.registry import ServedModel
 
@@ -155,7 +155,7 @@ def test_rows_whose_deadline_passes_while_they_wait_are_not_computed(held: Held,
         await bench.until_waiting(5)
         clock.ahead = 3600
         held.free()
-        with pytest.raises(DeadlinePassedError, match="allow more time"):
+        with pytest.raises(DeadlineExceeded, match="allow more time"):
             await late
         await asyncio.gather(first, patient)
         assert bench.counted.executions == [(2, 200, 1), (2, 2, 1)]
@@ -169,7 +169,7 @@ def test_the_rest_of_a_large_request_is_not_computed_once_its_deadline_has_passe
         await held.begun()
         clock.ahead = 3600
         held.free()
-        with pytest.raises(DeadlinePassedError):
+        with pytest.raises(DeadlineExceeded):
             await large
         assert sum(rows for _, rows, _ in bench.counted.executions) < 1000
         assert bench.batcher.waiting_rows == 0
@@ -234,7 +234,7 @@ def test_a_row_without_a_finite_answer_fails_its_own_request_alone(tiny: ServedM
     async def walk(bench: Bench) -> None:
         good = [draw_rows(3), draw_rows(4)]
         before, failing, after = bench.ask(served, good[0]), bench.ask(served, bad), bench.ask(served, good[1])
-        with pytest.raises(InvalidRequestError) as refused:
+        with pytest.raises(InvalidInput) as refused:
             await failing
         assert [violation.field for violation in refused.value.violations] == ["rows[13]", "rows[19]"]
         same(await before, tiny, good[0])
@@ -271,14 +271,14 @@ def test_a_full_queue_says_when_to_come_back(held: Held) -> None:
         await held.begun()
         tasks += [bench.ask(held.served, draw_rows(6)), bench.ask(held.served, draw_rows(4))]
         await bench.until_waiting(10)
-        with pytest.raises(QueueFullError, match=r"10 rows wait already, the limit is 10 \(--max-queue-rows\)") as full:
+        with pytest.raises(QueueFull, match=r"10 rows wait already, the limit is 10 \(--max-queue-rows\)") as full:
             await bench.ask(held.served, draw_rows(1))
         # Nothing is known yet of how long rows take.
         assert full.value.retry_after == 1.0
         held.free()
         await asyncio.gather(*tasks)
         tasks = [bench.ask(held.served, draw_rows(20)) for _ in range(2)]
-        with pytest.raises(QueueFullError) as measured:
+        with pytest.raises(QueueFull) as measured:
             await bench.ask(held.served, draw_rows(1))
         assert 0.02 <= measured.value.retry_after <= 5.0
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -299,7 +299,7 @@ def test_the_patient_wait_for_room_in_the_order_they_came(held: Held) -> None:
         await held.begun()
         tasks += [bench.ask(held.served, draw_rows(9), name, patient=True) for name in ("a", "b", "gone", "c")]
         await bench.until_waiting(9)
-        with pytest.raises(QueueFullError):
+        with pytest.raises(QueueFull):
             await bench.ask(held.served, draw_rows(1))
         tasks.pop(3).cancel()
         held.free()
@@ -336,7 +336,7 @@ def test_closing_fails_what_waits(held: Held) -> None:
         bench.batcher.close()
         held.free()
         for task in tasks:
-            with pytest.raises(DrainingError):
+            with pytest.raises(Draining):
                 await task
 
     on_bench(walk, max_batch_rows=20, max_queue_rows=60)

@@ -17,7 +17,7 @@ from support.frames import Wire, message
 
 from genrestack_proto.inference import open_inference_pb2 as oip
 from genrestack_proto.v1 import model_pb2, prediction_pb2
-from genrestack_server.errors import InvalidRequestError, MessageTooLargeError
+from genrestack_server.errors import InvalidInput, MessageTooLarge
 from genrestack_server.rpc.request_reader import decompressed, is_compressed
 
 PACKED = [grpc.Compression.Deflate, grpc.Compression.Gzip]
@@ -74,10 +74,10 @@ def test_decompresses_what_one_stream_holds(bits: int) -> None:
     packer = zlib.compressobj(wbits=bits)
     data = packer.compress(text) + packer.flush()
     assert asyncio.run(decompressed(data, len(text))) == text
-    with pytest.raises(MessageTooLargeError, match=r"larger than max \(249,999 bytes"):
+    with pytest.raises(MessageTooLarge, match=r"larger than max \(249,999 bytes"):
         asyncio.run(decompressed(data, len(text) - 1))
     for broken in (data[:-1], data + b"\0", data + data, data[:2], data[:20] + b"\xff" * 40 + data[60:]):
-        with pytest.raises(InvalidRequestError):
+        with pytest.raises(InvalidInput):
             asyncio.run(decompressed(broken, len(text) * 3))
 
 

@@ -13,7 +13,7 @@ from server.watching import advance
 import genrestack_server
 from genrestack_server.call import Call
 from genrestack_server.config.server_config import ServerConfig
-from genrestack_server.errors import DrainingError, InvalidRequestError, RequestError, Violation
+from genrestack_server.errors import Draining, InvalidInput, RequestError, Violation
 from genrestack_server.inference.admission import AdmissionControl
 from genrestack_server.inference.validation import check_answer
 from genrestack_server.service.lifecycle import Lifecycle
@@ -49,7 +49,7 @@ def test_an_answer_that_is_not_finite_is_refused() -> None:
     table = np.full((3, 2), 0.5, dtype=np.float32)
     check_answer(table)
     table[1, 0] = np.nan
-    with pytest.raises(InvalidRequestError, match=r"rows\[1\]: the model has no finite answer"):
+    with pytest.raises(InvalidInput, match=r"rows\[1\]: the model has no finite answer"):
         check_answer(table)
 
 
@@ -59,7 +59,7 @@ def test_admission_knows_when_the_last_call_has_ended() -> None:
         with admission.admit():
             admission.close()
             assert not await admission.wait_idle(0.01)
-            with pytest.raises(DrainingError), admission.admit():
+            with pytest.raises(Draining), admission.admit():
                 pass
         assert await admission.wait_idle(0)
 
@@ -73,7 +73,7 @@ def test_closed_admission_is_quiet_when_nobody_comes_any_more() -> None:
         settled = asyncio.ensure_future(admission.wait_quiet(600, 3600))
         for _ in range(3):
             await advance(300)
-            with pytest.raises(DrainingError), admission.admit():
+            with pytest.raises(Draining), admission.admit():
                 pass
             await advance(300)
             assert not settled.done()
@@ -93,7 +93,7 @@ def test_options_have_bounds(option: dict[str, Any]) -> None:
 
 
 def test_a_status_fits_into_trailers_whatever_the_names() -> None:
-    status = to_status(InvalidRequestError([Violation("rows." + "é" * 5000, "\N{GRINNING FACE}" * 5000)] * 5))
+    status = to_status(InvalidInput([Violation("rows." + "é" * 5000, "\N{GRINNING FACE}" * 5000)] * 5))
     assert status.code == grpc.StatusCode.INVALID_ARGUMENT.value[0]
     assert status.details
     assert len(quote(status.message)) + status.ByteSize() * 4 / 3 < 8000

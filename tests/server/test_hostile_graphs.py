@@ -33,7 +33,7 @@ from genrestack_proto.matrix import FloatMatrix, from_matrix, to_matrix
 from genrestack_proto.v1.prediction_pb2 import PredictRequest
 from genrestack_server import Server, ServerConfig
 from genrestack_server.call import Call
-from genrestack_server.errors import DeadlinePassedError, DrainingError, RunEndedError, StuckError
+from genrestack_server.errors import DeadlineExceeded, Draining, RunEndedError, Stuck
 from genrestack_server.inference import batcher
 from genrestack_server.models.loader import load_version
 from genrestack_server.models.registry import ServedModel
@@ -109,7 +109,7 @@ def test_a_run_goes_on_for_its_latest_deadline_and_no_longer(trapped: ServedMode
         early = bench.ask(trapped, hot_rows(2), deadline=time.monotonic() + 0.5)
         late = bench.ask(trapped, draw_rows(2), deadline=ends)
         for caller in (early, late):
-            with pytest.raises(DeadlinePassedError, match="while the rows were computed"):
+            with pytest.raises(DeadlineExceeded, match="while the rows were computed"):
                 await caller
         assert time.monotonic() >= ends
         same(await bench.ask(trapped, draw_rows(2)), trapped, draw_rows(2))
@@ -139,7 +139,7 @@ def test_who_still_had_time_is_told_that_the_run_took_too_long(trapped: ServedMo
         patient = bench.ask(trapped, draw_rows(2))
         with pytest.raises(RunEndedError, match="trap/1 took too long for 4 rows"):
             await patient
-        with pytest.raises(DeadlinePassedError):
+        with pytest.raises(DeadlineExceeded):
             await early
 
     on_bench(walk, max_compute_seconds=0.8)
@@ -156,7 +156,7 @@ def test_closing_ends_an_endless_run(trapped: ServedModel) -> None:
         await asyncio.sleep(0)
         bench.batcher.close()
         for caller in (running, waiting):
-            with pytest.raises(DrainingError):
+            with pytest.raises(Draining):
                 await caller
         # It would hold up the interpreter's end.
         await asyncio.to_thread(until, lambda: not any(map(_runs, {*threading.enumerate()} - others)))
@@ -223,9 +223,9 @@ def test_what_waits_behind_a_run_that_does_not_end_is_refused(
         with pytest.raises(RunEndedError):
             await heavy
         for caller in behind:
-            with pytest.raises(StuckError):
+            with pytest.raises(Stuck):
                 await caller
-        with pytest.raises(StuckError):
+        with pytest.raises(Stuck):
             await bench.ask(operator.served, draw_rows(1))
         changed = asyncio.Event()
         bench.batcher.stuck_changed = changed.set

@@ -16,12 +16,12 @@ from server.tiny_bundle import TinyStack, write_tiny
 from genrestack_proto.v1 import prediction_pb2 as pb
 from genrestack_server.config.server_config import ServerConfig
 from genrestack_server.errors import (
-    InvalidRequestError,
-    LoadingError,
-    LoadRefusedError,
-    ModelNotFoundError,
+    InvalidInput,
+    LoadRejected,
+    NotFound,
     SettingsError,
     StartError,
+    StillLoading,
 )
 from genrestack_server.models.background import give_back
 from genrestack_server.ray_app import add_prediction_service, app
@@ -192,7 +192,7 @@ def test_models_are_loaded_when_asked_for_and_freed_when_others_are(folder: Path
         assert taking.registry.names() == ["three", "two"]
         give_back()
         assert one() is None
-        with pytest.raises(LoadingError, match="try again"):
+        with pytest.raises(StillLoading, match="try again"):
             taking.registry.find("one", 0)
         await taking.ensure("one")
         assert taking.registry.find("one", 0).version == 1
@@ -209,14 +209,14 @@ def test_what_is_not_there_makes_nobody_leave(folder: Path) -> None:
         taking = Taking(folder)
         await taking.ensure("one")
         await taking.ensure("two")
-        with pytest.raises(ModelNotFoundError, match="there is no model 'gone' here; there are: bad, one, three, two"):
+        with pytest.raises(NotFound, match="there is no model 'gone' here; there are: bad, one, three, two"):
             await taking.ensure("gone")
         assert taking.registry.names() == ["one", "two"]
-        with pytest.raises(LoadRefusedError, match="golden rows"):
+        with pytest.raises(LoadRejected, match="golden rows"):
             await taking.ensure("bad")
         held = list(taking.cache.models)
         # Not loaded, and nobody made room for it, a second time.
-        with pytest.raises(LoadRefusedError, match="golden rows"):
+        with pytest.raises(LoadRejected, match="golden rows"):
             await taking.ensure("bad")
         assert list(taking.cache.models) == held
         taking.manager.close()
@@ -226,7 +226,7 @@ def test_what_is_not_there_makes_nobody_leave(folder: Path) -> None:
 
 def test_which_model_is_meant_when_none_is_named(folder: Path) -> None:
     async def work() -> None:
-        with pytest.raises(InvalidRequestError, match="model: there are several models and none is the default"):
+        with pytest.raises(InvalidInput, match="model: there are several models and none is the default"):
             await Taking(folder).ensure("")
         taking = Taking(folder, default_model="two")
         await taking.ensure("")
@@ -241,7 +241,7 @@ def test_many_at_once(folder: Path) -> None:
         taking = Taking(folder, most=1)
         asked = [taking.ensure(name) for name in ("one", "two", "three") * 4]
         outcomes = await asyncio.gather(*asked, return_exceptions=True)
-        assert all(outcome is None or isinstance(outcome, LoadingError) for outcome in outcomes), outcomes
+        assert all(outcome is None or isinstance(outcome, StillLoading) for outcome in outcomes), outcomes
         assert len(taking.registry.names()) == 1
         taking.manager.close()
 

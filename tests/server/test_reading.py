@@ -18,7 +18,7 @@ from server.tiny_bundle import CLASSES
 
 from genrestack_proto.inference import open_inference_pb2 as oip
 from genrestack_proto.v1 import prediction_pb2 as native
-from genrestack_server.errors import InvalidRequestError
+from genrestack_server.errors import InvalidInput
 from genrestack_server.rpc import health, request_reader
 from genrestack_server.service.messages import run_in_thread
 
@@ -178,9 +178,9 @@ def test_an_error_of_large_work_does_not_keep_the_message() -> None:
     def work() -> None:
         message = Parsed()
         made.append(weakref.ref(message))
-        raise InvalidRequestError.of("rows", "no")
+        raise InvalidInput.of("rows", "no")
 
-    with pytest.raises(InvalidRequestError) as caught:
+    with pytest.raises(InvalidInput) as caught:
         asyncio.run(run_in_thread(work))
     assert caught.value.violations[0].description == "no"
     assert made[0]() is None

@@ -23,7 +23,7 @@ from tritonclient.utils import InferenceServerException
 from genrestack_proto.v1.prediction_pb2 import ListModelsRequest
 from genrestack_server.call import Call
 from genrestack_server.config.server_config import ServerConfig
-from genrestack_server.errors import PermissionDeniedError, TokenFileError, UnauthenticatedError
+from genrestack_server.errors import PermissionDenied, TokenFileError, Unauthenticated
 from genrestack_server.process.runner import insecure_bind_warnings
 from genrestack_server.security.auth import MANAGEMENT_METHODS, Authorizer
 from genrestack_server.security.token_command import token as token_command
@@ -185,14 +185,14 @@ def test_what_a_line_says(token_file: Path) -> None:
 @pytest.mark.parametrize("method", [LOAD, *sorted(MANAGEMENT_METHODS)])
 def test_management_is_closed_unless_opened_and_authorised(method: str, token_file: Path) -> None:
     tokens = Tokens(token_file)
-    with pytest.raises(PermissionDeniedError, match="--management open opens them"):
+    with pytest.raises(PermissionDenied, match="--management open opens them"):
         Authorizer("closed", None).check(method, ())
     Authorizer("open", None).check(method, ())
-    with pytest.raises(PermissionDeniedError, match="--management open opens them"):
+    with pytest.raises(PermissionDenied, match="--management open opens them"):
         Authorizer("closed", tokens).check(method, bearer("two"))
-    with pytest.raises(PermissionDeniedError, match="genrestack token --admin"):
+    with pytest.raises(PermissionDenied, match="genrestack token --admin"):
         Authorizer("open", tokens).check(method, bearer("one"))
-    with pytest.raises(UnauthenticatedError):
+    with pytest.raises(Unauthenticated):
         Authorizer("open", tokens).check(method, ())
     Authorizer("open", tokens).check(method, bearer("two"))
 

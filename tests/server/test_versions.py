@@ -11,7 +11,7 @@ from server.watching import LOOK_S, Seen, ask, index, manager, on_loop, refusal,
 from support.waiting import until
 
 from genrestack_server import RepositoryError, StartError
-from genrestack_server.errors import LoadRefusedError, ModelNotFoundError, NotExplicitError
+from genrestack_server.errors import LoadRejected, NotExplicit, NotFound
 from genrestack_server.models.registry import VersionState
 from genrestack_server.models.version_policy import VersionPolicy
 from genrestack_server.service.status import to_status
@@ -132,14 +132,14 @@ def test_loading_what_is_not_there_or_no_good(tmp_path: Path, stack: TinyStack, 
     with run_server(tmp_path, repository_mode="explicit") as running:
         assert running.health() == "NOT_SERVING"
         for call in (load, unload):
-            with pytest.raises(ModelNotFoundError, match="no model 'rock' in the repository; it holds: jazz"):
+            with pytest.raises(NotFound, match="no model 'rock' in the repository; it holds: jazz"):
                 call(running, "rock")
         load(running, "jazz")
         bad = write_tiny(tmp_path, "jazz", stack)
         (bad / "meta.onnx").unlink()
         text = r"^jazz/2: meta\.onnx is missing from jazz/2; export the model again; served: 1$"
         for _ in range(2):
-            with pytest.raises(LoadRefusedError, match=text) as caught:
+            with pytest.raises(LoadRejected, match=text) as caught:
                 load(running, "jazz")
         assert to_status(caught.value).code == grpc.StatusCode.FAILED_PRECONDITION.value[0]
         assert ask(running, "jazz").version == 1
@@ -150,23 +150,21 @@ def test_loading_what_is_not_there_or_no_good(tmp_path: Path, stack: TinyStack, 
         shutil.move(tmp_path / "jazz", tmp_path / "elsewhere")
         assert ask(running, "jazz").version == 3
         unload(running, "jazz")
-        with pytest.raises(ModelNotFoundError):
+        with pytest.raises(NotFound):
             load(running, "jazz")
 
 
 def test_a_policy_that_leaves_nothing_to_load(four: Path, run_server: RunServer) -> None:
     with (
         run_server(four, repository_mode="explicit", version_policy="9") as running,
-        pytest.raises(
-            LoadRefusedError, match=r"no version that is to be served \(the version policy is 9\); it has 1, 2"
-        ),
+        pytest.raises(LoadRejected, match=r"no version that is to be served \(the version policy is 9\); it has 1, 2"),
     ):
         load(running, "tiny")
 
 
 def test_in_poll_mode_the_repository_decides(tiny_server: Running) -> None:
     for call in (load, unload):
-        with pytest.raises(NotExplicitError, match="--repository-mode explicit") as caught:
+        with pytest.raises(NotExplicit, match="--repository-mode explicit") as caught:
             call(tiny_server, "tiny")
         assert to_status(caught.value).code == grpc.StatusCode.FAILED_PRECONDITION.value[0]
     assert ask(tiny_server).version == 2

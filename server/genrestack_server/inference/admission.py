@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from genrestack_server.errors import DeadlinePassedError, DrainingError, RequestError, TooManyCallsError
+from genrestack_server.errors import DeadlineExceeded, Draining, RequestError, TooManyCalls
 
 # Most calls take less, and who was only unlucky may come back at once.
 _RETRY_AFTER_S: Final = 0.1
@@ -38,8 +38,8 @@ class AdmissionControl:
         """Let one call in for as long as the block lasts.
 
         Raises:
-            DrainingError: the server is stopping.
-            TooManyCallsError: as many calls as may be are in flight, and all of them have sent a request.
+            Draining: the server is stopping.
+            TooManyCalls: as many calls as may be are in flight, and all of them have sent a request.
 
         """
         if self._closed:
@@ -49,7 +49,7 @@ class AdmissionControl:
             text = (
                 f"the server serves no more than {self._limit} calls at once (--max-concurrent-rpcs); try again shortly"
             )
-            raise TooManyCallsError(text, _RETRY_AFTER_S)
+            raise TooManyCalls(text, _RETRY_AFTER_S)
         self.in_flight += 1
         self._empty.clear()
         try:
@@ -82,8 +82,8 @@ class AdmissionControl:
         return True
 
 
-def _draining() -> DrainingError:
-    return DrainingError("the server is stopping; try again, or ask another server")
+def _draining() -> Draining:
+    return Draining("the server is stopping; try again, or ask another server")
 
 
 class WaitingCalls:
@@ -117,8 +117,8 @@ class WaitingCalls:
             timeout_s: seconds after which it has waited too long; None: never.
 
         Raises:
-            TooManyCallsError: so many came after it that it had to make room.
-            DeadlinePassedError: it has waited too long.
+            TooManyCalls: so many came after it that it had to make room.
+            DeadlineExceeded: it has waited too long.
             RequestError: whatever `evict` was given.
 
         """
@@ -145,7 +145,7 @@ class WaitingCalls:
         """End the call that has waited longest, and tell whether there was one."""
         for task in self._due:
             text = "the request had not arrived when too many others came; send it together with the call, try again"
-            self._evict(task, TooManyCallsError(text, _RETRY_AFTER_S))
+            self._evict(task, TooManyCalls(text, _RETRY_AFTER_S))
             return True
         return False
 
@@ -163,7 +163,7 @@ class WaitingCalls:
         """End those who waited too long, and come back when the next may have."""
         loop, self._sweep = asyncio.get_running_loop(), None
         for task in [task for task, due in self._due.items() if due <= loop.time()]:
-            self._evict(task, DeadlinePassedError("the request did not arrive in time; send it together with the call"))
+            self._evict(task, DeadlineExceeded("the request did not arrive in time; send it together with the call"))
         due = min(self._due.values(), default=math.inf)
         if due < math.inf:
             self._sweep = loop.call_at(due, self._evict_late)

@@ -13,7 +13,7 @@ from genrestack_bundle import Answer, RunLimit, verify_answer
 from genrestack_common.text import counted
 from genrestack_proto.matrix import FloatMatrix
 from genrestack_server.call import Call
-from genrestack_server.errors import DeadlinePassedError, InvalidRequestError, RunEndedError
+from genrestack_server.errors import DeadlineExceeded, InvalidInput, RunEndedError
 from genrestack_server.inference.request_queue import QueuedRequest, RowSlice
 from genrestack_server.inference.validation import check_answer
 from genrestack_server.models.registry import ServedModel
@@ -110,7 +110,7 @@ class Batch:
         now = time.monotonic()
         for request in (requests := [part.request for part in self._slices]):
             too_late = isinstance(error, RunEndedError) and now >= request.until
-            request.fail(DeadlinePassedError(_TOO_LATE) if too_late else error)
+            request.fail(DeadlineExceeded(_TOO_LATE) if too_late else error)
         return requests
 
 
@@ -147,7 +147,7 @@ def _deliver(request: PendingRequest, start: int, stop: int, part: Answer) -> No
     if not request.finite:
         try:
             check_answer(request.whole.probabilities)
-        except InvalidRequestError as error:
+        except InvalidInput as error:
             request.fail(error)
             return
     request.answer.set_result(request.whole)

@@ -13,7 +13,7 @@ from genrestack_common.text import counted
 from genrestack_proto.matrix import FloatMatrix
 from genrestack_server.call import Call
 from genrestack_server.config.server_config import ServerConfig
-from genrestack_server.errors import DeadlinePassedError, DrainingError, QueueFullError, RequestError, StuckError
+from genrestack_server.errors import DeadlineExceeded, Draining, QueueFull, RequestError, Stuck
 from genrestack_server.inference.batch import Batch, PendingRequest, RunResult, run_now, took_too_long
 from genrestack_server.inference.executor import Executor, ThreadLimit
 from genrestack_server.inference.request_queue import RequestQueue
@@ -91,11 +91,11 @@ class Batcher:
             call: the request; times and rows of its executions are filled in.
 
         Raises:
-            DeadlinePassedError: the rows' turn came too late.
-            QueueFullError: the queue is full.
-            InvalidRequestError: the model has no finite answer for some row.
+            DeadlineExceeded: the rows' turn came too late.
+            QueueFull: the queue is full.
+            InvalidInput: the model has no finite answer for some row.
             RunEndedError: the run took longer than `max_compute_seconds`.
-            StuckError: a run does not end, and nothing can be computed beside it.
+            Stuck: a run does not end, and nothing can be computed beside it.
             WrongAnswerError: the model's answer has another shape, or values that cannot be.
 
         """
@@ -120,7 +120,7 @@ class Batcher:
     def close(self) -> None:
         """Take nothing more, fail what waits, and end the run under way."""
         self._closed = True
-        self._fail_all(DrainingError("the server has stopped; ask another server"))
+        self._fail_all(Draining("the server has stopped; ask another server"))
         self._executor.close()
 
     def _fail_all(self, error: RequestError) -> None:
@@ -139,14 +139,14 @@ class Batcher:
 
     def _admit(self, request: PendingRequest) -> None:
         if self.stuck:
-            raise StuckError(_STUCK)
+            raise Stuck(_STUCK)
         if not self._backpressured and self._fits(request):
             self._queue.put(request)
             self._wake(hurried=request.urgent)
         elif request.call.patient:
             self._backpressured[request] = None
         else:
-            raise QueueFullError(
+            raise QueueFull(
                 f"{counted(self._queue.rows, 'row')} wait already, the limit is {self._max_queue_rows:,} "
                 "(--max-queue-rows); try again after the delay in the details",
                 self._throughput.retry_after(self._queue.rows),
@@ -199,7 +199,7 @@ class Batcher:
         now = time.monotonic()
         taken = self._queue.take(now)
         for request in taken.expired:
-            request.fail(DeadlinePassedError("the deadline passed while the rows waited; allow more time or send less"))
+            request.fail(DeadlineExceeded("the deadline passed while the rows waited; allow more time or send less"))
         if taken.slices:
             self._run_batch(Batch(taken.slices, now), now)
         self._admit_waiting()
@@ -268,7 +268,7 @@ class Batcher:
                 "NOT_SERVING until it is through, restart the server if it never is", batch.served.title,
             )  # fmt: skip
             self._set_stuck(True)
-            self._fail_all(StuckError(_STUCK))
+            self._fail_all(Stuck(_STUCK))
 
     def _set_stuck(self, stuck: bool) -> None:  # noqa: FBT001
         self.stuck = stuck

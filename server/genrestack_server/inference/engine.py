@@ -6,7 +6,7 @@ from genrestack_bundle import Answer
 from genrestack_proto.matrix import FloatMatrix
 from genrestack_server.call import Call
 from genrestack_server.config.server_config import ServerConfig
-from genrestack_server.errors import DeadlinePassedError
+from genrestack_server.errors import DeadlineExceeded
 from genrestack_server.inference.admission import AdmissionControl
 from genrestack_server.inference.batcher import Batcher
 from genrestack_server.inference.executor import Executor
@@ -55,13 +55,13 @@ class Engine:
             call: the request these rows came with: its deadline and its priority.
 
         Raises:
-            DeadlinePassedError: the deadline has passed.
-            QueueFullError: too many rows wait already.
-            InvalidRequestError: the model has no finite answer for some row.
+            DeadlineExceeded: the deadline has passed.
+            QueueFull: too many rows wait already.
+            InvalidInput: the model has no finite answer for some row.
 
         """
         if call.is_late():
-            raise DeadlinePassedError("the deadline had already passed when the request arrived; allow more time")
+            raise DeadlineExceeded("the deadline had already passed when the request arrived; allow more time")
         return self.batcher.run(served, rows, call)
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ from genrestack_common.text import closest, counted, listed, quoted
 from genrestack_proto.matrix import FloatMatrix, MatrixError, from_matrix
 from genrestack_proto.v1.prediction_pb2 import PredictRequest
 from genrestack_server.config.server_config import MIB, ServerConfig
-from genrestack_server.errors import InvalidRequestError, Violation
+from genrestack_server.errors import InvalidInput, Violation
 from genrestack_server.models.registry import ServedModel
 
 MAX_VIOLATIONS: Final = 5
@@ -24,7 +24,7 @@ def check_request(request: PredictRequest, served: ServedModel, config: ServerCo
     """Turn a request into rows in the model's own column order, float32 of shape (n, f), contiguous and finite.
 
     Raises:
-        InvalidRequestError: naming every field at fault, the first few in detail.
+        InvalidInput: naming every field at fault, the first few in detail.
 
     """
     columns = _check_size(request, config)
@@ -44,11 +44,11 @@ def check_bytes(size: int, config: ServerConfig) -> None:
     """Refuse a message of more bytes than the limit.
 
     Raises:
-        InvalidRequestError: naming the setting.
+        InvalidInput: naming the setting.
 
     """
     if size > config.max_message_mib * MIB:
-        raise InvalidRequestError.of(
+        raise InvalidInput.of(
             "rows",
             f"the request has {size / MIB:.1f} MiB, the limit is {config.max_message_mib} MiB (--max-message-mib); "
             "send fewer rows at a time",
@@ -59,7 +59,7 @@ def check_answer(probabilities: npt.NDArray[np.float32]) -> None:
     """Refuse to answer NaN: finite values can still overflow inside a model when they are absurdly large.
 
     Raises:
-        InvalidRequestError: naming the rows for which the model has no finite answer.
+        InvalidInput: naming the rows for which the model has no finite answer.
 
     """
     finite = np.isfinite(probabilities)
@@ -67,20 +67,20 @@ def check_answer(probabilities: npt.NDArray[np.float32]) -> None:
         return
     bad = np.flatnonzero(~finite.all(axis=1))
     text = "the model has no finite answer for this row; its values are far outside anything it was trained on"
-    raise InvalidRequestError([Violation(f"rows[{row}]", text) for row in bad[:MAX_VIOLATIONS].tolist()], len(bad))
+    raise InvalidInput([Violation(f"rows[{row}]", text) for row in bad[:MAX_VIOLATIONS].tolist()], len(bad))
 
 
 def check_row_count(rows: int, field: str, config: ServerConfig) -> None:
     """Refuse no rows, and more rows than the limit.
 
     Raises:
-        InvalidRequestError: naming `field`.
+        InvalidInput: naming `field`.
 
     """
     if rows == 0:
-        raise InvalidRequestError.of(field, "there are no rows: the first number is 0; send at least one row")
+        raise InvalidInput.of(field, "there are no rows: the first number is 0; send at least one row")
     if rows > config.max_rows:
-        raise InvalidRequestError.of(
+        raise InvalidInput.of(
             field,
             f"{counted(rows, 'row')} in one request, the limit is {config.max_rows:,} (--max-rows); "
             "send fewer at a time",
@@ -91,12 +91,12 @@ def check_columns(columns: int, served: ServedModel, field: str) -> None:
     """Refuse another number of columns than the model's.
 
     Raises:
-        InvalidRequestError: naming `field`.
+        InvalidInput: naming `field`.
 
     """
     expected = len(served.feature_names)
     if columns != expected:
-        raise InvalidRequestError.of(
+        raise InvalidInput.of(
             field,
             f"{counted(columns, 'column')}, but {served.title} takes {expected} "
             f"({_ends(served.feature_names)}); GetModel lists them",
@@ -107,11 +107,11 @@ def check_answer_bytes(size: int, field: str, config: ServerConfig) -> None:
     """Bound the answer too: many classes and every base estimator make it larger than its request.
 
     Raises:
-        InvalidRequestError: naming `field` and the setting.
+        InvalidInput: naming `field` and the setting.
 
     """
     if size > config.max_message_mib * MIB:
-        raise InvalidRequestError.of(
+        raise InvalidInput.of(
             field,
             f"the answer would have {size / MIB:.1f} MiB, the limit is {config.max_message_mib} MiB "
             "(--max-message-mib); send fewer rows at a time",
@@ -126,25 +126,23 @@ def check_finite(rows: FloatMatrix, names: Sequence[str]) -> None:
         names: of the f columns.
 
     Raises:
-        InvalidRequestError: naming row and feature of the first few.
+        InvalidInput: naming row and feature of the first few.
 
     """
     finite = np.isfinite(rows)
     if finite.all():
         return
     found = list(islice(_not_finite(rows, finite, names), MAX_VIOLATIONS))
-    raise InvalidRequestError(found, finite.size - int(np.count_nonzero(finite)))
+    raise InvalidInput(found, finite.size - int(np.count_nonzero(finite)))
 
 
 def _check_size(request: PredictRequest, config: ServerConfig) -> int:
     """Check what can be told without unpacking; return the number of columns."""
     if not request.HasField("rows"):
-        raise InvalidRequestError.of(
-            "rows", "there are none; send float32 as rows.raw (little-endian) or as rows.values"
-        )
+        raise InvalidInput.of("rows", "there are none; send float32 as rows.raw (little-endian) or as rows.values")
     shape = request.rows.shape
     if len(shape) != 2:
-        raise InvalidRequestError.of("rows.shape", f"expected two numbers, (rows, columns), but there are {len(shape)}")
+        raise InvalidInput.of("rows.shape", f"expected two numbers, (rows, columns), but there are {len(shape)}")
     check_row_count(shape[0], "rows.shape", config)
     return shape[1]
 
@@ -153,7 +151,7 @@ def _unpack(request: PredictRequest) -> FloatMatrix:
     try:
         return from_matrix(request.rows)
     except MatrixError as error:
-        raise InvalidRequestError.of(f"rows.{error.field}", str(error)) from error
+        raise InvalidInput.of(f"rows.{error.field}", str(error)) from error
 
 
 def _not_finite(rows: FloatMatrix, finite: npt.NDArray[np.bool_], names: Sequence[str]) -> Iterator[Violation]:
@@ -174,14 +172,14 @@ def column_order(given: Sequence[str], columns: int, served: ServedModel) -> npt
     """Say which given column stands where the model wants it, shape (f,); None if they already stand right.
 
     Raises:
-        InvalidRequestError: a name is unknown, doubled or missing, or there are not as many names as columns.
+        InvalidInput: a name is unknown, doubled or missing, or there are not as many names as columns.
 
     """
     if not given:
         return None
     if len(given) != columns:
         text = f"{counted(len(given), 'name')} for {counted(columns, 'column')}; name every column, or none"
-        raise InvalidRequestError.of("feature_names", text)
+        raise InvalidInput.of("feature_names", text)
     if tuple(given) == served.feature_names:
         return None
     position = {name: column for column, name in enumerate(given)}
@@ -190,7 +188,7 @@ def column_order(given: Sequence[str], columns: int, served: ServedModel) -> npt
     return np.array([position[name] for name in served.feature_names], dtype=np.intp)
 
 
-def _refusal(given: Sequence[str], served: ServedModel) -> InvalidRequestError:
+def _refusal(given: Sequence[str], served: ServedModel) -> InvalidInput:
     present = set(given)
     missing = [name for name in served.feature_names if name not in present]
     wrong = _wrong_columns(given, served)
@@ -201,7 +199,7 @@ def _refusal(given: Sequence[str], served: ServedModel) -> InvalidRequestError:
     )
     for column, first in islice(wrong, MAX_VIOLATIONS - len(violations)):
         violations.append(Violation(f"feature_names[{column}]", _described(given[column], first, missing, served)))
-    return InvalidRequestError(violations, len(violations) + sum(1 for _ in wrong))
+    return InvalidInput(violations, len(violations) + sum(1 for _ in wrong))
 
 
 def _wrong_columns(given: Sequence[str], served: ServedModel) -> Iterator[tuple[int, int | None]]:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Final, ParamSpec, TypeVar
 
-from genrestack_server.errors import DrainingError
+from genrestack_server.errors import Draining
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -32,11 +32,11 @@ class Aside:
         """Do this in the thread, and wait for it.
 
         Raises:
-            DrainingError: `close` was called before.
+            Draining: `close` was called before.
 
         """
         if self.closed:
-            raise DrainingError("the server is stopping; ask another server")
+            raise Draining("the server is stopping; ask another server")
         # Not as the future's result: futures chained from thread to loop refer to each other in a circle, which would
         # hold a whole model in memory until the next collection of garbage.
         result: list[_T] = []

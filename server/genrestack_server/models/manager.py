@@ -12,14 +12,14 @@ from genrestack_bundle import Cancellation, LoadCancelledError, ProviderError
 from genrestack_common.text import listed, quoted
 from genrestack_server.config.server_config import ServerConfig
 from genrestack_server.errors import (
-    DrainingError,
-    LoadingError,
-    LoadRefusedError,
-    ModelNotFoundError,
-    NotExplicitError,
+    Draining,
+    LoadRejected,
+    NotExplicit,
+    NotFound,
     RepositoryError,
     RequestError,
     StartError,
+    StillLoading,
 )
 from genrestack_server.models.background import Aside, give_back, keep_little
 from genrestack_server.models.fingerprint import Folders, FolderStatus, poll_folders
@@ -104,7 +104,7 @@ class ModelManager:
         Raises:
             RepositoryError: a model has no good version (unless `allow_empty`), or its folder cannot be read.
             StartError: the execution provider asked for is missing.
-            DrainingError: `close` was called meanwhile.
+            Draining: `close` was called meanwhile.
 
         """
         keep_little()
@@ -129,10 +129,10 @@ class ModelManager:
         turn has come leaves nothing behind.
 
         Raises:
-            ModelNotFoundError: the repository holds no such model.
-            LoadRefusedError: a version is no good; the message names the reason. The last good one is served on.
-            NotExplicitError: the server is in `poll` mode.
-            LoadingError: the server is starting.
+            NotFound: the repository holds no such model.
+            LoadRejected: a version is no good; the message names the reason. The last good one is served on.
+            NotExplicit: the server is in `poll` mode.
+            StillLoading: the server is starting.
 
         """
         await self._load_alone(name, partial(self._broadcast, "load", name))
@@ -141,9 +141,9 @@ class ModelManager:
         """Serve no version of a model any more; requests in flight are answered, then its memory is freed.
 
         Raises:
-            ModelNotFoundError: the repository holds no such model, and none is served.
-            NotExplicitError: the server is in `poll` mode.
-            LoadingError: the server is starting.
+            NotFound: the repository holds no such model, and none is served.
+            NotExplicit: the server is in `poll` mode.
+            StillLoading: the server is starting.
 
         """
         await self._unload_alone(name)
@@ -167,7 +167,7 @@ class ModelManager:
             work.add_done_callback(_log_abandoned)
             raise
         if work.cancelled():
-            raise DrainingError("the server is stopping; ask another server")
+            raise Draining("the server is stopping; ask another server")
         work.result()
 
     async def _unload_alone(self, name: str) -> None:
@@ -226,7 +226,7 @@ class ModelManager:
         while True:
             try:
                 await self.look_once()
-            except DrainingError:
+            except Draining:
                 return
             except Exception:  # noqa: BLE001 - the loop has to outlive whatever is wrong with one look
                 _log.exception("looking at %s failed; it is tried again", self._config.models_dir)
@@ -239,9 +239,9 @@ class ModelManager:
         refused = await self._settle(name, versions, patient=False)
         if refused:
             now = listed(str(version) for version in self._registry.versions(name))
-            raise LoadRefusedError(f"{refused[0]}; " + (f"served: {now}" if now else "no version of it is served"))
+            raise LoadRejected(f"{refused[0]}; " + (f"served: {now}" if now else "no version of it is served"))
         if not self._registry.versions(name):
-            raise LoadRefusedError(
+            raise LoadRejected(
                 f"model {name!r} has no version that is to be served (the version policy is {self._policy}); "
                 f"it has {listed(map(str, versions))}"
             )
@@ -252,12 +252,12 @@ class ModelManager:
             found = await self._aside.run(look, self._config.models_dir)
         except RepositoryError as error:
             _log.error("%s", error)
-            raise LoadRefusedError("the model repository cannot be read; the server's log says more") from error
+            raise LoadRejected("the model repository cannot be read; the server's log says more") from error
         if name not in found:
-            raise ModelNotFoundError(f"there is no model {quoted(name)} in the repository; it holds: {listed(found)}")
+            raise NotFound(f"there is no model {quoted(name)} in the repository; it holds: {listed(found)}")
         versions = found[name]
         if versions is None:
-            raise LoadRefusedError(f"the folder of model {name!r} cannot be read; check its permissions")
+            raise LoadRejected(f"the folder of model {name!r} cannot be read; check its permissions")
         return versions
 
     async def _catch_up(self, name: str, versions: Versions) -> None:
@@ -336,7 +336,7 @@ class ModelManager:
         try:
             return load_version(name, version, self._config, self._cancellation)
         except LoadCancelledError as error:
-            raise DrainingError("the server is stopping; ask another server") from error
+            raise Draining("the server is stopping; ask another server") from error
         except ProviderError as error:
             if self._registry.loading:
                 raise StartError(str(error)) from error
@@ -384,9 +384,9 @@ class ModelManager:
 
     def _only_explicit(self, does: str) -> None:
         if self._registry.loading:
-            raise LoadingError("the server is starting; try again in a few seconds")
+            raise StillLoading("the server is starting; try again in a few seconds")
         if self._config.repository_mode != "explicit":
-            raise NotExplicitError(
+            raise NotExplicit(
                 f"this server {does} models by itself, by what lies in its repository; start it with "
                 "--repository-mode explicit to decide by request"
             )

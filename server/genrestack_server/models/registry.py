@@ -10,7 +10,7 @@ from typing import Final
 from genrestack_bundle import ComposedSession
 from genrestack_common.text import listed, quoted
 from genrestack_proto.v1.model_pb2 import PART_KIND_BASE, Model, Precision
-from genrestack_server.errors import InvalidRequestError, LoadingError, ModelNotFoundError
+from genrestack_server.errors import InvalidInput, NotFound, StillLoading
 
 LONG_FIELDS: Final = ("features", "parts", "files")
 """What a list of models leaves out of their manifests."""
@@ -264,9 +264,9 @@ class Registry:
         """Find the version a request means: "" is the default model, 0 its newest version.
 
         Raises:
-            ModelNotFoundError: there is no such model or version.
-            LoadingError: it may yet come; models are still being loaded.
-            InvalidRequestError: no model is named, several are served and none of them is the default.
+            NotFound: there is no such model or version.
+            StillLoading: it may yet come; models are still being loaded.
+            InvalidInput: no model is named, several are served and none of them is the default.
 
         """
         versions = self._versions(name)
@@ -276,7 +276,7 @@ class Registry:
         self._refuse_while_loading()
         known = listed(str(number) for number in versions)
         which = next(iter(versions.values())).name
-        raise ModelNotFoundError(f"model {which!r} has no version {version} here; served: {known} (0 means the newest)")
+        raise NotFound(f"model {which!r} has no version {version} here; served: {known} (0 means the newest)")
 
     def _versions(self, name: str) -> Mapping[int, ServedModel]:
         table = self._table
@@ -285,18 +285,18 @@ class Registry:
             return table[name]
         self._refuse_while_loading()
         if not table:
-            raise ModelNotFoundError("no model is served here")
+            raise NotFound("no model is served here")
         if name:
-            raise ModelNotFoundError(f"there is no model {quoted(name)} here; served: {listed(table)}")
+            raise NotFound(f"there is no model {quoted(name)} here; served: {listed(table)}")
         if len(table) > 1:
-            raise InvalidRequestError.of(
+            raise InvalidInput.of(
                 "model", f"several models are served and none is the default; name one: {listed(table)}"
             )
         return next(iter(table.values()))
 
     def _refuse_while_loading(self) -> None:
         if self._loading:
-            raise LoadingError("the server is still loading its models; try again in a few seconds")
+            raise StillLoading("the server is still loading its models; try again in a few seconds")
 
     @staticmethod
     def _newest(versions: Mapping[int, ServedModel]) -> ServedModel | None:

@@ -8,11 +8,11 @@ from typing import Final
 from genrestack_common.text import listed, quoted
 from genrestack_server.config.server_config import ServerConfig
 from genrestack_server.errors import (
-    InvalidRequestError,
-    LoadingError,
-    LoadRefusedError,
-    ModelNotFoundError,
+    InvalidInput,
+    LoadRejected,
+    NotFound,
     RepositoryError,
+    StillLoading,
 )
 from genrestack_server.models.background import Aside
 from genrestack_server.models.manager import ModelManager
@@ -33,11 +33,11 @@ class DemandRegistry(Registry):
         """See `Registry.find`.
 
         Raises:
-            LoadingError: it lies in the repository, and has made room for another model since it was loaded.
+            StillLoading: it lies in the repository, and has made room for another model since it was loaded.
 
         """
         if name in self.known and not self.versions(name):
-            raise LoadingError(f"model {name!r} is being loaded; try again in a few seconds")
+            raise StillLoading(f"model {name!r} is being loaded; try again in a few seconds")
         return super().find(name, version)
 
 
@@ -90,10 +90,10 @@ class Models:
         """Return once a model can be asked; "" is the default one.
 
         Raises:
-            ModelNotFoundError: the repository holds no such model.
-            InvalidRequestError: no model is named, there are several and none is the default.
-            LoadRefusedError: it has no good version.
-            LoadingError: others took its place at once.
+            NotFound: the repository holds no such model.
+            InvalidInput: no model is named, there are several and none is the default.
+            LoadRejected: it has no good version.
+            StillLoading: others took its place at once.
 
         """
         name = name or await self._default()
@@ -104,7 +104,7 @@ class Models:
             # Ray believed it still here.
             await self._bring(name)
         if not self._registry.versions(name):
-            raise LoadingError(f"model {name!r} had to make room for others at once; try again in a few seconds")
+            raise StillLoading(f"model {name!r} had to make room for others at once; try again in a few seconds")
 
     async def fetch(self, name: str) -> Held:
         """Unload what Ray has let go of, then load this one: never more at a time than Ray holds."""
@@ -132,24 +132,24 @@ class Models:
         known = self._registry.known or await self.look()
         if len(known) > 1:
             text = f"there are several models and none is the default; name one: {listed(sorted(known))}"
-            raise InvalidRequestError.of("model", text)
+            raise InvalidInput.of("model", text)
         if not known:
-            raise ModelNotFoundError("no model is served here")
+            raise NotFound("no model is served here")
         return next(iter(known))
 
     async def _seek(self, name: str) -> None:
         """Make sure, before Ray makes room for it, that a model is there and may be good."""
         since, reason = self._refused.get(name, (-_REFUSED_S, ""))
         if time.monotonic() - since < _REFUSED_S:
-            raise LoadRefusedError(reason)
+            raise LoadRejected(reason)
         known = await self.look()
         if name not in known:
-            raise ModelNotFoundError(f"there is no model {quoted(name)} here; there are: {listed(sorted(known))}")
+            raise NotFound(f"there is no model {quoted(name)} here; there are: {listed(sorted(known))}")
 
     async def _bring(self, name: str) -> None:
         try:
             await self._manager.load(name)
-        except LoadRefusedError as error:
+        except LoadRejected as error:
             if not self._registry.versions(name):
                 self._refused[name] = time.monotonic(), str(error)
                 raise

@@ -15,7 +15,7 @@ from genrestack_bundle.manifest import read_manifest
 from genrestack_proto.v1 import prediction_pb2 as pb
 from genrestack_server.call import Call
 from genrestack_server.config.server_config import ServerConfig
-from genrestack_server.errors import ModelNotFoundError
+from genrestack_server.errors import NotFound
 from genrestack_server.models.repository import Versions, versions_of
 from genrestack_server.models.version_policy import VersionPolicy
 from genrestack_server.ray_app.core import Core
@@ -136,13 +136,13 @@ class Replica:
     async def _is_served(self, name: str) -> bool:
         model, _, version = name.partition("/")
         if model not in await self._names():
-            raise ModelNotFoundError("nothing of this name is served here")
+            raise NotFound("nothing of this name is served here")
         served = self._core.engine.registry.versions(model)
         if not version:
             return True
         number = int(version) if is_version(version) else 0
         if number not in served and (self._models is None or number not in await self._lying(model)):
-            raise ModelNotFoundError("nothing of this name is served here")
+            raise NotFound("nothing of this name is served here")
         return True
 
     async def _lying(self, model: str) -> Versions:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import grpc
 
 from genrestack_server.call import Call
-from genrestack_server.errors import RequestError, UnauthenticatedError
+from genrestack_server.errors import RequestError, Unauthenticated
 from genrestack_server.rpc.rpc_handler import Context, MethodHandler, end_with
 from genrestack_server.security.auth import Authorizer, method_name
 from genrestack_server.service.status import BY_NUMBER, to_status
@@ -38,7 +38,7 @@ class AuthInterceptor(grpc.aio.ServerInterceptor):
     def _refusal(self, method: str, error: RequestError) -> MethodHandler:
         async def refuse(_: object, context: Context) -> None:
             status = to_status(error)
-            reason = "token" if isinstance(error, UnauthenticatedError) else "management"
+            reason = "token" if isinstance(error, Unauthenticated) else "management"
             self._observers.rejected(reason)
             self._observers.call_ended(Call(method_name(method), ended=time.monotonic(), code=BY_NUMBER[status.code]))
             await end_with(context, status)

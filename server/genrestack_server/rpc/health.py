@@ -8,7 +8,7 @@ from typing import Any, Final
 import grpc
 from grpc_health.v1 import health_pb2
 
-from genrestack_server.errors import ModelNotFoundError
+from genrestack_server.errors import NotFound
 from genrestack_server.inference.admission import WaitingCalls
 from genrestack_server.rpc.request_reader import PUBLIC_BYTES, RequestReader
 from genrestack_server.rpc.rpc_handler import Context, answered
@@ -72,7 +72,7 @@ class Health:
     async def _status_now(self, context: Context) -> Any:
         status = self._of(await self._name(context))
         if status is None:
-            raise ModelNotFoundError("nothing of this name is served here")
+            raise NotFound("nothing of this name is served here")
         return _Response(status=status)
 
     async def _watch(self, _: object, context: Context) -> AsyncGenerator[Any, None]:

@@ -13,7 +13,7 @@ from google.rpc import status_pb2
 from genrestack_proto.inference import open_inference_pb2 as pb
 from genrestack_server.call import Call
 from genrestack_server.config.server_config import ServerConfig
-from genrestack_server.errors import InvalidRequestError, LoadingError, ModelNotFoundError
+from genrestack_server.errors import InvalidInput, NotFound, StillLoading
 from genrestack_server.inference.engine import Engine
 from genrestack_server.models.registry import ServedModel
 from genrestack_server.rpc.health import Health
@@ -87,7 +87,7 @@ class InferenceService:
         request = parse_request(pb.ModelReadyRequest, data)
         try:
             self._find(request.name, request.version, call)
-        except (ModelNotFoundError, LoadingError):
+        except (NotFound, StillLoading):
             return pb.ModelReadyResponse(ready=False)
         return pb.ModelReadyResponse(ready=not self.health.draining)
 
@@ -173,7 +173,7 @@ class InferenceService:
 async def _refusal(data: bytes, status: status_pb2.Status) -> pb.ModelStreamInferResponse:
     """Say why there is no answer, and to which request: the protocol has a place for the id, and none for a code."""
     response = pb.ModelStreamInferResponse(error_message=status.message)
-    with suppress(InvalidRequestError):
+    with suppress(InvalidInput):
         parse = partial(parse_request, pb.ModelInferRequest, data)
         request = await run_in_thread(parse) if len(data) > LARGE_BYTES else parse()
         response.infer_response.id = request.id

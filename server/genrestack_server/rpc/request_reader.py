@@ -15,7 +15,7 @@ from typing import Final
 import grpc
 
 from genrestack_common.text import counted
-from genrestack_server.errors import InvalidRequestError, MessageTooLargeError
+from genrestack_server.errors import InvalidInput, MessageTooLarge
 from genrestack_server.inference.admission import WaitingCalls
 from genrestack_server.models.background import Trimmer
 from genrestack_server.rpc.rpc_handler import Context
@@ -62,10 +62,10 @@ class RequestReader:
         """Read the one request of a unary call.
 
         Raises:
-            InvalidRequestError: there is none, more than one, or it is too large.
-            MessageTooLargeError: it is, once it is decompressed.
-            DeadlinePassedError: it did not arrive in time.
-            TooManyCallsError: it had not arrived when too many others came.
+            InvalidInput: there is none, more than one, or it is too large.
+            MessageTooLarge: it is, once it is decompressed.
+            DeadlineExceeded: it did not arrive in time.
+            TooManyCalls: it had not arrived when too many others came.
             asyncio.CancelledError: the call is over.
 
         """
@@ -75,7 +75,7 @@ class RequestReader:
         if not isinstance(data, bytes):
             raise await self._nothing(context)
         if isinstance(more, bytes):
-            raise InvalidRequestError.of("request", "there is more than one; this method takes one message")
+            raise InvalidInput.of("request", "there is more than one; this method takes one message")
         request = self._checked(data)
         if is_compressed(request):
             request = await decompressed(request, self._max_bytes)
@@ -91,9 +91,9 @@ class RequestReader:
             lasting: whether it makes room for others only until its first request; else between them too.
 
         Raises:
-            InvalidRequestError: one is too large.
-            MessageTooLargeError: one is, once it is decompressed.
-            TooManyCallsError: it had to make room.
+            InvalidInput: one is too large.
+            MessageTooLarge: one is, once it is decompressed.
+            TooManyCalls: it had to make room.
 
         """
         with self._waiting.waiting():
@@ -114,17 +114,17 @@ class RequestReader:
             self._trimmer.soon()
         if len(data) > self._max_bytes:
             text = f"it has {counted(len(data), 'byte')}; this method takes at most {self._max_bytes:,}"
-            raise InvalidRequestError.of("request", text)
+            raise InvalidInput.of("request", text)
         return data
 
-    async def _nothing(self, context: Context) -> InvalidRequestError:
+    async def _nothing(self, context: Context) -> InvalidInput:
         """Find out why there is no request: gRPC says the same when it has refused one that is too large."""
         self._trimmer.soon()
         try:
             await context.send_initial_metadata(())
         except grpc.aio.InternalError:
             raise asyncio.CancelledError from None
-        return InvalidRequestError.of("request", "there is none; this method takes one message")
+        return InvalidInput.of("request", "there is none; this method takes one message")
 
     def _ended(self, _: object) -> None:
         self._trimmer.soon()
@@ -138,8 +138,8 @@ async def decompressed(data: bytes, max_bytes: int) -> bytes:
         max_bytes: of the request; not more than these are made of it.
 
     Raises:
-        MessageTooLargeError: it would be larger.
-        InvalidRequestError: the data break off, are damaged, or something follows them.
+        MessageTooLarge: it would be larger.
+        InvalidInput: the data break off, are damaged, or something follows them.
 
     """
     small = min(max_bytes, _DECOMPRESSED_AT_ONCE)
@@ -148,7 +148,7 @@ async def decompressed(data: bytes, max_bytes: int) -> bytes:
         found = await run_in_thread(_decompress, data, max_bytes)
     if found is None:
         # In gRPC's words, by which clients know that smaller messages may pass.
-        raise MessageTooLargeError(
+        raise MessageTooLarge(
             f"Decompressed message larger than max ({max_bytes:,} bytes; --max-message-mib); send less at a time"
         )
     return found
@@ -167,9 +167,9 @@ def _decompress(data: bytes, max_bytes: int) -> bytes | None:
     try:
         found = stream.decompress(data, max_bytes + 1)
     except zlib.error as error:
-        raise InvalidRequestError.of("request", "its compressed bytes are damaged; send them again") from error
+        raise InvalidInput.of("request", "its compressed bytes are damaged; send them again") from error
     if len(found) > max_bytes:
         return None
     if not stream.eof or stream.unused_data:
-        raise InvalidRequestError.of("request", "its compressed bytes do not end where it does; send them again")
+        raise InvalidInput.of("request", "its compressed bytes do not end where it does; send them again")
     return found

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Final, TypeAlias
 
 from genrestack_server.config.server_config import Management
-from genrestack_server.errors import PermissionDeniedError, UnauthenticatedError
+from genrestack_server.errors import PermissionDenied, Unauthenticated
 from genrestack_server.security.tokens import Token, Tokens
 
 OPEN_SERVICE: Final = "/grpc.health.v1.Health/"
@@ -40,8 +40,8 @@ class Authorizer:
             metadata: what the caller sent with it.
 
         Raises:
-            UnauthenticatedError: there are tokens, and the caller has none of them.
-            PermissionDeniedError: a management call, and they are closed or the token is not marked `admin`.
+            Unauthenticated: there are tokens, and the caller has none of them.
+            PermissionDenied: a management call, and they are closed or the token is not marked `admin`.
 
         """
         if self._tokens is None:
@@ -56,7 +56,7 @@ class Authorizer:
         if self._management != "open":
             raise _closed(method)
         if not token.admin:
-            raise PermissionDeniedError(
+            raise PermissionDenied(
                 f"{method_name(method)} is a management call, for which this token is not marked; "
                 "use one made with `genrestack token --admin`"
             )
@@ -65,18 +65,18 @@ class Authorizer:
 def _authenticated(tokens: Tokens, metadata: Metadata) -> Token:
     values = [value for key, value in metadata if key == AUTHORIZATION]
     if not values:
-        raise UnauthenticatedError("this server asks for a token; send it as metadata 'authorization: Bearer TOKEN'")
+        raise Unauthenticated("this server asks for a token; send it as metadata 'authorization: Bearer TOKEN'")
     value = values[0]
     if len(values) > 1 or not isinstance(value, str) or not value.lower().startswith(_SCHEME):
-        raise UnauthenticatedError("the metadata 'authorization' must be, once, 'Bearer TOKEN'")
+        raise Unauthenticated("the metadata 'authorization' must be, once, 'Bearer TOKEN'")
     token = tokens.find(value[len(_SCHEME) :].strip())
     if token is None:
-        raise UnauthenticatedError("this server does not know the token; it may have been replaced: ask for a new one")
+        raise Unauthenticated("this server does not know the token; it may have been replaced: ask for a new one")
     return token
 
 
-def _closed(method: str) -> PermissionDeniedError:
-    return PermissionDeniedError(
+def _closed(method: str) -> PermissionDenied:
+    return PermissionDenied(
         f"{method_name(method)} is a management call, and they are closed on this server; --management open opens them"
     )
 

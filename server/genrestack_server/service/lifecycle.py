@@ -9,17 +9,17 @@ import grpc
 from google.rpc import status_pb2
 
 from genrestack_server.call import Call, CallContext
-from genrestack_server.errors import DeadlinePassedError, DrainingError, QueueFullError, RequestError, TooManyCallsError
+from genrestack_server.errors import DeadlineExceeded, Draining, QueueFull, RequestError, TooManyCalls
 from genrestack_server.service.status import BY_NUMBER, to_status
 from genrestack_server.telemetry.observer import Observer
 
 _T = TypeVar("_T")
 
 _REASONS: Final[dict[type[Exception], str]] = {
-    TooManyCallsError: "concurrency",
-    QueueFullError: "queue_full",
-    DeadlinePassedError: "deadline",
-    DrainingError: "draining",
+    TooManyCalls: "concurrency",
+    QueueFull: "queue_full",
+    DeadlineExceeded: "deadline",
+    Draining: "draining",
 }
 """Errors with which a request is rejected before any work, and what observers are told of them."""
 

@@ -10,7 +10,7 @@ from google.protobuf.message import DecodeError, Message
 
 from genrestack_common.text import counted
 from genrestack_proto.wire import holds_more_fields
-from genrestack_server.errors import InvalidRequestError, RequestError
+from genrestack_server.errors import InvalidInput, RequestError
 
 MAX_FIELDS: Final = 2**17
 """Most names, tensors, parameters and other fields of one request; each of two bytes takes up to 100 once parsed."""
@@ -33,7 +33,7 @@ def parse_request(kind: type[_Message], data: bytes) -> _Message:
     gRPC's own parsing would end the call as UNKNOWN, with the text of a Python exception.
 
     Raises:
-        InvalidRequestError: the bytes are no such message, or one of more fields than any request has.
+        InvalidInput: the bytes are no such message, or one of more fields than any request has.
 
     """
     check_fields(data, kind)
@@ -43,18 +43,18 @@ def parse_request(kind: type[_Message], data: bytes) -> _Message:
         text = (
             f"these {counted(len(data), 'byte')} are no {kind.DESCRIPTOR.full_name}; make it with the service's proto"
         )
-        raise InvalidRequestError.of("request", text) from error
+        raise InvalidInput.of("request", text) from error
 
 
 def check_fields(data: bytes, kind: type[Message]) -> None:
     """Refuse a message of more fields than any request has, before it is parsed.
 
     Raises:
-        InvalidRequestError: there are more than `MAX_FIELDS`.
+        InvalidInput: there are more than `MAX_FIELDS`.
 
     """
     if holds_more_fields(data, kind, MAX_FIELDS):
-        raise InvalidRequestError.of(
+        raise InvalidInput.of(
             "request",
             f"it has more than {MAX_FIELDS:,} fields; send numbers as raw bytes, and each name once",
         )

@@ -11,30 +11,30 @@ from google.rpc import error_details_pb2, status_pb2
 from genrestack_common.text import clipped
 from genrestack_server.call import Call
 from genrestack_server.errors import (
-    DeadlinePassedError,
-    InvalidRequestError,
-    MessageTooLargeError,
-    ModelNotFoundError,
-    NotPossibleError,
-    PermissionDeniedError,
-    QueueFullError,
+    DeadlineExceeded,
+    FailedPrecondition,
+    InvalidInput,
+    MessageTooLarge,
+    NotFound,
+    PermissionDenied,
+    QueueFull,
     RequestError,
-    UnauthenticatedError,
-    UnavailableError,
+    Unauthenticated,
+    Unavailable,
 )
 
 _log = logging.getLogger(__name__)
 
 CODES: Final[dict[type[RequestError], grpc.StatusCode]] = {
-    UnauthenticatedError: grpc.StatusCode.UNAUTHENTICATED,
-    PermissionDeniedError: grpc.StatusCode.PERMISSION_DENIED,
-    InvalidRequestError: grpc.StatusCode.INVALID_ARGUMENT,
-    ModelNotFoundError: grpc.StatusCode.NOT_FOUND,
-    NotPossibleError: grpc.StatusCode.FAILED_PRECONDITION,
-    DeadlinePassedError: grpc.StatusCode.DEADLINE_EXCEEDED,
-    QueueFullError: grpc.StatusCode.RESOURCE_EXHAUSTED,
-    MessageTooLargeError: grpc.StatusCode.RESOURCE_EXHAUSTED,
-    UnavailableError: grpc.StatusCode.UNAVAILABLE,
+    Unauthenticated: grpc.StatusCode.UNAUTHENTICATED,
+    PermissionDenied: grpc.StatusCode.PERMISSION_DENIED,
+    InvalidInput: grpc.StatusCode.INVALID_ARGUMENT,
+    NotFound: grpc.StatusCode.NOT_FOUND,
+    FailedPrecondition: grpc.StatusCode.FAILED_PRECONDITION,
+    DeadlineExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,
+    QueueFull: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    MessageTooLarge: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    Unavailable: grpc.StatusCode.UNAVAILABLE,
 }
 """Error class to status; a subclass has its parent's."""
 
@@ -62,16 +62,16 @@ def to_status(error: Exception, call: Call | None = None) -> status_pb2.Status:
 
 
 def _detail(error: Exception) -> "error_details_pb2.BadRequest | error_details_pb2.RetryInfo | None":
-    if isinstance(error, InvalidRequestError):
+    if isinstance(error, InvalidInput):
         return _bad_request(error)
-    if isinstance(error, QueueFullError):
+    if isinstance(error, QueueFull):
         detail = error_details_pb2.RetryInfo()
         detail.retry_delay.FromTimedelta(timedelta(seconds=error.retry_after))
         return detail
     return None
 
 
-def _bad_request(error: InvalidRequestError) -> error_details_pb2.BadRequest:
+def _bad_request(error: InvalidInput) -> error_details_pb2.BadRequest:
     bad = error_details_pb2.BadRequest(
         field_violations=[
             error_details_pb2.BadRequest.FieldViolation(

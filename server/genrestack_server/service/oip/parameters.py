@@ -5,7 +5,7 @@ from typing import Final
 
 from genrestack_proto.inference.open_inference_pb2 import InferParameter, ModelRepositoryParameter
 from genrestack_server.call import Call
-from genrestack_server.errors import InvalidRequestError
+from genrestack_server.errors import InvalidInput
 
 _HIGH, _NORMAL = 1, 2
 _WHOLE: Final = ("int64_param", "uint64_param")
@@ -19,7 +19,7 @@ def obey(parameters: Parameters, call: Call) -> None:
     """Take over priority and timeout of a request; numbers that name no level leave the priority as it is.
 
     Raises:
-        InvalidRequestError: one of the two is of another type, or negative.
+        InvalidInput: one of the two is of another type, or negative.
 
     """
     priority = _whole(parameters, "priority")
@@ -35,12 +35,12 @@ def refuse_shared_memory(parameters: Parameters, field: str) -> None:
     """Refuse a tensor that lies elsewhere.
 
     Raises:
-        InvalidRequestError: naming the parameter.
+        InvalidInput: naming the parameter.
 
     """
     for name in _SHARED_MEMORY:
         if name in parameters:
-            raise InvalidRequestError.of(
+            raise InvalidInput.of(
                 f"{field}.parameters[{name}]", "tensors in shared memory are not taken; send the values in the message"
             )
 
@@ -49,11 +49,11 @@ def refuse_classification(parameters: Parameters, field: str) -> None:
     """Refuse an output as classification strings.
 
     Raises:
-        InvalidRequestError: naming the parameter.
+        InvalidInput: naming the parameter.
 
     """
     if "classification" in parameters:
-        raise InvalidRequestError.of(
+        raise InvalidInput.of(
             f"{field}.parameters[classification]",
             "the classification extension is not answered; ask for the outputs label and probabilities",
         )
@@ -63,13 +63,13 @@ def refuse_overrides(parameters: Mapping[str, ModelRepositoryParameter]) -> None
     """Refuse to load anything but what lies in the repository.
 
     Raises:
-        InvalidRequestError: naming the parameter.
+        InvalidInput: naming the parameter.
 
     """
     for name in parameters:
         if name == "config" or name.startswith("file:"):
             which = "config" if name == "config" else "file"
-            raise InvalidRequestError.of(
+            raise InvalidInput.of(
                 f"parameters[{which}]", "models are loaded from the server's repository as they lie there; leave it out"
             )
 
@@ -82,8 +82,8 @@ def _whole(parameters: Parameters, name: str) -> int:
     kind = parameter.WhichOneof("parameter_choice")
     if kind not in _WHOLE:
         text = f"expected a whole number (int64_param), but it came as {kind or 'nothing'}"
-        raise InvalidRequestError.of(f"parameters[{name}]", text)
+        raise InvalidInput.of(f"parameters[{name}]", text)
     value = int(getattr(parameter, kind))
     if value < 0:
-        raise InvalidRequestError.of(f"parameters[{name}]", f"{value} is negative; give 0 or more")
+        raise InvalidInput.of(f"parameters[{name}]", f"{value} is negative; give 0 or more")
     return value

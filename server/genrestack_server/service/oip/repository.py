@@ -4,7 +4,7 @@ from functools import lru_cache
 from typing import Final
 
 from genrestack_proto.inference import open_inference_pb2 as pb
-from genrestack_server.errors import InvalidRequestError
+from genrestack_server.errors import InvalidInput
 from genrestack_server.models.registry import IndexSnapshot, Registry
 from genrestack_server.service.messages import run_in_thread
 
@@ -39,8 +39,8 @@ def check_repository(name: str) -> None:
     """Refuse another repository than the one there is.
 
     Raises:
-        InvalidRequestError: one is named.
+        InvalidInput: one is named.
 
     """
     if name:
-        raise InvalidRequestError.of("repository_name", "there is one repository, without a name; leave it empty")
+        raise InvalidInput.of("repository_name", "there is one repository, without a name; leave it empty")

@@ -11,7 +11,7 @@ from genrestack_common.text import counted, listed, quoted
 from genrestack_proto.inference import open_inference_pb2 as pb
 from genrestack_proto.matrix import FloatMatrix
 from genrestack_server.config.server_config import ServerConfig
-from genrestack_server.errors import InvalidRequestError, Violation
+from genrestack_server.errors import InvalidInput, Violation
 from genrestack_server.inference.validation import (
     MAX_VIOLATIONS,
     check_answer_bytes,
@@ -51,13 +51,13 @@ def version_number(text: str) -> int:
     """Read a version, a whole number in digits; empty means the newest, 0.
 
     Raises:
-        InvalidRequestError: it is something else.
+        InvalidInput: it is something else.
 
     """
     if not text:
         return 0
     if not (text.isascii() and text.isdecimal() and len(text) <= _MAX_DIGITS and int(text)):
-        raise InvalidRequestError.of(
+        raise InvalidInput.of(
             "model_version",
             f"{quoted(text)} is no version; versions are whole numbers from 1 on, and empty means the newest",
         )
@@ -68,7 +68,7 @@ def read(request: pb.ModelInferRequest, served: ServedModel, config: ServerConfi
     """Check a request against the version that answers it.
 
     Raises:
-        InvalidRequestError: naming every field at fault, the first few in detail.
+        InvalidInput: naming every field at fault, the first few in detail.
 
     """
     outputs = _outputs(request, served)
@@ -89,11 +89,11 @@ def _outputs(request: pb.ModelInferRequest, served: ServedModel) -> tuple[str, .
     known = dict.fromkeys(output_names(served))
     if len(request.outputs) > len(known):
         text = f"{counted(len(request.outputs), 'output')}, but {served.title} has {len(known)}: {listed(known)}"
-        raise InvalidRequestError.of("outputs", f"{text}; name each once")
+        raise InvalidInput.of("outputs", f"{text}; name each once")
     names = [output.name for output in request.outputs]
     wrong = list(_wrong_outputs(names, known, served))
     if wrong:
-        raise InvalidRequestError(wrong[:MAX_VIOLATIONS], len(wrong))
+        raise InvalidInput(wrong[:MAX_VIOLATIONS], len(wrong))
     for position, output in enumerate(request.outputs):
         refuse_shared_memory(output.parameters, f"outputs[{position}]")
         refuse_classification(output.parameters, f"outputs[{position}]")
@@ -114,17 +114,17 @@ def _wrong_outputs(names: list[str], known: dict[str, None], served: ServedModel
 def _input(request: pb.ModelInferRequest) -> InferInput:
     """Find the one input, of a datatype that can be taken."""
     if not request.inputs:
-        raise InvalidRequestError.of("inputs", f"there are none; send {FEATURES!r}, of shape (rows, columns)")
+        raise InvalidInput.of("inputs", f"there are none; send {FEATURES!r}, of shape (rows, columns)")
     for position, tensor in enumerate(request.inputs[:2]):
         if tensor.name != FEATURES:
             text = f"there is no input {quoted(tensor.name)}; the one input is {FEATURES!r}"
-            raise InvalidRequestError.of(f"inputs[{position}].name", text)
+            raise InvalidInput.of(f"inputs[{position}].name", text)
     if len(request.inputs) > 1:
-        raise InvalidRequestError.of("inputs[1].name", f"{FEATURES!r} is sent twice; send all rows in one tensor")
+        raise InvalidInput.of("inputs[1].name", f"{FEATURES!r} is sent twice; send all rows in one tensor")
     tensor = request.inputs[0]
     if tensor.datatype not in FLOATS:
         text = f"{quoted(tensor.datatype)} is not taken; send {FEATURES!r} as FP32 or FP64"
-        raise InvalidRequestError.of("inputs[0].datatype", text)
+        raise InvalidInput.of("inputs[0].datatype", text)
     refuse_shared_memory(tensor.parameters, "inputs[0]")
     return tensor
 
@@ -133,11 +133,11 @@ def _check_shape(tensor: InferInput, served: ServedModel, config: ServerConfig) 
     field = "inputs[0].shape"
     if len(tensor.shape) != 2:
         text = f"expected two numbers, (rows, columns), but there are {len(tensor.shape)}"
-        raise InvalidRequestError.of(field, text)
+        raise InvalidInput.of(field, text)
     rows, columns = tensor.shape
     if min(rows, columns) < 0:
         text = f"({rows}, {columns}) has a negative number; send the numbers of rows and columns that are there"
-        raise InvalidRequestError.of(field, text)
+        raise InvalidInput.of(field, text)
     check_row_count(rows, field, config)
     check_columns(columns, served, field)
 
@@ -146,15 +146,15 @@ def _raw_values(request: pb.ModelInferRequest, tensor: InferInput) -> _Values:
     # MLServer sends the message, empty, beside the bytes.
     if tensor.contents.ListFields():
         text = "the values came in raw_input_contents too; send one of the two"
-        raise InvalidRequestError.of("inputs[0].contents", text)
+        raise InvalidInput.of("inputs[0].contents", text)
     if len(request.raw_input_contents) != 1:
         text = f"{counted(len(request.raw_input_contents), 'element')} for 1 input; send one element for each input"
-        raise InvalidRequestError.of("raw_input_contents", text)
+        raise InvalidInput.of("raw_input_contents", text)
     data, dtype = request.raw_input_contents[0], FLOATS[tensor.datatype]
     expected = tensor.shape[0] * tensor.shape[1] * dtype.itemsize
     if len(data) != expected:
         text = f"shape {_pair(tensor)} means {expected} bytes of {tensor.datatype}, but {len(data)} came"
-        raise InvalidRequestError.of("raw_input_contents[0]", text)
+        raise InvalidInput.of("raw_input_contents[0]", text)
     return np.frombuffer(data, dtype=dtype)
 
 
@@ -163,12 +163,12 @@ def _typed_values(tensor: InferInput) -> _Values:
     for other in _CONTENTS:
         if other != field and len(getattr(tensor.contents, other)):
             text = f"values of {tensor.datatype} belong in {field}"
-            raise InvalidRequestError.of(f"inputs[0].contents.{other}", text)
+            raise InvalidInput.of(f"inputs[0].contents.{other}", text)
     values = getattr(tensor.contents, field)
     expected = tensor.shape[0] * tensor.shape[1]
     if len(values) != expected:
         text = f"shape {_pair(tensor)} means {expected} values, but {len(values)} came"
-        raise InvalidRequestError.of(f"inputs[0].contents.{field}", text)
+        raise InvalidInput.of(f"inputs[0].contents.{field}", text)
     return np.fromiter(values, dtype=FLOATS[tensor.datatype], count=expected)
 
 
