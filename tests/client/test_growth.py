@@ -12,7 +12,8 @@ from genrestack import InvalidInput, ModelInfo
 from genrestack._core.rows import check_finite, to_rows
 from genrestack.cli.columns import match_columns
 from genrestack.cli.songs.timeline import letters
-from genrestack.cli.table import Table, TableError, open_table
+from genrestack.cli.table import Table, open_table
+from genrestack.cli.table_error import TableError
 from genrestack.model_info import FeatureInfo
 from genrestack.songs.aggregate import check_model
 

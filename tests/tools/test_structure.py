@@ -16,13 +16,15 @@ MODULES = {
     "middle/inner.py": "import {0}.one\n",
     "one.py": "from {0} import two\n",
     "two.py": "\n\nfrom {0} import one\n",
+    "lazy.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from {0} import lazier\n",
+    "lazier.py": "from {0} import lazy\n",
     "made_pb2.py": "from {0} import top\n" * 9,
 }
 
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A package of this test alone: top → middle → one ⇄ two."""
+    """A package of this test alone: top → middle → one ⇄ two, and lazier → lazy, which imports it for its types."""
     folder = tmp_path / f"counted_{tmp_path.name}"
     for name, text in MODULES.items():
         path = folder / name
@@ -34,9 +36,10 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_modules_imports_levels_and_circles_are_counted(package: Path) -> None:
     counted = count_package(package)
-    assert (counted.modules, counted.lines, counted.lines_of_longest_module) == (6, 8, 3)
-    assert (counted.folders, counted.modules_of_largest_folder) == (2, 3)
-    assert (counted.boxes, counted.box_imports, counted.levels, counted.cycles) == (4, 5, 3, 1)
+    assert (counted.modules, counted.lines, counted.lines_of_longest_module) == (8, 12, 3)
+    assert (counted.folders, counted.modules_of_largest_folder) == (2, 5)
+    assert (counted.boxes, counted.box_imports, counted.levels, counted.box_cycles) == (6, 7, 3, 2)
+    assert counted.cycles == 1
 
 
 def test_a_folder_without_modules_is_refused(tmp_path: Path) -> None:

@@ -12,7 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
-from export.conftest import NAMES, Case, draw
+from export.conftest import NAMES, Case, draw, knn
+from sklearn.ensemble import StackingClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import MinMaxScaler
 
 from genrestack_bundle import list_versions, open_bundle
 from genrestack_training.cli.export import export
@@ -38,6 +41,15 @@ def _one_line(result: Result, *phrases: str, code: int = 1) -> None:
     assert "Traceback" not in result.output
     for phrase in phrases:
         assert phrase in errors[0]
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Case:
+    """A stack of one KNN."""
+    training, labels = draw(90, seed=1)
+    scaler = MinMaxScaler().fit(training)
+    stack = StackingClassifier([("first", knn())], LogisticRegression(), cv=2).fit(scaler.transform(training), labels)
+    return Case(stack, scaler, training, draw(30, seed=2)[0], tmp_path / "models")
 
 
 @pytest.fixture

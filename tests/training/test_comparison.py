@@ -13,13 +13,12 @@ from sklearn.metrics import accuracy_score, f1_score, log_loss
 from support.pages import check_page
 from training.conftest import LIGHT
 
-from genrestack_training import Run, RunError, load_answers, load_table, train
+from genrestack_training import Run, RunError, load_answers, load_table, save_run, train
 from genrestack_training.cli.report import report
 from genrestack_training.comparison import Comparison, compare_runs
 from genrestack_training.evaluation.sign_flip import FLIPS, sign_flip
 from genrestack_training.report.comparison import comparison_html
 from genrestack_training.report.console import verdict
-from genrestack_training.run.storage import save_run
 
 OTHER = {**LIGHT, "knn": {"n_neighbors": 9, "weights": "uniform"}, "svc": {"C": 0.01}}
 

@@ -29,8 +29,10 @@ class PackageCounts:
     boxes: int
     box_imports: int
     levels: int
-    cycles: int
+    box_cycles: int
     """Groups of boxes that import each other in a circle."""
+    cycles: int
+    """The same of modules; an import for the type checker alone does not count."""
 
 
 def count_package(folder: Path) -> PackageCounts:
@@ -61,12 +63,13 @@ def count_package(folder: Path) -> PackageCounts:
         boxes=len(boxes),
         box_imports=sum(map(len, boxes.values())),
         levels=_levels(boxes, groups),
-        cycles=sum(len(group) > 1 for group in set(groups.values())),
+        box_cycles=_count_circles(boxes),
+        cycles=_count_circles(_import_graph(folder.name, type_checking=False)),
     )
 
 
-def _import_graph(package: str) -> Graph:
-    graph = grimp.build_graph(package, cache_dir=None)
+def _import_graph(package: str, *, type_checking: bool = True) -> Graph:
+    graph = grimp.build_graph(package, cache_dir=None, exclude_type_checking_imports=not type_checking)
     names = {name for name in graph.modules if not f"{name.rpartition('.')[2]}.py".endswith(_GENERATED)}
     return {name: frozenset(graph.find_modules_directly_imported_by(name) & names) for name in sorted(names)}
 
@@ -84,6 +87,10 @@ def _boxes(modules: Graph, package: str) -> Graph:
 
 def _box(module: str) -> str:
     return module.split(".")[1]
+
+
+def _count_circles(graph: Graph) -> int:
+    return sum(len(group) > 1 for group in set(_circles(graph).values()))
 
 
 def _circles(graph: Graph) -> Mapping[str, frozenset[str]]:

@@ -15,7 +15,8 @@ from tools.versions.environments import Follow, StepError, Workshop, run_logged
 
 _SUMMARY: Final = re.compile(r"^=* ?((?:\d+ \w+(?:, )?)+) in [\d.]+s")
 # Warnings are errors in `make test`, where all versions are pinned. What others announce for later is no failure here.
-_PYTEST: Final = "-v -W default -n 2 --dist loadfile -p no:cacheprovider"
+_PYTEST: Final = "-v -W default -p no:cacheprovider"
+_BESIDE: Final = "-n 2 --dist loadfile"
 _TABLE: Final = "tempo,label\n" + "".join(f"{number},{'ab'[number % 2]}\n" for number in range(60))
 
 
@@ -60,7 +61,11 @@ class Trial:
         return "passed"
 
     def _tests(self) -> str:
-        argv = ["python", "-m", "pytest", *_PYTEST.split(), "-m", "not long and not gpu", *self.case.tests]
+        beside = self._pytest(*_BESIDE.split(), *self.case.tests)
+        return f"{beside}; {self._pytest(*self.case.alone)}" if self.case.alone else beside
+
+    def _pytest(self, *arguments: str) -> str:
+        argv = ["python", "-m", "pytest", *_PYTEST.split(), "-m", "not long and not gpu", *arguments]
         summaries = [match[1] for line in self._run(argv, ROOT) if (match := _SUMMARY.match(line))]
         if not summaries:
             raise StepError("pytest printed no summary")

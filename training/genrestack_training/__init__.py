@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from genrestack_training.report.console import render, report_text
     from genrestack_training.report.progress_bar import terminal_progress
     from genrestack_training.run.run import Provenance, Run
-    from genrestack_training.run.storage import RunWarning, load_answers, load_run, save_run
-    from genrestack_training.training import train
+    from genrestack_training.run.storage import RunWarning, load_answers, load_run
+    from genrestack_training.training import save_run, train
 
 # Public name → module; scikit-learn and pandas are imported when a name that needs them is first asked for.
 _HOME = {
@@ -55,7 +55,7 @@ _HOME = {
     "render": "report.console",
     "report_text": "report.console",
     "resolve_settings": "config.presets",
-    "save_run": "run.storage",
+    "save_run": "training",
     "terminal_progress": "report.progress_bar",
     "track_of": "data.grouping",
     "train": "training",

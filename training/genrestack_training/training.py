@@ -21,7 +21,7 @@ from genrestack_training.fitting.progress import Progress, Silent
 from genrestack_training.folders.unfinished import unfinished, unfinished_path
 from genrestack_training.run.run import Provenance, Run
 from genrestack_training.run.run_record import Record
-from genrestack_training.run.storage import plan_run_folder, run_name, save_run
+from genrestack_training.run.storage import plan_run_folder, run_name, write_run
 
 LIBRARIES = ("numpy", "scikit-learn", "scipy")
 NETWORK_LIBRARIES = ("keras", "scikeras", "tensorflow")
@@ -117,10 +117,24 @@ def train(
             answers=results.answers,
         )
         if folder is not None:
-            run = replace(run, path=save_run(run, folder, place, report=_drawn(run) if report else None))
+            run = replace(run, path=write_run(run, folder, place, report=_drawn(run) if report else None))
         if store is not None:
             store.forget()
     return run
+
+
+def save_run(run: Run, folder: Path) -> Path:
+    """Write a run with its report into a folder that appears whole or not at all, and return its path.
+
+    Args:
+        run: what to write.
+        folder: must not exist yet.
+
+    Raises:
+        RunError: the disk is full, or the folder cannot be written; nothing is left behind.
+
+    """
+    return write_run(run, folder, report=_drawn(run))
 
 
 def _drawn(run: Run) -> str:

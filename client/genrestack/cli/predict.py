@@ -151,7 +151,7 @@ def _counted_on_failure(tally: "Tally") -> Iterator[None]:
 
 def _check_files(files: tuple[Path, ...]) -> None:
     # All of them, before the first answer is printed.
-    from genrestack.cli.table import TableError
+    from genrestack.cli.table_error import TableError
 
     for path in files:
         if path.is_dir():

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Any, Final, cast
 
 from genrestack.cli.parquet import open_parquet
-from genrestack.errors import GenreStackError
+from genrestack.cli.table_error import TableError
 
 IDENTIFIERS: Final = ("filename", "length")
 """Columns of the published layout that tell rows apart and are no features."""
@@ -158,7 +158,3 @@ def _parquet_chunks(batches: Iterator[list[Cells]]) -> Iterator[Chunk]:
         places = [f"row {done + number}" for number in range(len(rows))]
         done += len(rows)
         yield Chunk(places, rows, done)
-
-
-class TableError(GenreStackError):
-    """A file that cannot be read as a table of features; the message names file, line and column."""

@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Final
 from genrestack_server.address import reserved_port
 from genrestack_server.config.server_config import ServerConfig
 from genrestack_server.errors import StartError
-from genrestack_server.process.runner import AT_ONCE_S, DRAINED, FAREWELL_S, FORCED, INTERRUPTED, Announce, take_signals
+from genrestack_server.process.signals import (
+    AT_ONCE_S,
+    DRAINED,
+    FAREWELL_S,
+    FORCED,
+    INTERRUPTED,
+    Announce,
+    take_signals,
+)
 from genrestack_server.process.worker_handle import WorkerHandle, ending
 
 if TYPE_CHECKING:

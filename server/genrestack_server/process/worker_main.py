@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from genrestack_server.config.server_config import ServerConfig
 from genrestack_server.errors import StartError
-from genrestack_server.process.runner import ServerRunner, leave, report_unhandled
+from genrestack_server.process.runner import ServerRunner
+from genrestack_server.process.signals import leave, report_unhandled
 from genrestack_server.process.worker_handle import BEAT_S
 from genrestack_server.telemetry import log_setup
 

@@ -8,8 +8,8 @@ from genrestack_training.evaluation.headline import NOUNS
 from genrestack_training.evaluation.results import Figure
 from genrestack_training.report import charts
 from genrestack_training.report.console import verdict
-from genrestack_training.report.page import render_page
 from genrestack_training.report.parts import Chart, Exhibit, Grid, Page, Section, Tile
+from genrestack_training.report.rendering import render_page
 from genrestack_training.report.text import (
     FIGURES,
     LESS_IS_BETTER,

@@ -3,13 +3,7 @@
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
-from importlib.metadata import version
-from importlib.resources import files
 from pathlib import Path
-
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
-from markupsafe import Markup
 
 from genrestack_training.comparison import Comparison
 from genrestack_training.errors import RunError
@@ -17,8 +11,9 @@ from genrestack_training.report.comparison import comparison_html
 from genrestack_training.report.introspection import inside_sections
 from genrestack_training.report.origin import origin_sections
 from genrestack_training.report.parts import Page
+from genrestack_training.report.rendering import render_page
 from genrestack_training.report.results import foremost, result_sections, tiles
-from genrestack_training.report.text import clean, meaning
+from genrestack_training.report.text import meaning
 from genrestack_training.run.export_record import ExportRecord, read_export_record
 from genrestack_training.run.run_record import Record
 from genrestack_training.run.storage import find_run, read_record
@@ -45,24 +40,6 @@ def report_html(record: Record, exported: ExportRecord | None = None) -> str:
         sections=(*result_sections(record), *inside_sections(record), *origin_sections(record, exported)),
     )
     return render_page(page)
-
-
-def render_page(page: Page) -> str:
-    """Give the HTML of a page; every text on it is escaped."""
-    style = files(__package__).joinpath("style.css").read_text(encoding="utf-8")
-    return _template().render(page=page, style=Markup(style), version=version("genrestack")) + "\n"  # noqa: S704 - ours
-
-
-@cache
-def _template() -> Template:
-    loader = PackageLoader(__package__)
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, finalize=_held)
-    return environment.get_template("page.html")
-
-
-def _held(value: object) -> object:
-    """Take out of names from a table what HTML cannot hold."""
-    return clean(value) if type(value) is str else value
 
 
 def write_report(run: str | Path, output: str | Path | None = None) -> Path:

@@ -90,7 +90,7 @@ def run_name(table: Path) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "-", table.name.split(".")[0]).strip("-_")[:100] or "model"
 
 
-def save_run(run: Run, folder: Path, unfinished_in: Path | None = None, *, report: str | None = None) -> Path:
+def write_run(run: Run, folder: Path, unfinished_in: Path | None = None, *, report: str | None = None) -> Path:
     """Write a run into a folder that appears whole or not at all, and return its path.
 
     Args:
