@@ -56,7 +56,11 @@ CASES: dict[str, tuple[PredictRequest, str, str]] = {
     "more rows than the limit": (PredictRequest(rows=to_matrix(draw_rows(1001))), "rows.shape", "--max-rows"),
     "names for some columns": (named("tempo", "rms"), "feature_names", "2 names for 4 columns"),
     "unknown name": (named("chroma", "rms", "temp", "zero_crossing"), "feature_names[2]", "did you mean 'tempo'?"),
-    "doubled name": (named("chroma", "rms", "rms", "tempo"), "feature_names[2]", "column 1 already has this name"),
+    "doubled name": (
+        named("chroma", "rms", "rms", "tempo"),
+        "feature_names[2]",
+        "duplicate feature name 'rms' (also column 1)",
+    ),
     "missing name": (named("chroma", "rms", "rms", "tempo"), "feature_names", "missing: 'zero_crossing'"),
     "unprintable name": (named("a\n\x00", *FEATURES[1:]), "feature_names[0]", r"'a\n\x00'"),
 }

@@ -144,7 +144,7 @@ def test_a_broken_version_is_skipped_for_the_next_older(
         assert running.stub.Predict(ask(running)).version == 1
         assert running.health("tiny/1") == "SERVING"
     (line,) = [record.getMessage() for record in caplog.records if "refused" in record.getMessage()]
-    assert line.startswith("tiny/2 is refused: left.onnx")
+    assert line.startswith("rejected tiny/2: left.onnx")
 
 
 def test_a_model_that_does_not_answer_its_golden_rows_is_not_served(

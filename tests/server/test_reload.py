@@ -138,7 +138,7 @@ def test_a_bad_version_is_refused_once_and_served_when_repaired(
         assert seen.failures == [("tiny/2", reason)]
         assert index(running) == {"tiny/1": (READY, ""), "tiny/2": (UNAVAILABLE, reason)}
         lines = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
-        assert lines == [f"tiny/2 is refused: {reason}; tiny/1 goes on"]
+        assert lines == [f"rejected tiny/2: {reason}; still serving tiny/1"]
         assert ask(running).version == 1
         shutil.copy(good / "left.onnx", models / "tiny" / "2" / "left.onnx")
         until(lambda: ask(running).version == 2)
@@ -270,7 +270,7 @@ def test_a_repository_that_is_away_for_a_while(
         lines = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
         # Said once. A look that meets the repository on its way out may find it empty, and the next one gone.
         assert len(set(lines)) == len(lines) in (1, 2)
-        assert all("what is served goes on" in line for line in lines)
+        assert all("still serving the loaded models" in line for line in lines)
         if how == "empty":
             models.rmdir()
         elif how == "a file":

@@ -89,7 +89,7 @@ def test_a_new_certificate_is_taken_up_and_open_connections_go_on(
         assert not connects(running.port, ca)
         before.Predict(batch(1), timeout=10)
     assert f"read again: TLS certificate {pair.certificate}" in caplog.text
-    assert "going on with" not in caplog.text
+    assert "keeping the previous" not in caplog.text
 
 
 def test_a_bad_new_certificate_leaves_the_old_one_in_use(
@@ -99,7 +99,7 @@ def test_a_bad_new_certificate_leaves_the_old_one_in_use(
     pair = ca.server(tmp_path)
     with run_server(tiny_models, **options(pair)) as running:
         replace(pair, ca.server(tmp_path, "late", lifetime=EXPIRED))
-        until(lambda: "going on with what was read before" in caplog.text)
+        until(lambda: "keeping the previous version" in caplog.text)
         assert "certificate has expired" in caplog.text
         assert connects(running.port, ca)
         later = Authority.make()

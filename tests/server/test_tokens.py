@@ -136,7 +136,7 @@ def test_tokens_are_read_again_and_a_broken_file_changes_nothing(
     caplog.set_level("INFO", "genrestack_server")
     with run_server(tiny_models, token_file=token_file) as running:
         token_file.write_text("secret-token-in-the-wrong-place\n")
-        until(lambda: "going on with what was read before" in caplog.text)
+        until(lambda: "keeping the previous version" in caplog.text)
         assert "line 1 does not begin with 64 hexadecimal digits" in caplog.text
         assert "secret-token" not in caplog.text
         running.stub.Predict(batch(1), metadata=bearer("one"))

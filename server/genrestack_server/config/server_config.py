@@ -114,9 +114,7 @@ class ServerConfig:
     ] = True
     max_batch_rows: Annotated[
         int,
-        _batching(
-            "Most rows of one execution; a larger request is computed in pieces of this size.", least=1, most=2**20
-        ),
+        _batching("Maximum batch size in rows; a larger request is computed in slices of it.", least=1, most=2**20),
     ] = 64
     max_queue_delay: Annotated[
         float,
@@ -126,7 +124,7 @@ class ServerConfig:
     ] = 0.0
     max_queue_rows: Annotated[
         int,
-        _batching("Rows that may wait; what would exceed them is refused at once.", least=1, most=2**31 - 1),
+        _batching("Maximum queued rows; a request beyond them is rejected at once.", least=1, most=2**31 - 1),
     ] = 131_072
 
     max_compute_seconds: Annotated[
@@ -147,7 +145,7 @@ class ServerConfig:
     max_concurrent_rpcs: Annotated[
         int | None,
         _limits(
-            "Calls served at once; what would exceed them is refused at once.",
+            "Maximum in-flight RPCs; a call beyond them is rejected at once.",
             unset="no limit",
             least=1,
             most=2**31 - 1,
@@ -238,7 +236,7 @@ class ServerConfig:
             meant="a URL such as http://localhost:4317",
         ),
     ] = None
-    log_level: Annotated[LogLevel, _observing("Least severity of what is logged.")] = "info"
+    log_level: Annotated[LogLevel, _observing("Minimum log level.")] = "info"
     log_format: Annotated[LogFormat, _observing("Readable lines, or one JSON object a line.")] = "text"
     log_sample: Annotated[
         float,

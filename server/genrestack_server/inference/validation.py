@@ -215,7 +215,7 @@ def _wrong_columns(given: Sequence[str], served: ServedModel) -> Iterator[tuple[
 
 def _described(name: str, first: int | None, missing: Sequence[str], served: ServedModel) -> str:
     if first is not None:
-        return f"{quoted(name)} is doubled; column {first} already has this name"
+        return f"duplicate feature name {quoted(name)} (also column {first})"
     return f"{served.title} has no feature {quoted(name)}{_hint(name, missing)}"
 
 

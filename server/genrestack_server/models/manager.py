@@ -348,8 +348,8 @@ class ModelManager:
 
     def _refuse(self, name: str, version: int, reason: str) -> None:
         others = self._registry.versions(name)
-        goes_on = f"; {name}/{max(others)} goes on" if others else ""
-        _log.error("%s/%d is refused: %s%s", name, version, reason, goes_on)
+        serving = f"; still serving {name}/{max(others)}" if others else ""
+        _log.error("rejected %s/%d: %s%s", name, version, reason, serving)
         self._registry.note(name, version, VersionState.UNAVAILABLE, reason)
         self._observers.load_failed(name, version, reason)
 

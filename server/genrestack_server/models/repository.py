@@ -79,7 +79,9 @@ class Trouble:
     def begins(self, what: str) -> None:
         """Say what it is, if it was not said already."""
         if what != self._said:
-            _log.warning("%s; what is served goes on, and nothing new is noticed until this is mended", what)
+            _log.warning(
+                "%s; still serving the loaded models; new versions are not picked up until this is fixed", what
+            )
         self._said = what
 
     def ends(self) -> None:

@@ -52,7 +52,7 @@ class WatchedFiles:
         try:
             _log.info("read again: %s", self._reload())
         except StartError as error:
-            _log.error("%s; going on with what was read before", error)
+            _log.error("%s; keeping the previous version", error)
 
     def _state(self) -> _State:
         return tuple(_stamp(path) for path in self._paths)

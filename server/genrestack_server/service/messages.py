@@ -41,7 +41,8 @@ def parse_request(kind: type[_Message], data: bytes) -> _Message:
         return kind.FromString(data)
     except DecodeError as error:
         text = (
-            f"these {counted(len(data), 'byte')} are no {kind.DESCRIPTOR.full_name}; make it with the service's proto"
+            f"cannot parse the request as {kind.DESCRIPTOR.full_name} ({counted(len(data), 'byte')}); "
+            "make it with the service's proto"
         )
         raise InvalidInput.of("request", text) from error
 

@@ -72,9 +72,9 @@ class Metrics(Observer, Collector):
         self._failures = self._counter("model_load_failures", "Versions that were refused.", ("model",))
         self._rebuilds = self._counter("grpc_rebuilds", "Times gRPC closed the port and a new server opened it again.")
         self._info = self._gauge("model_info", "Versions that are served.", (*version, "provider", "precision"))
-        self._gauge("queue_rows", "Rows that wait for an execution.").set_function(queue_rows)
+        self._gauge("queue_rows", "Queued rows.").set_function(queue_rows)
         self._gauge("queue_limit_rows", "Rows that may wait.").set(queue_limit)
-        self._gauge("requests_in_flight", "Calls let in that have not ended.").set_function(in_flight)
+        self._gauge("requests_in_flight", "In-flight RPCs.").set_function(in_flight)
         self._known: dict[_Version, tuple[str, ...]] = {}
         self._retired: deque[_Version] = deque()
         self._series: dict[tuple[str, int, str, grpc.StatusCode], _Series] = {}

@@ -50,7 +50,7 @@ def test_bytes_that_are_no_request_fail_alone(tiny_server: Any, stack: TinyStack
     good = typed(draw_rows(1), "label").SerializeToString()
     call = tiny_server.channel.stream_stream("/inference.GRPCInferenceService/ModelStreamInfer")
     first, second = map(service_pb2.ModelStreamInferResponse.FromString, call(iter([b"\xff\xff", good])))
-    assert "these 2 bytes are no inference.ModelInferRequest" in first.error_message
+    assert "cannot parse the request as inference.ModelInferRequest (2 bytes)" in first.error_message
     assert len(second.infer_response.outputs) == 1
 
 
