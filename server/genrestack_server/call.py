@@ -46,9 +46,9 @@ class Call:
     """W3C trace context from the caller's metadata."""
     deadline: float | None = None
     """Moment after which nobody waits; None: never."""
-    urgent: bool = False
+    high_priority: bool = False
     """The upper of the two priorities."""
-    patient: bool = False
+    backpressured: bool = False
     """Waits for room in a full queue in place of failing: an item of a stream, whose sender is slowed down by that."""
     began: float = field(default_factory=time.monotonic)
     model: str = ""
@@ -85,7 +85,7 @@ class Call:
         if not self.request_id:
             self.request_id = new_request_id()
         if priority is not None:
-            self.urgent = is_urgent(priority)
+            self.high_priority = is_high_priority(priority)
 
     def next_item(self) -> "Call":
         """Return the call of a stream's next item: it begins now, all else is the stream's."""
@@ -94,8 +94,8 @@ class Call:
             request_id=self.request_id,
             traceparent=self.traceparent,
             deadline=self.deadline,
-            urgent=self.urgent,
-            patient=True,
+            high_priority=self.high_priority,
+            backpressured=True,
         )
 
     def is_late(self) -> bool:
@@ -108,15 +108,15 @@ def new_request_id() -> str:
     return f"{random.getrandbits(64):016x}"
 
 
-def is_urgent(priority: str) -> bool:
+def is_high_priority(priority: str) -> bool:
     """Tell whether a priority is the upper one.
 
     Raises:
         InvalidInput: it is neither.
 
     """
-    urgent = PRIORITIES.get(priority)
-    if urgent is None:
+    high_priority = PRIORITIES.get(priority)
+    if high_priority is None:
         text = f"there is no priority {quoted(priority)}; use one of: {', '.join(PRIORITIES)}"
         raise InvalidInput.of(PRIORITY_KEY, text)
-    return urgent
+    return high_priority

@@ -25,7 +25,7 @@ class Held:
         self._begun = self._allowed = 0
         self._free = False
         # None of its runs is a quick one, which would stop the event loop.
-        self.served = replace(real, session=cast(ComposedSession, self), quick_rows=0)
+        self.served = replace(real, session=cast(ComposedSession, self), inline_max_rows=0)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._session, name)

@@ -71,7 +71,7 @@ def test_everybody_gets_exactly_their_own_answers(tiny: ServedModel, older: Serv
     asked = [(older if turn % 3 == 0 else tiny, draw_rows(size, turn)) for turn, size in enumerate(sizes)]
 
     async def walk(bench: Bench) -> None:
-        tasks = [bench.ask(served, rows, urgent=turn % 5 == 0) for turn, (served, rows) in enumerate(asked)]
+        tasks = [bench.ask(served, rows, high_priority=turn % 5 == 0) for turn, (served, rows) in enumerate(asked)]
         for (served, rows), answer in zip(asked, await asyncio.gather(*tasks), strict=True):
             same(answer, served, rows)
         executions = bench.counted.executions
@@ -110,7 +110,7 @@ def test_a_quick_run_that_is_alone_stays_on_the_loop_and_others_do_not(tiny: Ser
         return tiny.session.run(rows)
 
     async def walk(bench: Bench) -> None:
-        served = replace(altered(tiny, run), quick_rows=20)
+        served = replace(altered(tiny, run), inline_max_rows=20)
         await bench.ask(served, draw_rows(1))
         await bench.ask(served, draw_rows(21))
         await asyncio.gather(*(bench.ask(served, draw_rows(1)) for _ in range(2)))
@@ -151,13 +151,13 @@ def test_rows_whose_deadline_passes_while_they_wait_are_not_computed(held: Held,
         first = bench.ask(held.served, draw_rows(200))
         await held.begun()
         late = bench.ask(held.served, draw_rows(3), deadline=clock.monotonic() + 3600)
-        patient = bench.ask(held.served, draw_rows(2), deadline=clock.monotonic() + 7200)
+        backpressured = bench.ask(held.served, draw_rows(2), deadline=clock.monotonic() + 7200)
         await bench.until_waiting(5)
         clock.ahead = 3600
         held.free()
         with pytest.raises(DeadlineExceeded, match="allow more time"):
             await late
-        await asyncio.gather(first, patient)
+        await asyncio.gather(first, backpressured)
         assert bench.counted.executions == [(2, 200, 1), (2, 2, 1)]
 
     on_bench(walk, max_batch_rows=200)
@@ -212,7 +212,7 @@ def test_the_urgent_overtake(held: Held) -> None:
         tasks = [bench.ask(held.served, draw_rows(10), name) for name in ("first", "a", "b", "c")]
         await held.begun()
         await bench.until_waiting(20)
-        tasks.append(bench.ask(held.served, draw_rows(10), "urgent", urgent=True))
+        tasks.append(bench.ask(held.served, draw_rows(10), "urgent", high_priority=True))
         await bench.until_waiting(30)
         held.free()
         await asyncio.gather(*tasks)
@@ -297,7 +297,7 @@ def test_the_patient_wait_for_room_in_the_order_they_came(held: Held) -> None:
     async def walk(bench: Bench) -> None:
         tasks = [bench.ask(held.served, draw_rows(10), "first")]
         await held.begun()
-        tasks += [bench.ask(held.served, draw_rows(9), name, patient=True) for name in ("a", "b", "gone", "c")]
+        tasks += [bench.ask(held.served, draw_rows(9), name, backpressured=True) for name in ("a", "b", "gone", "c")]
         await bench.until_waiting(9)
         with pytest.raises(QueueFull):
             await bench.ask(held.served, draw_rows(1))
@@ -321,8 +321,8 @@ def test_a_delay_lets_others_join(tiny: ServedModel) -> None:
         await asyncio.gather(*tasks)
         # A whole execution and whoever is urgent wait for nobody.
         await bench.ask(tiny, draw_rows(4))
-        urgent = bench.ask(tiny, draw_rows(1), "urgent", urgent=True)
-        await asyncio.gather(bench.ask(tiny, draw_rows(3), "normal"), urgent)
+        high_priority = bench.ask(tiny, draw_rows(1), "urgent", high_priority=True)
+        await asyncio.gather(bench.ask(tiny, draw_rows(3), "normal"), high_priority)
         assert bench.counted.executions == [(2, 3, 2), (2, 4, 1), (2, 4, 2)]
 
     on_bench(walk, max_queue_delay=DELAY_S, max_batch_rows=4)
@@ -331,7 +331,7 @@ def test_a_delay_lets_others_join(tiny: ServedModel) -> None:
 def test_closing_fails_what_waits(held: Held) -> None:
     async def walk(bench: Bench) -> None:
         tasks = [bench.ask(held.served, draw_rows(30)), bench.ask(held.served, draw_rows(30))]
-        tasks += [bench.ask(held.served, draw_rows(30), patient=True)]
+        tasks += [bench.ask(held.served, draw_rows(30), backpressured=True)]
         await held.begun()
         bench.batcher.close()
         held.free()

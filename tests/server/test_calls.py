@@ -65,7 +65,7 @@ def test_an_answered_call(tiny_server: Running, noted: Noted) -> None:
     metadata = (("x-request-id", "abc"), ("traceparent", "00-1-2-01"), ("genrestack-priority", "high"))
     tiny_server.stub.Predict(one(), timeout=60, metadata=metadata)
     (call,) = noted.wait(1)
-    assert (call.method, call.request_id, call.traceparent, call.urgent) == ("Predict", "abc", "00-1-2-01", True)
+    assert (call.method, call.request_id, call.traceparent, call.high_priority) == ("Predict", "abc", "00-1-2-01", True)
     assert (call.model, call.version, call.rows, call.code) == ("tiny", 2, 3, CODE.OK)
     assert before <= call.began <= call.ended <= time.monotonic()
     assert call.deadline is not None
@@ -78,7 +78,7 @@ def test_a_call_that_says_nothing_of_itself(tiny_server: Running, noted: Noted) 
     tiny_server.stub.Predict(one(), metadata=(("genrestack-priority", "normal"),))
     tiny_server.stub.Predict(one())
     first, second = noted.wait(2)
-    assert (first.deadline, first.traceparent, first.urgent) == (None, None, False)
+    assert (first.deadline, first.traceparent, first.high_priority) == (None, None, False)
     assert len(first.request_id) == len(second.request_id) == 16
     assert first.request_id != second.request_id
 

@@ -53,7 +53,7 @@ def trap(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def trapped(trap: Path) -> ServedModel:
     served = load_version("trap", 1, ServerConfig(models_dir=trap, threads=1))
-    assert ON_LOOP <= served.quick_rows < IN_THREAD
+    assert ON_LOOP <= served.inline_max_rows < IN_THREAD
     return served
 
 

@@ -14,9 +14,9 @@ class Named(QueuedRequest):
 
 
 def request(
-    name: str, rows: int = 1, *, version: str = "v", urgent: bool = False, deadline: float | None = None
+    name: str, rows: int = 1, *, version: str = "v", high_priority: bool = False, deadline: float | None = None
 ) -> Named:
-    return Named(name=name, rows=rows, version=version, urgent=urgent, deadline=deadline)
+    return Named(name=name, rows=rows, version=version, high_priority=high_priority, deadline=deadline)
 
 
 def taken(queues: RequestQueue[Named], now: float = 0.0) -> list[tuple[str, int, int]]:
@@ -64,14 +64,16 @@ def test_a_single_row_waits_for_one_turn_of_a_large_request_at_most() -> None:
 
 
 def test_urgent_goes_first_and_every_fourth_time_the_others_do() -> None:
-    queues = filled(2, *(request(f"u{n}", urgent=True) for n in range(20)), *(request(f"n{n}") for n in range(20)))
+    queues = filled(
+        2, *(request(f"u{n}", high_priority=True) for n in range(20)), *(request(f"n{n}") for n in range(20))
+    )
     first = [taken(queues)[0][0][0] for _ in range(8)]
     assert first == ["u", "u", "u", "n"] * 2
     assert HIGH_PRIORITY_RUN == 3
 
 
 def test_what_is_not_urgent_fills_up_an_urgent_execution() -> None:
-    queues = filled(3, request("n1"), request("u", urgent=True), request("n2"))
+    queues = filled(3, request("n1"), request("u", high_priority=True), request("n2"))
     assert taken(queues) == [("u", 0, 1), ("n1", 0, 1), ("n2", 0, 1)]
 
 
@@ -91,7 +93,7 @@ def test_versions_never_mix_and_take_turns() -> None:
 
 
 def test_a_version_with_urgent_requests_goes_before_others() -> None:
-    queues = filled(8, request("a1", version="a"), request("b1", version="b", urgent=True))
+    queues = filled(8, request("a1", version="a"), request("b1", version="b", high_priority=True))
     assert taken(queues) == [("b1", 0, 1)]
 
 
@@ -105,7 +107,7 @@ def test_what_is_late_is_not_taken() -> None:
 
 
 def test_nothing_but_late_requests() -> None:
-    queues = filled(8, request("a", deadline=1.0), request("b", version="w", deadline=1.0, urgent=True))
+    queues = filled(8, request("a", deadline=1.0), request("b", version="w", deadline=1.0, high_priority=True))
     found = queues.take(2.0)
     assert (len(found.expired), found.slices, queues.rows) == (2, [], 0)
 
@@ -123,7 +125,7 @@ def test_whoever_leaves_is_not_taken() -> None:
 
 
 def test_without_sharing_each_request_has_executions_of_its_own() -> None:
-    queues = filled(4, request("a", 6), request("b"), request("c", urgent=True), batching=False)
+    queues = filled(4, request("a", 6), request("b"), request("c", high_priority=True), batching=False)
     assert taken(queues) == [("c", 0, 1)]
     assert taken(queues) == [("a", 0, 4)]
     assert taken(queues) == [("b", 0, 1)]
@@ -159,8 +161,8 @@ def test_every_row_is_taken_once_in_order_or_its_request_is_late_or_left(
 
     for now, step in enumerate([*steps, *["take"] * 200]):
         if isinstance(step, tuple):
-            rows, version, urgent, deadline = step
-            put.append(request(str(now), rows, version=version, urgent=urgent, deadline=deadline))
+            rows, version, high_priority, deadline = step
+            put.append(request(str(now), rows, version=version, high_priority=high_priority, deadline=deadline))
             queues.put(put[-1])
         elif step == "take":
             room = waiting()

@@ -1,4 +1,4 @@
-"""One execution: requests' rows put together, and the answer taken apart again."""
+"""One batch: requests' rows put together, and the answer taken apart again."""
 
 import asyncio
 import math
@@ -31,7 +31,7 @@ class PendingRequest(QueuedRequest):
     answer: "asyncio.Future[Answer]"
     admitted: float
     whole: Answer | None = None
-    """The answer so far, where several executions make it."""
+    """The answer so far, where several batches make it."""
     finite: bool = True
 
     def fail(self, error: Exception) -> None:
@@ -58,7 +58,7 @@ class RunResult:
 
 
 class Batch:
-    """The pieces of one execution, all of the same version."""
+    """The pieces of one batch, all of the same version."""
 
     def __init__(self, slices: list[RowSlice[PendingRequest]], now: float) -> None:
         """Put the rows together.

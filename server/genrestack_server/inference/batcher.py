@@ -33,18 +33,18 @@ _STUCK: Final = "a model does not end its run; try again in a few seconds, or as
 # A call that has reached this machine takes gRPC's Python side up to about ten turns of the loop to hand over: accept,
 # arm for the next, receive the message, start the handler.
 _QUIET_TURNS: Final = 12
-# Executions shared by this many requests, on average over the last few, are company.
+# Batches shared by this many requests, on average over the last few, are company.
 _COMPANY: Final = 1.5
 _MEMORY: Final = 0.5
 _LEAST_S: Final = 0.02
 _MOST_S: Final = 5.0
 _UNKNOWN_S: Final = 1.0
-# An execution counts half as much after so many seconds of others.
+# A batch counts half as much after so many seconds of others.
 _HALF_LIFE_S: Final = 5.0
 
 
 class Batcher:
-    """Requests wait in lines and are computed, several at a time, as soon as nothing else runs; see `RequestQueue`.
+    """Requests wait in queues and are computed, several at a time, as soon as nothing else runs; see `RequestQueue`.
 
     Belongs to one event loop. A quick run of a request that has nobody beside it is done at once, on the loop, which
     spares a lone caller the waking of another thread and the waking by it.
@@ -88,7 +88,7 @@ class Batcher:
         Args:
             served: the version that computes them.
             rows: finite, contiguous, in the model's column order.
-            call: the request; times and rows of its executions are filled in.
+            call: the request; times and rows of its batches are filled in.
 
         Raises:
             DeadlineExceeded: the rows' turn came too late.
@@ -103,7 +103,7 @@ class Batcher:
         request = PendingRequest(
             version=served,
             rows=len(rows),
-            urgent=call.urgent,
+            high_priority=call.high_priority,
             deadline=call.deadline,
             matrix=rows,
             call=call,
@@ -142,8 +142,8 @@ class Batcher:
             raise Stuck(_STUCK)
         if not self._backpressured and self._fits(request):
             self._queue.put(request)
-            self._wake(hurried=request.urgent)
-        elif request.call.patient:
+            self._wake(hurried=request.high_priority)
+        elif request.call.backpressured:
             self._backpressured[request] = None
         else:
             raise QueueFull(
@@ -168,10 +168,10 @@ class Batcher:
         while self._backpressured and self._fits(request := next(iter(self._backpressured))):
             del self._backpressured[request]
             self._queue.put(request)
-            self._wake(hurried=request.urgent)
+            self._wake(hurried=request.high_priority)
 
     def _max_running(self) -> int:
-        # Where a whole execution waits there is nothing to wait for: the next one is ready when the present one ends,
+        # Where a whole batch waits there is nothing to wait for: the next one is ready when the present one ends,
         # and the thread goes on without a gap.
         return 2 if self._queue.rows >= self._max_batch_rows else 1
 
@@ -230,7 +230,7 @@ class Batcher:
             self._running == 1
             and batch.requests == 1
             and not self._queue.rows
-            and batch.rows <= batch.served.quick_rows
+            and batch.rows <= batch.served.inline_max_rows
             and self._slow_until <= now
         )
 
@@ -278,7 +278,7 @@ class Batcher:
 class BatchWindow:
     """Asked once in each turn of the event loop while rows wait and nothing runs.
 
-    Beginning with the first of many who are about to arrive would leave the others to executions of one or two rows
+    Beginning with the first of many who are about to arrive would leave the others to batches of one or two rows
     each, which cost several times as much a row. Waiting for them is free where there are none: a request that has had
     no company lately begins at once.
     """
@@ -297,20 +297,20 @@ class BatchWindow:
         return self._quiet < _QUIET_TURNS
 
     def begun(self, requests: int) -> None:
-        """Take note of an execution, and of how many requests it answers."""
+        """Take note of a batch, and of how many requests it answers."""
         self._company = max(float(requests), self._company * _MEMORY)
         self._seen = self._quiet = 0
 
 
 class ThroughputEstimator:
-    """Rows a second of the latest executions."""
+    """Rows a second of the latest batches."""
 
     def __init__(self) -> None:
         self._rows = 0.0
         self._seconds = 0.0
 
     def note(self, rows: int, seconds: float) -> None:
-        """Take note of an execution."""
+        """Take note of a batch."""
         kept = 0.5 ** (seconds / _HALF_LIFE_S)
         self._rows = self._rows * kept + rows
         self._seconds = self._seconds * kept + seconds

@@ -1,8 +1,8 @@
-"""Who is computed next: the lines in which requests wait, and what an execution takes from them. No clocks, no loop.
+"""Who is computed next: the queues in which requests wait, and what a batch takes from them. No clocks, no loop.
 
-An execution takes rows of one version. Versions take turns. Within a version, requests are taken in the order in which
-they came; one turn of a request is as many rows as an execution holds, and who has more goes to the back of the line.
-Urgent requests have a line of their own that goes first; every fourth execution, the other one does.
+A batch takes rows of one version. Versions take turns. Within a version, requests are taken in the order in which
+they came; one turn of a request is as many rows as a batch holds, and who has more goes to the back of the queue.
+Requests of high priority have a queue of their own that goes first; every fourth batch, the other one does.
 """
 
 from collections import OrderedDict
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final, Generic, NamedTuple, TypeVar
 
 HIGH_PRIORITY_RUN: Final = 3
-"""So many executions in a row may put urgent requests first while others wait."""
+"""So many batches in a row may put those of high priority first while others wait."""
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -19,13 +19,13 @@ class QueuedRequest:
     """A request that waits, wholly or with its last rows."""
 
     version: Hashable
-    """What computes it; requests of the same version may share an execution."""
+    """What computes it; requests of the same version may share a batch."""
     rows: int
-    urgent: bool = False
+    high_priority: bool = False
     deadline: float | None = None
     """Moment after which it is not worth computing; None: never."""
     taken: int = 0
-    """Rows that executions have taken."""
+    """Rows that batches have taken."""
     quantum: int = 0
     """Rows taken of the present turn."""
 
@@ -34,7 +34,7 @@ J = TypeVar("J", bound=QueuedRequest)
 
 
 class RowSlice(NamedTuple, Generic[J]):
-    """Rows of a request that go into an execution together: from `start` up to `stop`."""
+    """Rows of a request that go into a batch together: from `start` up to `stop`."""
 
     request: J
     start: int
@@ -43,28 +43,28 @@ class RowSlice(NamedTuple, Generic[J]):
 
 @dataclass(slots=True)
 class BatchSlice(Generic[J]):
-    """What an execution computes, and what was found to be too late."""
+    """What a batch computes, and what was found to be too late."""
 
     slices: list[RowSlice[J]] = field(default_factory=list)
     expired: list[J] = field(default_factory=list)
 
     @property
     def rows(self) -> int:
-        """Rows of the execution."""
+        """Rows of the batch."""
         return sum(part.stop - part.start for part in self.slices)
 
 
 class _VersionQueues(Generic[J]):
-    """The two lines of one version. Ordered dictionaries, so that whoever leaves does so at once."""
+    """The two queues of one version. Ordered dictionaries, so that whoever leaves does so at once."""
 
-    __slots__ = ("normal", "urgent")
+    __slots__ = ("high_priority", "normal")
 
     def __init__(self) -> None:
-        self.urgent: OrderedDict[J, None] = OrderedDict()
+        self.high_priority: OrderedDict[J, None] = OrderedDict()
         self.normal: OrderedDict[J, None] = OrderedDict()
 
     def of(self, request: J) -> "OrderedDict[J, None]":
-        return self.urgent if request.urgent else self.normal
+        return self.high_priority if request.high_priority else self.normal
 
 
 class RequestQueue(Generic[J]):
@@ -74,8 +74,8 @@ class RequestQueue(Generic[J]):
         """Begin empty.
 
         Args:
-            most_rows: rows of an execution, at most.
-            sharing: whether requests may share an execution.
+            max_batch_rows: rows of a batch at most.
+            batching: whether requests may share a batch.
 
         """
         self.rows = 0
@@ -86,7 +86,7 @@ class RequestQueue(Generic[J]):
         self._high_priority_run = 0
 
     def put(self, request: J) -> None:
-        """Let a request join its line."""
+        """Let a request join its queue."""
         pair = self._queues.get(request.version)
         if pair is None:
             pair = self._queues[request.version] = _VersionQueues()
@@ -102,7 +102,7 @@ class RequestQueue(Generic[J]):
             self._tidy(request.version, pair)
 
     def take(self, now: float) -> BatchSlice[J]:
-        """Take the rows of one execution; none are left waiting if it is empty.
+        """Take the rows of one batch; none are left waiting if it is empty.
 
         Args:
             now: what deadlines are compared with.
@@ -112,7 +112,7 @@ class RequestQueue(Generic[J]):
         while self._queues and not taken.slices:
             normal_first = self._normal_priority_first()
             version, pair = self._next(normal=normal_first)
-            queues = (pair.normal, pair.urgent) if normal_first else (pair.urgent, pair.normal)
+            queues = (pair.normal, pair.high_priority) if normal_first else (pair.high_priority, pair.normal)
             for queue in queues:
                 self._take_rows(taken, queue, now)
             self._queues.move_to_end(version)
@@ -120,17 +120,17 @@ class RequestQueue(Generic[J]):
         return taken
 
     def _normal_priority_first(self) -> bool:
-        """Tell whether it is the turn of those who are not urgent."""
-        urgent = any(pair.urgent for pair in self._queues.values())
+        """Tell whether it is the turn of normal priority."""
+        high_priority = any(pair.high_priority for pair in self._queues.values())
         normal = any(pair.normal for pair in self._queues.values())
-        if not (urgent and normal):
+        if not (high_priority and normal):
             self._high_priority_run = 0
-            return not urgent
+            return not high_priority
         self._high_priority_run = (self._high_priority_run + 1) % (HIGH_PRIORITY_RUN + 1)
         return self._high_priority_run == 0
 
     def _next(self, *, normal: bool) -> tuple[Hashable, _VersionQueues[J]]:
-        return next((v, pair) for v, pair in self._queues.items() if (pair.normal if normal else pair.urgent))
+        return next((v, pair) for v, pair in self._queues.items() if (pair.normal if normal else pair.high_priority))
 
     def _take_rows(self, taken: BatchSlice[J], queue: "OrderedDict[J, None]", now: float) -> None:
         room = self._max_batch_rows - taken.rows
@@ -158,5 +158,5 @@ class RequestQueue(Generic[J]):
             queue.move_to_end(request)
 
     def _tidy(self, version: Hashable, pair: _VersionQueues[J]) -> None:
-        if not pair.urgent and not pair.normal:
+        if not pair.high_priority and not pair.normal:
             del self._queues[version]

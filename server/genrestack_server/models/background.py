@@ -21,7 +21,7 @@ _LARGE_BYTES: Final = 2 * 2**20
 _QUIET_S: Final = 1.0
 
 
-class Aside:
+class BackgroundThread:
     """One thread, first come, first served."""
 
     def __init__(self, name: str) -> None:
@@ -43,7 +43,7 @@ class Aside:
         await asyncio.get_running_loop().run_in_executor(self._thread, lambda: result.append(work(*args, **kwargs)))
         return result.pop()
 
-    def soon(self, work: Callable[[], None]) -> None:
+    def submit(self, work: Callable[[], None]) -> None:
         """Do this in the thread some time, unless it is closed."""
         if not self.closed:
             self._thread.submit(work)
@@ -66,7 +66,7 @@ def give_back() -> None:
         library.malloc_trim(0)
 
 
-class Trimmer:
+class MemoryTrimmer:
     """Gives memory back once large requests have ended. Belongs to one event loop.
 
     gRPC keeps and unpacks a message in blocks of a few KiB, which stay with the process when they are freed.
@@ -76,7 +76,7 @@ class Trimmer:
         self._due = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
-    def soon(self) -> None:
+    def submit(self) -> None:
         """Give back what is free in a moment; later, if this is said again before."""
         loop = asyncio.get_running_loop()
         self._due = loop.time() + _QUIET_S

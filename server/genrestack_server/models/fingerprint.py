@@ -56,7 +56,7 @@ class Folder:
     """Looks since it was there."""
     _seen: Fingerprint | None = None
 
-    def waits(self, found: Fingerprint) -> bool:
+    def still_copying(self, found: Fingerprint) -> bool:
         """Take note of a look at a folder that lacks something; tell whether it may yet be being copied."""
         self.unchanged = self.unchanged + 1 if self._seen == found else 1
         self._seen = found
@@ -82,7 +82,7 @@ class FolderStatus:
 
 
 def poll_folders(
-    model_dir: Path, versions: Iterable[int], known: Mapping[int, Folder], *, enough: int | None, patient: bool
+    model_dir: Path, versions: Iterable[int], known: Mapping[int, Folder], *, enough: int | None, tolerant: bool
 ) -> list[FolderStatus]:
     """Look at versions' folders, one after the other, until one calls for loading or enough are served.
 
@@ -100,14 +100,14 @@ def poll_folders(
     served = 0
     for version in versions:
         folder = known.get(version) or Folder()
-        statuses.append(_status(model_dir / str(version), version, folder, patient=patient))
+        statuses.append(_status(model_dir / str(version), version, folder, tolerant=tolerant))
         served += folder.loaded is not None
         if statuses[-1].needs_loading or (enough is not None and served >= enough):
             break
     return statuses
 
 
-def _status(path: Path, version: int, folder: Folder, *, patient: bool) -> FolderStatus:
+def _status(path: Path, version: int, folder: Folder, *, tolerant: bool) -> FolderStatus:
     if folder.absent:
         return FolderStatus(version)
     sums = _sums_if_readable(path)
@@ -116,7 +116,7 @@ def _status(path: Path, version: int, folder: Folder, *, patient: bool) -> Folde
     found = fingerprint(path, sums)
     if found == folder.refused:
         return FolderStatus(version, found, refused=True)
-    return FolderStatus(version, found, lacking=still_missing(path) if patient else "")
+    return FolderStatus(version, found, lacking=still_missing(path) if tolerant else "")
 
 
 class Folders:
@@ -137,14 +137,14 @@ class Folders:
         """Models of whose folders something is remembered."""
         return list(self._known)
 
-    def forget(self, name: str, version: int) -> None:
+    def clear_state(self, name: str, version: int) -> None:
         """Remember nothing of one any more."""
         folders = self._known.get(name, {})
         folders.pop(version, None)
         if not folders:
             self._known.pop(name, None)
 
-    def blinked(self, name: str, served: Iterable[int], present: Container[int]) -> list[int]:
+    def temporarily_missing(self, name: str, served: Iterable[int], present: Container[int]) -> list[int]:
         """Take note of a look; return the versions served whose folders are missing, but not for long enough to count.
 
         Args:

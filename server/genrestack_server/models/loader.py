@@ -57,12 +57,12 @@ def load_version(
     for reason in proven.passed_over:
         _log.warning("%s/%d: auto passes over %s", name, version, reason)
     session, parity = proven.session, proven.parity
-    quick_rows = _WarmUp(bundle, session, config.max_compute_seconds, cancellation).quick_rows()
+    inline_max_rows = _WarmUp(bundle, session, config.max_compute_seconds, cancellation).inline_max_rows()
     _log.info(
         "%s/%d is ready after %.1f s: %d golden rows agree, largest difference %.1e; %s",
         name, version, time.monotonic() - began, parity.rows, parity.max_abs_difference, _placed(session),
     )  # fmt: skip
-    return ServedModel(_described(bundle, session, parity), session, quick_rows, bundle.sums)
+    return ServedModel(_described(bundle, session, parity), session, inline_max_rows, bundle.sums)
 
 
 class _WarmUp:
@@ -77,7 +77,7 @@ class _WarmUp:
         self._within_s = within_s
         self._cancellation = cancellation
 
-    def quick_rows(self) -> int:
+    def inline_max_rows(self) -> int:
         """Return how many rows are a quick run, 0 if even one takes longer.
 
         Raises:

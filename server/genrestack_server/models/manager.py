@@ -21,7 +21,7 @@ from genrestack_server.errors import (
     StartError,
     StillLoading,
 )
-from genrestack_server.models.background import Aside, give_back, keep_little
+from genrestack_server.models.background import BackgroundThread, give_back, keep_little
 from genrestack_server.models.fingerprint import Folders, FolderStatus, poll_folders
 from genrestack_server.models.loader import load_version, why
 from genrestack_server.models.registry import Registry, ServedModel, VersionState
@@ -64,7 +64,7 @@ class ModelManager:
         self._broadcast = broadcast
         self._policy = VersionPolicy.parse(config.version_policy)
         self._folders = Folders()
-        self._aside = Aside("genrestack-load")
+        self._background = BackgroundThread("genrestack-load")
         self._lock = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._trouble = Trouble()
@@ -176,12 +176,12 @@ class ModelManager:
             if name not in self._registry.names():
                 await self._versions_of(name)
             for version in self._registry.versions(name):
-                self._let_go(name, version, "it was unloaded by request")
+                self._unload(name, version, "it was unloaded by request")
 
     async def look_once(self) -> None:
         """Look at the repository, and act on what is new, changed, or gone."""
         try:
-            found = await self._aside.run(look, self._config.models_dir)
+            found = await self._background.run(look, self._config.models_dir)
         except RepositoryError as error:
             self._trouble.begins(str(error))
             return
@@ -193,14 +193,14 @@ class ModelManager:
             for name in sorted({*found, *self._registry.names()}):
                 versions = found.get(name, Versions())
                 if versions is not None:
-                    await self._catch_up(name, versions)
-            for name in {*self._registry.noted_models(), *self._folders.names()} - found.keys():
+                    await self._sync(name, versions)
+            for name in {*self._registry.models_with_state(), *self._folders.names()} - found.keys():
                 self._registry.set_on_disk(name, Versions())
                 self._forget_gone(name, Versions())
 
     def close(self) -> None:
         """Begin nothing more; what is being loaded ends as soon as it can, and is not served."""
-        self._aside.close()
+        self._background.close()
         self._cancellation.cancel()
         for task in self._tasks:
             task.cancel()
@@ -214,8 +214,8 @@ class ModelManager:
                 )
 
     async def _start(self, name: str) -> None:
-        versions = await self._aside.run(versions_of, self._config.models_dir / name)
-        refused = await self._settle(name, versions, patient=False)
+        versions = await self._background.run(versions_of, self._config.models_dir / name)
+        refused = await self._reconcile(name, versions, tolerant=False)
         if not self._registry.versions(name):
             because = f" ({refused[0]})" if refused else ""
             raise RepositoryError(
@@ -236,7 +236,7 @@ class ModelManager:
         versions = await self._versions_of(name)
         for folder in self._folders.of_model(name).values():
             folder.refused = None
-        refused = await self._settle(name, versions, patient=False)
+        refused = await self._reconcile(name, versions, tolerant=False)
         if refused:
             now = listed(str(version) for version in self._registry.versions(name))
             raise LoadRejected(f"{refused[0]}; " + (f"served: {now}" if now else "no version of it is served"))
@@ -249,7 +249,7 @@ class ModelManager:
 
     async def _versions_of(self, name: str) -> Versions:
         try:
-            found = await self._aside.run(look, self._config.models_dir)
+            found = await self._background.run(look, self._config.models_dir)
         except RepositoryError as error:
             _log.error("%s", error)
             raise LoadRejected("the model repository cannot be read; the server's log says more") from error
@@ -260,27 +260,29 @@ class ModelManager:
             raise LoadRejected(f"the folder of model {name!r} cannot be read; check its permissions")
         return versions
 
-    async def _catch_up(self, name: str, versions: Versions) -> None:
+    async def _sync(self, name: str, versions: Versions) -> None:
         if self._config.repository_mode == "poll":
-            await self._settle(name, versions)
+            await self._reconcile(name, versions)
             return
         folders, served = self._folders.of_model(name), self._registry.versions(name)
-        for version in self._registry.noted(name):
+        for version in self._registry.with_state(name):
             if version not in served and (version not in folders or folders[version].refused is None):
-                self._registry.forget(name, version)
+                self._registry.clear_state(name, version)
         self._registry.set_on_disk(name, versions, "it is not loaded")
         self._forget_gone(name, versions)
 
-    async def _settle(self, name: str, present: Versions, *, patient: bool = True) -> list[str]:
+    async def _reconcile(self, name: str, present: Versions, *, tolerant: bool = True) -> list[str]:
         """Serve what the policy wants of a model; return the versions refused, each with its reason."""
         good: set[int] = set()
         refused: list[str] = []
-        blinked = self._folders.blinked(name, self._registry.versions(name), present) if patient else []
-        candidates = await self._aside.run(self._policy.candidates, [*present, *blinked])
+        temporarily_missing = (
+            self._folders.temporarily_missing(name, self._registry.versions(name), present) if tolerant else []
+        )
+        candidates = await self._background.run(self._policy.candidates, [*present, *temporarily_missing])
         polled = 0
         while polled < len(candidates) and not self._policy.satisfied(len(good)):
             statuses = await self._poll(
-                name, candidates[polled : polled + _FOLDERS_AT_ONCE], len(good), patient=patient
+                name, candidates[polled : polled + _FOLDERS_AT_ONCE], len(good), tolerant=tolerant
             )
             polled += len(statuses)
             for each in statuses:
@@ -288,41 +290,41 @@ class ModelManager:
                     refused.append(f"{name}/{each.version}: {reason}")
                 if each.version in self._registry.versions(name):
                     good.add(each.version)
-        self._leave_out(name, present, good)
+        self._unload_others(name, present, good)
         return refused
 
-    async def _poll(self, name: str, versions: Sequence[int], good: int, *, patient: bool) -> list[FolderStatus]:
-        return await self._aside.run(
+    async def _poll(self, name: str, versions: Sequence[int], good: int, *, tolerant: bool) -> list[FolderStatus]:
+        return await self._background.run(
             poll_folders,
             self._config.models_dir / name,
             versions,
             self._folders.of_model(name),
             enough=None if self._policy.latest is None else self._policy.latest - good,
-            patient=patient,
+            tolerant=tolerant,
         )
 
     async def _apply(self, name: str, status: FolderStatus) -> str:
         """Load a version if it is new or changed; return the reason if it is refused now."""
         if status.fingerprint is None:
             if not self._folders.of(name, status.version).absent:
-                self._registry.forget(name, status.version)
+                self._registry.clear_state(name, status.version)
             return ""
         if status.refused:
             return ""
-        if status.lacking and self._folders.of(name, status.version).waits(status.fingerprint):
+        if status.lacking and self._folders.of(name, status.version).still_copying(status.fingerprint):
             reason = f"it is not complete yet: {status.lacking}"
-            self._registry.note(name, status.version, VersionState.UNAVAILABLE, reason)
+            self._registry.set_state(name, status.version, VersionState.UNAVAILABLE, reason)
             return ""
         return await self._load(name, status.version, status.fingerprint)
 
     async def _load(self, name: str, version: int, fingerprint: bytes) -> str:
         folder = self._folders.of(name, version)
-        self._registry.note(name, version, VersionState.LOADING)
+        self._registry.set_state(name, version, VersionState.LOADING)
         began = time.monotonic()
-        loaded = await self._aside.run(self._attempt, name, version)
+        loaded = await self._background.run(self._attempt, name, version)
         if isinstance(loaded, str):
             folder.refused = fingerprint
-            self._refuse(name, version, loaded)
+            self._reject(name, version, loaded)
             return loaded
         folder.loaded, folder.refused, folder.unchanged = loaded.sums, None, 0
         self._free_afterwards(self._registry.versions(name).get(version))
@@ -346,26 +348,26 @@ class ModelManager:
         finally:
             self._loading = False
 
-    def _refuse(self, name: str, version: int, reason: str) -> None:
+    def _reject(self, name: str, version: int, reason: str) -> None:
         others = self._registry.versions(name)
         serving = f"; still serving {name}/{max(others)}" if others else ""
         _log.error("rejected %s/%d: %s%s", name, version, reason, serving)
-        self._registry.note(name, version, VersionState.UNAVAILABLE, reason)
+        self._registry.set_state(name, version, VersionState.UNAVAILABLE, reason)
         self._observers.load_failed(name, version, reason)
 
-    def _leave_out(self, name: str, present: Versions, good: Container[int]) -> None:
+    def _unload_others(self, name: str, present: Versions, good: Container[int]) -> None:
         reason = f"the version policy is {self._policy}"
         for version in self._registry.versions(name):
             if version not in good:
-                self._let_go(name, version, reason if version in present else "its folder is gone")
-                self._registry.forget(name, version)
+                self._unload(name, version, reason if version in present else "its folder is gone")
+                self._registry.clear_state(name, version)
         self._registry.set_on_disk(name, present, f"it is not served: {reason}")
         self._forget_gone(name, present)
 
-    def _let_go(self, name: str, version: int, reason: str) -> None:
+    def _unload(self, name: str, version: int, reason: str) -> None:
         _log.info("%s/%d is no longer served: %s", name, version, reason)
         self._free_afterwards(self._registry.remove(name, version))
-        self._registry.note(name, version, VersionState.UNAVAILABLE, reason)
+        self._registry.set_state(name, version, VersionState.UNAVAILABLE, reason)
         self._folders.of(name, version).loaded = None
         self._changed(name, version)
         self._observers.unloaded(name, version)
@@ -373,14 +375,14 @@ class ModelManager:
     def _free_afterwards(self, served: ServedModel | None) -> None:
         """Once the last request has let a version go, give its memory back to the system too."""
         if served is not None:
-            weakref.finalize(served, _give_back_soon, asyncio.get_running_loop(), self._aside).atexit = False
+            weakref.finalize(served, _give_back_soon, asyncio.get_running_loop(), self._background).atexit = False
 
     def _forget_gone(self, name: str, present: Versions) -> None:
         """Forget folders that are gone and are not served."""
-        for version in {*self._registry.noted(name), *self._folders.of_model(name)}.difference(present):
+        for version in {*self._registry.with_state(name), *self._folders.of_model(name)}.difference(present):
             if version not in self._registry.versions(name):
-                self._folders.forget(name, version)
-                self._registry.forget(name, version)
+                self._folders.clear_state(name, version)
+                self._registry.clear_state(name, version)
 
     def _only_explicit(self, does: str) -> None:
         if self._registry.loading:
@@ -404,7 +406,7 @@ def _log_abandoned(work: "asyncio.Task[None]") -> None:
         _log.error("a model could not be loaded, and whoever asked for it has left", exc_info=error)
 
 
-def _give_back_soon(loop: asyncio.AbstractEventLoop, aside: Aside) -> None:
+def _give_back_soon(loop: asyncio.AbstractEventLoop, background: BackgroundThread) -> None:
     # Called by whichever thread let go last, and a moment before the memory is free.
     if not loop.is_closed():
-        loop.call_soon_threadsafe(aside.soon, give_back)
+        loop.call_soon_threadsafe(background.submit, give_back)

@@ -26,7 +26,7 @@ class ServedModel:
     model: Model
     """The manifest, with `runtime` filled in; not to be changed."""
     session: ComposedSession
-    quick_rows: int = 0
+    inline_max_rows: int = 0
     """So many rows take less than the event loop may stop for."""
     sums: bytes = b""
     """What stood in its SHA256SUMS; the same as long as the version is."""
@@ -146,8 +146,10 @@ class IndexSnapshot:
         entries |= {(name, version): note for name, notes in self.notes.items() for version, note in notes.items()}
         entries |= {title: IndexEntry(*title, VersionState.UNLOADING) for title in self.leaving}
         for name, version in self.served:
-            note = self.notes.get(name, {}).get(version)
-            entries[name, version] = IndexEntry(name, version, VersionState.READY, "" if note is None else note.reason)
+            set_state = self.notes.get(name, {}).get(version)
+            entries[name, version] = IndexEntry(
+                name, version, VersionState.READY, "" if set_state is None else set_state.reason
+            )
         return [entries[title] for title in sorted(entries)]
 
 
@@ -179,7 +181,7 @@ class Registry:
     def add(self, served: ServedModel) -> None:
         """Serve a version from now on, in the place of one of the same number."""
         self._set(served.name, {**self._table.get(served.name, {}), served.version: served})
-        self.forget(served.name, served.version)
+        self.clear_state(served.name, served.version)
 
     def remove(self, name: str, version: int) -> ServedModel:
         """Serve a version no longer; whoever holds it ends on it."""
@@ -188,14 +190,14 @@ class Registry:
         self._leaving[name, version] = weakref.ref(served)
         return served
 
-    def note(self, name: str, version: int, state: VersionState, reason: str = "") -> None:
+    def set_state(self, name: str, version: int, state: VersionState, reason: str = "") -> None:
         """Keep in mind, for the index, what there is to say of a version."""
         notes, entry = self._notes.setdefault(name, {}), IndexEntry(name, version, state, reason)
         if notes.get(version) != entry:
             notes[version] = entry
             self._snapshot = None
 
-    def forget(self, name: str, version: int) -> None:
+    def clear_state(self, name: str, version: int) -> None:
         """Keep nothing in mind of a version."""
         notes = self._notes.get(name, {})
         if notes.pop(version, None) is not None:
@@ -203,11 +205,11 @@ class Registry:
         if not notes:
             self._notes.pop(name, None)
 
-    def noted(self, name: str) -> Sequence[int]:
+    def with_state(self, name: str) -> Sequence[int]:
         """Versions of a model of which there is something to say."""
         return list(self._notes.get(name, ()))
 
-    def noted_models(self) -> set[str]:
+    def models_with_state(self) -> set[str]:
         """Models of which there is something to say."""
         return {*self._notes, *self._on_disk}
 

@@ -14,7 +14,7 @@ from genrestack_server.errors import (
     RepositoryError,
     StillLoading,
 )
-from genrestack_server.models.background import Aside
+from genrestack_server.models.background import BackgroundThread
 from genrestack_server.models.manager import ModelManager
 from genrestack_server.models.registry import Registry, ServedModel
 from genrestack_server.models.repository import Versions, find_models, look
@@ -62,9 +62,9 @@ class DemandManager(ModelManager):
             self._require([self._config.default_model], found, "default model", "default_model")
         return []
 
-    async def _catch_up(self, name: str, versions: Versions) -> None:
+    async def _sync(self, name: str, versions: Versions) -> None:
         if self._registry.versions(name):
-            await self._settle(name, versions)
+            await self._reconcile(name, versions)
 
 
 class Held:
@@ -82,7 +82,7 @@ class Models:
         self._config = config
         self._registry = registry
         self._manager = manager
-        self._aside = Aside("genrestack-look")
+        self._background = BackgroundThread("genrestack-look")
         self._held: weakref.WeakValueDictionary[str, Held] = weakref.WeakValueDictionary()
         self._refused: dict[str, tuple[float, str]] = {}
 
@@ -102,7 +102,7 @@ class Models:
         await cache(name)
         if not self._registry.versions(name):
             # Ray believed it still here.
-            await self._bring(name)
+            await self._ensure_loaded(name)
         if not self._registry.versions(name):
             raise StillLoading(f"model {name!r} had to make room for others at once; try again in a few seconds")
 
@@ -112,7 +112,7 @@ class Models:
             if other not in self._held and other != name:
                 await self._manager.unload(other)
         if not self._registry.versions(name):
-            await self._bring(name)
+            await self._ensure_loaded(name)
         held = self._held[name] = Held()
         return held
 
@@ -123,7 +123,7 @@ class Models:
             RepositoryError: it cannot be read.
 
         """
-        self._registry.known = frozenset(await self._aside.run(look, self._config.models_dir))
+        self._registry.known = frozenset(await self._background.run(look, self._config.models_dir))
         return self._registry.known
 
     async def _default(self) -> str:
@@ -146,7 +146,7 @@ class Models:
         if name not in known:
             raise NotFound(f"there is no model {quoted(name)} here; there are: {listed(sorted(known))}")
 
-    async def _bring(self, name: str) -> None:
+    async def _ensure_loaded(self, name: str) -> None:
         try:
             await self._manager.load(name)
         except LoadRejected as error:

@@ -17,7 +17,7 @@ import grpc
 from genrestack_common.text import counted
 from genrestack_server.errors import InvalidInput, MessageTooLarge
 from genrestack_server.inference.admission import WaitingCalls
-from genrestack_server.models.background import Trimmer
+from genrestack_server.models.background import MemoryTrimmer
 from genrestack_server.rpc.rpc_handler import Context
 from genrestack_server.service.messages import LARGE_BYTES, run_in_thread
 
@@ -51,7 +51,7 @@ class RequestReader:
         """
         self._waiting = waiting
         self._max_bytes = max_bytes
-        self._trimmer = Trimmer()
+        self._trimmer = MemoryTrimmer()
 
     @classmethod
     def small(cls, max_bytes: int = _SMALL_BYTES) -> "RequestReader":
@@ -105,13 +105,13 @@ class RequestReader:
             large = len(request) > LARGE_BYTES
             yield request
             if large:
-                self._trimmer.soon()
+                self._trimmer.submit()
             with nullcontext() if lasting else self._waiting.waiting():
                 data = await context.read()
 
     def _checked(self, data: bytes) -> bytes:
         if len(data) > LARGE_BYTES:
-            self._trimmer.soon()
+            self._trimmer.submit()
         if len(data) > self._max_bytes:
             text = f"it has {counted(len(data), 'byte')}; this method takes at most {self._max_bytes:,}"
             raise InvalidInput.of("request", text)
@@ -119,7 +119,7 @@ class RequestReader:
 
     async def _nothing(self, context: Context) -> InvalidInput:
         """Find out why there is no request: gRPC says the same when it has refused one that is too large."""
-        self._trimmer.soon()
+        self._trimmer.submit()
         try:
             await context.send_initial_metadata(())
         except grpc.aio.InternalError:
@@ -127,7 +127,7 @@ class RequestReader:
         return InvalidInput.of("request", "there is none; this method takes one message")
 
     def _ended(self, _: object) -> None:
-        self._trimmer.soon()
+        self._trimmer.submit()
 
 
 async def decompressed(data: bytes, max_bytes: int) -> bytes:

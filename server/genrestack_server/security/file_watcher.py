@@ -15,7 +15,7 @@ INTERVAL_S: Final = 1.0
 _State: TypeAlias = "tuple[tuple[int, int, int] | None, ...]"
 
 
-class WatchedFiles:
+class FileWatcher:
     """Looks at files once a second, and reads them again once they have changed and kept still for one look.
 
     They often change one after the other, a certificate before its key: read in between they would not fit.
@@ -37,9 +37,9 @@ class WatchedFiles:
         """Look until cancelled."""
         while True:
             await asyncio.sleep(INTERVAL_S)
-            await asyncio.to_thread(self.look)
+            await asyncio.to_thread(self.poll)
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Look once."""
         state = self._state()
         if state == self._seen != self._read:

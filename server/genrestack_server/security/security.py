@@ -7,7 +7,7 @@ from grpc import aio
 
 from genrestack_server.config.server_config import ServerConfig
 from genrestack_server.security.auth import Authorizer
-from genrestack_server.security.file_watcher import WatchedFiles
+from genrestack_server.security.file_watcher import FileWatcher
 from genrestack_server.security.tls import Certificates
 from genrestack_server.security.tokens import Tokens
 
@@ -25,7 +25,7 @@ class Security:
         self.certificates: Final = _certificates(config)
         self.tokens: Final = None if config.token_file is None else Tokens(config.token_file)
         self.authorizer: Final = Authorizer(config.management, self.tokens)
-        self._files = [WatchedFiles(part.paths, part.reload) for part in (self.certificates, self.tokens) if part]
+        self._files = [FileWatcher(part.paths, part.reload) for part in (self.certificates, self.tokens) if part]
         self._tasks: list[asyncio.Task[None]] = []
 
     def add_port(self, server: aio.Server, address: str) -> int:

@@ -37,13 +37,13 @@ def await_waiting(running: Running, rows: int) -> None:
 
 @pytest.mark.parametrize("kind", ["int64_param", "uint64_param"])
 @pytest.mark.parametrize(
-    ("level", "before", "urgent"),
+    ("level", "before", "high_priority"),
     [(1, False, True), (2, True, False), (0, True, True), (0, False, False), (9, False, False), (2**62, True, True)],
 )
-def test_priority(kind: str, level: int, before: bool, urgent: bool) -> None:
+def test_priority(kind: str, level: int, before: bool, high_priority: bool) -> None:
     parameter = InferParameter()
     setattr(parameter, kind, level)
-    assert obeyed({"priority": parameter}, urgent=before).urgent is urgent
+    assert obeyed({"priority": parameter}, high_priority=before).high_priority is high_priority
 
 
 @pytest.mark.parametrize(
@@ -92,11 +92,11 @@ def test_the_upper_priority_overtakes(tiny_models: Path, run_server: RunServer) 
         held.wait()
         client.async_infer("tiny", features(draw_rows(400)), noting("usual"), priority=2)
         await_waiting(running, 400)
-        client.async_infer("tiny", features(draw_rows(1)), noting("urgent"), priority=1)
+        client.async_infer("tiny", features(draw_rows(1)), noting("high_priority"), priority=1)
         await_waiting(running, 401)
         held.free()
         order = [ended.get(timeout=GUARD_S) for _ in range(3)]
-    assert order.index("urgent") < order.index("usual")
+    assert order.index("high_priority") < order.index("usual")
 
 
 def test_a_full_queue_refuses(tiny_models: Path, run_server: RunServer) -> None:
@@ -133,8 +133,14 @@ def test_observers_are_told_id_priority_and_deadline(tiny_models: Path, run_serv
         with pytest.raises(InferenceServerException):
             client.infer("tiny", features(np.full((1, 4), np.inf, dtype=np.float32)), request_id="bad")
     first, second, third = ended
-    assert (first.method, first.model, first.version, first.rows, first.urgent) == ("ModelInfer", "tiny", 2, 2, True)
+    assert (first.method, first.model, first.version, first.rows, first.high_priority) == (
+        "ModelInfer",
+        "tiny",
+        2,
+        2,
+        True,
+    )
     assert first.request_id == "a?b" + "c" * 125
     assert first.deadline == pytest.approx(first.began + 1)
-    assert (second.request_id, second.urgent) == ("beside", True)
+    assert (second.request_id, second.high_priority) == ("beside", True)
     assert (third.request_id, third.code.name) == ("bad", "INVALID_ARGUMENT")

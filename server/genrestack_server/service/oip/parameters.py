@@ -24,7 +24,7 @@ def obey(parameters: Parameters, call: Call) -> None:
     """
     priority = _whole(parameters, "priority")
     if priority in (_HIGH, _NORMAL):
-        call.urgent = priority == _HIGH
+        call.high_priority = priority == _HIGH
     timeout = _whole(parameters, "timeout")
     if timeout:
         moment = call.began + timeout / _MICROSECONDS
