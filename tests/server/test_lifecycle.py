@@ -143,7 +143,7 @@ def test_a_broken_version_is_skipped_for_the_next_older(
     with run_server(models) as running:
         assert running.stub.Predict(ask(running)).version == 1
         assert running.health("tiny/1") == "SERVING"
-    (line,) = [record.getMessage() for record in caplog.records if "refused" in record.getMessage()]
+    (line,) = [record.getMessage() for record in caplog.records if "rejected" in record.getMessage()]
     assert line.startswith("rejected tiny/2: left.onnx")
 
 

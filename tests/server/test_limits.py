@@ -23,7 +23,7 @@ from genrestack import Client
 from genrestack_proto.v1.prediction_pb2 import PredictRequest
 from genrestack_proto.v1.prediction_pb2_grpc import PredictionServiceStub
 from genrestack_server import ServerConfig
-from genrestack_server.rpc.channel_options import channel_options
+from genrestack_server.rpc import channel_options
 
 
 def held_stream(stub: PredictionServiceStub) -> tuple[Any, threading.Event]:
@@ -229,5 +229,5 @@ def test_every_option_fits_grpc() -> None:
         max_message_mib=1000, max_connection_age=1_728_000, max_connection_age_grace=1_728_000,
         min_ping_interval=86_400, max_connection_streams=2**31 - 1, max_connections=2**31 - 1,
     )  # fmt: skip
-    for name, value in channel_options(config):
+    for name, value in channel_options.channel_options(config):
         assert 0 <= value < 2**31, name

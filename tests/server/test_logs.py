@@ -123,13 +123,13 @@ def test_what_fails_inside_is_always_logged_with_its_request_id(
 ) -> None:
     caplog.set_level("INFO", "genrestack_server")
     with run_server(tiny_models, log_sample=0.0) as running:
-        monkeypatch.setattr("genrestack_server.rpc.prediction_service.predicted", lambda *_: 1 / 0)
+        monkeypatch.setattr("genrestack_server.service.prediction.to_predict_response", lambda *_: 1 / 0)
         with pytest.raises(grpc.RpcError, match="internal error") as caught:
             running.stub.Predict(batch(1), metadata=(("x-request-id", "broken"),))
     error: Any = caught.value
     (line,) = said(caplog)
     assert (line["level"], line["text"], line["request_id"]) == ("ERROR", "Predict failed", "broken")
-    (inside,) = said(caplog, "genrestack_server.service.lifecycle")
+    (inside,) = said(caplog, "genrestack_server.service.status")
     assert inside["request_id"] == "broken"
     assert error.details().startswith(inside["text"] + ";")
 
@@ -213,8 +213,8 @@ def test_a_full_disk_and_a_closed_stream_hurt_nobody(stream: io.StringIO) -> Non
 
 
 def test_a_reader_that_stops_holds_nobody_up(stream: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logging, "_WAITING", 100)
-    monkeypatch.setattr(logging, "_FLUSH_S", 0.1)
+    monkeypatch.setattr(log_setup, "_WAITING", 100)
+    monkeypatch.setattr(log_setup, "_FLUSH_S", 0.1)
     reading, writing = os.pipe()
     with os.fdopen(writing, "w") as pipe:
         writer = log_setup.configure("info", "text", pipe)
