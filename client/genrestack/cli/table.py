@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Final, cast
 
-from genrestack.cli.parquet import open_parquet
 from genrestack.errors import GenreStackError
 
 IDENTIFIERS: Final = ("filename", "length")
@@ -148,6 +147,8 @@ def _csv_chunks(
 
 @contextmanager
 def _open_parquet(path: Path, rows_per_chunk: int) -> Iterator[Table]:
+    from genrestack.cli.parquet import open_parquet
+
     with path.open("rb") as file, open_parquet(path, file, rows_per_chunk) as (names, rows, batches):
         yield Table(path, names, rows, _parquet_chunks(batches))
 
