@@ -12,14 +12,12 @@ import grpc
 from google.protobuf.message import Message
 from grpc import aio
 
-from genrestack._async.separate_calls import AsyncSeparateCalls
-from genrestack._async.stream import AsyncCarrier
-from genrestack._async.stream_transport import AsyncStreamCall, Begun
+from genrestack._async.stream_transport import AsyncSeparateCalls, AsyncStreamCall, AsyncStreamTransport, Begun
 from genrestack._async.tasks import status_of, task_is_cancelled, to_the_end
 from genrestack._core.base_client import CLOSED_MEANWHILE, BaseClient
 from genrestack._core.channel import Methods, attempts_made, awaited_channel
 from genrestack._core.chunking import Ask, SplitPlan, Steps, Take
-from genrestack._core.converters import Selection
+from genrestack._core.converters import ModelSpec
 from genrestack._core.metadata import Pairs
 from genrestack._core.options import ClientOptions
 from genrestack._core.retry import Attempts, Deadline
@@ -48,8 +46,8 @@ class _Connection:
         return cls(asyncio.get_running_loop(), channel, Methods(channel))
 
 
-class AwaitedCalls(BaseClient):
-    """A connection, and the ways to make a call on it; the twin of `BlockingCalls`."""
+class AsyncCalls(BaseClient):
+    """A connection, and the ways to make a call on it."""
 
     def __init__(self, options: ClientOptions) -> None:
         super().__init__(options)
@@ -87,17 +85,17 @@ class AwaitedCalls(BaseClient):
         return self._connection
 
     async def _predict(
-        self, rows: Rows, selection: Selection, deadline: Deadline, failed: GenreStackError | None = None
+        self, rows: Rows, spec: ModelSpec, deadline: Deadline, failed: GenreStackError | None = None
     ) -> Prediction:
         sent: list[_Sent] = []
 
         def send(request: pb.PredictRequest) -> _Sent:
-            sent.append(self._begin(self._methods.predict, request, deadline, selection.metadata))
+            sent.append(self._begin(self._methods.predict, request, deadline, spec.metadata))
             return sent[-1]
 
         try:
-            steps = SplitPlan(send, self._options).steps(rows, selection, failed)
-            return await self._run(steps, deadline, selection.metadata)
+            steps = SplitPlan(send, self._options).steps(rows, spec, failed)
+            return await self._run(steps, deadline, spec.metadata)
         finally:
             # What the plan has cancelled takes a moment to be gone.
             await asyncio.gather(*(call.code() for call in sent if not call.done()))
@@ -163,9 +161,9 @@ class AwaitedCalls(BaseClient):
                 raise
             raise self._error(await status_of(call)) from None
 
-    def _carrier(self, metadata: Pairs) -> AsyncCarrier:
-        """Make what carries the batches of a stream."""
-        if not self._no_streams:
+    def _open_transport(self, metadata: Pairs) -> AsyncStreamTransport:
+        """Open what carries the batches of a stream."""
+        if not self._streaming_disabled:
             return AsyncStreamCall(partial(self._begin_stream, metadata))
 
         async def ask(request: pb.PredictRequest) -> bytes:

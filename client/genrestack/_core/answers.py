@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from google.protobuf.message import DecodeError, Message
 
-from genrestack._core.converters import Selection
+from genrestack._core.converters import ModelSpec
 from genrestack._core.options import ClientOptions
 from genrestack._core.wire import has_more_fields
 from genrestack.errors import ProtocolError
@@ -95,12 +95,12 @@ def most_bytes(rows: int) -> int:
     return _FIXED_BYTES + rows * _ROW_BYTES
 
 
-def read_answer(data: bytes, rows: int, selection: Selection) -> MessageAnswer:
+def read_answer(data: bytes, rows: int, spec: ModelSpec) -> MessageAnswer:
     """Parse and verify the answer to `rows` rows; raises ProtocolError as `parsed` and `verified` do."""
-    return verified(parsed(pb.PredictResponse, data, most_bytes(rows), most_fields(rows)), len(data), rows, selection)
+    return verified(parsed(pb.PredictResponse, data, most_bytes(rows), most_fields(rows)), len(data), rows, spec)
 
 
-def verified(answer: pb.PredictResponse, size: int, rows: int, selection: Selection) -> MessageAnswer:
+def verified(answer: pb.PredictResponse, size: int, rows: int, spec: ModelSpec) -> MessageAnswer:
     """Verify the answer to `rows` rows, which came in `size` bytes.
 
     Raises:
@@ -109,8 +109,8 @@ def verified(answer: pb.PredictResponse, size: int, rows: int, selection: Select
     """
     if len(answer.labels) != rows:
         raise ProtocolError(f"{rows} rows were sent, but {len(answer.labels)} labels came back")
-    _check_source(answer, selection)
-    _check_counts(answer, selection, size)
+    _check_source(answer, spec)
+    _check_counts(answer, spec, size)
     classes = tuple(answer.classes)
     check_names(classes, "class")
     base = [(part.name, part.probabilities) for part in answer.base]
@@ -177,22 +177,20 @@ def check_source(model: str, version: int) -> None:
         raise ProtocolError(f"the answer names the model {quoted(model)}, version {version}, which cannot be")
 
 
-def _check_source(answer: pb.PredictResponse, selection: Selection) -> None:
+def _check_source(answer: pb.PredictResponse, spec: ModelSpec) -> None:
     check_source(answer.model, answer.version)
-    if selection.model not in ("", answer.model) or selection.version not in (0, answer.version):
+    if spec.model not in ("", answer.model) or spec.version not in (0, answer.version):
         raise ProtocolError(
-            f"{selection.model}/{selection.version or 'newest'} was asked, but "
+            f"{spec.model}/{spec.version or 'newest'} was asked, but "
             f"{quoted(answer.model)}, version {answer.version}, answered"
         )
 
 
-def _check_counts(answer: pb.PredictResponse, selection: Selection, size: int) -> None:
+def _check_counts(answer: pb.PredictResponse, spec: ModelSpec, size: int) -> None:
     """Refuse classes and base estimators for which there cannot be numbers, before any of them is looked at."""
-    if bool(answer.base) != selection.base:
+    if bool(answer.base) != spec.base:
         raise ProtocolError(
-            "the base estimators were asked, but none answered"
-            if selection.base
-            else "base estimators answered unasked"
+            "the base estimators were asked, but none answered" if spec.base else "base estimators answered unasked"
         )
     numbers = len(answer.labels) * len(answer.classes) * (1 + len(answer.base))
     if not 0 < numbers * _NUMBER_BYTES <= size:

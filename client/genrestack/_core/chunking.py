@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeAlias, TypeVar
 
 from genrestack._core.answers import MessageAnswer, join_answers, read_answer, rows_per_answer
-from genrestack._core.converters import Selection, pieces, predict_request, rows_per_message
+from genrestack._core.converters import ModelSpec, pieces, predict_request, rows_per_message
 from genrestack._core.options import ClientOptions
 from genrestack._core.rows import Rows
 from genrestack._core.status import is_too_large
@@ -68,72 +68,70 @@ class SplitPlan(Generic[_Sent]):
         self._send = send
         self._options = options
 
-    def steps(
-        self, rows: Rows, selection: Selection, failed: GenreStackError | None = None
-    ) -> Steps[_Sent, Prediction]:
+    def steps(self, rows: Rows, spec: ModelSpec, failed: GenreStackError | None = None) -> Steps[_Sent, Prediction]:
         """Ask for all rows; `failed` is what an attempt at the whole of them has already met."""
         try:
-            return (yield from self._steps(rows, selection, failed))
+            return (yield from self._steps(rows, spec, failed))
         except _VersionGoneError:
             # A newer version took over between two messages: it answers the whole input.
-            return (yield from self._steps(rows, selection, None))
+            return (yield from self._steps(rows, spec, None))
 
-    def _steps(self, rows: Rows, selection: Selection, failed: GenreStackError | None) -> Steps[_Sent, Prediction]:
+    def _steps(self, rows: Rows, spec: ModelSpec, failed: GenreStackError | None) -> Steps[_Sent, Prediction]:
         size = rows_per_message(rows, self._options)
-        answers = yield from self._ask(0, Rows(rows.matrix[:size], rows.names), selection, failed)
+        answers = yield from self._ask(0, Rows(rows.matrix[:size], rows.names), spec, failed)
         if len(rows) > size:
-            pinned = selection.pinned(answers[0].model, answers[0].version)
+            pinned = spec.pinned(answers[0].model, answers[0].version)
             # The first answer holds fewer rows than were sent at first if the server takes no more.
             fitting = min(len(answers[0]), rows_per_answer(answers[0], self._options))
             try:
                 answers += yield from self._pipeline(rows, size, fitting, pinned)
             except NotFound as error:
-                raise error if selection.version else _VersionGoneError(str(error)) from error
+                raise error if spec.version else _VersionGoneError(str(error)) from error
         return join_answers(answers, len(rows))
 
     def _ask(
-        self, first: int, piece: Rows, selection: Selection, failed: GenreStackError | None = None
+        self, first: int, piece: Rows, spec: ModelSpec, failed: GenreStackError | None = None
     ) -> Steps[_Sent, list[MessageAnswer]]:
         try:
-            answer = yield Ask(predict_request(piece, selection), failed)
+            answer = yield Ask(predict_request(piece, spec), failed)
         except GenreStackError as error:
             if not (is_too_large(error) and len(piece) > 1):
                 raise shifted(error, first) from error.__cause__
         else:
-            return [read_answer(answer, len(piece), selection)]
-        return (yield from self._halve(first, piece, selection))
+            return [read_answer(answer, len(piece), spec)]
+        return (yield from self._halve(first, piece, spec))
 
-    def _halve(self, first: int, piece: Rows, selection: Selection) -> Steps[_Sent, list[MessageAnswer]]:
+    def _halve(self, first: int, piece: Rows, spec: ModelSpec) -> Steps[_Sent, list[MessageAnswer]]:
         size = (len(piece) + 1) // 2
-        answers = yield from self._ask(first, Rows(piece.matrix[:size], piece.names), selection)
-        selection = selection.pinned(answers[0].model, answers[0].version)
+        answers = yield from self._ask(first, Rows(piece.matrix[:size], piece.names), spec)
+        spec = spec.pinned(answers[0].model, answers[0].version)
         for offset, part in pieces(piece, size, len(answers[0])):
-            answers += yield from self._ask(first + offset, part, selection)
+            answers += yield from self._ask(first + offset, part, spec)
         return answers
 
-    def _pipeline(self, rows: Rows, start: int, size: int, selection: Selection) -> Steps[_Sent, list[MessageAnswer]]:
+    def _pipeline(self, rows: Rows, start: int, size: int, spec: ModelSpec) -> Steps[_Sent, list[MessageAnswer]]:
         answers: list[MessageAnswer] = []
         window: deque[tuple[int, Rows, _Sent]] = deque()
         try:
             for first, piece in pieces(rows, start, size):
                 if len(window) == IN_FLIGHT:
-                    answers += yield from self._take(*window.popleft(), selection)
-                window.append((first, piece, self._send(predict_request(piece, selection))))
+                    answers += yield from self._take(*window.popleft(), spec)
+                window.append((first, piece, self._send(predict_request(piece, spec))))
             while window:
-                answers += yield from self._take(*window.popleft(), selection)
+                answers += yield from self._take(*window.popleft(), spec)
         finally:
             for _, _, sent in window:
                 sent.cancel()
         return answers
 
-    def _take(self, first: int, piece: Rows, sent: _Sent, selection: Selection) -> Steps[_Sent, list[MessageAnswer]]:
+    def _take(self, first: int, piece: Rows, sent: _Sent, spec: ModelSpec) -> Steps[_Sent, list[MessageAnswer]]:
         try:
             answer = yield Take(sent)
         except GenreStackError as error:
             failed = error
         else:
-            return [read_answer(answer, len(piece), selection)]
-        return (yield from self._ask(first, piece, selection, failed))
+            return [read_answer(answer, len(piece), spec)]
+        return (yield from self._ask(first, piece, spec, failed))
 
 
 class _VersionGoneError(NotFound):

@@ -16,7 +16,7 @@ _FLOAT_BYTES = 4
 
 
 @dataclass(frozen=True)
-class Selection:
+class ModelSpec:
     """Which model is asked, for what, and how the request is marked."""
 
     model: str = ""
@@ -33,7 +33,7 @@ class Selection:
         base: bool = False,
         priority: str | None = None,
         request_id: str | None = None,
-    ) -> "Selection":
+    ) -> "ModelSpec":
         """Check what a caller gave; None means the server's choice.
 
         Raises:
@@ -46,19 +46,19 @@ class Selection:
             raise invalid("version", f"is {version}; versions count from 1, None is the newest")
         return cls(model or "", version or 0, base, request_pairs(priority, request_id))
 
-    def pinned(self, model: str, version: int) -> "Selection":
+    def pinned(self, model: str, version: int) -> "ModelSpec":
         """Ask on where an answer came from, so that one input is never answered by two versions."""
         return replace(self, model=model, version=version)
 
 
-def predict_request(rows: Rows, selection: Selection) -> pb.PredictRequest:
+def predict_request(rows: Rows, spec: ModelSpec) -> pb.PredictRequest:
     """Pack rows into one message."""
     return pb.PredictRequest(
-        model=selection.model,
-        version=selection.version,
+        model=spec.model,
+        version=spec.version,
         rows=to_matrix(rows.matrix),
         feature_names=rows.names,
-        base=selection.base,
+        base=spec.base,
     )
 
 

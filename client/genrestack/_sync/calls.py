@@ -12,14 +12,12 @@ from google.protobuf.message import Message
 from genrestack._core.base_client import CLOSED_MEANWHILE, BaseClient
 from genrestack._core.channel import Methods, attempts_made, blocking_channel
 from genrestack._core.chunking import Ask, SplitPlan, Steps, Take
-from genrestack._core.converters import Selection
+from genrestack._core.converters import ModelSpec
 from genrestack._core.metadata import Pairs
 from genrestack._core.options import ClientOptions
 from genrestack._core.retry import Attempts, Deadline
 from genrestack._core.rows import Rows
-from genrestack._sync.separate_calls import Sent, SeparateCalls
-from genrestack._sync.stream import Carrier
-from genrestack._sync.stream_transport import StreamCall, StreamingCall
+from genrestack._sync.stream_transport import SeparateCalls, StreamCall, StreamingCall, StreamTransport, UnaryFuture
 from genrestack.errors import Cancelled, ClientClosed, GenreStackError
 from genrestack.prediction import Prediction
 from genrestack_proto.v1 import prediction_pb2 as pb
@@ -28,23 +26,28 @@ _Begun = TypeVar("_Begun")
 """An answer, or a call that is waited for later."""
 
 
-class BlockingCalls(BaseClient):
-    """A connection, and the ways to make a call on it; `AwaitedCalls` is the twin."""
+class Calls(BaseClient):
+    """A connection, and the ways to make a call on it."""
 
     def __init__(self, options: ClientOptions) -> None:
         super().__init__(options)
         self._channel = blocking_channel(options)
         self._methods = Methods(self._channel)
 
+    def close(self) -> None:
+        """End every call in flight and the connection; closing again does nothing."""
+        self._closed = True
+        self._channel.close()
+
     def _predict(
-        self, rows: Rows, selection: Selection, deadline: Deadline, failed: GenreStackError | None = None
+        self, rows: Rows, spec: ModelSpec, deadline: Deadline, failed: GenreStackError | None = None
     ) -> Prediction:
-        def send(request: pb.PredictRequest) -> Sent:
-            return self._begin_apart(request, deadline, selection.metadata)
+        def send(request: pb.PredictRequest) -> UnaryFuture:
+            return self._begin_apart(request, deadline, spec.metadata)
 
-        return self._run(SplitPlan(send, self._options).steps(rows, selection, failed), deadline, selection.metadata)
+        return self._run(SplitPlan(send, self._options).steps(rows, spec, failed), deadline, spec.metadata)
 
-    def _run(self, steps: Steps[Sent, Prediction], deadline: Deadline, metadata: Pairs) -> Prediction:
+    def _run(self, steps: Steps[UnaryFuture, Prediction], deadline: Deadline, metadata: Pairs) -> Prediction:
         try:
             step = next(steps)
             while True:
@@ -60,7 +63,7 @@ class BlockingCalls(BaseClient):
         finally:
             steps.close()
 
-    def _perform(self, step: Ask | Take[Sent], deadline: Deadline, metadata: Pairs) -> bytes:
+    def _perform(self, step: Ask | Take[UnaryFuture], deadline: Deadline, metadata: Pairs) -> bytes:
         if isinstance(step, Ask):
             return self._call(self._methods.predict, step.request, deadline, metadata, step.failed)
         try:
@@ -104,13 +107,13 @@ class BlockingCalls(BaseClient):
         with self._open():
             return method(request, timeout=deadline.remaining(), metadata=self._metadata(metadata))
 
-    def _begin_apart(self, request: pb.PredictRequest, deadline: Deadline, metadata: Pairs) -> Sent:
-        future: Callable[..., Sent] = self._methods.predict.future
+    def _begin_apart(self, request: pb.PredictRequest, deadline: Deadline, metadata: Pairs) -> UnaryFuture:
+        future: Callable[..., UnaryFuture] = self._methods.predict.future
         return self._begin(future, request, deadline, metadata)
 
-    def _carrier(self, metadata: Pairs) -> Carrier:
-        """Make what carries the batches of a stream."""
-        if not self._no_streams:
+    def _open_transport(self, metadata: Pairs) -> StreamTransport:
+        """Open what carries the batches of a stream."""
+        if not self._streaming_disabled:
             return StreamCall(partial(self._begin_stream, metadata=metadata))
         # As in a stream there is no deadline on the wire: whoever waits for an answer says when it is too late.
         begin = partial(self._begin_apart, deadline=Deadline(None), metadata=metadata)
