@@ -17,9 +17,8 @@ from genrestack._async.tasks import status_of, task_is_cancelled, to_the_end
 from genrestack._core.base_client import CLOSED_MEANWHILE, BaseClient
 from genrestack._core.channel import Methods, attempts_made, awaited_channel
 from genrestack._core.chunking import Ask, SplitPlan, Steps, Take
-from genrestack._core.converters import ModelSpec
-from genrestack._core.metadata import Pairs
 from genrestack._core.options import ClientOptions
+from genrestack._core.request import ModelSpec, Pairs
 from genrestack._core.retry import Attempts, Deadline
 from genrestack._core.rows import Rows, invalid
 from genrestack.errors import ClientClosed, GenreStackError, ServiceError

@@ -18,14 +18,12 @@ from genrestack._async.stream import AsyncStreamRun
 from genrestack._async.tasks import each_in_thread, entered_in_thread
 from genrestack._core import options as defaults
 from genrestack._core.base_client import POLL_SECONDS, check_stream, health_of, health_service, none_serves
-from genrestack._core.converters import ModelSpec
-from genrestack._core.metadata import Priority
+from genrestack._core.credentials import TLS, Token
 from genrestack._core.model_answers import read_model, read_models
-from genrestack._core.options import NOT_GIVEN, ClientOptions, KeepaliveOptions, LoadBalancing, RetryOptions, Timeout
-from genrestack._core.retry import Deadline
+from genrestack._core.options import NOT_GIVEN, ClientOptions, KeepaliveOptions, LoadBalancing, Timeout
+from genrestack._core.request import ModelSpec, Priority
+from genrestack._core.retry import Deadline, RetryOptions
 from genrestack._core.rows import to_rows
-from genrestack._core.tls import TLS
-from genrestack._core.token import Token
 from genrestack.errors import DeadlineExceeded, GenreStackError, NotFound, Unavailable
 from genrestack.model_info import Health, ModelInfo
 from genrestack.prediction import Prediction

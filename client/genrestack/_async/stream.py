@@ -7,10 +7,9 @@ from typing import Any, Protocol
 import grpc
 
 from genrestack._async.stream_transport import AsyncBatchFeed, AsyncStreamTransport
-from genrestack._core.converters import ModelSpec
 from genrestack._core.in_flight import COMPLETION_SECONDS, Answer, Window, in_batch
-from genrestack._core.metadata import Pairs
 from genrestack._core.options import ClientOptions
+from genrestack._core.request import ModelSpec, Pairs
 from genrestack._core.retry import Attempts, Deadline
 from genrestack._core.rows import Rows
 from genrestack.errors import GenreStackError, Unsupported

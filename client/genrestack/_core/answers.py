@@ -6,15 +6,14 @@ checks are of whole matrices and cost little beside the call.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from google.protobuf.message import DecodeError, Message
 
-from genrestack._core.converters import ModelSpec
 from genrestack._core.options import ClientOptions
-from genrestack._core.wire import has_more_fields
+from genrestack._core.request import ModelSpec
 from genrestack.errors import ProtocolError
 from genrestack.prediction import Prediction
 from genrestack_common.text import quoted
@@ -42,6 +41,9 @@ _LONG_BYTES: Final = 2**22
 """Of shorter messages nobody counts the fields, which takes about a microsecond each."""
 # Answers of later messages may carry longer labels than the first one's.
 _ANSWER_SHARE: Final = 0.8
+
+_LONGEST_VARINT: Final = 10
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 _Parsed = TypeVar("_Parsed", bound=Message)
 _Probabilities = npt.NDArray[np.float32]
@@ -251,3 +253,45 @@ def _check_labels(columns: npt.NDArray[np.intp], probabilities: _Probabilities, 
 def _joined(blocks: Sequence[_Probabilities]) -> _Probabilities:
     # concatenate copies even a single block: callers get an array of their own, which they may write to.
     return np.concatenate(blocks).astype(np.float32, copy=False)
+
+
+# protobuf has descriptors of two types.
+def has_more_fields(data: bytes, kind: Any, most: int) -> bool:
+    """Tell whether a message and those in it have more fields than `most`; one that is broken is for the parser."""
+    try:
+        return _left(data, 0, len(data), kind, most) < 0
+    except IndexError:
+        return False
+
+
+def _left(data: bytes, place: int, end: int, kind: Any, left: int) -> int:
+    """Count down from `left`, to -1 at most, for each field between two places."""
+    while place < end and left >= 0:
+        left -= 1
+        tag, place = _varint(data, place)
+        wire_type = tag & 7
+        if wire_type == _VARINT:
+            _, place = _varint(data, place)
+        elif wire_type == _BYTES:
+            length, place = _varint(data, place)
+            field = kind.fields_by_number.get(tag >> 3)
+            if field is not None and field.message_type is not None:
+                left = _left(data, place, min(place + length, end), field.message_type, left)
+            place += length
+        elif wire_type in (_FIXED64, _FIXED32):
+            place += 8 if wire_type == _FIXED64 else 4
+        else:
+            raise IndexError("no field begins like this in any message of ours")
+    return left
+
+
+def _varint(data: bytes, place: int) -> tuple[int, int]:
+    """Read a number; also return the place behind it."""
+    number = 0
+    for shift in range(0, 7 * _LONGEST_VARINT, 7):
+        byte = data[place]
+        number |= (byte & 0x7F) << shift
+        place += 1
+        if byte < 0x80:
+            return number, place
+    raise IndexError("no number is as long as this")

@@ -6,13 +6,11 @@ import grpc
 from grpc_health.v1 import health_pb2
 
 from genrestack._core.answers import parsed
-from genrestack._core.connection_errors import says_none_serves
-from genrestack._core.converters import ModelSpec
-from genrestack._core.metadata import Pairs, call_pairs
-from genrestack._core.options import NOT_GIVEN, ClientOptions, NotGiven, Timeout, check_timeout
-from genrestack._core.retry import Deadline
+from genrestack._core.options import NOT_GIVEN, ClientOptions, NotGiven, Timeout
+from genrestack._core.request import ModelSpec, Pairs, call_pairs
+from genrestack._core.retry import Deadline, check_timeout
 from genrestack._core.rows import invalid
-from genrestack._core.status import from_rpc_error
+from genrestack._core.status import from_rpc_error, says_none_serves
 from genrestack.errors import Cancelled, ClientClosed, DeadlineExceeded, GenreStackError, Unavailable
 from genrestack.model_info import Health
 

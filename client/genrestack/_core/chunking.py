@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeAlias, TypeVar
 
 from genrestack._core.answers import MessageAnswer, join_answers, read_answer, rows_per_answer
-from genrestack._core.converters import ModelSpec, pieces, predict_request, rows_per_message
 from genrestack._core.options import ClientOptions
+from genrestack._core.request import ModelSpec, pieces, predict_request, rows_per_message
 from genrestack._core.rows import Rows
 from genrestack._core.status import is_too_large
 from genrestack.errors import GenreStackError, InvalidInput, NotFound, Violation

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from genrestack._core.answers import join_answers, most_bytes, most_fields, parsed, read_answer, verified
-from genrestack._core.converters import ModelSpec, predict_request, rows_per_message
 from genrestack._core.options import ClientOptions
+from genrestack._core.request import ModelSpec, predict_request, rows_per_message
 from genrestack._core.retry import Attempts
 from genrestack._core.rows import Rows, to_rows
 from genrestack._core.status import from_status, is_too_large

@@ -6,7 +6,7 @@ from itertools import chain
 from typing import Final
 
 from genrestack._core.answers import LONGEST_TEXT, check_names, check_source, parsed
-from genrestack._core.converters import ModelSpec
+from genrestack._core.request import ModelSpec
 from genrestack.errors import ProtocolError
 from genrestack.model_info import ModelInfo
 from genrestack.prediction import Prediction

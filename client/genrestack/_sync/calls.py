@@ -12,9 +12,8 @@ from google.protobuf.message import Message
 from genrestack._core.base_client import CLOSED_MEANWHILE, BaseClient
 from genrestack._core.channel import Methods, attempts_made, blocking_channel
 from genrestack._core.chunking import Ask, SplitPlan, Steps, Take
-from genrestack._core.converters import ModelSpec
-from genrestack._core.metadata import Pairs
 from genrestack._core.options import ClientOptions
+from genrestack._core.request import ModelSpec, Pairs
 from genrestack._core.retry import Attempts, Deadline
 from genrestack._core.rows import Rows
 from genrestack._sync.stream_transport import SeparateCalls, StreamCall, StreamingCall, StreamTransport, UnaryFuture

@@ -15,14 +15,12 @@ from grpc_health.v1 import health_pb2
 
 from genrestack._core import options as defaults
 from genrestack._core.base_client import POLL_SECONDS, check_stream, health_of, health_service, none_serves
-from genrestack._core.converters import ModelSpec
-from genrestack._core.metadata import Priority
+from genrestack._core.credentials import TLS, Token
 from genrestack._core.model_answers import read_model, read_models
-from genrestack._core.options import NOT_GIVEN, ClientOptions, KeepaliveOptions, LoadBalancing, RetryOptions, Timeout
-from genrestack._core.retry import Deadline
+from genrestack._core.options import NOT_GIVEN, ClientOptions, KeepaliveOptions, LoadBalancing, Timeout
+from genrestack._core.request import ModelSpec, Priority
+from genrestack._core.retry import Deadline, RetryOptions
 from genrestack._core.rows import to_rows
-from genrestack._core.tls import TLS
-from genrestack._core.token import Token
 from genrestack._sync.calls import Calls
 from genrestack._sync.stream import StreamRun
 from genrestack.errors import DeadlineExceeded, GenreStackError, NotFound, Unavailable

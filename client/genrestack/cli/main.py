@@ -12,8 +12,8 @@ from typing import Any, Final, NoReturn
 
 import click
 
-from genrestack._core.streams import OutputLost, guard_streams
 from genrestack.cli.pythons import without_tensorflow
+from genrestack.cli.standard_streams import OutputLost, guard_streams
 from genrestack.errors import GenreStackError
 from genrestack_common.text import closest, printable
 

@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from genrestack._core.converters import ModelSpec, predict_request, rows_per_message
 from genrestack._core.options import ClientOptions
+from genrestack._core.request import ModelSpec, predict_request, rows_per_message
 from genrestack._core.rows import Rows, invalid
 from genrestack.cli.columns import batches, match_columns
 from genrestack.cli.table import open_table
