@@ -131,6 +131,18 @@ def verified(answer: pb.PredictResponse, size: int, rows: int, spec: ModelSpec) 
     )
 
 
+def read_prediction(data: bytes, rows: int, spec: ModelSpec) -> Prediction:
+    """Parse and verify the answer to all `rows` rows of an input; raises ProtocolError as `read_answer` does."""
+    return to_prediction(read_answer(data, rows, spec))
+
+
+def to_prediction(answer: MessageAnswer) -> Prediction:
+    """Return the prediction for an input that one message answers."""
+    return _prediction(
+        answer, answer.label_columns, _own(answer.probabilities), {n: _own(p) for n, p in answer.base.items()}
+    )
+
+
 def join_answers(answers: Sequence[MessageAnswer], rows: int) -> Prediction:
     """Join the answers to one input of `rows` rows, in order.
 
@@ -147,14 +159,8 @@ def join_answers(answers: Sequence[MessageAnswer], rows: int) -> Prediction:
     columns = np.concatenate([answer.label_columns for answer in answers])
     if len(columns) != rows:
         raise ProtocolError(f"{rows} rows were sent, but {len(columns)} labels came back")
-    return Prediction(
-        labels=np.array(first.classes, dtype=object)[columns].tolist(),
-        probabilities=_joined([answer.probabilities for answer in answers]),
-        classes=first.classes,
-        model=first.model,
-        version=first.version,
-        base={name: _joined([answer.base[name] for answer in answers]) for name in first.base},
-    )
+    probabilities = _joined([answer.probabilities for answer in answers])
+    return _prediction(first, columns, probabilities, {n: _joined([a.base[n] for a in answers]) for n in first.base})
 
 
 def rows_per_answer(answer: MessageAnswer, options: ClientOptions) -> int:
@@ -250,8 +256,22 @@ def _check_labels(columns: npt.NDArray[np.intp], probabilities: _Probabilities, 
         )
 
 
+def _prediction(
+    source: MessageAnswer,
+    columns: npt.NDArray[np.intp],
+    probabilities: _Probabilities,
+    base: Mapping[str, _Probabilities],
+) -> Prediction:
+    labels = np.array(source.classes, dtype=object)[columns].tolist()
+    return Prediction(labels, probabilities, source.classes, source.model, source.version, base)
+
+
+def _own(block: _Probabilities) -> _Probabilities:
+    # Callers get an array of their own, which they may write to.
+    return np.array(block, dtype=np.float32)
+
+
 def _joined(blocks: Sequence[_Probabilities]) -> _Probabilities:
-    # concatenate copies even a single block: callers get an array of their own, which they may write to.
     return np.concatenate(blocks).astype(np.float32, copy=False)
 
 

@@ -7,7 +7,7 @@ from grpc_health.v1 import health_pb2
 
 from genrestack._core.answers import parsed
 from genrestack._core.options import NOT_GIVEN, ClientOptions, NotGiven, Timeout
-from genrestack._core.request import ModelSpec, Pairs, call_pairs
+from genrestack._core.request import ModelSpec
 from genrestack._core.retry import Deadline, check_timeout
 from genrestack._core.rows import invalid
 from genrestack._core.status import from_rpc_error, says_none_serves
@@ -46,9 +46,6 @@ class BaseClient:
     def _disable_streaming(self) -> None:
         """Take note that the server has no streams: from now on every batch of one is a call of its own."""
         self._streaming_disabled = True
-
-    def _metadata(self, chosen: Pairs = ()) -> Pairs | None:
-        return call_pairs(self._options.token_source, chosen)
 
     def _error(self, error: grpc.RpcError) -> GenreStackError:
         named = from_rpc_error(error, self._options.peer)

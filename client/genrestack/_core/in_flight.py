@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from genrestack._core.answers import join_answers, most_bytes, most_fields, parsed, read_answer, verified
+from genrestack._core.answers import most_bytes, most_fields, parsed, read_prediction, to_prediction, verified
 from genrestack._core.options import ClientOptions
 from genrestack._core.request import ModelSpec, predict_request, rows_per_message
 from genrestack._core.retry import Attempts
@@ -126,14 +126,14 @@ class Window:
             return ResendUnary(head.rows, answer)
         if isinstance(answer, StreamItem):
             return self._settle_item(head.rows, answer)
-        return join_answers([read_answer(answer, len(head.rows), self._spec)], len(head.rows))
+        return read_prediction(answer, len(head.rows), self._spec)
 
     def _settle_item(self, rows: Rows, item: StreamItem) -> Prediction | ResendUnary:
         answer = parsed(pb.PredictStreamResponse, item.data, most_bytes(len(rows)), most_fields(len(rows)))
         if answer.index != item.index:
             raise ProtocolError(f"item {answer.index} of the stream was answered where {item.index} was due")
         if answer.HasField("response"):
-            return join_answers([verified(answer.response, len(item.data), len(rows), self._spec)], len(rows))
+            return to_prediction(verified(answer.response, len(item.data), len(rows), self._spec))
         if answer.HasField("error") and answer.error.code:
             return ResendUnary(rows, from_status(answer.error, self._options.peer))
         raise ProtocolError(f"item {item.index} of the stream came back with neither answer nor error")
