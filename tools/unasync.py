@@ -129,7 +129,8 @@ def main(arguments: list[str]) -> int:
             path.write_text(text, encoding="utf-8")
         elif text != old:
             stale = True
-            lines = difflib.unified_diff(old.splitlines(True), text.splitlines(True), str(path), "generated")
+            name = str(path.relative_to(ROOT))
+            lines = difflib.unified_diff(old.splitlines(True), text.splitlines(True), name, f"{name} (generated)")
             sys.stdout.writelines(lines)
     if stale:
         print("The synchronous client is stale; run: python tools/unasync.py", file=sys.stderr)
