@@ -65,7 +65,7 @@ class AsyncStreamCall:
         self._outbox.put_nowait(request)
 
     def finish(self) -> None:
-        """Say that no more requests come."""
+        """End the requests."""
         self._outbox.put_nowait(None)
 
     async def receive(self, timeout: float | None) -> StreamItem:  # noqa: ASYNC109 - the sync client's signature

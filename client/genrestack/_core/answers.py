@@ -277,7 +277,7 @@ def _joined(blocks: Sequence[_Probabilities]) -> _Probabilities:
 
 # protobuf has descriptors of two types.
 def has_more_fields(data: bytes, kind: Any, most: int) -> bool:
-    """Tell whether a message and those in it have more fields than `most`; one that is broken is for the parser."""
+    """Return whether a message and those in it have more fields than `most`; one that is broken is for the parser."""
     try:
         return _left(data, 0, len(data), kind, most) < 0
     except IndexError:

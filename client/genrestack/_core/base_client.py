@@ -1,4 +1,4 @@
-"""What the synchronous client shares with its asynchronous twin: everything but the waiting."""
+"""What the synchronous and the asynchronous client share: everything but the waiting."""
 
 from typing import Final, cast
 
@@ -65,7 +65,7 @@ def check_stream(in_flight: int, on_error: str) -> None:
 
 
 def health_service(spec: ModelSpec) -> str:
-    """Name of the health service that speaks of a model, or of the whole server.
+    """Return the name of the health service that speaks of a model, or of the whole server.
 
     Raises:
         InvalidInput: a version without a model.
@@ -91,7 +91,7 @@ def health_of(data: bytes) -> Health:
 
 
 def none_serves(error: Unavailable) -> bool:
-    """Tell whether a call failed because several servers are there and none serves."""
+    """Return whether a call failed because several servers are there and none serves."""
     return isinstance(error.__cause__, grpc.RpcError) and says_none_serves(
         cast(grpc.Call, error.__cause__).details() or ""
     )

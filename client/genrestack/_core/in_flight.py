@@ -31,7 +31,7 @@ from genrestack_proto.v1 import prediction_pb2 as pb
 COMPLETION_SECONDS: Final = 1.0
 """How long a server may take to end a stream whose last answer it has given."""
 FATAL: Final = (Cancelled, ClientClosed, PermissionDenied, Unauthenticated, Unavailable, Unsupported)
-"""What ends a stream where one carries the batches, and therefore does so where each is a call of its own."""
+"""What ends a stream of one call, and therefore one of unary calls too."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Window:
         return self._items[0]
 
     def admit(self, batch: Any) -> pb.PredictRequest | None:
-        """Take in the next batch; return what is to be sent for it, if anything."""
+        """Add the next batch; return what is to be sent for it, if anything."""
         item = self._item(batch)
         self._admitted += 1
         self._items.append(item)
@@ -112,7 +112,7 @@ class Window:
         return attempts.delay_after(error)
 
     def settle(self, answer: Answer | None) -> Prediction | ResendUnary:
-        """Take the head out, with its answer if it was sent.
+        """Remove the head, with its answer if it was sent.
 
         Raises:
             InvalidInput: the batch is faulty; the message has no number yet, see `in_batch`.

@@ -63,7 +63,7 @@ class Deadline:
         return left
 
     def allows(self, delay: float) -> bool:
-        """Tell whether time would be left after `delay` more seconds."""
+        """Return whether time would be left after `delay` more seconds."""
         return self._end is None or time.monotonic() + delay < self._end
 
 
@@ -120,7 +120,7 @@ class Attempts:
 
 
 def is_retryable(error: GenreStackError) -> bool:
-    """Tell whether the same call may succeed later: the server was away or closing, or named a time to come back."""
+    """Return whether the same call may succeed later: the server was away or closing, or named a time to come back."""
     if isinstance(error, ResourceExhausted):
         return error.retry_after is not None
     if isinstance(error, Cancelled):

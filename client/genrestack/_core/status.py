@@ -62,19 +62,19 @@ _HANDSHAKE: Final = ("handshake failed", "verification check failed", "security 
 
 
 def from_rpc_error(error: grpc.RpcError, peer: Peer) -> GenreStackError:
-    """Name what ended a call."""
+    """Make the exception for a call that failed."""
     # Every RpcError that a call raises is that call itself; the base class just does not say so.
     call = cast(grpc.Call, error)
     return make_error(call.code(), call.details() or "", _rich_status(call), peer)
 
 
 def from_status(status: status_pb2.Status, peer: Peer) -> GenreStackError:
-    """Name what became of one item of a stream."""
+    """Make the exception for an item of a stream that failed."""
     return make_error(_NUMBERS.get(status.code, _Code.UNKNOWN), status.message, status, peer)
 
 
 def code_name(number: int) -> str:
-    """Name of a status by its number."""
+    """Return the name of a status by its number."""
     return _NUMBERS.get(number, _Code.UNKNOWN).name
 
 
@@ -124,7 +124,7 @@ def _next_step(kind: type[GenreStackError], peer: Peer) -> str:
 
 
 def is_too_large(error: GenreStackError) -> bool:
-    """Tell whether a message was over a size limit, so that smaller ones may pass."""
+    """Return whether a message was over a size limit, so that smaller ones may pass."""
     if isinstance(error, InvalidInput):
         return any(v.field in {"rows", "rows.shape"} and "the limit is" in v.description for v in error.violations)
     return isinstance(error, ResourceExhausted) and _TOO_LARGE in str(error)
@@ -172,7 +172,7 @@ def _cut(text: str) -> str:
 
 
 def is_torn(code: grpc.StatusCode, text: str) -> bool:
-    """Tell whether an INTERNAL is gRPC's own word for an answer that broke off.
+    """Return whether an INTERNAL is gRPC's own word for an answer that broke off.
 
     A proxy whose server dies in the middle of an answer can only tear it (RST_STREAM); on a connection without a proxy
     the same is UNAVAILABLE.
@@ -181,28 +181,28 @@ def is_torn(code: grpc.StatusCode, text: str) -> bool:
 
 
 def says_none_serves(text: str) -> bool:
-    """Tell whether gRPC's balancing left out every server, and at least the last for what it says of its health."""
+    """Return whether gRPC's balancing left out every server, and at least the last for what it says of its health."""
     return _UNHEALTHY in text.lower()
 
 
 def explain_refusal(text: str, peer: Peer) -> str:
-    """Say what an answer of HTTP means where one of gRPC was due."""
+    """Explain an answer of HTTP where one of gRPC was due."""
     if "http2 header with status" in text.lower():
         return (
-            f"what answers at {peer.target} speaks HTTP and not gRPC ({text}); check the address, and whether a proxy "
+            f"{peer.target} answers in HTTP, not gRPC ({text}); check the address, and whether a proxy "
             "(http_proxy, no_proxy) stands between"
         )
     return text
 
 
 def explain_unavailable(text: str, peer: Peer) -> str:
-    """Say what happened and what to do about it; the words of whoever did answer stand as they are."""
+    """Explain what happened and what to do about it; the words of whoever did answer stand as they are."""
     lower = text.lower()
     target = peer.target
     if any(words in lower for words in _HANDSHAKE):
         return _handshake(lower, target)
     if "http/2" in lower or "http1" in lower:
-        return f"what answers at {target} is no gRPC server; check the port (genrestack serve says which one it has)"
+        return f"{target} is not a gRPC server; check the port (genrestack serve says which one it has)"
     if says_none_serves(text):
         return (
             f"none of {target} serves now: they load, stop, have no model, or do not answer; ask each by itself: "

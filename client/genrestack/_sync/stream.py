@@ -86,7 +86,7 @@ class StreamRun:
                     self.transport.close()
 
     def admit(self, batch: Any) -> None:
-        """Take in the next batch and send it."""
+        """Add the next batch and send it."""
         request = self.window.admit(batch)
         if request is not None:
             self.transport = self.transport or self._open_transport(self._spec.metadata)

@@ -94,7 +94,7 @@ class StreamCall:
         self._outbox.put(request)
 
     def finish(self) -> None:
-        """Say that no more requests come."""
+        """End the requests."""
         self._outbox.put(None)
 
     def has_answer(self) -> bool:
