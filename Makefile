@@ -10,7 +10,7 @@ WORKERS ?= 2
 RAY_TESTS := tests/training/test_ray.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long test-hard test-gpu test-cpus test-versions check structure format proto bench bench-peers docs image-test requirements clean
+.PHONY: help setup demo test test-long test-hard test-gpu test-cpus test-versions check structure format proto unasync bench bench-peers docs image-test requirements clean
 
 help:  ## list what there is
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -55,11 +55,12 @@ image-test: setup  ## build the server's image with buildah and try it; needs ro
 test-cpus: setup  ## parity under other kernels, instruction sets and emulated processors: about half an hour; needs root
 	PYTHONPATH=tests $(BIN)/python -W ignore::FutureWarning -m cpus
 
-check: setup  ## lint, types, import arrows: exactly what CI runs
+check: setup  ## lint, types, imports between packages, generated code: exactly what CI runs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python tools/unasync.py --check
 
 structure: setup  ## modules and imports counted, a call followed through them; figures before → now
 	@$(BIN)/python tools/show_structure.py --since tools/structure/before.json
@@ -70,6 +71,9 @@ format: setup  ## put the code in form
 
 proto: setup  ## generate the code of the protos
 	$(BIN)/python tools/generate_protos.py
+
+unasync: setup  ## generate the synchronous client from the asynchronous one
+	$(BIN)/python tools/unasync.py
 
 requirements: setup  ## pin and hash what the images install, after a change of pyproject.toml or constraints.txt
 	$(BIN)/python tools/hash_requirements.py

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from genrestack._async.client import AsyncClient
-    from genrestack._core.options import KeepaliveOptions, RetryOptions
-    from genrestack._core.tls import TLS
+    from genrestack._core.credentials import TLS
+    from genrestack._core.options import KeepaliveOptions
+    from genrestack._core.retry import RetryOptions
     from genrestack._sync.client import Client
     from genrestack.errors import (
         Cancelled,
@@ -49,9 +50,9 @@ _HOMES = {
     "ModelInfo": "genrestack.model_info",
     "OutsideRange": "genrestack.songs.song_prediction",
     "Prediction": "genrestack.prediction",
-    "RetryOptions": "genrestack._core.options",
+    "RetryOptions": "genrestack._core.retry",
     "SongPrediction": "genrestack.songs.song_prediction",
-    "TLS": "genrestack._core.tls",
+    "TLS": "genrestack._core.credentials",
 }
 
 __all__ = [

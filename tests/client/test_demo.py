@@ -149,13 +149,13 @@ def test_the_song_is_held_against_its_style(real_server: str, style: str, verdic
     )
     facts = _facts(Figures(info, Unheard(10, 30, 15), song, 1000.0), style, "host:1", Places(Path("demo")))
     assert facts["song.wav"] == f"low (90 %), {verdict}; drawn in demo/song.png"
-    assert facts["rows held back"].startswith("0.750 right")
+    assert facts["held-out rows"].startswith("0.750 right")
     assert facts["songs never heard"].startswith("0.500 right; 30 rows of 10 songs")
 
 
 def test_a_file_that_cannot_be_written_is_named(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     (tmp_path / "unseen.csv").mkdir()
-    with pytest.raises(click.ClickException, match="writing the made music failed with exit status 1"):
+    with pytest.raises(click.ClickException, match="writing the synthesised music failed with exit status 1"):
         write_music(Places(tmp_path))
     said = capfd.readouterr().err
     assert f"cannot write {tmp_path / 'unseen.csv'} (Is a directory); choose another folder with --dir\n" in said

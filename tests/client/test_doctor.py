@@ -83,7 +83,7 @@ def test_a_person_reads_a_table_with_what_to_do(repository: Path, server: Runnin
     assert ["PROBLEM", "models", "there", "is", "no", "model", "in", str(tmp_path / "empty")] in lines
     assert "→ genrestack train TABLE makes a model" in done.stdout
     assert "taken by a GenreStack server: tiny/1" in done.stdout
-    assert "2 to mend" in done.stdout.splitlines()[-1]
+    assert "2 problems" in done.stdout.splitlines()[-1]
     assert "Traceback" not in done.stdout
 
 

@@ -162,7 +162,7 @@ def test_one_line_for_an_odd_window_an_empty_folder_or_a_model_of_something_else
     wrong = {
         (song, "--window", "0"): "a window of 0 s",
         (tmp_path / "empty",): "holds no recordings",
-        (song, "--model", "tiny"): "tiny/1 is no model of songs",
+        (song, "--model", "tiny"): "model tiny/1 does not take audio features",
     }
     for arguments, message in wrong.items():
         status, out, err = ask(capsys, "predict", *arguments, "--json")

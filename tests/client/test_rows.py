@@ -127,7 +127,7 @@ NAN = float("nan")
         ([{"a": 1, "b": 2}, {"a": 1}], "rows[1]", "lacks 'b'"),
         ([{"a": 1}, {"a": 1, "z": 2}], "rows[1]", "has 'z', which row 0 has not"),
         (pd.DataFrame([[1, 2]], columns=["a", 0]), "feature_names", "mix text and other names, such as 0"),
-        (pd.DataFrame([[1, 2]], columns=["a", "a"]), "feature_names[1]", "'a' is there twice"),
+        (pd.DataFrame([[1, 2]], columns=["a", "a"]), "feature_names[1]", r"duplicate feature name 'a' \(also column 0"),
     ],
 )
 def test_what_cannot_be_used_is_named(given_rows: Any, field: str, message: str) -> None:

@@ -45,7 +45,7 @@ def test_a_server_of_another_kind_is_not_nobody() -> None:
     with (
         web_server() as port,
         Client(f"127.0.0.1:{port}", retry=ONCE, timeout=10) as client,
-        pytest.raises(Unavailable, match="is no gRPC server; check the port"),
+        pytest.raises(Unavailable, match="is not a gRPC server; check the port"),
     ):
         client.models()
 

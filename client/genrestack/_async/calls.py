@@ -12,18 +12,17 @@ import grpc
 from google.protobuf.message import Message
 from grpc import aio
 
-from genrestack._async.separate_calls import AsyncSeparateCalls
-from genrestack._async.stream import AsyncCarrier
-from genrestack._async.stream_transport import AsyncStreamCall, Begun
+from genrestack._async.stream_transport import AsyncSeparateCalls, AsyncStreamCall, AsyncStreamTransport, Begun
 from genrestack._async.tasks import status_of, task_is_cancelled, to_the_end
+from genrestack._core.answers import read_prediction
 from genrestack._core.base_client import CLOSED_MEANWHILE, BaseClient
 from genrestack._core.channel import Methods, attempts_made, awaited_channel
-from genrestack._core.chunking import Ask, SplitPlan, Steps, Take
-from genrestack._core.converters import Selection
-from genrestack._core.metadata import Pairs
+from genrestack._core.chunking import Await, Plan, Send, SplitPlan
 from genrestack._core.options import ClientOptions
+from genrestack._core.request import ModelSpec, Pairs, call_pairs, predict_request, rows_per_message
 from genrestack._core.retry import Attempts, Deadline
 from genrestack._core.rows import Rows, invalid
+from genrestack._core.status import is_too_large
 from genrestack.errors import ClientClosed, GenreStackError, ServiceError
 from genrestack.prediction import Prediction
 from genrestack_proto.v1 import prediction_pb2 as pb
@@ -31,7 +30,7 @@ from genrestack_proto.v1 import prediction_pb2 as pb
 # gRPC reports the end of a cancelled call to its loop a moment later. If that loop has been closed by then, the report
 # trips up the next loop of the process instead.
 _SETTLING_SECONDS: Final = 0.01
-_Sent: TypeAlias = aio.UnaryUnaryCall[Any, bytes]
+_UnaryCall: TypeAlias = aio.UnaryUnaryCall[Any, bytes]
 
 
 @dataclass(frozen=True)
@@ -48,8 +47,8 @@ class _Connection:
         return cls(asyncio.get_running_loop(), channel, Methods(channel))
 
 
-class AwaitedCalls(BaseClient):
-    """A connection, and the ways to make a call on it; the twin of `BlockingCalls`."""
+class AsyncCalls(BaseClient):
+    """A connection, and the ways to make a call on it."""
 
     def __init__(self, options: ClientOptions) -> None:
         super().__init__(options)
@@ -87,22 +86,39 @@ class AwaitedCalls(BaseClient):
         return self._connection
 
     async def _predict(
-        self, rows: Rows, selection: Selection, deadline: Deadline, failed: GenreStackError | None = None
+        self, rows: Rows, spec: ModelSpec, deadline: Deadline, failed: GenreStackError | None = None
     ) -> Prediction:
-        sent: list[_Sent] = []
+        count = len(rows.matrix)
+        if count <= rows_per_message(rows, self._options):
+            request = predict_request(rows, spec)
+            try:
+                answer = await self._call(self._methods.predict, request, deadline, spec.metadata, failed)
+            except GenreStackError as error:
+                if count == 1 or not is_too_large(error):
+                    raise
+                failed = error
+            else:
+                return read_prediction(answer, count, spec)
+        return await self._predict_split(rows, spec, deadline, failed)
 
-        def send(request: pb.PredictRequest) -> _Sent:
-            sent.append(self._begin(self._methods.predict, request, deadline, selection.metadata))
+    async def _predict_split(
+        self, rows: Rows, spec: ModelSpec, deadline: Deadline, failed: GenreStackError | None
+    ) -> Prediction:
+        """Ask in several messages: there are too many rows for one, or the server has said so."""
+        sent: list[_UnaryCall] = []
+
+        def send(request: pb.PredictRequest) -> _UnaryCall:
+            sent.append(self._begin(self._methods.predict, request, deadline, spec.metadata))
             return sent[-1]
 
         try:
-            steps = SplitPlan(send, self._options).steps(rows, selection, failed)
-            return await self._run(steps, deadline, selection.metadata)
+            steps = SplitPlan(send, self._options).steps(rows, spec, failed)
+            return await self._run(steps, deadline, spec.metadata)
         finally:
             # What the plan has cancelled takes a moment to be gone.
             await asyncio.gather(*(call.code() for call in sent if not call.done()))
 
-    async def _run(self, steps: Steps[_Sent, Prediction], deadline: Deadline, metadata: Pairs) -> Prediction:
+    async def _run(self, steps: Plan[_UnaryCall, Prediction], deadline: Deadline, metadata: Pairs) -> Prediction:
         try:
             step = next(steps)
             while True:
@@ -118,14 +134,14 @@ class AwaitedCalls(BaseClient):
         finally:
             steps.close()
 
-    async def _perform(self, step: Ask | Take[_Sent], deadline: Deadline, metadata: Pairs) -> bytes:
-        if isinstance(step, Ask):
+    async def _perform(self, step: Send | Await[_UnaryCall], deadline: Deadline, metadata: Pairs) -> bytes:
+        if isinstance(step, Send):
             return await self._call(self._methods.predict, step.request, deadline, metadata, step.failed)
-        return await self._answer(step.sent)
+        return await self._answer(step.call)
 
     async def _call(
         self,
-        method: Callable[..., _Sent],
+        method: Callable[..., _UnaryCall],
         request: Message,
         deadline: Deadline,
         metadata: Pairs = (),
@@ -133,27 +149,31 @@ class AwaitedCalls(BaseClient):
     ) -> bytes:
         """Make one unary call, again and again while that helps; `failed` is an attempt made elsewhere."""
         retry = self._options.retry
-        attempts = Attempts(retry, deadline)
+        attempts: Attempts | None = None
         if failed is not None:
+            attempts = Attempts(retry, deadline)
             await asyncio.sleep(attempts.delay_after(failed))
         while True:
             began = time.monotonic()
             try:
                 return await self._answer(self._begin(method, request, deadline, metadata))
             except ServiceError as error:
+                attempts = attempts or Attempts(retry, deadline)
                 delay = attempts.delay_after(error, made=attempts_made(error, retry, time.monotonic() - began))
             await asyncio.sleep(delay)
 
-    async def _call_once(self, method: Callable[..., _Sent], request: Message, deadline: Deadline) -> bytes:
+    async def _call_once(self, method: Callable[..., _UnaryCall], request: Message, deadline: Deadline) -> bytes:
         return await self._answer(self._begin(method, request, deadline))
 
-    def _begin(self, method: Callable[..., _Sent], request: Message, deadline: Deadline, metadata: Pairs = ()) -> _Sent:
+    def _begin(
+        self, method: Callable[..., _UnaryCall], request: Message, deadline: Deadline, metadata: Pairs = ()
+    ) -> _UnaryCall:
         if self._closed:
             # While this call waited for its next attempt: what gRPC says of such a channel is an error of its own.
             raise ClientClosed(CLOSED_MEANWHILE)
-        return method(request, timeout=deadline.remaining(), metadata=self._metadata(metadata))
+        return method(request, timeout=deadline.remaining(), metadata=call_pairs(self._options.token_source, metadata))
 
-    async def _answer(self, call: _Sent) -> bytes:
+    async def _answer(self, call: _UnaryCall) -> bytes:
         try:
             return await call
         except grpc.RpcError as error:
@@ -163,9 +183,9 @@ class AwaitedCalls(BaseClient):
                 raise
             raise self._error(await status_of(call)) from None
 
-    def _carrier(self, metadata: Pairs) -> AsyncCarrier:
-        """Make what carries the batches of a stream."""
-        if not self._no_streams:
+    def _open_transport(self, metadata: Pairs) -> AsyncStreamTransport:
+        """Open what carries the batches of a stream."""
+        if not self._streaming_disabled:
             return AsyncStreamCall(partial(self._begin_stream, metadata))
 
         async def ask(request: pb.PredictRequest) -> bytes:
@@ -175,6 +195,6 @@ class AwaitedCalls(BaseClient):
         return AsyncSeparateCalls(ask)
 
     def _begin_stream(self, metadata: Pairs) -> Begun:
-        stream: Begun = self._methods.predict_stream(metadata=self._metadata(metadata))
+        stream: Begun = self._methods.predict_stream(metadata=call_pairs(self._options.token_source, metadata))
         self._streams.add(stream)
         return stream

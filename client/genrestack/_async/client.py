@@ -1,9 +1,9 @@
-"""The client for asyncio."""
-# ruff: noqa: ASYNC109 - a timeout here covers retries too and ends in DeadlineExceeded, as that of the twin
+"""The asynchronous client."""
+# ruff: noqa: ASYNC109 - a timeout here covers retries too and ends in DeadlineExceeded, as in the sync client
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
-from contextlib import ExitStack, aclosing
+from contextlib import aclosing
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
@@ -13,19 +13,17 @@ import numpy as np
 import numpy.typing as npt
 from grpc_health.v1 import health_pb2
 
-from genrestack._async.calls import AwaitedCalls
+from genrestack._async.calls import AsyncCalls
 from genrestack._async.stream import AsyncStreamRun
-from genrestack._async.tasks import each_in_thread, in_thread
+from genrestack._async.tasks import each_in_thread, entered_in_thread
 from genrestack._core import options as defaults
 from genrestack._core.base_client import POLL_SECONDS, check_stream, health_of, health_service, none_serves
-from genrestack._core.converters import Selection
-from genrestack._core.metadata import Priority
+from genrestack._core.credentials import TLS, Token
 from genrestack._core.model_answers import read_model, read_models
-from genrestack._core.options import NOT_GIVEN, ClientOptions, KeepaliveOptions, LoadBalancing, RetryOptions, Timeout
-from genrestack._core.retry import Deadline
+from genrestack._core.options import NOT_GIVEN, ClientOptions, KeepaliveOptions, LoadBalancing, Timeout
+from genrestack._core.request import ModelSpec, Priority
+from genrestack._core.retry import Deadline, RetryOptions
 from genrestack._core.rows import to_rows
-from genrestack._core.tls import TLS
-from genrestack._core.token import Token
 from genrestack.errors import DeadlineExceeded, GenreStackError, NotFound, Unavailable
 from genrestack.model_info import Health, ModelInfo
 from genrestack.prediction import Prediction
@@ -33,11 +31,11 @@ from genrestack.songs.song_prediction import SongPrediction
 from genrestack_proto.v1 import prediction_pb2 as pb
 
 
-class AsyncClient(AwaitedCalls):
-    """Asks a GenreStack server from asyncio; the twin of `Client`, to be shared among the tasks of one event loop.
+class AsyncClient(AsyncCalls):
+    """Asks a GenreStack server from asyncio; safe to share among the tasks of one event loop.
 
-    Connects when first used. Every failure is a `genrestack.errors.GenreStackError`; cancelling the task that awaits a
-    call cancels the call. Rows are checked and packed in the event loop's own thread.
+    Connects when first used. Every failure is a `genrestack.errors.GenreStackError`.
+    Cancelling the task that awaits a call cancels the call. Rows are checked and packed in the event loop's own thread.
 
     Args:
         target: HOST:PORT; `dns:///NAME:PORT` for servers behind one name; or a list of IP addresses with ports.
@@ -125,8 +123,8 @@ class AsyncClient(AwaitedCalls):
 
         """
         deadline = self._deadline(timeout)
-        selection = Selection.of(model, version, base=base, priority=priority, request_id=request_id)
-        return await self._predict(to_rows(rows), selection, deadline)
+        spec = ModelSpec.of(model, version, base=base, priority=priority, request_id=request_id)
+        return await self._predict(to_rows(rows), spec, deadline)
 
     async def predict_proba(
         self,
@@ -136,7 +134,8 @@ class AsyncClient(AwaitedCalls):
         timeout: Timeout = NOT_GIVEN,
     ) -> npt.NDArray[np.float32]:
         """Return probabilities alone, float32 of shape (n, k), as the estimator itself would; raises as `predict`."""
-        return (await self.predict(rows, model=model, version=version, timeout=timeout)).probabilities
+        prediction = await self.predict(rows, model=model, version=version, timeout=timeout)
+        return prediction.probabilities
 
     @overload
     def predict_stream(
@@ -183,9 +182,9 @@ class AsyncClient(AwaitedCalls):
     ) -> AsyncGenerator[Prediction | GenreStackError, None]:
         """Ask for one batch after the other and yield the answers in the same order.
 
-        `batches` is advanced in a task of its own, never more than `in_flight` batches ahead of the answers taken. If
-        the connection breaks, what is unanswered is asked again. Closing the generator ends the call: a loop that may
-        be left early belongs into `async with contextlib.aclosing(client.predict_stream(...)) as answers:`.
+        `batches` is advanced in a task of its own, at most `in_flight` batches ahead of the answers taken.
+        If the connection breaks, what is unanswered is asked again. Closing the generator ends the call.
+        A loop that may be left early belongs into `async with aclosing(client.predict_stream(...)) as answers:`.
 
         Args:
             batches: each as `rows` of `predict`; may be endless, and asynchronous.
@@ -205,13 +204,13 @@ class AsyncClient(AwaitedCalls):
         """
         check_stream(in_flight, on_error)
         seconds = self._deadline(timeout).timeout
-        selection = Selection.of(model, version, base=base, priority=priority, request_id=request_id)
+        spec = ModelSpec.of(model, version, base=base, priority=priority, request_id=request_id)
         run = AsyncStreamRun(
-            carry=self._carrier,
-            forgo=self._forgo_streams,
-            ask=self._predict,
+            open_transport=self._open_transport,
+            disable_streaming=self._disable_streaming,
+            predict=self._predict,
             translate=self._error,
-            selection=selection,
+            spec=spec,
             options=self._options,
             timeout=seconds,
             in_flight=in_flight,
@@ -233,7 +232,8 @@ class AsyncClient(AwaitedCalls):
 
         Its probabilities are the mean over all windows, and its label the likeliest by that. Features outside the
         ranges the model was trained on are told in `warnings`. Of the recording itself, only some windows are
-        in memory at a time. It is read, and its features are computed, in threads.
+        in memory at a time.
+        It is read, and its features are computed, in threads.
 
         Args:
             path: wav, flac, ogg or mp3; anything else through ffmpeg where that is installed.
@@ -254,11 +254,9 @@ class AsyncClient(AwaitedCalls):
         from genrestack.songs.recording import open_song
 
         info = await self.model(model, version, timeout)
-        with ExitStack() as stack:
-            song = await in_thread(stack.enter_context, open_song(path, info, window=window, hop=hop))
-            answers = self.predict_stream(
-                each_in_thread(song.batches()), model=info.name, version=info.version, base=base, timeout=timeout
-            )
+        async with entered_in_thread(open_song(path, info, window=window, hop=hop)) as song:
+            windows = each_in_thread(song.batches())
+            answers = self.predict_stream(windows, model=info.name, version=info.version, base=base, timeout=timeout)
             async with aclosing(answers):
                 async for prediction in answers:
                     song.add(prediction)
@@ -278,7 +276,7 @@ class AsyncClient(AwaitedCalls):
             NotFound: no such model or version; the message lists what there is.
 
         """
-        wanted = Selection.of(name, version)
+        wanted = ModelSpec.of(name, version)
         request = pb.GetModelRequest(model=wanted.model, version=wanted.version)
         return read_model(await self._call(self._methods.get_model, request, self._deadline(timeout)), wanted)
 
@@ -291,7 +289,7 @@ class AsyncClient(AwaitedCalls):
             Unavailable: nothing answers.
 
         """
-        return await self._check(health_service(Selection.of(model, version)), self._deadline(timeout))
+        return await self._check(health_service(ModelSpec.of(model, version)), self._deadline(timeout))
 
     async def wait_until_ready(
         self, timeout: float | None = 60.0, *, model: str | None = None, version: int | None = None
@@ -303,7 +301,7 @@ class AsyncClient(AwaitedCalls):
 
         """
         deadline = self._deadline(timeout)
-        service = health_service(Selection.of(model, version))
+        service = health_service(ModelSpec.of(model, version))
         while (last := await self._state(service, deadline)) != Health.SERVING:
             if not deadline.allows(POLL_SECONDS):
                 raise self._not_ready(service, deadline, last)

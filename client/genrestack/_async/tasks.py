@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, suppress
 from contextvars import copy_context
 from functools import partial
 from typing import Any, Final, ParamSpec, TypeVar
@@ -37,6 +37,13 @@ async def in_thread(function: Callable[_P, _Result], *args: _P.args, **kwargs: _
         if not work.cancelled():
             work.exception()
         raise
+
+
+@asynccontextmanager
+async def entered_in_thread(context: AbstractContextManager[_Result]) -> AsyncIterator[_Result]:
+    """Enter a context in a thread; leave it in the event loop's."""
+    with ExitStack() as stack:
+        yield await in_thread(stack.enter_context, context)
 
 
 async def each_in_thread(source: Iterator[_Result]) -> AsyncIterator[_Result]:
@@ -82,7 +89,7 @@ def spawn(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
     return asyncio.create_task(work, name=f"genrestack-{name}")
 
 
-class Ending:
+class AioStatus:
     """How one grpc.aio stream ended, as the server put it.
 
     When a message is written into a stream that is over, grpc.aio replaces the status that came from the server by an

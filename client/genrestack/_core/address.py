@@ -68,7 +68,7 @@ def _joined(listed: Sequence[str]) -> str:
 
 
 def _is_loopback(target: str) -> bool:
-    """Tell whether an address, in any form that gRPC takes, surely lies on this machine."""
+    """Return whether an address, in any form that gRPC takes, surely lies on this machine."""
     if target.startswith(("unix:", "unix-abstract:")):
         return True
     scheme, _, rest = target.partition(":")
@@ -79,7 +79,7 @@ def _is_loopback(target: str) -> bool:
 
 
 def _without_authority(rest: str) -> str:
-    """Take NAME:PORT out of what follows `dns:`, which may be `//AUTHORITY/NAME:PORT`."""
+    """Return NAME:PORT from what follows `dns:`, which may be `//AUTHORITY/NAME:PORT`."""
     return rest[2:].partition("/")[2] if rest.startswith("//") else rest
 
 

@@ -6,15 +6,14 @@ checks are of whole matrices and cost little beside the call.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from google.protobuf.message import DecodeError, Message
 
-from genrestack._core.converters import Selection
 from genrestack._core.options import ClientOptions
-from genrestack._core.wire import has_more_fields
+from genrestack._core.request import ModelSpec
 from genrestack.errors import ProtocolError
 from genrestack.prediction import Prediction
 from genrestack_common.text import quoted
@@ -42,6 +41,9 @@ _LONG_BYTES: Final = 2**22
 """Of shorter messages nobody counts the fields, which takes about a microsecond each."""
 # Answers of later messages may carry longer labels than the first one's.
 _ANSWER_SHARE: Final = 0.8
+
+_LONGEST_VARINT: Final = 10
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 _Parsed = TypeVar("_Parsed", bound=Message)
 _Probabilities = npt.NDArray[np.float32]
@@ -95,12 +97,12 @@ def most_bytes(rows: int) -> int:
     return _FIXED_BYTES + rows * _ROW_BYTES
 
 
-def read_answer(data: bytes, rows: int, selection: Selection) -> MessageAnswer:
+def read_answer(data: bytes, rows: int, spec: ModelSpec) -> MessageAnswer:
     """Parse and verify the answer to `rows` rows; raises ProtocolError as `parsed` and `verified` do."""
-    return verified(parsed(pb.PredictResponse, data, most_bytes(rows), most_fields(rows)), len(data), rows, selection)
+    return verified(parsed(pb.PredictResponse, data, most_bytes(rows), most_fields(rows)), len(data), rows, spec)
 
 
-def verified(answer: pb.PredictResponse, size: int, rows: int, selection: Selection) -> MessageAnswer:
+def verified(answer: pb.PredictResponse, size: int, rows: int, spec: ModelSpec) -> MessageAnswer:
     """Verify the answer to `rows` rows, which came in `size` bytes.
 
     Raises:
@@ -109,8 +111,8 @@ def verified(answer: pb.PredictResponse, size: int, rows: int, selection: Select
     """
     if len(answer.labels) != rows:
         raise ProtocolError(f"{rows} rows were sent, but {len(answer.labels)} labels came back")
-    _check_source(answer, selection)
-    _check_counts(answer, selection, size)
+    _check_source(answer, spec)
+    _check_counts(answer, spec, size)
     classes = tuple(answer.classes)
     check_names(classes, "class")
     base = [(part.name, part.probabilities) for part in answer.base]
@@ -126,6 +128,18 @@ def verified(answer: pb.PredictResponse, size: int, rows: int, selection: Select
         probabilities=probabilities,
         base={name: _probabilities(part, rows, classes, f"probabilities of {quoted(name)}") for name, part in base},
         size=size,
+    )
+
+
+def read_prediction(data: bytes, rows: int, spec: ModelSpec) -> Prediction:
+    """Parse and verify the answer to all `rows` rows of an input; raises ProtocolError as `read_answer` does."""
+    return to_prediction(read_answer(data, rows, spec))
+
+
+def to_prediction(answer: MessageAnswer) -> Prediction:
+    """Return the prediction for an input that one message answers."""
+    return _prediction(
+        answer, answer.label_columns, _own(answer.probabilities), {n: _own(p) for n, p in answer.base.items()}
     )
 
 
@@ -145,14 +159,8 @@ def join_answers(answers: Sequence[MessageAnswer], rows: int) -> Prediction:
     columns = np.concatenate([answer.label_columns for answer in answers])
     if len(columns) != rows:
         raise ProtocolError(f"{rows} rows were sent, but {len(columns)} labels came back")
-    return Prediction(
-        labels=np.array(first.classes, dtype=object)[columns].tolist(),
-        probabilities=_joined([answer.probabilities for answer in answers]),
-        classes=first.classes,
-        model=first.model,
-        version=first.version,
-        base={name: _joined([answer.base[name] for answer in answers]) for name in first.base},
-    )
+    probabilities = _joined([answer.probabilities for answer in answers])
+    return _prediction(first, columns, probabilities, {n: _joined([a.base[n] for a in answers]) for n in first.base})
 
 
 def rows_per_answer(answer: MessageAnswer, options: ClientOptions) -> int:
@@ -177,22 +185,20 @@ def check_source(model: str, version: int) -> None:
         raise ProtocolError(f"the answer names the model {quoted(model)}, version {version}, which cannot be")
 
 
-def _check_source(answer: pb.PredictResponse, selection: Selection) -> None:
+def _check_source(answer: pb.PredictResponse, spec: ModelSpec) -> None:
     check_source(answer.model, answer.version)
-    if selection.model not in ("", answer.model) or selection.version not in (0, answer.version):
+    if spec.model not in ("", answer.model) or spec.version not in (0, answer.version):
         raise ProtocolError(
-            f"{selection.model}/{selection.version or 'newest'} was asked, but "
+            f"{spec.model}/{spec.version or 'newest'} was asked, but "
             f"{quoted(answer.model)}, version {answer.version}, answered"
         )
 
 
-def _check_counts(answer: pb.PredictResponse, selection: Selection, size: int) -> None:
+def _check_counts(answer: pb.PredictResponse, spec: ModelSpec, size: int) -> None:
     """Refuse classes and base estimators for which there cannot be numbers, before any of them is looked at."""
-    if bool(answer.base) != selection.base:
+    if bool(answer.base) != spec.base:
         raise ProtocolError(
-            "the base estimators were asked, but none answered"
-            if selection.base
-            else "base estimators answered unasked"
+            "the base estimators were asked, but none answered" if spec.base else "base estimators answered unasked"
         )
     numbers = len(answer.labels) * len(answer.classes) * (1 + len(answer.base))
     if not 0 < numbers * _NUMBER_BYTES <= size:
@@ -250,6 +256,62 @@ def _check_labels(columns: npt.NDArray[np.intp], probabilities: _Probabilities, 
         )
 
 
+def _prediction(
+    source: MessageAnswer,
+    columns: npt.NDArray[np.intp],
+    probabilities: _Probabilities,
+    base: Mapping[str, _Probabilities],
+) -> Prediction:
+    labels = np.array(source.classes, dtype=object)[columns].tolist()
+    return Prediction(labels, probabilities, source.classes, source.model, source.version, base)
+
+
+def _own(block: _Probabilities) -> _Probabilities:
+    # Callers get an array of their own, which they may write to.
+    return np.array(block, dtype=np.float32)
+
+
 def _joined(blocks: Sequence[_Probabilities]) -> _Probabilities:
-    # concatenate copies even a single block: callers get an array of their own, which they may write to.
     return np.concatenate(blocks).astype(np.float32, copy=False)
+
+
+# protobuf has descriptors of two types.
+def has_more_fields(data: bytes, kind: Any, most: int) -> bool:
+    """Return whether a message and those in it have more fields than `most`; one that is broken is for the parser."""
+    try:
+        return _left(data, 0, len(data), kind, most) < 0
+    except IndexError:
+        return False
+
+
+def _left(data: bytes, place: int, end: int, kind: Any, left: int) -> int:
+    """Count down from `left`, to -1 at most, for each field between two places."""
+    while place < end and left >= 0:
+        left -= 1
+        tag, place = _varint(data, place)
+        wire_type = tag & 7
+        if wire_type == _VARINT:
+            _, place = _varint(data, place)
+        elif wire_type == _BYTES:
+            length, place = _varint(data, place)
+            field = kind.fields_by_number.get(tag >> 3)
+            if field is not None and field.message_type is not None:
+                left = _left(data, place, min(place + length, end), field.message_type, left)
+            place += length
+        elif wire_type in (_FIXED64, _FIXED32):
+            place += 8 if wire_type == _FIXED64 else 4
+        else:
+            raise IndexError("no field begins like this in any message of ours")
+    return left
+
+
+def _varint(data: bytes, place: int) -> tuple[int, int]:
+    """Read a number; also return the place behind it."""
+    number = 0
+    for shift in range(0, 7 * _LONGEST_VARINT, 7):
+        byte = data[place]
+        number |= (byte & 0x7F) << shift
+        place += 1
+        if byte < 0x80:
+            return number, place
+    raise IndexError("no number is as long as this")

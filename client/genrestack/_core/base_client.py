@@ -1,4 +1,4 @@
-"""What the synchronous client shares with its asynchronous twin: everything but the waiting."""
+"""What the synchronous and the asynchronous client share: everything but the waiting."""
 
 from typing import Final, cast
 
@@ -6,13 +6,11 @@ import grpc
 from grpc_health.v1 import health_pb2
 
 from genrestack._core.answers import parsed
-from genrestack._core.connection_errors import says_none_serves
-from genrestack._core.converters import Selection
-from genrestack._core.metadata import Pairs, call_pairs
-from genrestack._core.options import NOT_GIVEN, ClientOptions, NotGiven, Timeout, check_timeout
-from genrestack._core.retry import Deadline
+from genrestack._core.options import NOT_GIVEN, ClientOptions, NotGiven, Timeout
+from genrestack._core.request import ModelSpec
+from genrestack._core.retry import Deadline, check_timeout
 from genrestack._core.rows import invalid
-from genrestack._core.status import from_rpc_error
+from genrestack._core.status import from_rpc_error, says_none_serves
 from genrestack.errors import Cancelled, ClientClosed, DeadlineExceeded, GenreStackError, Unavailable
 from genrestack.model_info import Health
 
@@ -28,7 +26,7 @@ class BaseClient:
     def __init__(self, options: ClientOptions) -> None:
         self._options = options
         self._closed = False
-        self._no_streams = False
+        self._streaming_disabled = False
 
     @property
     def target(self) -> str:
@@ -45,12 +43,9 @@ class BaseClient:
         check_timeout(chosen)
         return Deadline(chosen)
 
-    def _forgo_streams(self) -> None:
+    def _disable_streaming(self) -> None:
         """Take note that the server has no streams: from now on every batch of one is a call of its own."""
-        self._no_streams = True
-
-    def _metadata(self, chosen: Pairs = ()) -> Pairs | None:
-        return call_pairs(self._options.token_source, chosen)
+        self._streaming_disabled = True
 
     def _error(self, error: grpc.RpcError) -> GenreStackError:
         named = from_rpc_error(error, self._options.peer)
@@ -69,18 +64,18 @@ def check_stream(in_flight: int, on_error: str) -> None:
         raise invalid("on_error", f"is {on_error!r}; give 'raise' or 'return'")
 
 
-def health_service(selection: Selection) -> str:
-    """Name of the health service that speaks of a model, or of the whole server.
+def health_service(spec: ModelSpec) -> str:
+    """Return the name of the health service that speaks of a model, or of the whole server.
 
     Raises:
         InvalidInput: a version without a model.
 
     """
-    if not selection.version:
-        return selection.model
-    if not selection.model:
-        raise invalid("model", f"is not named, but version {selection.version} is; name both")
-    return f"{selection.model}/{selection.version}"
+    if not spec.version:
+        return spec.model
+    if not spec.model:
+        raise invalid("model", f"is not named, but version {spec.version} is; name both")
+    return f"{spec.model}/{spec.version}"
 
 
 def health_of(data: bytes) -> Health:
@@ -96,7 +91,7 @@ def health_of(data: bytes) -> Health:
 
 
 def none_serves(error: Unavailable) -> bool:
-    """Tell whether a call failed because several servers are there and none serves."""
+    """Return whether a call failed because several servers are there and none serves."""
     return isinstance(error.__cause__, grpc.RpcError) and says_none_serves(
         cast(grpc.Call, error.__cause__).details() or ""
     )

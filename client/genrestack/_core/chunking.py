@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeAlias, TypeVar
 
 from genrestack._core.answers import MessageAnswer, join_answers, read_answer, rows_per_answer
-from genrestack._core.converters import Selection, pieces, predict_request, rows_per_message
 from genrestack._core.options import ClientOptions
+from genrestack._core.request import ModelSpec, pieces, predict_request, rows_per_message
 from genrestack._core.rows import Rows
 from genrestack._core.status import is_too_large
 from genrestack.errors import GenreStackError, InvalidInput, NotFound, Violation
@@ -20,20 +20,20 @@ IN_FLIGHT: Final = 4
 _ROW: Final = re.compile(r"\b(rows\[|row )([0-9]{1,12})\b")
 
 
-class Sendable(Protocol):
+class PendingCall(Protocol):
     """A call that was begun and not waited for."""
 
     def cancel(self) -> object:
         """End it."""
 
 
-_Sent = TypeVar("_Sent", bound=Sendable)
+_Pending = TypeVar("_Pending", bound=PendingCall)
 _Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
-class Ask:
-    """Ask for one message's answer, again and again while that helps."""
+class Send:
+    """Send one message and wait for its answer, again and again while that helps."""
 
     request: pb.PredictRequest
     failed: GenreStackError | None = None
@@ -41,18 +41,18 @@ class Ask:
 
 
 @dataclass(frozen=True)
-class Take(Generic[_Sent]):
+class Await(Generic[_Pending]):
     """Wait for the answer to a message that was sent ahead; do not repeat it."""
 
-    sent: _Sent
+    call: _Pending
 
 
-Steps: TypeAlias = Generator[Ask | Take[_Sent], bytes, _Result]
+Plan: TypeAlias = Generator[Send | Await[_Pending], bytes, _Result]
 """What is to be done, one step at a time: whoever runs it sends each answer's bytes in, or throws the
 GenreStackError."""
 
 
-class SplitPlan(Generic[_Sent]):
+class SplitPlan(Generic[_Pending]):
     """The calls that one input takes, whoever waits for them and however.
 
     The first message goes alone: its answer says which version answers, to which the others are pinned, and how large
@@ -64,76 +64,74 @@ class SplitPlan(Generic[_Sent]):
 
     """
 
-    def __init__(self, send: Callable[[pb.PredictRequest], _Sent], options: ClientOptions) -> None:
+    def __init__(self, send: Callable[[pb.PredictRequest], _Pending], options: ClientOptions) -> None:
         self._send = send
         self._options = options
 
-    def steps(
-        self, rows: Rows, selection: Selection, failed: GenreStackError | None = None
-    ) -> Steps[_Sent, Prediction]:
+    def steps(self, rows: Rows, spec: ModelSpec, failed: GenreStackError | None = None) -> Plan[_Pending, Prediction]:
         """Ask for all rows; `failed` is what an attempt at the whole of them has already met."""
         try:
-            return (yield from self._steps(rows, selection, failed))
+            return (yield from self._steps(rows, spec, failed))
         except _VersionGoneError:
             # A newer version took over between two messages: it answers the whole input.
-            return (yield from self._steps(rows, selection, None))
+            return (yield from self._steps(rows, spec, None))
 
-    def _steps(self, rows: Rows, selection: Selection, failed: GenreStackError | None) -> Steps[_Sent, Prediction]:
+    def _steps(self, rows: Rows, spec: ModelSpec, failed: GenreStackError | None) -> Plan[_Pending, Prediction]:
         size = rows_per_message(rows, self._options)
-        answers = yield from self._ask(0, Rows(rows.matrix[:size], rows.names), selection, failed)
+        answers = yield from self._answer(0, Rows(rows.matrix[:size], rows.names), spec, failed)
         if len(rows) > size:
-            pinned = selection.pinned(answers[0].model, answers[0].version)
+            pinned = spec.pinned(answers[0].model, answers[0].version)
             # The first answer holds fewer rows than were sent at first if the server takes no more.
             fitting = min(len(answers[0]), rows_per_answer(answers[0], self._options))
             try:
                 answers += yield from self._pipeline(rows, size, fitting, pinned)
             except NotFound as error:
-                raise error if selection.version else _VersionGoneError(str(error)) from error
+                raise error if spec.version else _VersionGoneError(str(error)) from error
         return join_answers(answers, len(rows))
 
-    def _ask(
-        self, first: int, piece: Rows, selection: Selection, failed: GenreStackError | None = None
-    ) -> Steps[_Sent, list[MessageAnswer]]:
+    def _answer(
+        self, first: int, piece: Rows, spec: ModelSpec, failed: GenreStackError | None = None
+    ) -> Plan[_Pending, list[MessageAnswer]]:
         try:
-            answer = yield Ask(predict_request(piece, selection), failed)
+            answer = yield Send(predict_request(piece, spec), failed)
         except GenreStackError as error:
             if not (is_too_large(error) and len(piece) > 1):
                 raise shifted(error, first) from error.__cause__
         else:
-            return [read_answer(answer, len(piece), selection)]
-        return (yield from self._halve(first, piece, selection))
+            return [read_answer(answer, len(piece), spec)]
+        return (yield from self._halve(first, piece, spec))
 
-    def _halve(self, first: int, piece: Rows, selection: Selection) -> Steps[_Sent, list[MessageAnswer]]:
+    def _halve(self, first: int, piece: Rows, spec: ModelSpec) -> Plan[_Pending, list[MessageAnswer]]:
         size = (len(piece) + 1) // 2
-        answers = yield from self._ask(first, Rows(piece.matrix[:size], piece.names), selection)
-        selection = selection.pinned(answers[0].model, answers[0].version)
+        answers = yield from self._answer(first, Rows(piece.matrix[:size], piece.names), spec)
+        spec = spec.pinned(answers[0].model, answers[0].version)
         for offset, part in pieces(piece, size, len(answers[0])):
-            answers += yield from self._ask(first + offset, part, selection)
+            answers += yield from self._answer(first + offset, part, spec)
         return answers
 
-    def _pipeline(self, rows: Rows, start: int, size: int, selection: Selection) -> Steps[_Sent, list[MessageAnswer]]:
+    def _pipeline(self, rows: Rows, start: int, size: int, spec: ModelSpec) -> Plan[_Pending, list[MessageAnswer]]:
         answers: list[MessageAnswer] = []
-        window: deque[tuple[int, Rows, _Sent]] = deque()
+        window: deque[tuple[int, Rows, _Pending]] = deque()
         try:
             for first, piece in pieces(rows, start, size):
                 if len(window) == IN_FLIGHT:
-                    answers += yield from self._take(*window.popleft(), selection)
-                window.append((first, piece, self._send(predict_request(piece, selection))))
+                    answers += yield from self._await(*window.popleft(), spec)
+                window.append((first, piece, self._send(predict_request(piece, spec))))
             while window:
-                answers += yield from self._take(*window.popleft(), selection)
+                answers += yield from self._await(*window.popleft(), spec)
         finally:
-            for _, _, sent in window:
-                sent.cancel()
+            for _, _, call in window:
+                call.cancel()
         return answers
 
-    def _take(self, first: int, piece: Rows, sent: _Sent, selection: Selection) -> Steps[_Sent, list[MessageAnswer]]:
+    def _await(self, first: int, piece: Rows, call: _Pending, spec: ModelSpec) -> Plan[_Pending, list[MessageAnswer]]:
         try:
-            answer = yield Take(sent)
+            answer = yield Await(call)
         except GenreStackError as error:
             failed = error
         else:
-            return [read_answer(answer, len(piece), selection)]
-        return (yield from self._ask(first, piece, selection, failed))
+            return [read_answer(answer, len(piece), spec)]
+        return (yield from self._answer(first, piece, spec, failed))
 
 
 class _VersionGoneError(NotFound):

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from genrestack._core.answers import join_answers, most_bytes, most_fields, parsed, read_answer, verified
-from genrestack._core.converters import Selection, predict_request, rows_per_message
+from genrestack._core.answers import most_bytes, most_fields, parsed, read_prediction, to_prediction, verified
 from genrestack._core.options import ClientOptions
+from genrestack._core.request import ModelSpec, predict_request, rows_per_message
 from genrestack._core.retry import Attempts
 from genrestack._core.rows import Rows, to_rows
 from genrestack._core.status import from_status, is_too_large
@@ -30,8 +30,8 @@ from genrestack_proto.v1 import prediction_pb2 as pb
 
 COMPLETION_SECONDS: Final = 1.0
 """How long a server may take to end a stream whose last answer it has given."""
-ENDING: Final = (Cancelled, ClientClosed, PermissionDenied, Unauthenticated, Unavailable, Unsupported)
-"""What ends a stream where one carries the batches, and therefore does so where each is a call of its own."""
+FATAL: Final = (Cancelled, ClientClosed, PermissionDenied, Unauthenticated, Unavailable, Unsupported)
+"""What ends a stream of one call, and therefore one of unary calls too."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Apart:
+class ResendUnary:
     """A batch that is asked by calls of its own, since the stream has no answer to it."""
 
     rows: Rows
@@ -72,8 +72,8 @@ class Apart:
 class Window:
     """Batches fetched and not yet answered, oldest first."""
 
-    def __init__(self, selection: Selection, options: ClientOptions) -> None:
-        self._selection = selection
+    def __init__(self, spec: ModelSpec, options: ClientOptions) -> None:
+        self._spec = spec
         self._options = options
         self._items: deque[Item] = deque()
         self._admitted = 0
@@ -89,7 +89,7 @@ class Window:
         return self._items[0]
 
     def admit(self, batch: Any) -> pb.PredictRequest | None:
-        """Take in the next batch; return what is to be sent for it, if anything."""
+        """Add the next batch; return what is to be sent for it, if anything."""
         item = self._item(batch)
         self._admitted += 1
         self._items.append(item)
@@ -111,8 +111,8 @@ class Window:
             return 0.0
         return attempts.delay_after(error)
 
-    def settle(self, answer: Answer | None) -> Prediction | Apart:
-        """Take the head out, with its answer if it was sent.
+    def settle(self, answer: Answer | None) -> Prediction | ResendUnary:
+        """Remove the head, with its answer if it was sent.
 
         Raises:
             InvalidInput: the batch is faulty; the message has no number yet, see `in_batch`.
@@ -123,19 +123,19 @@ class Window:
         if head.rows is None:
             raise head.error or ProtocolError("a batch without rows and without error")
         if answer is None or isinstance(answer, GenreStackError):
-            return Apart(head.rows, answer)
+            return ResendUnary(head.rows, answer)
         if isinstance(answer, StreamItem):
             return self._settle_item(head.rows, answer)
-        return join_answers([read_answer(answer, len(head.rows), self._selection)], len(head.rows))
+        return read_prediction(answer, len(head.rows), self._spec)
 
-    def _settle_item(self, rows: Rows, item: StreamItem) -> Prediction | Apart:
+    def _settle_item(self, rows: Rows, item: StreamItem) -> Prediction | ResendUnary:
         answer = parsed(pb.PredictStreamResponse, item.data, most_bytes(len(rows)), most_fields(len(rows)))
         if answer.index != item.index:
             raise ProtocolError(f"item {answer.index} of the stream was answered where {item.index} was due")
         if answer.HasField("response"):
-            return join_answers([verified(answer.response, len(item.data), len(rows), self._selection)], len(rows))
+            return to_prediction(verified(answer.response, len(item.data), len(rows), self._spec))
         if answer.HasField("error") and answer.error.code:
-            return Apart(rows, from_status(answer.error, self._options.peer))
+            return ResendUnary(rows, from_status(answer.error, self._options.peer))
         raise ProtocolError(f"item {item.index} of the stream came back with neither answer nor error")
 
     def _item(self, batch: Any) -> Item:
@@ -145,7 +145,7 @@ class Window:
                 return Item(self._admitted, rows)
         except InvalidInput as error:
             return Item(self._admitted, error=error)
-        return Item(self._admitted, rows, predict_request(rows, self._selection))
+        return Item(self._admitted, rows, predict_request(rows, self._spec))
 
 
 class AnswerOrder:

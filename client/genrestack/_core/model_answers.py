@@ -6,7 +6,7 @@ from itertools import chain
 from typing import Final
 
 from genrestack._core.answers import LONGEST_TEXT, check_names, check_source, parsed
-from genrestack._core.converters import Selection
+from genrestack._core.request import ModelSpec
 from genrestack.errors import ProtocolError
 from genrestack.model_info import ModelInfo
 from genrestack.prediction import Prediction
@@ -36,7 +36,7 @@ def read_models(data: bytes) -> list[ModelInfo]:
     return [ModelInfo.from_message(model) for model in answer.models]
 
 
-def read_model(data: bytes, wanted: Selection) -> ModelInfo:
+def read_model(data: bytes, wanted: ModelSpec) -> ModelInfo:
     """Parse and verify the full description of one model.
 
     Raises:

@@ -11,9 +11,9 @@ from typing import Final, Literal
 import grpc
 
 from genrestack._core.address import Address
+from genrestack._core.credentials import TLS, Token, TokenSource, channel_credentials
+from genrestack._core.retry import RetryOptions, check_timeout
 from genrestack._core.rows import invalid
-from genrestack._core.tls import TLS, channel_credentials
-from genrestack._core.token import Token, TokenSource
 
 DEFAULT_TARGET: Final = "localhost:50051"
 DEFAULT_TIMEOUT: Final = 10.0
@@ -46,38 +46,6 @@ class Peer:
     encrypted: bool = False
     token: bool = False
     """Whether calls carry a token."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class RetryOptions:
-    """When and how often a call is tried again.
-
-    UNAVAILABLE, of a call that is no stream, is repeated by gRPC itself, by the service config that the client gives
-    it: at once at another server, where there are several. Before the n-th repetition it waits about
-    min(`max_backoff`, `initial_backoff` · `multiplier`^(n-1)). gRPC makes five attempts of one call at most; if
-    `attempts` is more, the client has it begin anew until they are made.
-
-    RESOURCE_EXHAUSTED with RetryInfo (the server's queue is full) is repeated after what the server asked for, and up
-    to the wait above on top so that not all callers come back at once; as often as the timeout allows. A stream that
-    broke off is taken up again after such waits, too.
-    """
-
-    attempts: int = 5
-    """Calls made at most, the first included; 1 turns retries off. What a full queue put off is not counted."""
-    initial_backoff: float = 0.1
-    """Seconds."""
-    max_backoff: float = 2.0
-    """Seconds."""
-    multiplier: float = 2.0
-    """Growth of the wait from one repetition to the next."""
-
-    def __post_init__(self) -> None:
-        if self.attempts < 1:
-            raise invalid("retry.attempts", f"is {self.attempts}; give 1 (no retries) or more")
-        for name in ("initial_backoff", "max_backoff", "multiplier"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value > 0):
-                raise invalid(f"retry.{name}", f"is {value}; give a positive number")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,9 +151,3 @@ class ClientOptions:
             "(tls=True, --tls), or allow it where something else encrypts the way "
             "(allow_plaintext_token=True, --plaintext-token)",
         )
-
-
-def check_timeout(timeout: float | None) -> None:
-    """Raise InvalidInput unless `timeout` is None or a positive, finite number of seconds."""
-    if timeout is not None and not (math.isfinite(timeout) and timeout > 0):
-        raise invalid("timeout", f"is {timeout}; give a positive number of seconds, or None for no limit")

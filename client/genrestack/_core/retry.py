@@ -1,10 +1,44 @@
-"""One deadline over a whole call, and the waits between its attempts."""
+"""When a call is tried again: the options, one deadline over the whole, and the waits between its attempts."""
 
+import math
 import random
 import time
+from dataclasses import dataclass
 
-from genrestack._core.options import RetryOptions
+from genrestack._core.rows import invalid
 from genrestack.errors import Cancelled, DeadlineExceeded, GenreStackError, ResourceExhausted, Unavailable
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetryOptions:
+    """When and how often a call is tried again.
+
+    UNAVAILABLE, of a call that is no stream, is repeated by gRPC itself, by the service config that the client gives
+    it: at once at another server, where there are several. Before the n-th repetition it waits about
+    min(`max_backoff`, `initial_backoff` · `multiplier`^(n-1)). gRPC makes five attempts of one call at most; if
+    `attempts` is more, the client has it begin anew until they are made.
+
+    RESOURCE_EXHAUSTED with RetryInfo (the server's queue is full) is repeated after what the server asked for, and up
+    to the wait above on top so that not all callers come back at once; as often as the timeout allows. A stream that
+    broke off is taken up again after such waits, too.
+    """
+
+    attempts: int = 5
+    """Calls made at most, the first included; 1 turns retries off. What a full queue put off is not counted."""
+    initial_backoff: float = 0.1
+    """Seconds."""
+    max_backoff: float = 2.0
+    """Seconds."""
+    multiplier: float = 2.0
+    """Growth of the wait from one repetition to the next."""
+
+    def __post_init__(self) -> None:
+        if self.attempts < 1:
+            raise invalid("retry.attempts", f"is {self.attempts}; give 1 (no retries) or more")
+        for name in ("initial_backoff", "max_backoff", "multiplier"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise invalid(f"retry.{name}", f"is {value}; give a positive number")
 
 
 class Deadline:
@@ -29,7 +63,7 @@ class Deadline:
         return left
 
     def allows(self, delay: float) -> bool:
-        """Tell whether time would be left after `delay` more seconds."""
+        """Return whether time would be left after `delay` more seconds."""
         return self._end is None or time.monotonic() + delay < self._end
 
 
@@ -86,9 +120,15 @@ class Attempts:
 
 
 def is_retryable(error: GenreStackError) -> bool:
-    """Tell whether the same call may succeed later: the server was away or closing, or named a time to come back."""
+    """Return whether the same call may succeed later: the server was away or closing, or named a time to come back."""
     if isinstance(error, ResourceExhausted):
         return error.retry_after is not None
     if isinstance(error, Cancelled):
         return error.by_server
     return isinstance(error, Unavailable)
+
+
+def check_timeout(timeout: float | None) -> None:
+    """Raise InvalidInput unless `timeout` is None or a positive, finite number of seconds."""
+    if timeout is not None and not (math.isfinite(timeout) and timeout > 0):
+        raise invalid("timeout", f"is {timeout}; give a positive number of seconds, or None for no limit")

@@ -167,11 +167,13 @@ def _finish(array: npt.NDArray[Any], names: tuple[str, ...]) -> Rows:
 def _check_doubles(names: tuple[str, ...]) -> None:
     if len(set(names)) == len(names):
         return
-    seen: set[str] = set()
+    seen: dict[str, int] = {}
     for number, name in enumerate(names):
         if name in seen:
-            raise invalid(f"feature_names[{number}]", f"{quoted(name)} is there twice; name each column once")
-        seen.add(name)
+            field = f"feature_names[{number}]"
+            complaint = f"duplicate feature name {quoted(name)} (also column {seen[name]})"
+            raise InvalidInput(f"{field}: {complaint}", [Violation(field, complaint)])
+        seen[name] = number
 
 
 def _flat(length: int) -> InvalidInput:

@@ -1,12 +1,12 @@
 """From a gRPC status, of a call or of an item in a stream, to the exception that names it."""
 
+from ipaddress import ip_address
 from typing import Final, cast
 
 import grpc
 from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
-from genrestack._core.connection_errors import explain_refusal, explain_unavailable, is_torn
 from genrestack._core.options import Peer
 from genrestack.errors import (
     Cancelled,
@@ -49,22 +49,32 @@ _LONGEST_TEXT: Final = 4_000
 _MOST_VIOLATIONS: Final = 100
 _MOST_DETAILS: Final = 100
 _TOO_LARGE: Final = "larger than max"
+# gRPC's own words for a connection that failed.
+_UNRESOLVED: Final = ("dns resolution failed", "name resolution", "errors resolving", "address lookup failed")
+_NOT_CONNECTED: Final = ("failed to connect", "all backends failing")
+_TORN: Final = "rst_stream"
+_UNHEALTHY: Final = "backend unhealthy"
+_CUT: Final = (
+    "socket closed", "connection reset", "broken pipe", "goaway", "stream removed", "connection refused", _TORN,
+)  # fmt: skip
+_NO_GREETING: Final = ("socket closed", "connection reset", "broken pipe", "fd shutdown", "endpoint closing")
+_HANDSHAKE: Final = ("handshake failed", "verification check failed", "security handshaker")
 
 
 def from_rpc_error(error: grpc.RpcError, peer: Peer) -> GenreStackError:
-    """Name what ended a call."""
+    """Make the exception for a call that failed."""
     # Every RpcError that a call raises is that call itself; the base class just does not say so.
     call = cast(grpc.Call, error)
     return make_error(call.code(), call.details() or "", _rich_status(call), peer)
 
 
 def from_status(status: status_pb2.Status, peer: Peer) -> GenreStackError:
-    """Name what became of one item of a stream."""
+    """Make the exception for an item of a stream that failed."""
     return make_error(_NUMBERS.get(status.code, _Code.UNKNOWN), status.message, status, peer)
 
 
 def code_name(number: int) -> str:
-    """Name of a status by its number."""
+    """Return the name of a status by its number."""
     return _NUMBERS.get(number, _Code.UNKNOWN).name
 
 
@@ -114,7 +124,7 @@ def _next_step(kind: type[GenreStackError], peer: Peer) -> str:
 
 
 def is_too_large(error: GenreStackError) -> bool:
-    """Tell whether a message was over a size limit, so that smaller ones may pass."""
+    """Return whether a message was over a size limit, so that smaller ones may pass."""
     if isinstance(error, InvalidInput):
         return any(v.field in {"rows", "rows.shape"} and "the limit is" in v.description for v in error.violations)
     return isinstance(error, ResourceExhausted) and _TOO_LARGE in str(error)
@@ -159,3 +169,97 @@ def _unpack(
 
 def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"
+
+
+def is_torn(code: grpc.StatusCode, text: str) -> bool:
+    """Return whether an INTERNAL is gRPC's own word for an answer that broke off.
+
+    A proxy whose server dies in the middle of an answer can only tear it (RST_STREAM); on a connection without a proxy
+    the same is UNAVAILABLE.
+    """
+    return code is grpc.StatusCode.INTERNAL and _TORN in text.lower()
+
+
+def says_none_serves(text: str) -> bool:
+    """Return whether gRPC's balancing left out every server, and at least the last for what it says of its health."""
+    return _UNHEALTHY in text.lower()
+
+
+def explain_refusal(text: str, peer: Peer) -> str:
+    """Explain an answer of HTTP where one of gRPC was due."""
+    if "http2 header with status" in text.lower():
+        return (
+            f"{peer.target} answers in HTTP, not gRPC ({text}); check the address, and whether a proxy "
+            "(http_proxy, no_proxy) stands between"
+        )
+    return text
+
+
+def explain_unavailable(text: str, peer: Peer) -> str:
+    """Explain what happened and what to do about it; the words of whoever did answer stand as they are."""
+    lower = text.lower()
+    target = peer.target
+    if any(words in lower for words in _HANDSHAKE):
+        return _handshake(lower, target)
+    if "http/2" in lower or "http1" in lower:
+        return f"{target} is not a gRPC server; check the port (genrestack serve says which one it has)"
+    if says_none_serves(text):
+        return (
+            f"none of {target} serves now: they load, stop, have no model, or do not answer; ask each by itself: "
+            "genrestack health --server HOST:PORT"
+        )
+    if any(words in lower for words in _NOT_CONNECTED):
+        return _not_connected(lower, peer)
+    if any(words in lower for words in _UNRESOLVED):
+        return f"the address {target} is not known here; give it as HOST:PORT, such as localhost:50051"
+    if any(words in lower for words in _CUT):
+        return f"the connection to {target} broke off; see whether it still runs: genrestack health --server {target}"
+    return f"{target} is not available: {text}"
+
+
+def _not_connected(lower: str, peer: Peer) -> str:
+    target = peer.target
+    if any(words in lower for words in _NO_GREETING):
+        # It was there and hung up before a word was said.
+        if peer.encrypted:
+            return (
+                f"{target} broke off the TLS handshake: it most likely wants a certificate of yours that it trusts; "
+                "name it: --cert and --key (tls=TLS(cert=..., key=...))"
+            )
+        return (
+            f"{target} takes connections and ends them at once: the server most likely speaks TLS; "
+            "add --tls (tls=True), and --ca FILE (tls=TLS(ca=FILE)) if its certificates are your own"
+        )
+    hint = "" if ":" in target else f"the address has no port, try {target}:50051, or "
+    # Of a name with several addresses, gRPC tells what the last one did: nothing answers at ::1, say.
+    tls = "" if peer.encrypted or _is_number(target) else "; if one runs there with TLS, add --tls (tls=True)"
+    return f"nothing answers at {target}; {hint}start one: genrestack serve models{tls}"
+
+
+def _is_number(target: str) -> bool:
+    host = target.rpartition(":")[0] or target
+    try:
+        ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return True
+
+
+def _handshake(lower: str, target: str) -> str:
+    if "wrong_version_number" in lower:
+        return f"{target} speaks no TLS; ask it without: leave out --tls (tls=False)"
+    if "expired" in lower:
+        return f"the certificate of {target} has expired; whoever runs the server has to renew it"
+    if "not yet valid" in lower:
+        return f"the certificate of {target} is not valid yet; check the clocks here and there"
+    if "hostname" in lower:
+        return (
+            f"the certificate of {target} is for another name; ask by that name, or give it: "
+            "--server-name NAME (tls=TLS(server_name=NAME))"
+        )
+    if "certificate_verify_failed" in lower:
+        return (
+            f"the certificate of {target} comes from nobody who is trusted here; name the authority it comes from: "
+            "--ca FILE (tls=TLS(ca=FILE))"
+        )
+    return f"the TLS handshake with {target} failed; see the server's log for the reason"

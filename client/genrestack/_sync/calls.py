@@ -2,49 +2,71 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import grpc
 from google.protobuf.message import Message
 
+from genrestack._core.answers import read_prediction
 from genrestack._core.base_client import CLOSED_MEANWHILE, BaseClient
 from genrestack._core.channel import Methods, attempts_made, blocking_channel
-from genrestack._core.chunking import Ask, SplitPlan, Steps, Take
-from genrestack._core.converters import Selection
-from genrestack._core.metadata import Pairs
+from genrestack._core.chunking import Await, Plan, Send, SplitPlan
 from genrestack._core.options import ClientOptions
+from genrestack._core.request import ModelSpec, Pairs, call_pairs, predict_request, rows_per_message
 from genrestack._core.retry import Attempts, Deadline
 from genrestack._core.rows import Rows
-from genrestack._sync.separate_calls import Sent, SeparateCalls
-from genrestack._sync.stream import Carrier
-from genrestack._sync.stream_transport import StreamCall, StreamingCall
+from genrestack._core.status import is_too_large
+from genrestack._sync.stream_transport import SeparateCalls, StreamCall, StreamingCall, StreamTransport, UnaryFuture
 from genrestack.errors import Cancelled, ClientClosed, GenreStackError
 from genrestack.prediction import Prediction
 from genrestack_proto.v1 import prediction_pb2 as pb
 
 _Begun = TypeVar("_Begun")
 """An answer, or a call that is waited for later."""
+_Request: TypeAlias = Message | Iterator[Message]
 
 
-class BlockingCalls(BaseClient):
-    """A connection, and the ways to make a call on it; `AwaitedCalls` is the twin."""
+class Calls(BaseClient):
+    """A connection, and the ways to make a call on it."""
 
     def __init__(self, options: ClientOptions) -> None:
         super().__init__(options)
         self._channel = blocking_channel(options)
         self._methods = Methods(self._channel)
 
+    def close(self) -> None:
+        """End every call in flight and the connection; closing again does nothing."""
+        self._closed = True
+        self._channel.close()
+
     def _predict(
-        self, rows: Rows, selection: Selection, deadline: Deadline, failed: GenreStackError | None = None
+        self, rows: Rows, spec: ModelSpec, deadline: Deadline, failed: GenreStackError | None = None
     ) -> Prediction:
-        def send(request: pb.PredictRequest) -> Sent:
-            return self._begin_apart(request, deadline, selection.metadata)
+        count = len(rows.matrix)
+        if count <= rows_per_message(rows, self._options):
+            request = predict_request(rows, spec)
+            try:
+                answer = self._call(self._methods.predict, request, deadline, spec.metadata, failed)
+            except GenreStackError as error:
+                if count == 1 or not is_too_large(error):
+                    raise
+                failed = error
+            else:
+                return read_prediction(answer, count, spec)
+        return self._predict_split(rows, spec, deadline, failed)
 
-        return self._run(SplitPlan(send, self._options).steps(rows, selection, failed), deadline, selection.metadata)
+    def _predict_split(
+        self, rows: Rows, spec: ModelSpec, deadline: Deadline, failed: GenreStackError | None
+    ) -> Prediction:
+        """Ask in several messages: there are too many rows for one, or the server has said so."""
 
-    def _run(self, steps: Steps[Sent, Prediction], deadline: Deadline, metadata: Pairs) -> Prediction:
+        def send(request: pb.PredictRequest) -> UnaryFuture:
+            return self._begin_future(request, deadline, spec.metadata)
+
+        return self._run(SplitPlan(send, self._options).steps(rows, spec, failed), deadline, spec.metadata)
+
+    def _run(self, steps: Plan[UnaryFuture, Prediction], deadline: Deadline, metadata: Pairs) -> Prediction:
         try:
             step = next(steps)
             while True:
@@ -60,11 +82,11 @@ class BlockingCalls(BaseClient):
         finally:
             steps.close()
 
-    def _perform(self, step: Ask | Take[Sent], deadline: Deadline, metadata: Pairs) -> bytes:
-        if isinstance(step, Ask):
+    def _perform(self, step: Send | Await[UnaryFuture], deadline: Deadline, metadata: Pairs) -> bytes:
+        if isinstance(step, Send):
             return self._call(self._methods.predict, step.request, deadline, metadata, step.failed)
         try:
-            return step.sent.result()
+            return step.call.result()
         except grpc.RpcError as error:
             raise self._error(error) from error
         except grpc.FutureCancelledError as error:
@@ -80,8 +102,9 @@ class BlockingCalls(BaseClient):
     ) -> bytes:
         """Make one unary call, again and again while that helps; `failed` is an attempt made elsewhere."""
         retry = self._options.retry
-        attempts = Attempts(retry, deadline)
+        attempts: Attempts | None = None
         if failed is not None:
+            attempts = Attempts(retry, deadline)
             time.sleep(attempts.delay_after(failed))
         while True:
             began = time.monotonic()
@@ -89,6 +112,7 @@ class BlockingCalls(BaseClient):
                 return self._begin(method, request, deadline, metadata)
             except grpc.RpcError as met:
                 error = self._error(met)
+                attempts = attempts or Attempts(retry, deadline)
                 delay = attempts.delay_after(error, made=attempts_made(error, retry, time.monotonic() - began))
             time.sleep(delay)
 
@@ -99,34 +123,29 @@ class BlockingCalls(BaseClient):
             raise self._error(error) from error
 
     def _begin(
-        self, method: Callable[..., _Begun], request: Message, deadline: Deadline, metadata: Pairs = ()
+        self, method: Callable[..., _Begun], request: _Request, deadline: Deadline, metadata: Pairs = ()
     ) -> _Begun:
-        with self._open():
-            return method(request, timeout=deadline.remaining(), metadata=self._metadata(metadata))
-
-    def _begin_apart(self, request: pb.PredictRequest, deadline: Deadline, metadata: Pairs) -> Sent:
-        future: Callable[..., Sent] = self._methods.predict.future
-        return self._begin(future, request, deadline, metadata)
-
-    def _carrier(self, metadata: Pairs) -> Carrier:
-        """Make what carries the batches of a stream."""
-        if not self._no_streams:
-            return StreamCall(partial(self._begin_stream, metadata=metadata))
-        # As in a stream there is no deadline on the wire: whoever waits for an answer says when it is too late.
-        begin = partial(self._begin_apart, deadline=Deadline(None), metadata=metadata)
-        return SeparateCalls(begin, self._error)
-
-    def _begin_stream(self, requests: Iterator[pb.PredictRequest], metadata: Pairs) -> StreamingCall:
-        with self._open():
-            stream: StreamingCall = self._methods.predict_stream(requests, metadata=self._metadata(metadata))
-            return stream
-
-    @contextmanager
-    def _open(self) -> Iterator[None]:
+        pairs = call_pairs(self._options.token_source, metadata)
         try:
-            yield
+            return method(request, timeout=deadline.remaining(), metadata=pairs)
         except ValueError as error:
             # gRPC answers a call on a channel that another thread has just closed with a bare ValueError.
             if not self._closed:
                 raise
             raise ClientClosed(CLOSED_MEANWHILE) from error
+
+    def _begin_future(self, request: pb.PredictRequest, deadline: Deadline, metadata: Pairs) -> UnaryFuture:
+        future: Callable[..., UnaryFuture] = self._methods.predict.future
+        return self._begin(future, request, deadline, metadata)
+
+    def _begin_stream(self, requests: Iterator[pb.PredictRequest], metadata: Pairs) -> StreamingCall:
+        stream: Callable[..., StreamingCall] = self._methods.predict_stream
+        return self._begin(stream, requests, Deadline(None), metadata)
+
+    def _open_transport(self, metadata: Pairs) -> StreamTransport:
+        """Open what carries the batches of a stream."""
+        if not self._streaming_disabled:
+            return StreamCall(partial(self._begin_stream, metadata=metadata))
+        # As in a stream there is no deadline on the wire: whoever waits for an answer says when it is too late.
+        begin = partial(self._begin_future, deadline=Deadline(None), metadata=metadata)
+        return SeparateCalls(begin, self._error)

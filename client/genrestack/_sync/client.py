@@ -1,3 +1,4 @@
+# Generated from genrestack/_async/client.py by `python tools/unasync.py`; do not edit.
 """The synchronous client."""
 
 import time
@@ -14,15 +15,13 @@ from grpc_health.v1 import health_pb2
 
 from genrestack._core import options as defaults
 from genrestack._core.base_client import POLL_SECONDS, check_stream, health_of, health_service, none_serves
-from genrestack._core.converters import Selection
-from genrestack._core.metadata import Priority
+from genrestack._core.credentials import TLS, Token
 from genrestack._core.model_answers import read_model, read_models
-from genrestack._core.options import NOT_GIVEN, ClientOptions, KeepaliveOptions, LoadBalancing, RetryOptions, Timeout
-from genrestack._core.retry import Deadline
+from genrestack._core.options import NOT_GIVEN, ClientOptions, KeepaliveOptions, LoadBalancing, Timeout
+from genrestack._core.request import ModelSpec, Priority
+from genrestack._core.retry import Deadline, RetryOptions
 from genrestack._core.rows import to_rows
-from genrestack._core.tls import TLS
-from genrestack._core.token import Token
-from genrestack._sync.calls import BlockingCalls
+from genrestack._sync.calls import Calls
 from genrestack._sync.stream import StreamRun
 from genrestack.errors import DeadlineExceeded, GenreStackError, NotFound, Unavailable
 from genrestack.model_info import Health, ModelInfo
@@ -31,7 +30,7 @@ from genrestack.songs.song_prediction import SongPrediction
 from genrestack_proto.v1 import prediction_pb2 as pb
 
 
-class Client(BlockingCalls):
+class Client(Calls):
     """Asks a GenreStack server; safe to share among threads.
 
     Connects when first used. Every failure is a `genrestack.errors.GenreStackError`.
@@ -122,8 +121,8 @@ class Client(BlockingCalls):
 
         """
         deadline = self._deadline(timeout)
-        selection = Selection.of(model, version, base=base, priority=priority, request_id=request_id)
-        return self._predict(to_rows(rows), selection, deadline)
+        spec = ModelSpec.of(model, version, base=base, priority=priority, request_id=request_id)
+        return self._predict(to_rows(rows), spec, deadline)
 
     def predict_proba(
         self,
@@ -133,7 +132,8 @@ class Client(BlockingCalls):
         timeout: Timeout = NOT_GIVEN,
     ) -> npt.NDArray[np.float32]:
         """Return probabilities alone, float32 of shape (n, k), as the estimator itself would; raises as `predict`."""
-        return self.predict(rows, model=model, version=version, timeout=timeout).probabilities
+        prediction = self.predict(rows, model=model, version=version, timeout=timeout)
+        return prediction.probabilities
 
     @overload
     def predict_stream(
@@ -180,8 +180,8 @@ class Client(BlockingCalls):
     ) -> Generator[Prediction | GenreStackError, None, None]:
         """Ask for one batch after the other and yield the answers in the same order.
 
-        `batches` is advanced in the caller's own thread, never more than `in_flight` batches ahead of the answers
-        taken. If the connection breaks, what is unanswered is asked again. Closing the generator ends the call.
+        `batches` is advanced in the caller's own thread, at most `in_flight` batches ahead of the answers taken.
+        If the connection breaks, what is unanswered is asked again. Closing the generator ends the call.
 
         Args:
             batches: each as `rows` of `predict`; may be endless.
@@ -201,13 +201,13 @@ class Client(BlockingCalls):
         """
         check_stream(in_flight, on_error)
         seconds = self._deadline(timeout).timeout
-        selection = Selection.of(model, version, base=base, priority=priority, request_id=request_id)
+        spec = ModelSpec.of(model, version, base=base, priority=priority, request_id=request_id)
         run = StreamRun(
-            carry=self._carrier,
-            forgo=self._forgo_streams,
-            ask=self._predict,
+            open_transport=self._open_transport,
+            disable_streaming=self._disable_streaming,
+            predict=self._predict,
             translate=self._error,
-            selection=selection,
+            spec=spec,
             options=self._options,
             timeout=seconds,
             in_flight=in_flight,
@@ -251,9 +251,8 @@ class Client(BlockingCalls):
 
         info = self.model(model, version, timeout)
         with open_song(path, info, window=window, hop=hop) as song:
-            answers = self.predict_stream(
-                song.batches(), model=info.name, version=info.version, base=base, timeout=timeout
-            )
+            windows = song.batches()
+            answers = self.predict_stream(windows, model=info.name, version=info.version, base=base, timeout=timeout)
             with closing(answers):
                 for prediction in answers:
                     song.add(prediction)
@@ -271,7 +270,7 @@ class Client(BlockingCalls):
             NotFound: no such model or version; the message lists what there is.
 
         """
-        wanted = Selection.of(name, version)
+        wanted = ModelSpec.of(name, version)
         request = pb.GetModelRequest(model=wanted.model, version=wanted.version)
         return read_model(self._call(self._methods.get_model, request, self._deadline(timeout)), wanted)
 
@@ -282,7 +281,7 @@ class Client(BlockingCalls):
             Unavailable: nothing answers.
 
         """
-        return self._check(health_service(Selection.of(model, version)), self._deadline(timeout))
+        return self._check(health_service(ModelSpec.of(model, version)), self._deadline(timeout))
 
     def wait_until_ready(
         self, timeout: float | None = 60.0, *, model: str | None = None, version: int | None = None
@@ -294,16 +293,11 @@ class Client(BlockingCalls):
 
         """
         deadline = self._deadline(timeout)
-        service = health_service(Selection.of(model, version))
+        service = health_service(ModelSpec.of(model, version))
         while (last := self._state(service, deadline)) != Health.SERVING:
             if not deadline.allows(POLL_SECONDS):
                 raise self._not_ready(service, deadline, last)
             time.sleep(POLL_SECONDS)
-
-    def close(self) -> None:
-        """End every call in flight and the connection; closing again does nothing."""
-        self._closed = True
-        self._channel.close()
 
     def __enter__(self) -> Self:
         return self

@@ -1,68 +1,41 @@
-"""A stream of batches: in order, bounded, taken up again when the connection breaks, and split where it cannot be."""
+# Generated from genrestack/_async/stream.py by `python tools/unasync.py`; do not edit.
+"""A stream of batches: answered in order, bounded, resumed when the connection breaks, split where it has to be."""
 
-import queue
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from typing import Any, Protocol
 
 import grpc
 
-from genrestack._core.converters import Selection
 from genrestack._core.in_flight import COMPLETION_SECONDS, Answer, Window, in_batch
-from genrestack._core.metadata import Pairs
 from genrestack._core.options import ClientOptions
+from genrestack._core.request import ModelSpec, Pairs
 from genrestack._core.retry import Attempts, Deadline
 from genrestack._core.rows import Rows
+from genrestack._sync.stream_transport import BatchFeed, StreamTransport
 from genrestack.errors import GenreStackError, Unsupported
 from genrestack.prediction import Prediction
-from genrestack_proto.v1 import prediction_pb2 as pb
 
 
-class _Ask(Protocol):
+class _Predict(Protocol):
     def __call__(
-        self, rows: Rows, selection: Selection, deadline: Deadline, failed: GenreStackError | None = None
+        self, rows: Rows, spec: ModelSpec, deadline: Deadline, failed: GenreStackError | None = None
     ) -> Prediction: ...
 
 
-class Carrier(Protocol):
-    """What takes batches to the server and brings the answers: a `StreamCall`, or `SeparateCalls`."""
-
-    @property
-    def ending(self) -> tuple[type[GenreStackError], ...]:
-        """Failures of one item that end the stream."""
-
-    def send(self, request: pb.PredictRequest) -> None:
-        """Send without waiting."""
-
-    def finish(self) -> None:
-        """Hear that no more requests come."""
-
-    def has_answer(self) -> bool:
-        """Tell whether `receive` would return at once."""
-
-    def receive(self, timeout: float | None) -> Answer:
-        """Wait for the next answer."""
-
-    def complete(self, timeout: float) -> None:
-        """Come to a good end, now that every answer is there."""
-
-    def close(self) -> None:
-        """End whatever is under way."""
-
-
-class _Carry(Protocol):
-    def __call__(self, metadata: Pairs, /) -> Carrier: ...
+class _OpenTransport(Protocol):
+    def __call__(self, metadata: Pairs, /) -> StreamTransport: ...
 
 
 class StreamRun:
-    """One `predict_stream`: the batches under way, and what carries them; `AsyncStreamRun` is the twin.
+    """One `predict_stream`: the batches in flight, and the transport that carries them.
 
     Args:
-        carry: makes what carries the batches, a stream as long as nobody has said `forgo`.
-        forgo: takes note, for this stream and all later ones, that the server has no streams.
-        ask: asks for one batch apart.
-        translate: names gRPC's errors.
-        selection: what is asked, and of which model.
+        open_transport: opens what carries the batches, a stream until `disable_streaming` is called.
+        disable_streaming: takes note, for this stream and all later ones, that the server has no streams.
+        predict: asks for one batch by unary calls.
+        translate: makes an exception of gRPC's error.
+        spec: what is asked, and of which model.
         options: of the client.
         timeout: seconds to wait for one answer.
         in_flight: batches asked and not yet answered at most.
@@ -72,75 +45,70 @@ class StreamRun:
     def __init__(
         self,
         *,
-        carry: _Carry,
-        forgo: Callable[[], None],
-        ask: _Ask,
+        open_transport: _OpenTransport,
+        disable_streaming: Callable[[], None],
+        predict: _Predict,
         translate: Callable[[grpc.RpcError], GenreStackError],
-        selection: Selection,
+        spec: ModelSpec,
         options: ClientOptions,
         timeout: float | None,
         in_flight: int,
     ) -> None:
-        self._carry = carry
-        self._forgo = forgo
-        self._ask = ask
+        self._open_transport = open_transport
+        self._disable_streaming = disable_streaming
+        self._predict = predict
         self._translate = translate
-        self._selection = selection
+        self._spec = spec
         self._options = options
         self._timeout = timeout
         self._in_flight = in_flight
-        self._window = Window(selection, options)
-        self._call: Carrier | None = None
+        self.window = Window(spec, options)
+        self.transport: StreamTransport | None = None
 
     def answers(
         self, batches: Iterable[Any], *, keep_errors: bool
     ) -> Generator[Prediction | GenreStackError, None, None]:
         """Yield each batch's answer in its turn; an item's error too if `keep_errors`, else raise it."""
-        source = iter(batches)
+        feed = BatchFeed(batches, self, self._in_flight)
         try:
-            while self._window or not self._window.exhausted:
-                if self._wants_more():
-                    self._advance(source)
-                    continue
-                outcome = self._settle_head()
+            while feed.has_head():
+                outcome = self._settle_head(feed)
                 if isinstance(outcome, GenreStackError) and not keep_errors:
                     raise outcome
                 yield outcome
-            if self._call is not None:
-                self._call.complete(COMPLETION_SECONDS)
+            if self.transport is not None:
+                self.transport.complete(COMPLETION_SECONDS)
         finally:
-            if self._call is not None:
-                self._call.close()
+            try:
+                feed.close()
+            finally:
+                if self.transport is not None:
+                    self.transport.close()
 
-    def _wants_more(self) -> bool:
-        # An answer that is there already is handed out before the next batch is fetched, which may take long.
-        if self._window.exhausted or len(self._window) >= self._in_flight:
-            return False
-        return not (self._window and self._call is not None and self._call.has_answer())
-
-    def _advance(self, source: Iterator[Any]) -> None:
-        try:
-            batch = next(source)
-        except StopIteration:
-            self._window.exhausted = True
-            if self._call is not None:
-                self._call.finish()
-            return
-        request = self._window.admit(batch)
+    def admit(self, batch: Any) -> None:
+        """Add the next batch and send it."""
+        request = self.window.admit(batch)
         if request is not None:
-            self._call = self._call or self._carry(self._selection.metadata)
-            self._call.send(request)
+            self.transport = self.transport or self._open_transport(self._spec.metadata)
+            self.transport.send(request)
 
-    def _settle_head(self) -> Prediction | GenreStackError:
-        number = self._window.head.number
+    def finish(self) -> None:
+        """Take note that no more batches come."""
+        self.window.exhausted = True
+        if self.transport is not None:
+            self.transport.finish()
+
+    def _settle_head(self, feed: BatchFeed) -> Prediction | GenreStackError:
+        number = self.window.head.number
         answer = self._receive()
+        feed.note_answer()
         try:
-            outcome = self._window.settle(answer)
+            outcome = self.window.settle(answer)
             if isinstance(outcome, Prediction):
                 return outcome
-            return self._ask(outcome.rows, self._selection, Deadline(self._timeout), outcome.failed)
+            return self._predict(outcome.rows, self._spec, Deadline(self._timeout), outcome.failed)
         except GenreStackError as error:
-            if self._call is not None and isinstance(error, self._call.ending):
+            if self.transport is not None and isinstance(error, self.transport.fatal):
                 raise
             return in_batch(error, number)
 
@@ -148,10 +116,11 @@ class StreamRun:
         """Wait for the head's answer; None if it was not sent, or turned out too large for a stream."""
         deadline = Deadline(self._timeout)
         attempts = Attempts(self._options.retry, deadline)
-        while self._call is not None and self._window.head.request is not None:
+        while self.transport is not None and self.window.head.request is not None:
+            left = deadline.remaining()
             try:
-                return self._call.receive(deadline.remaining())
-            except queue.Empty:
+                return self.transport.receive(left)
+            except TimeoutError:
                 deadline.remaining()
             except grpc.RpcError as broken:
                 self._resume(self._translate(broken), attempts)
@@ -159,13 +128,13 @@ class StreamRun:
 
     def _resume(self, error: GenreStackError, attempts: Attempts) -> None:
         if isinstance(error, Unsupported):
-            self._forgo()
+            self._disable_streaming()
         else:
-            time.sleep(self._window.delay_after(error, attempts))
-        if self._call is not None:
-            self._call.close()
-        self._call = self._carry(self._selection.metadata)
-        for request in self._window.unanswered():
-            self._call.send(request)
-        if self._window.exhausted:
-            self._call.finish()
+            time.sleep(self.window.delay_after(error, attempts))
+        if self.transport is not None:
+            self.transport.close()
+        self.transport = self._open_transport(self._spec.metadata)
+        for request in self.window.unanswered():
+            self.transport.send(request)
+        if self.window.exhausted:
+            self.transport.finish()

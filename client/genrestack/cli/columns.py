@@ -98,7 +98,7 @@ def batches(table: Table, columns: Columns) -> Iterator[Batch]:
 
 
 def located(error: InvalidInput, path: Path, batch: Batch) -> TableError:
-    """Say of an error that the server found in a batch where it stands in the table."""
+    """Return the error that the server found in a batch with its place in the table."""
     if not error.violations:
         return TableError(f"{path}: {error}")
     first = error.violations[0]

@@ -8,7 +8,7 @@ from genrestack_common.text import printable
 
 
 @click.command(
-    short_help="Tell whether a server is ready, by exit status.",
+    short_help="Check whether a server is ready, by exit status.",
     epilog="Example: genrestack health --server localhost:50051 --model gtzan",
 )
 @connection_options
@@ -18,7 +18,7 @@ from genrestack_common.text import printable
     "--wait", metavar="SECONDS", type=click.FloatRange(0, min_open=True), help="Wait so long for it to become SERVING."
 )
 def health(connection: Connection, model: str | None, version: int | None, timeout: float, wait: float | None) -> None:
-    """Tell whether a server is ready: exit status 0 if it is SERVING, else 1."""
+    """Check whether a server is ready: exit status 0 if it is SERVING, else 1."""
     from genrestack import Health
 
     if version and not model:

@@ -12,8 +12,8 @@ from typing import Any, Final, NoReturn
 
 import click
 
-from genrestack._core.streams import OutputLost, guard_streams
 from genrestack.cli.pythons import without_tensorflow
+from genrestack.cli.standard_streams import OutputLost, guard_streams
 from genrestack.errors import GenreStackError
 from genrestack_common.text import closest, printable
 
@@ -47,7 +47,7 @@ class Shell(click.Group):
     """A click group whose subcommands are entry points, loaded when asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """Name every subcommand that is installed."""
+        """List every subcommand that is installed."""
         return sorted(_contributed())
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature

@@ -87,7 +87,7 @@ def _table(found: "Sequence[ModelInfo]") -> "Table":
 
 
 def accuracy_text(metrics: Mapping[str, float]) -> str:
-    """Give the model's own accuracy, and the one with whole artists or recordings held back where that is known."""
+    """Return the model's own accuracy, and the one with whole artists or recordings held out where that is known."""
     own = metrics.get("accuracy")
     texts = [] if own is None else [f"{own:.3f}"]
     for unit, noun in (("artist", "artist"), ("track", "recording")):
@@ -98,7 +98,7 @@ def accuracy_text(metrics: Mapping[str, float]) -> str:
 
 
 def _provider_text(model: "ModelInfo") -> str:
-    """Say which execution provider runs, with its options and threads."""
+    """Return which execution provider runs, with its options and threads."""
     name = model.provider.removesuffix("ExecutionProvider")
     options = [f"{option}={value}" for option, value in model.provider_options.items()]
     threads = "1 thread" if model.threads == 1 else f"{model.threads} threads"
@@ -109,7 +109,7 @@ def _provider_text(model: "ModelInfo") -> str:
 
 
 def parity_text(parity: "ParityInfo") -> str:
-    """Say a proof in a few words."""
+    """Return a parity check in a few words."""
     if not parity.rows:
         return "-"
     return f"{parity.labels_agreed:,} of {parity.rows:,} labels, |Δp| ≤ {parity.max_abs_difference:.1e}"

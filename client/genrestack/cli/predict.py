@@ -102,7 +102,7 @@ def predict(
 
 
 def _are_tables(ctx: click.Context, files: tuple[Path, ...]) -> bool:
-    """Tell by their names whether the files are tables; raises click.UsageError for tables and songs at once."""
+    """Return, by their names, whether the files are tables; raises click.UsageError for tables and songs at once."""
     from genrestack.cli.table import is_table
 
     tables = [path for path in files if is_table(path)]
@@ -138,7 +138,7 @@ def _predict_tables(
 
 @contextmanager
 def _counted_on_failure(tally: "Tally") -> Iterator[None]:
-    """Say of answers that are cut off how many there were: a pipe or a file may hold them already."""
+    """Report, of answers that are cut off, how many there were: a pipe or a file may hold them already."""
     from genrestack import DeadlineExceeded, Unavailable
 
     try:

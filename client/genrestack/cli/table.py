@@ -45,7 +45,7 @@ class Table:
 
 
 def is_table(path: Path) -> bool:
-    """Tell by its name whether a file is a table."""
+    """Return, by its name, whether a file is a table."""
     return path.name.lower().endswith(_SUFFIXES)
 
 

@@ -87,7 +87,7 @@ class Tally:
         return self.right / self.judged if self.judged else None
 
     def lines(self, classes: Sequence[str]) -> list[str]:
-        """Say it to a person."""
+        """Print it for a person."""
         if self.accuracy is None:
             return []
         lines = [f"accuracy {self.accuracy:.4f}: {self.right:,} of {self.judged:,} labelled rows"]
@@ -103,10 +103,10 @@ class Writer(Protocol):
     """Whether `write` prints at once."""
 
     def write(self, answers: Answers) -> None:
-        """Take some answers."""
+        """Write some answers."""
 
     def close(self, tally: Tally) -> None:
-        """Take the end."""
+        """Finish."""
 
 
 def make_writer(form: str | None, info: ModelInfo, *, base: bool, limit: int, several: bool) -> Writer:

@@ -56,8 +56,8 @@ def check_model(info: ModelInfo, known: Sequence[str]) -> None:
     strange = [name for name in info.feature_names if name not in of_songs]
     if not strange:
         return
-    count = f"{len(strange)} of its {len(info.features)} features are"
-    complaint = f"{info.name}/{info.version} is no model of songs: {count} not computed from recordings: "
+    count = f"{len(strange)} of its {len(info.features)} features are unknown"
+    complaint = f"model {info.name}/{info.version} does not take audio features ({count}): "
     advice = "; name another with --model or model=, or train one on a table that genrestack features made"
     message = complaint + quoted_list(strange) + advice
     raise InvalidInput(message, [Violation("model", message)])
@@ -79,7 +79,7 @@ class RangeCheck:
         self._worst = np.full(len(low), np.nan)
 
     def watch(self, rows: npt.NDArray[np.float64]) -> None:
-        """Take note of some windows: float64, shape (n, f), columns in the model's order."""
+        """Count some windows: float64, shape (n, f), columns in the model's order."""
         excess = np.maximum(self._low - rows, rows - self._high) / self._width
         outside = excess > SLACK
         self._windows += len(rows)
@@ -107,7 +107,7 @@ class RangeCheck:
         )
 
     def warnings(self) -> tuple[str, ...]:
-        """Say it to a person, if it concerns more than a few windows."""
+        """Return a line for a person, if it concerns more than a few windows."""
         if self._any < WORTH_A_WARNING * max(self._windows, 1) or not self._any:
             return ()
         found = self.outside()

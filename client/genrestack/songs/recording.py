@@ -85,7 +85,7 @@ class Song:
             yield self._watched(rows)
 
     def add(self, prediction: Prediction) -> None:
-        """Take the answer to the next batch.
+        """Add the answer to the next batch.
 
         Raises:
             ProtocolError: it has other classes than the model is described with.
@@ -173,7 +173,7 @@ def check_installed() -> None:
 
 
 def first_time() -> str | None:
-    """Say what takes so long the first time that songs are asked about on a machine; None where it was done before."""
+    """Return what takes long the first time that a machine is asked about songs; None where it was done before."""
     from genrestack_audio.features.compiled import FIRST_TIME, pending
 
     return FIRST_TIME if pending() else None
@@ -194,7 +194,7 @@ def find_songs(path: Path) -> list[Path]:
 
 
 def is_recording(path: Path) -> bool:
-    """Tell by its name whether a file is one that is taken for a recording without being named."""
+    """Return, by its name, whether a file is one that is taken for a recording without being named."""
     from genrestack_audio.table.clips import EXTENSIONS
 
     return path.suffix.lower() in EXTENSIONS and not any(part.startswith(".") for part in path.parts)
@@ -202,7 +202,7 @@ def is_recording(path: Path) -> bool:
 
 @contextmanager
 def _installed() -> Iterator[None]:
-    """Say of a library that is missing how to get it."""
+    """Return how to install a library that is missing."""
     try:
         yield
     except ModuleNotFoundError as error:

@@ -62,7 +62,7 @@ class SongPrediction:
     """What a person should know before trusting this answer, one line each."""
 
     def top(self, count: int = 3) -> list[tuple[str, float]]:
-        """Name the `count` likeliest classes with their probabilities, likeliest first.
+        """Return the `count` likeliest classes with their probabilities, likeliest first.
 
         Classes that are equally likely keep the order of `classes`.
         """

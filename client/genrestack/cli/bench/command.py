@@ -1,4 +1,4 @@
-"""`genrestack bench`: load a running server, and say how it bore it."""
+"""`genrestack bench`: benchmark a running server and report latency."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @click.command(
-    short_help="Load a running server; latency percentiles and requests a second.",
+    short_help="Benchmark a running server: latency percentiles and requests per second.",
     epilog="Example: genrestack bench --callers 64 --plot latency.png · genrestack bench --rate 500 --json",
 )
 @connection_options
@@ -110,7 +110,7 @@ def bench(
     plot: Path | None,
     **load: Any,
 ) -> None:
-    """Load a running server and say how long its answers took.
+    """Benchmark a running server and report latency.
 
     First it says what it will do. Nothing is sent again that failed: each failure is counted by its status. All
     figures are of the measured part; what the client itself took of the machine is among them, since a client that is

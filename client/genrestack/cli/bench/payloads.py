@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from genrestack._core.converters import Selection, predict_request, rows_per_message
 from genrestack._core.options import ClientOptions
+from genrestack._core.request import ModelSpec, predict_request, rows_per_message
 from genrestack._core.rows import Rows, invalid
 from genrestack.cli.columns import batches, match_columns
 from genrestack.cli.table import open_table
@@ -47,10 +47,10 @@ class Payloads:
                 "rows", f"is {rows:,}, and one message holds {limit:,} rows of this model at most; give fewer"
             )
         known = _from_table(table, info) if table is not None else _from_ranges(info, rows, seed)
-        selection = Selection.of(info.name, info.version)
+        spec = ModelSpec.of(info.name, info.version)
         different = max(1, min(_DIFFERENT, _MOST_BYTES // (rows * known.shape[1] * 4)))
         blocks = list(islice(_blocks(known, rows), different))
-        requests = tuple(predict_request(Rows(block, ()), selection).SerializeToString() for block in blocks)
+        requests = tuple(predict_request(Rows(block, ()), spec).SerializeToString() for block in blocks)
         told = f"rows of {table}" if table is not None else "rows drawn evenly from the ranges that training saw"
         return cls(requests, blocks[0], told)
 

@@ -24,7 +24,7 @@ class Record:
         return len(self._codes)
 
     def add(self, intended: float, sent: float, ended: float, code: str) -> None:
-        """Take down one call."""
+        """Record one call."""
         self._intended.append(intended)
         self._sent.append(sent)
         self._ended.append(ended)

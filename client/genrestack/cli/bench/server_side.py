@@ -86,7 +86,7 @@ def _fetch(url: str, fetched: "SimpleQueue[bytes | Exception]") -> None:
 
 
 def difference(before: Totals, after: Totals) -> ServerFigures:
-    """Say what happened between two looks."""
+    """Return what happened between two polls."""
 
     def grown(name: str) -> float:
         return after.get(name, 0.0) - before.get(name, 0.0)

@@ -4,7 +4,7 @@ from genrestack.cli.bench.figures import Figures
 
 
 def lines(figures: Figures) -> list[tuple[str, str]]:
-    """Name each figure and say it, in the order of interest."""
+    """Return each figure with its name, in the order of interest."""
     told = [
         ("requests/s", f"{figures.requests_per_second:,.1f}"),
         ("rows/s", f"{figures.rows_per_second:,.1f}"),
@@ -29,7 +29,7 @@ def lines(figures: Figures) -> list[tuple[str, str]]:
 
 
 def milliseconds(seconds: float) -> str:
-    """Say a time with three digits that mean something."""
+    """Format a time with three digits that mean something."""
     value = seconds * 1000
     return f"{value:,.0f} ms" if value >= 100 else f"{value:.3g} ms"
 

@@ -68,7 +68,7 @@ class Places:
 
     @property
     def song(self) -> Path:
-        """A made song that is in neither table."""
+        """A synthesised song that is in neither table."""
         return self.folder / "song.wav"
 
     @property
@@ -87,7 +87,7 @@ class Places:
         return self.folder / "serve.log"
 
     def new_run(self) -> Path:
-        """Name a folder for a run that is not there yet."""
+        """Return a folder for a run that is not there yet."""
         return self.folder / f"run-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
 
 
@@ -127,7 +127,7 @@ def write_music(places: Places) -> str:
     click.echo(f"#   {places.songs}: songs to train on, a row for each of their three windows")
     click.echo(f"#   {places.unseen}: every fifth song, kept out of training as a whole, to ask about")
     click.echo(f"#   {places.song}: a song that is in neither table")
-    return run_python(_WRITE_MUSIC, places.songs, places.unseen, places.song, what="writing the made music")
+    return run_python(_WRITE_MUSIC, places.songs, places.unseen, places.song, what="writing the synthesised music")
 
 
 def _facts(figures: Figures, style: str, address: str, places: Places) -> dict[str, str]:
@@ -136,7 +136,7 @@ def _facts(figures: Figures, style: str, address: str, places: Places) -> dict[s
     verdict = "the style it was made in" if song.label == style else f"but it was made in {style}"
     return {
         "preset": info.provenance.preset or PRESET,
-        "rows held back": f"{info.metrics['accuracy']:.3f} right; drawn at random, so other windows of the same songs "
+        "held-out rows": f"{info.metrics['accuracy']:.3f} right; drawn at random, so other windows of the same songs "
         "were trained on",
         "songs never heard": f"{unheard.accuracy:.3f} right; {unheard.rows} rows of {unheard.songs} songs kept out of "
         "training as a whole: the figure to go by",
@@ -167,6 +167,6 @@ def _close(facts: dict[str, str], seconds: float) -> None:
 
 
 def _typed() -> str:
-    """Give the command as it has to be typed here: `make demo` does not put it on the PATH."""
+    """Return the command as it has to be typed here: `make demo` does not put it on the PATH."""
     found = shutil.which("genrestack")
     return "genrestack" if found else os.path.relpath(Path(sys.executable).with_name("genrestack"))

@@ -12,8 +12,8 @@ from typing import Final, Self
 
 import click
 
-from genrestack._core.streams import PIPE_STATUS
 from genrestack.cli.main import SeveralLines
+from genrestack.cli.standard_streams import PIPE_STATUS
 from genrestack_common.text import printable
 
 _START_SECONDS: Final = 60.0

@@ -29,7 +29,7 @@ class Finding:
 
     @classmethod
     def of(cls, row: Row) -> "Finding":
-        """Take over what another package found."""
+        """Convert what another package found."""
         subject, state, found, advice = row
         return cls(subject, State(state), found, advice)
 
@@ -45,5 +45,5 @@ def note(subject: str, found: str, advice: str = "") -> Finding:
 
 
 def problem(subject: str, found: str, advice: str) -> Finding:
-    """Make a finding that has to be mended."""
+    """Make a finding that has to be fixed."""
     return Finding(subject, State.PROBLEM, found, advice)

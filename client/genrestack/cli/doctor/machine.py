@@ -76,7 +76,7 @@ def folders(cache: Path | None, temporary: Path | None) -> Iterator[Finding]:
 
 
 def variables(environ: Mapping[str, str]) -> Iterator[Finding]:
-    """Name the settings that come from the environment, without what has to stay secret."""
+    """List the settings that come from the environment, without what has to stay secret."""
     ours = sorted(name for name in environ if name.startswith(_PREFIX))
     if ours:
         shown = [name if name.endswith(_SECRET) else f"{name}={environ[name]}" for name in ours]
@@ -101,7 +101,7 @@ def _temporary() -> Path | None:
 
 
 def _writable(folder: Path) -> bool:
-    """Tell whether a folder, or the nearest one above it that exists, can be written; nothing is left behind."""
+    """Return whether a folder, or the nearest one above it that exists, can be written; nothing is left behind."""
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     try:

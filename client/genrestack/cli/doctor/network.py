@@ -83,7 +83,7 @@ def _served(client: "Client") -> str:
 
 
 def look_at_proxies(server: str, environ: Mapping[str, str] = os.environ) -> Iterator[Finding]:
-    """Say whether calls go through a proxy; `server` is HOST:PORT."""
+    """Report whether calls go through a proxy; `server` is HOST:PORT."""
     name = next((name for name in _PROXIES if environ.get(name)), None)
     if name is None:
         return

@@ -23,7 +23,7 @@ def as_json(findings: Sequence[Finding]) -> str:
 
 
 def show(findings: Sequence[Finding]) -> None:
-    """Print them as a table, with what to do below each, and how many have to be mended."""
+    """Print them as a table, with what to do below each, and how many problems there are."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -48,7 +48,11 @@ def show(findings: Sequence[Finding]) -> None:
 
 def _verdict(counts: "Counter[State]") -> str:
     problems, notes = counts[State.PROBLEM], counts[State.NOTE]
-    also = f"; {notes} to know" if notes else ""
     if not problems:
-        return f"Nothing has to be mended{also}."
-    return f"{problems} to mend{also}: what to do stands below each."
+        return f"No problems found; {_counted(notes, 'note')}." if notes else "No problems found."
+    also = f", {_counted(notes, 'note')}" if notes else ""
+    return f"{_counted(problems, 'problem')}{also}: what to do is below each."
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -114,7 +114,7 @@ def bands(song: SongPrediction, means: npt.NDArray[np.float64]) -> list[Band]:
 
 
 def _colours(columns: Sequence[int]) -> list[str]:
-    """Give each class its own colour, the same in all pictures unless another one here has it."""
+    """Assign each class its own colour, the same in all pictures unless another one here has it."""
     given: list[str] = []
     for column in columns:
         turned = [_COLOURS[(column + step) % len(_COLOURS)] for step in range(len(_COLOURS))]
@@ -204,7 +204,7 @@ def _say(axes: "Axes", song: SongPrediction, size: int) -> None:
 
 
 def _legend(axes: "Axes", found: Sequence[Band]) -> None:
-    """Name the bands from top to bottom, as they lie."""
+    """Label the bands from top to bottom, as they lie."""
     handles, _ = axes.get_legend_handles_labels()
     legend = axes.legend(
         handles[::-1], [f"{band.name}  {percent(band.mean)}" for band in reversed(found)],

@@ -136,7 +136,7 @@ def _writer(info: "ModelInfo", songs: Sequence[Path], options: SongOptions) -> "
 
 @contextmanager
 def _counted_on_failure(done: int) -> Iterator[None]:
-    """Say of answers that are cut off how many there were."""
+    """Report, of answers that are cut off, how many there were."""
     from genrestack import DeadlineExceeded, Unavailable
 
     try:

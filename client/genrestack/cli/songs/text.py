@@ -35,13 +35,13 @@ class SongWriter(Protocol):
     """Whether every song is printed at once."""
 
     def write(self, song: SongPrediction) -> None:
-        """Take one."""
+        """Add one answer."""
 
     def fail(self, path: Path, message: str) -> None:
-        """Take one that could not be answered."""
+        """Add a file that could not be answered."""
 
     def close(self) -> None:
-        """Take the end."""
+        """Finish."""
 
 
 class DetailWriter:
@@ -223,7 +223,7 @@ def _how(song: SongPrediction) -> str:
 
 
 def _names(songs: Sequence[Path]) -> dict[str, str]:
-    """Name songs by their file names, or by their paths where two share one."""
+    """Return names for songs:  their file names, or by their paths where two share one."""
     counts = Counter(song.name for song in songs)
     return {printable(str(song)): printable(song.name if counts[song.name] == 1 else str(song)) for song in songs}
 

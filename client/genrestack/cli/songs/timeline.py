@@ -44,7 +44,7 @@ def grouped(song: SongPrediction, most: int) -> tuple[int, npt.NDArray[np.float6
 
 
 def cells(song: SongPrediction, most: int) -> tuple[int, list[Cell]]:
-    """Say what is likeliest when, in at most `most` cells; also how many windows there are in one."""
+    """Return what is likeliest when, in at most `most` cells; also how many windows there are in one."""
     size, means = grouped(song, most)
     found = [
         Cell(float(song.starts[number * size]), song.classes[int(row.argmax())], float(row.max()))
@@ -63,7 +63,7 @@ def cells_per_line(seconds: float, most: int) -> int:
 
 
 def letters(classes: Sequence[str]) -> dict[str, str]:
-    """Give each class a letter of its own: its first one, or the next in its name that is free, or any."""
+    """Assign each class a letter of its own: its first one, or the next in its name that is free, or any."""
     given: dict[str, str] = {}
     free = dict.fromkeys(_alphabet())
     for name in classes:

@@ -67,7 +67,7 @@ class _Errors(io.FileIO):
 
 
 def _open_closed_ones() -> None:
-    """Give a closed descriptor a file: else it becomes that of the next socket, and what is printed goes into it.
+    """Open for a closed descriptor a file: else it becomes that of the next socket, and what is printed goes into it.
 
     Standard output gets one that cannot be written, so that it still fails.
     """

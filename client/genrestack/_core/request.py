@@ -1,22 +1,34 @@
-"""Requests made from rows."""
+"""What one request consists of: the model asked, the rows, and the metadata beside them."""
 
+import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Final, Literal
 
-from genrestack._core.metadata import Pairs, request_pairs
+from genrestack._core.credentials import TokenSource
 from genrestack._core.options import ClientOptions
 from genrestack._core.rows import Rows, invalid
 from genrestack_proto.matrix import to_matrix
 from genrestack_proto.v1 import prediction_pb2 as pb
 
+Priority = Literal["high", "normal"]
+Pairs = tuple[tuple[str, str], ...]
+
+AUTHORIZATION_KEY: Final = "authorization"
+PRIORITY_KEY: Final = "genrestack-priority"
+REQUEST_ID_KEY: Final = "x-request-id"
+_PRIORITIES: Final = ("high", "normal")
+# Goes into the server's log lines, and has to be a header's value.
+_REQUEST_ID: Final = re.compile(r"[!-~]{1,128}")
 # Room for field tags, lengths and the model's name.
-_ENVELOPE_BYTES = 512
-_NAME_BYTES = 4
-_FLOAT_BYTES = 4
+_ENVELOPE_BYTES: Final = 512
+_NAME_BYTES: Final = 4
+_FLOAT_BYTES: Final = 4
 
 
 @dataclass(frozen=True)
-class Selection:
+class ModelSpec:
     """Which model is asked, for what, and how the request is marked."""
 
     model: str = ""
@@ -33,7 +45,7 @@ class Selection:
         base: bool = False,
         priority: str | None = None,
         request_id: str | None = None,
-    ) -> "Selection":
+    ) -> "ModelSpec":
         """Check what a caller gave; None means the server's choice.
 
         Raises:
@@ -46,19 +58,19 @@ class Selection:
             raise invalid("version", f"is {version}; versions count from 1, None is the newest")
         return cls(model or "", version or 0, base, request_pairs(priority, request_id))
 
-    def pinned(self, model: str, version: int) -> "Selection":
+    def pinned(self, model: str, version: int) -> "ModelSpec":
         """Ask on where an answer came from, so that one input is never answered by two versions."""
         return replace(self, model=model, version=version)
 
 
-def predict_request(rows: Rows, selection: Selection) -> pb.PredictRequest:
+def predict_request(rows: Rows, spec: ModelSpec) -> pb.PredictRequest:
     """Pack rows into one message."""
     return pb.PredictRequest(
-        model=selection.model,
-        version=selection.version,
+        model=spec.model,
+        version=spec.version,
         rows=to_matrix(rows.matrix),
         feature_names=rows.names,
-        base=selection.base,
+        base=spec.base,
     )
 
 
@@ -84,3 +96,44 @@ def pieces(rows: Rows, start: int, size: int) -> Iterator[tuple[int, Rows]]:
     """Cut the rows from `start` on into pieces of at most `size`, each with the number of its first row."""
     for first in range(start, len(rows), size):
         yield first, Rows(rows.matrix[first : first + size], rows.names)
+
+
+def request_pairs(priority: str | None, request_id: str | None) -> Pairs:
+    """Metadata that the caller chose for one request.
+
+    Raises:
+        InvalidInput: there is no such priority, or the id cannot be sent.
+
+    """
+    pairs: Pairs = ()
+    if priority is not None:
+        if priority not in _PRIORITIES:
+            raise invalid("priority", f"is {priority!r}; give 'high' or 'normal'")
+        pairs += ((PRIORITY_KEY, priority),)
+    if request_id is not None:
+        if not _REQUEST_ID.fullmatch(request_id):
+            raise invalid("request_id", "is no id; give 1 to 128 ASCII characters without spaces")
+        pairs += ((REQUEST_ID_KEY, request_id),)
+    return pairs
+
+
+def call_pairs(token: TokenSource | None, chosen: Pairs = ()) -> Pairs | None:
+    """All metadata of one call; None if there is none."""
+    pairs = chosen if token is None else (*chosen, (AUTHORIZATION_KEY, token.header()))
+    return pairs + trace_pairs() or None
+
+
+def trace_pairs() -> Pairs:
+    """W3C trace context of the caller's current OpenTelemetry span, if there is one.
+
+    A caller with a span has imported OpenTelemetry, so that it is never imported for this.
+    """
+    trace = sys.modules.get("opentelemetry.trace")
+    if trace is None:
+        return ()
+    context = trace.get_current_span().get_span_context()
+    if not context.is_valid:
+        return ()
+    parent = f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
+    state = context.trace_state.to_header() if context.trace_state else ""
+    return (("traceparent", parent), ("tracestate", state)) if state else (("traceparent", parent),)
