@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 if TYPE_CHECKING:
-    from genrestack_audio.table.table import Built, Progress
+    from genrestack_audio.table.table import BuildProgress, BuiltTable
 
 _LINE_EVERY: Final = 15.0
 """Seconds between two lines where there is no terminal."""
@@ -51,7 +51,7 @@ def features(
     command is given again.
     """
     _check_usage(output, labels, hop, whole=whole, no_labels=no_labels, overwrite=overwrite)
-    with _plain_errors(output):
+    with _click_errors(output):
         from genrestack_audio.features.compiled import FIRST_TIME, pending
         from genrestack_audio.table.clips import find_clips
         from genrestack_audio.table.labels import read_labels
@@ -64,9 +64,9 @@ def features(
             click.echo(FIRST_TIME, err=True)
         windows = None if whole else Windows(window, hop)
         clips = find_clips(paths, None if labels is None else read_labels(labels), labelled=not no_labels)
-        with _shown() as show:
+        with _progress_display() as show:
             built = build_table(clips, output, windows, jobs=jobs or usable_cpus(), progress=show)
-    _tell(built, output, trainable=not no_labels)
+    _print_result(built, output, trainable=not no_labels)
     if strict and built.bad:
         raise click.exceptions.Exit(1)
 
@@ -82,14 +82,14 @@ def _check_usage(
         raise click.UsageError(f"{output} exists; give --overwrite to build it anew, or name another table")
 
 
-def _tell(built: "Built", output: Path, *, trainable: bool) -> None:
+def _print_result(built: "BuiltTable", output: Path, *, trainable: bool) -> None:
     left_out = f"; {len(built.bad)} left out" if built.bad else ""
     click.echo(f"{output}: {built.rows:,} rows of {built.recordings:,} recordings{left_out}")
     click.echo(f"next: genrestack {'train' if trainable else 'predict'} {output}")
 
 
 @contextmanager
-def _plain_errors(output: Path) -> Iterator[None]:
+def _click_errors(output: Path) -> Iterator[None]:
     from genrestack_audio.errors import AudioError
 
     try:
@@ -103,7 +103,7 @@ def _plain_errors(output: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _shown() -> Iterator[Callable[["Progress"], None]]:
+def _progress_display() -> Iterator[Callable[["BuildProgress"], None]]:
     """Show a bar with the time left, or a line now and then where there is no terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -111,29 +111,29 @@ def _shown() -> Iterator[Callable[["Progress"], None]]:
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield _Lines()
+        yield _LineProgress()
         return
     columns = (TextColumn("recordings"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     # Long estimates on purpose: recordings differ in length.
     with Bar(*columns, console=console, speed_estimate_period=300) as bar:
         task = bar.add_task("", total=None)
 
-        def show(progress: "Progress") -> None:
-            for line in progress.says:
+        def show(progress: "BuildProgress") -> None:
+            for line in progress.messages:
                 bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
             bar.update(task, total=progress.of, completed=progress.done)
 
         yield show
 
 
-class _Lines:
+class _LineProgress:
     """Progress as lines."""
 
     def __init__(self) -> None:
         self._began = self._said = time.monotonic()
 
-    def __call__(self, progress: "Progress") -> None:
-        for line in progress.says:
+    def __call__(self, progress: "BuildProgress") -> None:
+        for line in progress.messages:
             click.echo(line, err=True)
         now = time.monotonic()
         if progress.done == progress.resumed:

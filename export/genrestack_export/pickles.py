@@ -49,14 +49,14 @@ def load_pickle(path: Path) -> Any:
         ) from error
     except AttributeError as error:
         raise ExportError(
-            f"{path} was written with other library versions, or refers to code of its own{_asked_for(error)}; load it "
-            "with the versions it was written with, or import that code first and call genrestack_export.export_stack"
+            f"{path} was written with other library versions, or needs code of its own{_missing_dependency(error)}; "
+            "load it with the versions it was written with, or import that code and call genrestack_export.export_stack"
         ) from error
     except _DAMAGE as error:
         raise ExportError(f"{path} is not a pickle of an estimator; write it with joblib.dump") from error
 
 
-def _asked_for(error: AttributeError) -> str:
+def _missing_dependency(error: AttributeError) -> str:
     """Name what the pickle wanted; the unpickler's own words speak of modules as Python prints them."""
     found = re.search(r"attribute '([^']+)'", str(error))
     return f" ({found[1]!r})" if found else ""

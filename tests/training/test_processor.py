@@ -37,8 +37,8 @@ def test_the_doctor_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_stack_with_a_network_is_one_clear_error() -> None:
     program = """
-from genrestack_training import quiet
-quiet.lacks_avx = lambda: True
+from genrestack_training.models import tensorflow_import
+tensorflow_import.lacks_avx = lambda: True
 from genrestack_training import TrainingError, build_stack
 try:
     build_stack()

@@ -106,8 +106,8 @@ def _compile() -> None:
     import numpy as np
 
     from genrestack_audio.features.extract import features_of
-    from genrestack_audio.features.reference import extract_plainly
+    from genrestack_audio.features.reference import extract_with_librosa
 
     noise = np.random.default_rng(0).normal(scale=0.1, size=66_149).astype(np.float32)
     features_of(noise)
-    extract_plainly(noise)
+    extract_with_librosa(noise)

@@ -16,7 +16,7 @@ _FORM = 1
 
 
 @dataclass(frozen=True)
-class Result:
+class RecordingFeatures:
     """The rows of one recording."""
 
     lengths: tuple[int, ...]
@@ -32,17 +32,17 @@ class Journal:
     def __init__(self, path: Path, settings: dict[str, Any]) -> None:
         self.path = path
         self._settings = {"form": _FORM, "columns": len(FEATURE_NAMES), **settings}
-        self._results: dict[str, Result] = {}
+        self._results: dict[str, RecordingFeatures] = {}
         self._read()
 
-    def get(self, recording: Path) -> Result | None:
+    def get(self, recording: Path) -> RecordingFeatures | None:
         """Give the result of a recording; None if there is none, or the file has changed since or gone."""
         try:
             return self._results.get(_key(recording))
         except OSError:
             return None
 
-    def add(self, recording: Path, result: Result) -> None:
+    def add(self, recording: Path, result: RecordingFeatures) -> None:
         """Keep a result: on disk before this returns.
 
         Raises:
@@ -54,7 +54,7 @@ class Journal:
         except OSError as error:
             raise AudioError(f"{self.path}: cannot be written: {error.strerror}; make room and start again") from error
 
-    def _append(self, recording: Path, result: Result) -> None:
+    def _append(self, recording: Path, result: RecordingFeatures) -> None:
         key = _key(recording)
         line = {"file": key, "lengths": result.lengths, "rows": result.rows, "notes": result.notes}
         new = not self.path.exists()
@@ -88,7 +88,7 @@ class Journal:
             )
         for line in lines[1:]:
             rows = tuple(tuple(row) for row in line["rows"])
-            self._results[line["file"]] = Result(tuple(line["lengths"]), rows, tuple(line["notes"]))
+            self._results[line["file"]] = RecordingFeatures(tuple(line["lengths"]), rows, tuple(line["notes"]))
         # What stands after the last whole line was being written when the machine stopped.
         if not content.endswith(b"\n"):
             os.truncate(self.path, content.rfind(b"\n") + 1)

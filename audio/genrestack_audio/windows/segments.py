@@ -84,13 +84,13 @@ def stream_segments(sound: Sound, windows: Windows | None = None) -> Iterator[Se
 
     """
     windows = windows or Windows()
-    heard = _Heard(sound.blocks())
+    counted = _CountedBlocks(sound.blocks())
     index = -1
-    for index, window in enumerate(cut(heard, windows)):
+    for index, window in enumerate(cut(counted, windows)):
         yield Segment(index, index * windows.step / RATE, len(window), features_of(window))
     if index < 0:
         damage = "" if sound.damage is None else f" ({sound.damage})"
-        raise AudioError(_too_short(heard.samples, windows) + damage)
+        raise AudioError(_too_short(counted.samples, windows) + damage)
 
 
 def whole_segment(sound: Sound) -> Segment:
@@ -122,7 +122,7 @@ def read_segments(path: str | Path, windows: Windows | None = None) -> Iterator[
         yield from stream_segments(sound, windows)
 
 
-class _Heard:
+class _CountedBlocks:
     """Blocks on their way, counted."""
 
     def __init__(self, blocks: Iterable[np.ndarray]) -> None:

@@ -33,7 +33,7 @@ class Provider:
     place: str = "cpu"
     """Where its rows lie, as onnxruntime calls that memory."""
     options: Mapping[str, str] | None = None
-    proof_s: float = 60.0
+    verify_s: float = 60.0
     """Seconds that its golden rows may take."""
     helpers: tuple[str, ...] = ()
     """Words of those that take the operators it does not know, before the CPU does."""
@@ -70,7 +70,7 @@ PROVIDERS: Final[Mapping[str, Provider]] = {
             "cuda",
             {"trt_fp16_enable": "0", "trt_int8_enable": "0"},
             # It builds an engine for every number of rows it has not seen.
-            proof_s=600.0,
+            verify_s=600.0,
             helpers=("cuda",),
         ),
     )

@@ -13,7 +13,7 @@ from genrestack_bundle.errors import BundleError, LoadCancelledError, ProviderEr
 from genrestack_bundle.runtime.answer import Answer
 from genrestack_bundle.runtime.compose import CLASS_INDEX, FEATURES, PROBABILITIES, base_output
 from genrestack_bundle.runtime.providers import PROVIDERS, Provider, candidates, import_onnxruntime, ort_errors, start
-from genrestack_bundle.runtime.uint8_to_float32 import widened
+from genrestack_bundle.runtime.uint8_to_float32 import uint8_to_float32
 from genrestack_bundle.runtime.watchdog import Cancellation, LoadLimit, TimeLimit
 from genrestack_common.resources import usable_cpus
 
@@ -146,7 +146,7 @@ def _load(
     ort: Any, graph: bytes, provider: Provider, device: int, options: "onnxruntime.SessionOptions", limit: TimeLimit
 ) -> "onnxruntime.InferenceSession":
     settings = provider.settings(device)
-    graph = widened(graph) if provider.gpu else graph
+    graph = uint8_to_float32(graph) if provider.gpu else graph
     try:
         with limit:
             session = ort.InferenceSession(
@@ -161,14 +161,14 @@ def _load(
     except ort_errors() as error:
         if limit.over:
             text = f"onnxruntime needs more than {limit.seconds:g} s to load the graph; export the model again"
-            raise given_up(limit, text) from error
+            raise limit_error(limit, text) from error
         raise BundleError("onnxruntime refuses the composed graph; export the model again") from error
     if provider.name not in session.get_providers():
         raise ProviderError(f"{provider.name} did not start, and onnxruntime fell back; choose --provider cpu")
     return session
 
 
-def given_up(limit: TimeLimit, too_slow: str) -> Exception:
+def limit_error(limit: TimeLimit, too_slow: str) -> Exception:
     """Make the error of a load that a limit has ended: it was cancelled, or too slow."""
     if limit.cancellation is not None and limit.cancellation.cancelled:
         return LoadCancelledError("the loading was cancelled")

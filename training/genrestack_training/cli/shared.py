@@ -28,15 +28,15 @@ PRECISION = click.option(
 )
 
 
-def export_trained(run: "Run", models_dir: Path, name: str | None, precision: Any) -> None:
+def export_and_report(run: "Run", models_dir: Path, name: str | None, precision: Any) -> None:
     """Export a run, and tell what came of it."""
     from genrestack_training.run_export import export_run
 
     click.echo("exporting: converting the parts, then proving them against the original …", err=True)
-    tell(export_run(run, models_dir, name=name, precision=precision), models_dir)
+    print_export(export_run(run, models_dir, name=name, precision=precision), models_dir)
 
 
-def tell(path: Path, models_dir: Path) -> None:
+def print_export(path: Path, models_dir: Path) -> None:
     """Print an export's parity check, where the bundle is, and what to do next."""
     from genrestack_bundle.manifest import read_manifest
     from genrestack_bundle.parity import describe
@@ -49,7 +49,7 @@ def tell(path: Path, models_dir: Path) -> None:
 
 
 @contextmanager
-def plain_errors() -> Iterator[None]:
+def click_errors() -> Iterator[None]:
     """Turn what a person can act on into one line, and warnings meant for people into lines of their own."""
     from genrestack_bundle import BundleError
     from genrestack_export.errors import ExportError

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from genrestack_training.cli.shared import MODELS, PRECISION, export_trained, plain_errors
+from genrestack_training.cli.shared import MODELS, PRECISION, click_errors, export_and_report
 from genrestack_training.config.presets import PRESETS
 from genrestack_training.config.settings import BACKENDS, SPLIT_NAMES
 
@@ -93,7 +93,7 @@ def train(
     The run with its report goes to runs/NAME/TIME, the bundle to the model repository. Every export is proven: the
     ONNX graphs have to answer what the trained stack answers, or no bundle is written.
     """
-    with plain_errors():
+    with click_errors():
         from genrestack_bundle.runtime.providers import check_wheels, installed_wheels
         from genrestack_export.preflight import check_writable
         from genrestack_training import load_table, read_groups, read_overrides
@@ -129,9 +129,9 @@ def train(
                 before_fits=_check_comparable,
                 report=False,
             )
-        _show(run)
+        _print_results(run)
         try:
-            export_trained(run, models_dir, name, precision)
+            export_and_report(run, models_dir, name, precision)
         except BaseException:
             # The report waits for the export; a run that cannot be exported has one all the same.
             if run.path is not None:
@@ -159,7 +159,7 @@ def _check_comparable(plan: "FitPlan") -> None:
     )
 
 
-def _show(run: "Run") -> None:
+def _print_results(run: "Run") -> None:
     from rich.console import Console
 
     from genrestack_training.report.console import render

@@ -72,7 +72,7 @@ def label_texts(column: pd.Series) -> np.ndarray:
     return np.asarray(np.array(texts)[codes])
 
 
-def plain_column(column: pd.Series) -> np.ndarray:
+def identifier_column(column: pd.Series) -> np.ndarray:
     """Give an identifier column as int64 or float64 if it is numeric, else as texts; shape (n,).
 
     Raises:

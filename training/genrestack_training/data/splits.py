@@ -76,12 +76,12 @@ def random_split(table: Table, grouping: Grouping, test_share: float, seed: int)
     training, test = train_test_split(rows, test_size=test_share, stratify=table.labels, random_state=seed)
     meaning = (
         f"{len(test)} of {len(rows)} rows, drawn at random with the classes in equal shares, were held back from the "
-        f"fit, and every figure is measured on them alone. {_caution(grouping)}"
+        f"fit, and every figure is measured on them alone. {_random_split_caveat(grouping)}"
     )
     return Split("random", training, test, meaning)
 
 
-def _caution(grouping: Grouping) -> str:
+def _random_split_caveat(grouping: Grouping) -> str:
     """Say what a random split cannot show."""
     if grouping.windowed:
         return (

@@ -6,7 +6,7 @@ SPREAD = 0.05
 """How far a made value lies from its training row's, as a standard deviation in units of the feature's range."""
 
 
-def made_rows(rows: np.ndarray, *, seed: int, most: int = 256) -> np.ndarray:
+def synthetic_rows(rows: np.ndarray, *, seed: int, most: int = 256) -> np.ndarray:
     """Make rows that lie near training rows, within each feature's seen range, and equal none of them.
 
     Args:

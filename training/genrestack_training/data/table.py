@@ -12,7 +12,7 @@ import pandas as pd
 
 from genrestack_common.files import UnreadableFileError, regular_file
 from genrestack_common.text import listed
-from genrestack_training.data.columns import label_texts, numeric_column, plain_column, rows_named
+from genrestack_training.data.columns import identifier_column, label_texts, numeric_column, rows_named
 from genrestack_training.data.readers import check_kind, read_frame
 from genrestack_training.errors import TableError
 
@@ -93,7 +93,7 @@ def _table(frame: pd.DataFrame, path: Path, *, label: str, need_label: bool, gro
         features=_features(frame, names),
         feature_names=tuple(names),
         labels=labels,
-        identifiers={c: plain_column(frame[c]) for c in identifiers},
+        identifiers={c: identifier_column(frame[c]) for c in identifiers},
         path=path,
         sha256="",
         notes=notes,

@@ -44,7 +44,7 @@ def meta_rows(
     return np.hstack([*parts, rows] if stack.passthrough else parts)
 
 
-def reduced_metas(
+def metas_without_each(
     stack: StackingClassifier, columns: np.ndarray, labels: np.ndarray
 ) -> dict[str, tuple[Any, np.ndarray]]:
     """Fit the meta-learner of a stack without each base model.

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from genrestack_training.evaluation.metrics import Sums, unflat
+from genrestack_training.evaluation.metrics import Sums, unflatten
 from genrestack_training.evaluation.results import Figure
 
 RESAMPLES = 2000
@@ -26,20 +26,20 @@ class Resamples:
         self.groups = groups
         self._seed = seed
         self._resamples = resamples
-        self._kept: np.ndarray | None = None
+        self._cached: np.ndarray | None = None
 
     def sums(self, by_group: Sums) -> Sums | None:
         """Give the sums of every resample, with a leading axis of resamples; None of fewer than two groups."""
         if self.groups < 2:
             return None
-        flat = by_group.flat()
+        flatten = by_group.flatten()
         classes = by_group.confusion.shape[-1]
-        return unflat(np.concatenate([weights @ flat for weights in self._weights()]), classes)
+        return unflatten(np.concatenate([weights @ flatten for weights in self._weights()]), classes)
 
     def _weights(self) -> Iterator[np.ndarray]:
         """Give how often each group is drawn, float64, shape (resamples, groups), a manageable piece at a time."""
-        if self._kept is not None:
-            yield self._kept
+        if self._cached is not None:
+            yield self._cached
             return
         random = np.random.default_rng(self._seed)
         shares = np.full(self.groups, 1 / self.groups)
@@ -48,11 +48,11 @@ class Resamples:
             size = min(step, self._resamples - start)
             weights = random.multinomial(self.groups, shares, size=size).astype(np.float64)
             if size == self._resamples:
-                self._kept = weights
+                self._cached = weights
             yield weights
 
 
-def interval(value: float, resampled: np.ndarray | None) -> Figure:
+def percentile_interval(value: float, resampled: np.ndarray | None) -> Figure:
     """Give a figure with the percentile interval of what the resamples gave; without resamples, without interval."""
     if resampled is None:
         return Figure(float(value), None, None)

@@ -12,7 +12,7 @@ _SHORT = {
     "ece": "ece",
     "top2": "accuracy.top2",
 }
-NOUNS = {"random": "at random", "track": "by recording", "artist": "by artist"}
+SPLIT_PHRASES = {"random": "at random", "track": "by recording", "artist": "by artist"}
 
 
 def headline(
@@ -48,12 +48,12 @@ def contrast(
 ) -> str:
     """Say in two sentences why a random split's figure differs from grouped ones; "" if there are not both."""
     others = [*comparisons, *([cross_validation] if cross_validation else [])]
-    every = [e for e in ([evaluation] if evaluation else []) + others if e.split in NOUNS]
+    every = [e for e in ([evaluation] if evaluation else []) + others if e.split in SPLIT_PHRASES]
     random = [e for e in every if e.split == "random"]
     grouped = [e for e in every if e.split in {"track", "artist"}]
     if not random or not grouped:
         return ""
-    figures = ", ".join(f"{e.accuracy:.3f} {NOUNS[e.split]}" for e in grouped)
+    figures = ", ".join(f"{e.accuracy:.3f} {SPLIT_PHRASES[e.split]}" for e in grouped)
     return (
         f"Accuracy is {random[0].accuracy:.3f} with rows held back at random and {figures}: a random split leaves "
         "other windows of the same recordings, or other recordings of the same artists, among the fitted rows, so that "

@@ -21,9 +21,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-NAMES = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss", "brier", "ece", "top2")
+METRIC_NAMES = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss", "brier", "ece", "top2")
 BINS = 15
-_LEAST = float(np.finfo(np.float64).eps)
+_EPSILON = float(np.finfo(np.float64).eps)
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,14 +42,14 @@ class Sums:
         """float64, shape (…)."""
         return np.asarray(self.confusion.sum(axis=(-2, -1)))
 
-    def flat(self) -> np.ndarray:
+    def flatten(self) -> np.ndarray:
         """Give all sums in one last axis."""
         lead = self.losses.shape[:-1]
         return np.concatenate([self.confusion.reshape(*lead, -1), self.losses, self.bins.reshape(*lead, -1)], axis=-1)
 
 
-def unflat(values: np.ndarray, classes: int) -> Sums:
-    """Undo `Sums.flat`."""
+def unflatten(values: np.ndarray, classes: int) -> Sums:
+    """Undo `Sums.flatten`."""
     lead, cells = values.shape[:-1], classes * classes
     return Sums(
         values[..., :cells].reshape(*lead, classes, classes),
@@ -76,7 +76,7 @@ def sums_by_group(
     p = p / p.sum(axis=1, keepdims=True)
     every = np.arange(rows)
     true_p, top = p[every, truth], p.max(axis=1)
-    log_loss = -np.log(np.clip(true_p, _LEAST, 1 - _LEAST))
+    log_loss = -np.log(np.clip(true_p, _EPSILON, 1 - _EPSILON))
     brier = (p**2).sum(axis=1) - 2 * true_p + 1
     losses = np.zeros((count, 3))
     np.add.at(losses, groups, np.column_stack([log_loss, brier, _top2(p, truth)]))
@@ -95,15 +95,15 @@ def _top2(p: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return np.asarray((best == truth[:, None]).any(axis=1))
 
 
-def measure(sums: Sums) -> Mapping[str, np.ndarray]:
-    """Give the figures named in `NAMES`, each of the sums' leading shape."""
-    rows, recall = sums.rows, class_figures(sums)["recall"]
+def compute_metrics(sums: Sums) -> Mapping[str, np.ndarray]:
+    """Give the figures named in `METRIC_NAMES`, each of the sums' leading shape."""
+    rows, recall = sums.rows, class_metrics(sums)["recall"]
     support, answered = sums.confusion.sum(axis=-1), sums.confusion.sum(axis=-2)
     gaps = np.abs(sums.bins[..., 2] - sums.bins[..., 1]).sum(axis=-1)
     return {
         "accuracy": np.trace(sums.confusion, axis1=-2, axis2=-1) / rows,
         "balanced_accuracy": _mean_where(recall, support > 0),
-        "macro_f1": _mean_where(class_figures(sums)["f1"], support + answered > 0),
+        "macro_f1": _mean_where(class_metrics(sums)["f1"], support + answered > 0),
         "log_loss": sums.losses[..., 0] / rows,
         "brier": sums.losses[..., 1] / rows,
         "ece": gaps / rows,
@@ -111,7 +111,7 @@ def measure(sums: Sums) -> Mapping[str, np.ndarray]:
     }
 
 
-def class_figures(sums: Sums) -> Mapping[str, np.ndarray]:
+def class_metrics(sums: Sums) -> Mapping[str, np.ndarray]:
     """Give "precision", "recall" and "f1" of each class, shape (…, k); 0 where there is nothing to divide by."""
     right = np.diagonal(sums.confusion, axis1=-2, axis2=-1)
     support, answered = sums.confusion.sum(axis=-1), sums.confusion.sum(axis=-2)

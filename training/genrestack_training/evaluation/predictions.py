@@ -12,7 +12,7 @@ STACK = "stack"
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
+class Predictions:
     """Answers to n rows, or to n songs, by every model, with what is true of them."""
 
     classes: tuple[str, ...]
@@ -38,7 +38,7 @@ class Answers:
 
 
 @dataclass(frozen=True, eq=False)
-class Held:
+class HeldOut:
     """Rows that were held back."""
 
     rows: np.ndarray
@@ -48,9 +48,9 @@ class Held:
     tracks: np.ndarray | None
 
 
-def ask(
-    stack: StackingClassifier, scaled: np.ndarray, held: Held, reduced: Mapping[str, tuple[Any, np.ndarray]]
-) -> Answers:
+def predict_all(
+    stack: StackingClassifier, scaled: np.ndarray, held_out: HeldOut, reduced: Mapping[str, tuple[Any, np.ndarray]]
+) -> Predictions:
     """Ask a fitted stack and each of its parts about the rows held back.
 
     Args:
@@ -69,12 +69,12 @@ def ask(
     decisions |= {
         n: np.asarray(e.predict(scaled), dtype=np.int64) for n, e in zip(names, stack.estimators_, strict=True)
     }
-    return Answers(
+    return Predictions(
         classes=tuple(str(c) for c in stack.classes_),
-        rows=held.rows,
-        truth=np.searchsorted(stack.classes_, held.labels),
-        groups=held.groups,
-        tracks=held.tracks,
+        rows=held_out.rows,
+        truth=np.searchsorted(stack.classes_, held_out.labels),
+        groups=held_out.groups,
+        tracks=held_out.tracks,
         probabilities=probabilities,
         decisions=decisions,
         without={name: meta.predict_proba(columns[:, taken]) for name, (meta, taken) in reduced.items()},
@@ -93,14 +93,16 @@ def meta_width(classes: int) -> int:
     return 1 if classes == 2 else classes
 
 
-def by_song(answers: Answers) -> Answers | None:
+def average_by_song(predictions: Predictions) -> Predictions | None:
     """Give the answers to whole songs: the mean of their rows' probabilities, and the most probable class of it.
 
     Rows of one recording with two labels count as two songs. None if it is not known which rows are of one recording.
     """
-    if answers.tracks is None:
+    if predictions.tracks is None:
         return None
-    songs = np.unique(np.column_stack([answers.tracks, answers.truth.astype(str)]), axis=0, return_inverse=True)[1]
+    songs = np.unique(
+        np.column_stack([predictions.tracks, predictions.truth.astype(str)]), axis=0, return_inverse=True
+    )[1]
     songs = songs.reshape(-1)
     first = np.unique(songs, return_index=True)[1]
     counts = np.bincount(songs)[:, None]
@@ -110,27 +112,27 @@ def by_song(answers: Answers) -> Answers | None:
         np.add.at(sums, songs, values)
         return np.asarray(sums / counts)
 
-    probabilities = {name: mean(values) for name, values in answers.probabilities.items()}
-    return Answers(
-        classes=answers.classes,
-        rows=answers.rows[first],
-        truth=answers.truth[first],
-        groups=answers.groups[first],
-        tracks=answers.tracks[first],
+    probabilities = {name: mean(values) for name, values in predictions.probabilities.items()}
+    return Predictions(
+        classes=predictions.classes,
+        rows=predictions.rows[first],
+        truth=predictions.truth[first],
+        groups=predictions.groups[first],
+        tracks=predictions.tracks[first],
         probabilities=probabilities,
         decisions={name: np.argmax(values, axis=1) for name, values in probabilities.items()},
-        without={name: mean(values) for name, values in answers.without.items()},
+        without={name: mean(values) for name, values in predictions.without.items()},
     )
 
 
-def pooled(parts: Sequence[Answers]) -> Answers:
+def pool_folds(parts: Sequence[Predictions]) -> Predictions:
     """Put the answers of several folds together."""
     first = parts[0]
 
     def joined(which: str) -> dict[str, np.ndarray]:
         return {name: np.concatenate([getattr(p, which)[name] for p in parts]) for name in getattr(first, which)}
 
-    return Answers(
+    return Predictions(
         classes=first.classes,
         rows=np.concatenate([p.rows for p in parts]),
         truth=np.concatenate([p.truth for p in parts]),
@@ -142,10 +144,10 @@ def pooled(parts: Sequence[Answers]) -> Answers:
     )
 
 
-def to_arrays(answers: Mapping[str, Answers]) -> dict[str, np.ndarray]:
+def to_arrays(predictions: Mapping[str, Predictions]) -> dict[str, np.ndarray]:
     """Give answers as named arrays that a file without pickles can hold; probabilities as float32."""
     arrays: dict[str, np.ndarray] = {}
-    for key, a in answers.items():
+    for key, a in predictions.items():
         arrays |= {f"{key}/classes": np.array(a.classes), f"{key}/rows": a.rows, f"{key}/truth": a.truth}
         arrays |= {f"{key}/groups": a.groups} | ({} if a.tracks is None else {f"{key}/tracks": a.tracks})
         for which in _BY_MODEL:
@@ -154,7 +156,7 @@ def to_arrays(answers: Mapping[str, Answers]) -> dict[str, np.ndarray]:
     return arrays
 
 
-def from_arrays(arrays: Mapping[str, np.ndarray]) -> dict[str, Answers]:
+def from_arrays(arrays: Mapping[str, np.ndarray]) -> dict[str, Predictions]:
     """Undo `to_arrays`."""
     return {key: _from_arrays(key, arrays) for key in dict.fromkeys(name.split("/")[0] for name in arrays)}
 
@@ -162,13 +164,13 @@ def from_arrays(arrays: Mapping[str, np.ndarray]) -> dict[str, Answers]:
 _BY_MODEL = ("probabilities", "decisions", "without")
 
 
-def _from_arrays(key: str, arrays: Mapping[str, np.ndarray]) -> Answers:
+def _from_arrays(key: str, arrays: Mapping[str, np.ndarray]) -> Predictions:
     def by_model(which: str) -> dict[str, np.ndarray]:
         prefix = f"{key}/{which}/"
         values = {name.removeprefix(prefix): v for name, v in arrays.items() if name.startswith(prefix)}
         return {m: v.astype(np.float64) if v.dtype == np.float32 else v for m, v in values.items()}
 
-    return Answers(
+    return Predictions(
         classes=tuple(str(c) for c in arrays[f"{key}/classes"]),
         rows=arrays[f"{key}/rows"],
         truth=arrays[f"{key}/truth"],

@@ -15,7 +15,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Bin:
+class ReliabilityBin:
     """One bin of a reliability diagram: rows whose largest probability lies above `above` and not above `upto`."""
 
     above: float
@@ -28,14 +28,14 @@ class Bin:
 
 
 @dataclass(frozen=True)
-class ModelFigures:
+class ModelMetrics:
     """Figures of the stack or of a base model."""
 
     rows: Mapping[str, Figure]
-    """By the names of `measures.NAMES`, over rows."""
+    """By the names of `metrics.METRIC_NAMES`, over rows."""
     songs: Mapping[str, Figure] | None
     """The same over songs, each answered by the mean of its rows' probabilities; None if songs are not known."""
-    reliability: tuple[Bin, ...]
+    reliability: tuple[ReliabilityBin, ...]
     """Over rows."""
 
 
@@ -51,7 +51,7 @@ class ClassReport:
 
 
 @dataclass(frozen=True)
-class Worth:
+class Ablation:
     """What a base model adds to the stack: the stack's figure less that of a stack without it, on the same rows."""
 
     accuracy_without: Figure
@@ -64,7 +64,7 @@ class Worth:
 
 
 @dataclass(frozen=True)
-class Example:
+class MisclassifiedRow:
     """A row that was answered wrong."""
 
     row: int
@@ -75,13 +75,13 @@ class Example:
 
 
 @dataclass(frozen=True)
-class Confusion:
+class ConfusedPair:
     """A class that was taken for another."""
 
     truth: str
     answer: str
     rows: int
-    examples: tuple[Example, ...]
+    examples: tuple[MisclassifiedRow, ...]
     """Those of which the stack was surest."""
 
 
@@ -102,15 +102,15 @@ class Evaluation:
     groups: int
     interval_unit: str
     """What the intervals resample: "row", "track" or "artist", and `groups` of them."""
-    models: Mapping[str, ModelFigures]
+    models: Mapping[str, ModelMetrics]
     """The stack as "stack", then each base model."""
     classes: tuple[ClassReport, ...]
     confusion: tuple[tuple[int, ...], ...]
     """Rows of the true class i that were answered with class j by the stack, in the order of `classes`."""
     song_confusion: tuple[tuple[int, ...], ...] | None
-    worth: Mapping[str, Worth]
+    worth: Mapping[str, Ablation]
     """By base model; empty if there is one only."""
-    confused: tuple[Confusion, ...]
+    confused: tuple[ConfusedPair, ...]
     """The pairs most often confused, most frequent first."""
     fold_accuracy: tuple[float, ...]
     """The stack's accuracy in each fold."""

@@ -17,7 +17,7 @@ _AT_ONCE = 2_000_000
 
 
 @dataclass(frozen=True)
-class PairedTest:
+class SignFlipTest:
     """How the test went."""
 
     p: float
@@ -29,7 +29,7 @@ class PairedTest:
     """True if every way to turn the signs was counted."""
 
 
-def sign_flip(differences: np.ndarray, *, seed: int = 0, flips: int = FLIPS) -> PairedTest:
+def sign_flip_test(differences: np.ndarray, *, seed: int = 0, flips: int = FLIPS) -> SignFlipTest:
     """Test whether differences by group are around zero.
 
     Args:
@@ -43,12 +43,12 @@ def sign_flip(differences: np.ndarray, *, seed: int = 0, flips: int = FLIPS) -> 
     if len(moved) < 63 and 2 ** len(moved) <= flips:
         numbers = np.arange(2 ** len(moved))[:, None] >> np.arange(len(moved))
         reached = _reached(2 * (numbers & 1) - 1, moved, observed)
-        return PairedTest(reached / 2 ** len(moved), len(differences), len(moved), exact=True)
+        return SignFlipTest(reached / 2 ** len(moved), len(differences), len(moved), exact=True)
     random, reached, step = np.random.default_rng(seed), 0, max(1, _AT_ONCE // len(moved))
     for start in range(0, flips, step):
         drawn = random.integers(0, 2, size=(min(step, flips - start), len(moved)))
         reached += _reached(2 * drawn - 1, moved, observed)
-    return PairedTest((1 + reached) / (1 + flips), len(differences), len(moved), exact=False)
+    return SignFlipTest((1 + reached) / (1 + flips), len(differences), len(moved), exact=False)
 
 
 def _reached(signs: np.ndarray, moved: np.ndarray, observed: int) -> int:

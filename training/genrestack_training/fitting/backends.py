@@ -46,6 +46,6 @@ def open_backend(backend: str, *, jobs: int | None = None, ray_address: str | No
     from genrestack_training.fitting.ray_cluster import ray_cluster
 
     with ray_cluster(ray_address, jobs or joblib.cpu_count()):
-        from genrestack_training.fitting.ray_engine import RayTasks
+        from genrestack_training.fitting.ray_engine import RayEngine
 
-        yield RayTasks(jobs)
+        yield RayEngine(jobs)

@@ -11,10 +11,10 @@ FitKey = tuple[str, int]
 _UNKNOWN_SHARE: Final = 0.1
 
 
-class Estimate:
+class TimeEstimate:
     """Expected seconds of every fit to come; each fit that has been timed corrects those of its part."""
 
-    def __init__(self, guesses: Mapping[FitKey, float], *, lanes: int = 1) -> None:
+    def __init__(self, guesses: Mapping[FitKey, float], *, parallelism: int = 1) -> None:
         """Start from guesses.
 
         Args:
@@ -24,7 +24,7 @@ class Estimate:
         """
         self._guess = dict(guesses)
         self._expected = dict(guesses)
-        self._lanes = lanes
+        self._parallelism = parallelism
         self._taken: dict[FitKey, float] = {}
         self._begun: dict[FitKey, float] = {}
         self._first_epoch: dict[FitKey, float] = {}
@@ -66,7 +66,7 @@ class Estimate:
         unknown = sum(seconds for (part, _), seconds in left.items() if part not in self._timed)
         if left and (not self._timed or unknown > _UNKNOWN_SHARE * (done + to_go)):
             return self._fraction, None
-        return self._fraction, max(to_go / self._lanes, max(left.values(), default=0.0))
+        return self._fraction, max(to_go / self._parallelism, max(left.values(), default=0.0))
 
     def _learn(self, fit: FitKey, seconds: float) -> None:
         """Expect the part's later fits to be off from their guesses as this one was."""
@@ -78,7 +78,7 @@ class Estimate:
                 self._expected[other] = self._guess[other] * ratio
 
 
-def guessed_seconds(estimator: Any, rows: int) -> float:
+def estimated_seconds(estimator: Any, rows: int) -> float:
     """Guess the seconds that an estimator takes to fit that many rows and to predict a quarter as many."""
     parameters = estimator.get_params(deep=False)
     if "epochs" in parameters:

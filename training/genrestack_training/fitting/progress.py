@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from sklearn.ensemble import StackingClassifier
 from sklearn.linear_model import LogisticRegression
 
-from genrestack_training.fitting.fit_time import Estimate, FitKey, guessed_seconds
+from genrestack_training.fitting.fit_time import FitKey, TimeEstimate, estimated_seconds
 
 if TYPE_CHECKING:
     from genrestack_training.fitting.tasks import FitTask
@@ -50,7 +50,7 @@ class Progress(Protocol):
         """Take a plain line that the person should read."""
 
 
-class Silent:
+class NullProgress:
     """A `Progress` that says nothing."""
 
     def update(self, step: Step) -> None:
@@ -60,7 +60,7 @@ class Silent:
         """Say nothing."""
 
 
-class Staged:
+class StagedProgress:
     """Passes on the steps of one stack out of several that take about as long."""
 
     def __init__(self, progress: Progress, stage: int, stages: int, title: str, *, begun: float) -> None:
@@ -83,23 +83,25 @@ class Staged:
         self._progress.note(line)
 
 
-class Fits:
+class FitTracker:
     """Hears of the fits of one stack, which may run side by side, and turns them into steps.
 
     Of several fits under way a step speaks of the one that began first. Any thread may call.
     """
 
     def __init__(
-        self, tasks: Sequence["FitTask"], stack: StackingClassifier, progress: Progress, *, rows: int, lanes: int
+        self, tasks: Sequence["FitTask"], stack: StackingClassifier, progress: Progress, *, rows: int, parallelism: int
     ) -> None:
         self._progress = progress
         self._folds = max((task.fold for task in tasks), default=0)
         self._start = time.monotonic()
         self._lock = RLock()
         self._under_way: dict[FitKey, tuple[int, int] | None] = {}
-        guesses = {t.key: guessed_seconds(t.estimator, rows if t.training is None else len(t.training)) for t in tasks}
+        guesses = {
+            t.key: estimated_seconds(t.estimator, rows if t.training is None else len(t.training)) for t in tasks
+        }
         final = LogisticRegression() if stack.final_estimator is None else stack.final_estimator
-        self._estimate = Estimate({**guesses, (META, 0): guessed_seconds(final, rows)}, lanes=lanes)
+        self._estimate = TimeEstimate({**guesses, (META, 0): estimated_seconds(final, rows)}, parallelism=parallelism)
 
     def begin(self, fit: FitKey) -> None:
         """Hear that a fit begins."""

@@ -53,14 +53,14 @@ def ray_cluster(address: str | None, cpus: int) -> Iterator[ModuleType]:
                     "this process is connected to a Ray cluster already; leave ray_address out, or call ray.shutdown()"
                 )
         elif address is None or address == "local":
-            ending.enter_context(_started(ray, cpus))
+            ending.enter_context(_local_cluster(ray, cpus))
         else:
-            ending.enter_context(_joined(ray, address))
+            ending.enter_context(_remote_cluster(ray, address))
         yield ray
 
 
 @contextmanager
-def _started(ray: ModuleType, cpus: int) -> Iterator[None]:
+def _local_cluster(ray: ModuleType, cpus: int) -> Iterator[None]:
     """Start a cluster on loopback, with a token of its own, and end it with the block."""
     # Ray turns its tokens on by itself, and would write one into the home folder.
     token = {"RAY_AUTH_TOKEN": _token(), "RAY_AUTH_MODE": os.environ.get("RAY_AUTH_MODE")}
@@ -73,9 +73,9 @@ def _started(ray: ModuleType, cpus: int) -> Iterator[None]:
 
 
 @contextmanager
-def _joined(ray: ModuleType, address: str) -> Iterator[None]:
+def _remote_cluster(ray: ModuleType, address: str) -> Iterator[None]:
     """Connect to somebody's cluster, which goes on afterwards."""
-    _reach(address)
+    _check_reachable(address)
     with _connected(ray, f"the Ray cluster at {address}", address=address):
         yield
 
@@ -83,7 +83,7 @@ def _joined(ray: ModuleType, address: str) -> Iterator[None]:
 @contextmanager
 def _connected(ray: ModuleType, what: str, **arguments: Any) -> Iterator[None]:
     # Of a lost node it would write twenty lines of its log to stdout, where results go.
-    with _patched("ray._private.worker", "print_to_stdstream", _say_nothing):
+    with _patched("ray._private.worker", "print_to_stdstream", _silenced):
         try:
             _connect(ray, what, **arguments)
             yield
@@ -91,7 +91,7 @@ def _connected(ray: ModuleType, what: str, **arguments: Any) -> Iterator[None]:
             ray.shutdown()
 
 
-def _say_nothing(*_: Any, **__: Any) -> None:
+def _silenced(*_: Any, **__: Any) -> None:
     pass
 
 
@@ -101,10 +101,10 @@ def _connect(ray: ModuleType, what: str, **arguments: Any) -> None:
         with _sigterm_kept(), chdir("/"):
             ray.init(log_to_driver=False, logging_level=logging.CRITICAL, **arguments)
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-        raise ClusterError(_why(what, str(error))) from error
+        raise ClusterError(_connect_error(what, str(error))) from error
 
 
-def _why(what: str, said: str) -> str:
+def _connect_error(what: str, said: str) -> str:
     if "ersion mismatch" in said:
         return f"{what} runs another version of Python or Ray; install the same versions there and here"
     if "token" in said.lower():
@@ -112,7 +112,7 @@ def _why(what: str, said: str) -> str:
     return f"{what} does not answer; check --ray-address (or RAY_ADDRESS), and that `ray start --head` runs there"
 
 
-def _reach(address: str) -> None:
+def _check_reachable(address: str) -> None:
     """Knock at an address: Ray itself waits for a minute, and then may end the process.
 
     Raises:
@@ -129,7 +129,7 @@ def _reach(address: str) -> None:
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=_REACH_WITHIN_S).close()
     except OSError as error:
-        raise ClusterError(_why(f"the Ray cluster at {address}", "")) from error
+        raise ClusterError(_connect_error(f"the Ray cluster at {address}", "")) from error
 
 
 @contextmanager

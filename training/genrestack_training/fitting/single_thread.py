@@ -13,41 +13,41 @@ from threadpoolctl import threadpool_limits
 
 from genrestack_training.fitting.tasks import Epochs, FitTask, Fitted, run_fit
 
-Caught = tuple[Warning | str, type[Warning], str, int, str | None]
+CaughtWarning = tuple[Warning | str, type[Warning], str, int, str | None]
 """A warning: message, category, file name, line, module."""
 
 
 @dataclass(frozen=True, eq=False)
-class Brought:
+class RemoteFit:
     """What a fit elsewhere brings home."""
 
     fitted: Fitted
-    warned: tuple[Caught, ...]
+    warned: tuple[CaughtWarning, ...]
 
 
-def fit_aside(
+def fit_single_threaded(
     task: FitTask, rows: npt.NDArray[np.float64], codes: npt.NDArray[np.int64], *, epochs: Epochs | None = None
-) -> Brought:
+) -> RemoteFit:
     """Fit on one thread and keep what was warned of; the arguments are those of `run_fit`."""
-    with _one_thread(), warnings.catch_warnings(record=True) as caught:
+    with _single_thread(), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         fitted = run_fit(task, rows, codes, epochs=epochs)
-    return Brought(fitted, tuple(_portable(each) for each in caught))
+    return RemoteFit(fitted, tuple(_picklable(each) for each in caught))
 
 
-def warn_here(warned: Iterable[Caught]) -> None:
+def replay_warnings(warned: Iterable[CaughtWarning]) -> None:
     """Warn of what another process was warned of, so that this process's filters decide."""
     for message, category, filename, line, module in warned:
         warnings.warn_explicit(message, category, filename, line, module)
 
 
-def _portable(caught: warnings.WarningMessage) -> Caught:
+def _picklable(caught: warnings.WarningMessage) -> CaughtWarning:
     modules = (name for name, module in sys.modules.items() if getattr(module, "__file__", None) == caught.filename)
     return caught.message, caught.category, caught.filename, caught.lineno, next(modules, None)
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def _single_thread() -> Iterator[None]:
     """Keep BLAS and OpenMP to one thread, and TensorFlow too if it has not computed anything yet."""
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
     os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from genrestack_training.errors import RunError
 from genrestack_training.fitting.tasks import FitTask, Fitted
 from genrestack_training.folders.private import private_folder, trusted_file
-from genrestack_training.folders.unfinished import HALF, make_private
+from genrestack_training.folders.unfinished import PARTIAL, make_private
 
 # Raised when the same parameters come to fit something else.
 _REVISION: Final = 1
@@ -85,7 +85,7 @@ class FitStore:
         path = self._path(key)
         self._used.add(path)
         with self._opened() as folder:
-            aside = f"{HALF}{secrets.token_hex(8)}"
+            aside = f"{PARTIAL}{secrets.token_hex(8)}"
             try:
                 with _new_file(folder, aside) as file:
                     joblib.dump(fitted, file)
@@ -94,7 +94,7 @@ class FitStore:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(aside, dir_fd=folder)
 
-    def forget(self) -> None:
+    def remove_used(self) -> None:
         """Remove the fits that this training used, once its run is written."""
         for path in self._used:
             path.unlink(missing_ok=True)

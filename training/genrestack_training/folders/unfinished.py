@@ -18,7 +18,7 @@ from genrestack_common.folders import flush, lock_alone
 from genrestack_training.errors import RunError
 from genrestack_training.folders.private import TRUSTED, private_folder
 
-HALF: Final = ".half-"
+PARTIAL: Final = ".half-"
 """How the name of a file or folder begins that is being written."""
 
 
@@ -53,7 +53,7 @@ def _join(path: Path, held: ExitStack) -> None:
             make_private(path)
             folder = held.enter_context(private_folder(path))
             if lock_alone(folder):
-                _remove_halves(path)
+                _remove_partial(path)
             with suppress(OSError):
                 fcntl.flock(folder, fcntl.LOCK_SH)
             # Another training may have ended, and removed the folder just before it was locked.
@@ -75,9 +75,9 @@ def make_private(path: Path) -> None:
 
 
 @contextmanager
-def half(path: Path) -> Iterator[Path]:
+def partial_folder(path: Path) -> Iterator[Path]:
     """Make a folder to write in, inside an unfinished one; what is left of it at the end goes."""
-    folder = path / f"{HALF}{secrets.token_hex(8)}"
+    folder = path / f"{PARTIAL}{secrets.token_hex(8)}"
     folder.mkdir()
     try:
         yield folder
@@ -85,7 +85,7 @@ def half(path: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def finish(written: Path, folder: Path) -> None:
+def publish(written: Path, folder: Path) -> None:
     """Let what was written appear as `folder`, flushed to the disk, and closed to other writers.
 
     Raises:
@@ -115,8 +115,8 @@ def _still_there(path: Path, folder: int) -> bool:
         return False
 
 
-def _remove_halves(path: Path) -> None:
-    for left in path.glob(f"{HALF}*"):
+def _remove_partial(path: Path) -> None:
+    for left in path.glob(f"{PARTIAL}*"):
         if left.is_dir():
             shutil.rmtree(left, ignore_errors=True)
         else:

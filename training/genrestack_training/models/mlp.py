@@ -72,7 +72,7 @@ class StackableKerasClassifier(KerasClassifier):  # type: ignore[misc]  # sciker
         """Give what Keras is told of how to execute a fit on so many rows, beside what it learns."""
         # XLA draws random numbers on a CPU so slowly that a fit of the preset `best` takes 15 times as long.
         draws = any(getattr(self, f"model__{name}", 0.0) for name in ("dropout", "noise"))
-        return {} if draws else quick_execution(rows, int(self.epochs), int(self.batch_size))
+        return {} if draws else execution_options(rows, int(self.epochs), int(self.batch_size))
 
     def _forget_execution(self) -> None:
         """Leave a network that predicts as any other: compiling for the length of a fit would slow its answers."""
@@ -103,7 +103,7 @@ class StackableKerasClassifier(KerasClassifier):  # type: ignore[misc]  # sciker
             self._fit_callbacks = [c for c in self._fit_callbacks if not isinstance(c, _EpochCallback)]
 
 
-def quick_execution(rows: int, epochs: int, batch_size: int) -> dict[str, Any]:
+def execution_options(rows: int, epochs: int, batch_size: int) -> dict[str, Any]:
     """Choose how Keras executes a fit: the arithmetic is the same, up to rounding.
 
     Compiling a training step with XLA, and running several of them without returning to Python, takes half the time

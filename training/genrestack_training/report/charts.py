@@ -9,8 +9,8 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from genrestack_training.evaluation.introspection import Curve, Range
-from genrestack_training.evaluation.results import Bin, ClassReport, Figure
+from genrestack_training.evaluation.introspection import FeatureRange, LearningCurve
+from genrestack_training.evaluation.results import ClassReport, Figure, ReliabilityBin
 from genrestack_training.report.canvas import INK, LESS, LINE, MORE, SERIES, SOFT, WIDTH, draw
 from genrestack_training.report.parts import Chart
 from genrestack_training.report.text import decimal, short, signed
@@ -162,7 +162,7 @@ def classes(key: str, alternative: str, reports: Sequence[ClassReport]) -> Chart
     return draw(key, alternative, (WIDTH, 0.8 + 0.42 * len(chosen)), paint)
 
 
-def reliability(key: str, alternative: str, models: Mapping[str, Sequence[Bin]]) -> Chart:
+def reliability(key: str, alternative: str, models: Mapping[str, Sequence[ReliabilityBin]]) -> Chart:
     """Draw how often answers are right against how sure the models were of them; below, how many rows there are."""
 
     def paint(canvas: Canvas) -> None:
@@ -189,7 +189,7 @@ def reliability(key: str, alternative: str, models: Mapping[str, Sequence[Bin]])
     return draw(key, alternative, (5.4, 4.4), paint)
 
 
-def _calibration(axes: Axes, name: str, bins: Sequence[Bin], number: int) -> None:
+def _calibration(axes: Axes, name: str, bins: Sequence[ReliabilityBin], number: int) -> None:
     known = [(b.confidence, b.accuracy, b.rows) for b in bins if b.confidence is not None and b.accuracy is not None]
     confidence, accuracy, rows = (np.array(values) for values in zip(*known, strict=True))
     whole, colour, place = number == 0, SERIES[number % 4], 3 if number == 0 else 2
@@ -229,7 +229,7 @@ def weights(
     return draw(key, alternative, (WIDTH + 0.6, 1.0 + (WIDTH - 0.6) / len(parts) * len(rows) / len(labels)), paint)
 
 
-def curves(key: str, alternative: str, learned: Mapping[str, Curve]) -> Chart:
+def curves(key: str, alternative: str, learned: Mapping[str, LearningCurve]) -> Chart:
     """Draw loss and accuracy over the epochs, each network in its colour."""
     counted = any(curve.accuracy for curve in learned.values())
 
@@ -258,7 +258,7 @@ def curves(key: str, alternative: str, learned: Mapping[str, Curve]) -> Chart:
     return draw(key, alternative, (WIDTH if counted else WIDTH / 2, 2.6), paint)
 
 
-def ranges(key: str, alternative: str, features: Sequence[Range]) -> Chart:
+def ranges(key: str, alternative: str, features: Sequence[FeatureRange]) -> Chart:
     """Draw which values were held back, on a scale on which every feature was fitted from 0 to 1."""
     limit = 0.5
 

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from genrestack_training.evaluation.introspection import Curve, Range, Weights
+from genrestack_training.evaluation.introspection import FeatureRange, LearningCurve, MetaWeights
 from genrestack_training.report import charts
 from genrestack_training.report.parts import Chart, Exhibit, Grid, Section
 from genrestack_training.report.text import clean, decimal, general, share
-from genrestack_training.run.run_record import Record
+from genrestack_training.run.run_record import RunRecord
 
 _MOST_FEATURES = 20
 _WEIGHTS = (
@@ -21,7 +21,7 @@ _CURVES = (
 )
 
 
-def inside_sections(record: Record) -> Iterator[Section]:
+def introspection_sections(record: RunRecord) -> Iterator[Section]:
     """Give the sections on the fitted stack itself; those of which the run knows something."""
     insight = record.insight
     if insight.meta is not None:
@@ -32,7 +32,7 @@ def inside_sections(record: Record) -> Iterator[Section]:
         yield _ranges(insight.features, made=record.reference_made)
 
 
-def _weights(meta: Weights, record: Record) -> Section:
+def _weights(meta: MetaWeights, record: RunRecord) -> Section:
     classes = record.classes
     labels = [clean(c) for c in classes]
     lines = labels[-len(meta.coefficients) :]
@@ -69,7 +69,7 @@ def _heaviest(parts: dict[str, np.ndarray], columns: Sequence[str], lines: Seque
     )
 
 
-def _feature_weights(meta: Weights, matrix: np.ndarray, start: int, lines: Sequence[str]) -> tuple[Exhibit, ...]:
+def _feature_weights(meta: MetaWeights, matrix: np.ndarray, start: int, lines: Sequence[str]) -> tuple[Exhibit, ...]:
     """Give the weights of the features that are passed on, heaviest first."""
     if not matrix.shape[1]:
         return ()
@@ -80,8 +80,8 @@ def _feature_weights(meta: Weights, matrix: np.ndarray, start: int, lines: Seque
     return (Exhibit(grid=grid, folded=True),)
 
 
-def _curves(learned: Mapping[str, Curve]) -> Section:
-    told = "; ".join(
+def _curves(learned: Mapping[str, LearningCurve]) -> Section:
+    summary = "; ".join(
         f"{clean(name)}: loss {decimal(c.loss[0])} after the first epoch, {decimal(c.loss[-1])} after {len(c.loss)}"
         for name, c in learned.items()
     )
@@ -95,11 +95,11 @@ def _curves(learned: Mapping[str, Curve]) -> Section:
         "curves",
         "How the network learned",
         (_CURVES,),
-        (Exhibit(chart=charts.curves("curves", f"Learning curves. {told}.", learned), grid=grid),),
+        (Exhibit(chart=charts.curves("curves", f"Learning curves. {summary}.", learned), grid=grid),),
     )
 
 
-def _ranges(features: Sequence[Range], *, made: bool) -> Section:
+def _ranges(features: Sequence[FeatureRange], *, made: bool) -> Section:
     order = sorted(features, key=lambda f: -f.outside)
     chosen = [f for f in order if f.outside > 0][:_MOST_FEATURES]
     outside = sum(f.outside > 0 for f in features)
@@ -123,7 +123,7 @@ def _ranges(features: Sequence[Range], *, made: bool) -> Section:
     return Section("features", title, (line, shown), (Exhibit(chart=_drawn(chosen, what), grid=grid),))
 
 
-def _drawn(chosen: Sequence[Range], what: str) -> Chart:
+def _drawn(chosen: Sequence[FeatureRange], what: str) -> Chart:
     text = (
         f"Ranges of {len(chosen)} features whose rows {what} go beyond what was fitted; most rows outside has "
         f"{clean(chosen[0].name)} with {share(chosen[0].outside)}."

@@ -11,20 +11,20 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from genrestack_training.comparison import Comparison
+from genrestack_training.comparison import RunComparison
 from genrestack_training.errors import RunError
 from genrestack_training.report.comparison import comparison_html
-from genrestack_training.report.introspection import inside_sections
-from genrestack_training.report.origin import origin_sections
+from genrestack_training.report.introspection import introspection_sections
 from genrestack_training.report.parts import Page
-from genrestack_training.report.results import foremost, result_sections, tiles
-from genrestack_training.report.text import clean, meaning
+from genrestack_training.report.provenance import provenance_sections
+from genrestack_training.report.results import primary_evaluation, result_sections, tiles
+from genrestack_training.report.text import clean, describe_split
 from genrestack_training.run.export_record import ExportRecord, read_export_record
-from genrestack_training.run.run_record import Record
+from genrestack_training.run.run_record import RunRecord
 from genrestack_training.run.storage import find_run, read_record
 
 
-def report_html(record: Record, exported: ExportRecord | None = None) -> str:
+def report_html(record: RunRecord, exported: ExportRecord | None = None) -> str:
     """Give the report of a run as one self-contained HTML page.
 
     Args:
@@ -33,8 +33,8 @@ def report_html(record: Record, exported: ExportRecord | None = None) -> str:
 
     """
     facts = record.provenance
-    best = foremost(record)
-    lead = record.contrast or (facts.split_meaning if best is None else meaning(best))
+    best = primary_evaluation(record)
+    lead = record.contrast or (facts.split_meaning if best is None else describe_split(best))
     page = Page(
         title=record.name,
         kind="Training report",
@@ -42,7 +42,7 @@ def report_html(record: Record, exported: ExportRecord | None = None) -> str:
         tiles=tiles(record),
         lead=(lead,),
         notes=facts.warnings,
-        sections=(*result_sections(record), *inside_sections(record), *origin_sections(record, exported)),
+        sections=(*result_sections(record), *introspection_sections(record), *provenance_sections(record, exported)),
     )
     return render_page(page)
 
@@ -56,11 +56,11 @@ def render_page(page: Page) -> str:
 @cache
 def _template() -> Template:
     loader = PackageLoader(__package__)
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, finalize=_held)
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, finalize=_clean_text)
     return environment.get_template("page.html")
 
 
-def _held(value: object) -> object:
+def _clean_text(value: object) -> object:
     """Take out of names from a table what HTML cannot hold."""
     return clean(value) if type(value) is str else value
 
@@ -82,10 +82,10 @@ def write_report(run: str | Path, output: str | Path | None = None) -> Path:
     folder = find_run(run)
     page = report_html(read_record(folder), read_export_record(folder))
     if output is not None:
-        return _written(Path(output), page)
+        return _write(Path(output), page)
     # Written beside and renamed: a link that somebody has laid there is replaced, and not what it leads to.
     beside = folder / f".report-{secrets.token_hex(8)}"
-    with _writing(folder / "report.html") as file:
+    with _write_errors(folder / "report.html") as file:
         try:
             with beside.open("x", encoding="utf-8") as new:
                 new.write(page)
@@ -95,24 +95,24 @@ def write_report(run: str | Path, output: str | Path | None = None) -> Path:
     return file
 
 
-def write_comparison(comparison: Comparison, output: str | Path) -> Path:
+def write_comparison(comparison: RunComparison, output: str | Path) -> Path:
     """Write two runs side by side.
 
     Raises:
         RunError: the file cannot be written.
 
     """
-    return _written(Path(output), comparison_html(comparison))
+    return _write(Path(output), comparison_html(comparison))
 
 
-def _written(file: Path, page: str) -> Path:
-    with _writing(file):
+def _write(file: Path, page: str) -> Path:
+    with _write_errors(file):
         file.write_text(page, encoding="utf-8")
     return file
 
 
 @contextmanager
-def _writing(file: Path) -> Iterator[Path]:
+def _write_errors(file: Path) -> Iterator[Path]:
     try:
         yield file
     except OSError as exc:

@@ -3,27 +3,27 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from genrestack_training.evaluation.results import Bin, Evaluation, Figure
+from genrestack_training.evaluation.results import Evaluation, Figure, ReliabilityBin
 from genrestack_training.report import charts
 from genrestack_training.report.parts import Exhibit, Grid, Section, Tile
 from genrestack_training.report.text import (
-    FIGURES,
-    LESS_IS_BETTER,
-    by_song,
+    LOWER_IS_BETTER,
+    METRIC_TITLES,
     clean,
     decimal,
-    held_back,
-    meaning,
+    describe_intervals,
+    describe_split,
+    has_songs,
+    held_out,
     model_title,
     percent,
-    resampled,
     share,
     signed,
-    spread,
+    with_interval,
 )
-from genrestack_training.run.run_record import Record
+from genrestack_training.run.run_record import RunRecord
 
-_WORTH = (
+_ABLATION = (
     "The stack's accuracy less that of a stack without the model, on the same rows. Right of zero the model helps; a "
     "line that crosses zero may be chance."
 )
@@ -32,39 +32,39 @@ _CLASSES = (
     "Precision: of the rows answered with the class, the share that are of it. Recall: of its rows, the share answered "
     "with it. F1 is high only if both are. Thin lines are 95 % intervals."
 )
-_RELIABILITY = (
+_CALIBRATION = (
     "Rows are put together by the probability of their answer, larger marks stand for more rows. On the dashed line, "
     "answers given with 70 % are right in 70 % of the cases; below it a model is too sure of itself."
 )
 _CONFUSED = "With the wrong answers that the stack was surest of: rows to listen to first."
 
 
-def evaluations(record: Record) -> tuple[Evaluation, ...]:
+def evaluations(record: RunRecord) -> tuple[Evaluation, ...]:
     """Give every evaluation of a run, the exported model's first."""
     return tuple(e for e in (record.evaluation, *record.comparisons, record.cross_validation) if e is not None)
 
 
-def foremost(record: Record) -> Evaluation | None:
+def primary_evaluation(record: RunRecord) -> Evaluation | None:
     """Give the evaluation to go by: of several, the one that keeps most apart, rather in folds; None without any."""
     every = evaluations(record)
     order = ("random", "track", "artist")
     return max(every, key=lambda e: (order.index(e.split), e.folds > 1), default=None)
 
 
-def tiles(record: Record) -> tuple[Tile, ...]:
+def tiles(record: RunRecord) -> tuple[Tile, ...]:
     """Give the headline figures, those to go by first."""
-    best = foremost(record)
+    best = primary_evaluation(record)
     if best is None:
         return (Tile("Accuracy", "not known", note="every row was fitted, so that none was left to measure on"),)
     stack = best.models["stack"]
     found = [_accuracy_tile(best, strong=True)]
-    if stack.songs is not None and by_song(best):
+    if stack.songs is not None and has_songs(best):
         value, within = percent(stack.songs["accuracy"])
         found.append(Tile("Accuracy, whole recordings", value, within, f"{best.songs} recordings held back"))
     others = [e for e in evaluations(record) if e is not best]
     found += [_accuracy_tile(e) for e in others]
     f1, error = stack.rows["macro_f1"], stack.rows["ece"]
-    found.append(Tile("Macro F1", decimal(f1.value), _within(f1), f"held back {held_back(best)}"))
+    found.append(Tile("Macro F1", decimal(f1.value), _within(f1), f"held back {held_out(best)}"))
     found.append(Tile("Calibration error", decimal(error.value), _within(error), "0 is a stack as sure as it is right"))
     return tuple(found)
 
@@ -72,7 +72,7 @@ def tiles(record: Record) -> tuple[Tile, ...]:
 def _accuracy_tile(evaluation: Evaluation, *, strong: bool = False) -> Tile:
     value, within = percent(evaluation.models["stack"].rows["accuracy"])
     note = f"{evaluation.rows} rows held back"
-    return Tile(f"Accuracy, held back {held_back(evaluation)}", value, within, note, strong=strong)
+    return Tile(f"Accuracy, held back {held_out(evaluation)}", value, within, note, strong=strong)
 
 
 def _within(figure: Figure) -> str:
@@ -81,26 +81,26 @@ def _within(figure: Figure) -> str:
     return f"95 % interval {decimal(figure.lower)} to {decimal(figure.upper)}"
 
 
-def detailed(record: Record) -> tuple[Evaluation, ...]:
+def detailed_evaluations(record: RunRecord) -> tuple[Evaluation, ...]:
     """Give the evaluations that are shown class by class: the one to go by, and the exported model's own."""
-    best, own = foremost(record), record.evaluation
+    best, own = primary_evaluation(record), record.evaluation
     return tuple(e for e in (best, None if own is best else own) if e is not None)
 
 
-def result_sections(record: Record) -> Iterator[Section]:
+def result_sections(record: RunRecord) -> Iterator[Section]:
     """Give the sections on figures; none of a run that has none."""
     every = evaluations(record)
     if not every:
         return
     if len(every) > 1:
         yield _splits(record, every)
-    shown = detailed(record)
-    yield Section("models", "The stack and its base models", (resampled(shown[0]),), _each(_models, shown))
+    shown = detailed_evaluations(record)
+    yield Section("models", "The stack and its base models", (describe_intervals(shown[0]),), _each(_models, shown))
     if any(e.worth for e in shown):
-        yield Section("worth", "What each base model adds", (_WORTH,), _each(_worth, shown))
+        yield Section("worth", "What each base model adds", (_ABLATION,), _each(_ablation, shown))
     yield Section("confusion", "What was answered for what", (_CONFUSION,), _each(_confusion, shown))
     yield Section("classes", "Each class", (_CLASSES,), _each(_classes, shown))
-    yield Section("reliability", "Is it as sure as it is right?", (_RELIABILITY,), _each(_reliability, shown))
+    yield Section("reliability", "Is it as sure as it is right?", (_CALIBRATION,), _each(_calibration, shown))
     if any(e.confused for e in shown):
         yield Section("confused", "Most confused", (_CONFUSED,), _each(_confused, shown))
 
@@ -111,31 +111,31 @@ def _each(make: Callable[[Evaluation], Iterable[Exhibit]], shown: Sequence[Evalu
 
 
 def _title(evaluation: Evaluation) -> str:
-    return f"Rows held back {held_back(evaluation)}"
+    return f"Rows held back {held_out(evaluation)}"
 
 
-def _splits(record: Record, every: tuple[Evaluation, ...]) -> Section:
+def _splits(record: RunRecord, every: tuple[Evaluation, ...]) -> Section:
     lines = []
     for e in every:
         stack = e.models["stack"]
-        lines.append(charts.Whisker(held_back(e), stack.rows["accuracy"], strong=True))
-        if stack.songs is not None and by_song(e):
-            lines.append(charts.Whisker(held_back(e), stack.songs["accuracy"], series=1))
+        lines.append(charts.Whisker(held_out(e), stack.rows["accuracy"], strong=True))
+        if stack.songs is not None and has_songs(e):
+            lines.append(charts.Whisker(held_out(e), stack.songs["accuracy"], series=1))
     songs = any(line.series for line in lines)
-    told = ", ".join(f"{decimal(e.accuracy)} {held_back(e)}" for e in every)
+    summary = ", ".join(f"{decimal(e.accuracy)} {held_out(e)}" for e in every)
     chart = charts.whiskers(
         "splits",
-        f"Accuracy of the whole stack by how rows were held back: {told}.",
+        f"Accuracy of the whole stack by how rows were held back: {summary}.",
         lines,
         axis="accuracy of the whole stack",
         legend=("windows", "whole recordings") if songs else (),
     )
     rows = tuple(
         (
-            held_back(e),
-            spread(e.models["stack"].rows["accuracy"]),
-            spread(e.models["stack"].songs["accuracy"]) if e.models["stack"].songs else "–",
-            spread(e.models["stack"].rows["log_loss"]),
+            held_out(e),
+            with_interval(e.models["stack"].rows["accuracy"]),
+            with_interval(e.models["stack"].songs["accuracy"]) if e.models["stack"].songs else "–",
+            with_interval(e.models["stack"].rows["log_loss"]),
             str(e.rows),
             str(e.fitted_rows),
             " ".join(decimal(a) for a in e.fold_accuracy) if e.folds > 1 else "",
@@ -143,10 +143,10 @@ def _splits(record: Record, every: tuple[Evaluation, ...]) -> Section:
         for e in every
     )
     head = ("Rows held back", "Accuracy", "Whole recordings", "Log loss", "Rows", "Fitted", "Each fold")
-    meanings = tuple(f"{held_back(e).capitalize()}: {meaning(e)}" for e in every)
+    meanings = tuple(f"{held_out(e).capitalize()}: {describe_split(e)}" for e in every)
     own = "The same settings, fitted anew for each line."
     if record.evaluation is not None:
-        own += f" The model that was exported is the one with rows held back {held_back(record.evaluation)}."
+        own += f" The model that was exported is the one with rows held back {held_out(record.evaluation)}."
     return Section(
         "splits",
         "How rows were held back matters",
@@ -156,7 +156,7 @@ def _splits(record: Record, every: tuple[Evaluation, ...]) -> Section:
 
 
 def _models(evaluation: Evaluation) -> Iterator[Exhibit]:
-    windows = by_song(evaluation)
+    windows = has_songs(evaluation)
     yield Exhibit(_title(evaluation) + (", window by window" if windows else ""), grid=_model_grid(evaluation, "rows"))
     if windows:
         yield Exhibit(_title(evaluation) + ", whole recordings", grid=_model_grid(evaluation, "songs"))
@@ -166,36 +166,36 @@ def _model_grid(evaluation: Evaluation, level: str) -> Grid:
     rows = []
     for name, model in evaluation.models.items():
         figures = getattr(model, level)
-        rows.append((model_title(name), *(spread(figures[f]) for f in FIGURES)))
+        rows.append((model_title(name), *(with_interval(figures[f]) for f in METRIC_TITLES)))
     by = "row" if level == "rows" else "recording, each answered by the mean of its rows' probabilities"
-    caption = f"Figures by {by}; of the last {len(LESS_IS_BETTER)} columns, less is better"
-    return Grid(caption, ("Model", *FIGURES.values()), tuple(rows))
+    caption = f"Figures by {by}; of the last {len(LOWER_IS_BETTER)} columns, less is better"
+    return Grid(caption, ("Model", *METRIC_TITLES.values()), tuple(rows))
 
 
-def _worth(evaluation: Evaluation) -> Iterator[Exhibit]:
+def _ablation(evaluation: Evaluation) -> Iterator[Exhibit]:
     if not evaluation.worth:
         return
     lines = []
     for name, worth in evaluation.worth.items():
         lines.append(charts.Whisker(clean(name), worth.accuracy_gain, strong=True))
-        if worth.song_accuracy_gain is not None and by_song(evaluation):
+        if worth.song_accuracy_gain is not None and has_songs(evaluation):
             lines.append(charts.Whisker(clean(name), worth.song_accuracy_gain, series=1))
-    told = ", ".join(f"{clean(n)} {signed(w.accuracy_gain.value)}" for n, w in evaluation.worth.items())
+    summary = ", ".join(f"{clean(n)} {signed(w.accuracy_gain.value)}" for n, w in evaluation.worth.items())
     chart = charts.whiskers(
         f"worth-{evaluation.split}-{evaluation.folds}",
-        f"What each base model adds to the stack's accuracy: {told}.",
+        f"What each base model adds to the stack's accuracy: {summary}.",
         lines,
         axis="accuracy of the stack less that of a stack without the model",
-        legend=("windows", "whole recordings") if by_song(evaluation) else (),
+        legend=("windows", "whole recordings") if has_songs(evaluation) else (),
         zero=True,
     )
     rows = tuple(
         (
             clean(name),
-            spread(w.accuracy_without),
-            spread(w.accuracy_gain),
-            spread(w.song_accuracy_gain),
-            spread(w.log_loss_gain),
+            with_interval(w.accuracy_without),
+            with_interval(w.accuracy_gain),
+            with_interval(w.song_accuracy_gain),
+            with_interval(w.log_loss_gain),
         )
         for name, w in evaluation.worth.items()
     )
@@ -224,13 +224,15 @@ def _classes(evaluation: Evaluation) -> Iterator[Exhibit]:
         f"Bars of precision, recall and F1 of {len(reports)} classes; F1 is highest for {clean(order[-1].label)} with "
         f"{decimal(order[-1].f1.value)} and lowest for {clean(order[0].label)} with {decimal(order[0].f1.value)}."
     )
-    rows = tuple((clean(c.label), *(spread(f) for f in (c.precision, c.recall, c.f1)), str(c.support)) for c in reports)
+    rows = tuple(
+        (clean(c.label), *(with_interval(f) for f in (c.precision, c.recall, c.f1)), str(c.support)) for c in reports
+    )
     grid = Grid("Figures of each class", ("Class", "Precision", "Recall", "F1", "Rows"), rows)
     key = f"classes-{evaluation.split}-{evaluation.folds}"
     yield Exhibit(_title(evaluation), charts.classes(key, text, reports), grid)
 
 
-def _reliability(evaluation: Evaluation) -> Iterator[Exhibit]:
+def _calibration(evaluation: Evaluation) -> Iterator[Exhibit]:
     error = evaluation.models["stack"].rows["ece"].value
     sure = _mean_confidence(evaluation.models["stack"].reliability)
     text = (
@@ -250,7 +252,7 @@ def _reliability(evaluation: Evaluation) -> Iterator[Exhibit]:
     yield Exhibit(_title(evaluation), chart, Grid("Bins of the diagram", head, rows, texts=2))
 
 
-def _mean_confidence(bins: tuple[Bin, ...]) -> float:
+def _mean_confidence(bins: tuple[ReliabilityBin, ...]) -> float:
     return sum(b.rows * (b.confidence or 0.0) for b in bins) / max(1, sum(b.rows for b in bins))
 
 

@@ -4,10 +4,10 @@ import unicodedata
 from collections.abc import Mapping
 
 from genrestack_training.data.grouping import UNITS
-from genrestack_training.evaluation.headline import NOUNS
+from genrestack_training.evaluation.headline import SPLIT_PHRASES
 from genrestack_training.evaluation.results import Evaluation, Figure
 
-FIGURES: Mapping[str, str] = {
+METRIC_TITLES: Mapping[str, str] = {
     "accuracy": "Accuracy",
     "balanced_accuracy": "Balanced accuracy",
     "macro_f1": "Macro F1",
@@ -16,8 +16,8 @@ FIGURES: Mapping[str, str] = {
     "brier": "Brier score",
     "ece": "Calibration error",
 }
-"""Every figure of `measures.NAMES`, in the order of the tables."""
-LESS_IS_BETTER = frozenset({"log_loss", "brier", "ece"})
+"""Every figure of `metrics.METRIC_NAMES`, in the order of the tables."""
+LOWER_IS_BETTER = frozenset({"log_loss", "brier", "ece"})
 
 
 def clean(text: str) -> str:
@@ -59,7 +59,7 @@ def interval(figure: Figure, digits: int = 3) -> str:
     return f"{decimal(figure.lower, digits)} to {decimal(figure.upper, digits)}"
 
 
-def spread(figure: Figure | None, digits: int = 3) -> str:
+def with_interval(figure: Figure | None, digits: int = 3) -> str:
     """Give `0.701 (0.662 to 0.741)`."""
     if figure is None:
         return "–"
@@ -99,19 +99,19 @@ def model_title(name: str) -> str:
     return "Whole stack" if name == "stack" else f"{clean(name)} alone"
 
 
-def held_back(evaluation: Evaluation) -> str:
+def held_out(evaluation: Evaluation) -> str:
     """Give `by artist, 5 folds`."""
-    return NOUNS.get(evaluation.split, evaluation.split) + (
+    return SPLIT_PHRASES.get(evaluation.split, evaluation.split) + (
         f", {evaluation.folds} folds" if evaluation.folds > 1 else ""
     )
 
 
-def by_song(evaluation: Evaluation) -> bool:
+def has_songs(evaluation: Evaluation) -> bool:
     """Tell whether figures of whole recordings say more than those of rows."""
     return evaluation.songs is not None and evaluation.songs < evaluation.rows
 
 
-def meaning(evaluation: Evaluation) -> str:
+def describe_split(evaluation: Evaluation) -> str:
     """Say in two sentences what was held back, and what the figures measure."""
     if evaluation.folds == 1:
         return evaluation.meaning
@@ -123,7 +123,7 @@ def meaning(evaluation: Evaluation) -> str:
     ).strip()
 
 
-def resampled(evaluation: Evaluation) -> str:
+def describe_intervals(evaluation: Evaluation) -> str:
     """Say what the intervals of an evaluation are made from."""
     if evaluation.models["stack"].rows["accuracy"].lower is None:
         return "There are too few groups of rows for intervals."

@@ -9,8 +9,8 @@ from sklearn.ensemble import StackingClassifier
 
 from genrestack_training.config.settings import Settings
 from genrestack_training.evaluation.headline import contrast, headline
-from genrestack_training.evaluation.introspection import Insight
-from genrestack_training.evaluation.predictions import Answers
+from genrestack_training.evaluation.introspection import Introspection
+from genrestack_training.evaluation.predictions import Predictions
 from genrestack_training.evaluation.results import Evaluation
 from genrestack_training.models.stack import Scaler
 
@@ -60,12 +60,12 @@ class Run:
     """None if no rows were held back."""
     settings: Settings
     provenance: Provenance
-    insight: Insight
+    insight: Introspection
     comparisons: tuple[Evaluation, ...] = ()
     """Of the same stack fitted on other splits, for comparison; their stacks are not kept."""
     cross_validation: Evaluation | None = None
     """Over folds, if that was asked for."""
-    answers: Mapping[str, Answers] = field(default_factory=dict)
+    answers: Mapping[str, Predictions] = field(default_factory=dict)
     """By "evaluation", "track_split", …, "folds": what the figures were made of. Empty of a run that was read back:
     `load_answers` reads them."""
     path: Path | None = None

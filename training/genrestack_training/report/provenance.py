@@ -6,10 +6,10 @@ from typing import Any
 from genrestack_training.report.parts import Exhibit, Grid, Section
 from genrestack_training.report.text import clean
 from genrestack_training.run.export_record import ExportRecord
-from genrestack_training.run.run_record import Record
+from genrestack_training.run.run_record import RunRecord
 
 
-def origin_sections(record: Record, exported: ExportRecord | None) -> Iterator[Section]:
+def provenance_sections(record: RunRecord, exported: ExportRecord | None) -> Iterator[Section]:
     """Give the sections on the export and on provenance."""
     if exported is not None:
         yield _parity(exported)
@@ -43,7 +43,7 @@ def _tiny(value: float) -> str:
     return f"{value:.1e}".replace("-", "−")
 
 
-def _facts(record: Record) -> Iterator[tuple[str, str]]:
+def _facts(record: RunRecord) -> Iterator[tuple[str, str]]:
     facts = record.provenance
     yield "Table", facts.data_file
     yield "SHA-256 of the table", facts.data_sha256

@@ -11,7 +11,7 @@ from sklearn.ensemble import StackingClassifier
 
 from genrestack_bundle import ComposedSession, open_bundle, prove
 from genrestack_export import ExportError, ParityError
-from genrestack_export.parity import Expected, prove_export
+from genrestack_export.parity import ExpectedOutputs, check_parity
 
 
 def _refused(case: Case, complaint: str, **changes: Any) -> None:
@@ -83,9 +83,9 @@ def test_double_is_named_where_it_would_help(small: Case, single: bool) -> None:
     bundle = open_bundle(small.export())
     session = ComposedSession(bundle.compose(), part_names=bundle.part_names, provider="cpu", threads=1)
     golden = replace(bundle.golden, probabilities=bundle.golden.probabilities + 0.01)
-    expected = Expected(golden, [f"row {i}" for i in range(len(golden.rows))], ties=0)
+    expected = ExpectedOutputs(golden, [f"row {i}" for i in range(len(golden.rows))], ties=0)
     with pytest.raises(ParityError) as refused:
-        prove_export(session, expected, {"stack": 5e-4, "first": 5e-4}, single=single)
+        check_parity(session, expected, {"stack": 5e-4, "first": 5e-4}, single=single)
     assert ('Try precision="double"' in str(refused.value)) is single
 
 
