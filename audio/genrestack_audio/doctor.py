@@ -14,7 +14,7 @@ _INSTALL = "pip install --force-reinstall soundfile; or the system's library: ap
 
 
 def findings(models_dir: Path | None) -> Iterator[Row]:
-    """Look at what songs are read with; `models_dir` is for others."""
+    """Check what recordings are read with; `models_dir` is for others."""
     del models_dir
     if find_spec("soundfile") is None:
         return

@@ -40,7 +40,7 @@ def parse_graph(file: str, data: bytes) -> "ModelProto":
 
 
 def check_graph(file: str, data: bytes, *, opset: int, ml_opset: int) -> None:
-    """Refuse an ONNX model that reads other files, brings operators of its own, or means others than the manifest.
+    """Reject an ONNX model that reads other files, brings operators of its own, or means others than the manifest.
 
     Raises:
         BundleError: the file is not an ONNX model, keeps tensors outside it or tensors that are not as large as they
@@ -65,7 +65,7 @@ def check_graph(file: str, data: bytes, *, opset: int, ml_opset: int) -> None:
 
 
 def _check_message(file: str, message: Any) -> bool:
-    """Check one message of a model, without those in it; tell whether it is an operator."""
+    """Check one message of a model, without those in it; return whether it is an operator."""
     kind = message.DESCRIPTOR.name
     if kind == "TensorProto":
         _check_tensor(file, message)
@@ -79,7 +79,7 @@ def _check_message(file: str, message: Any) -> bool:
 
 
 def _check_tensor(file: str, tensor: Any) -> None:
-    """Refuse a tensor whose values lie elsewhere, or are not as many as its shape says."""
+    """Reject a tensor whose values lie elsewhere, or are not as many as its shape says."""
     from onnx import helper
 
     if tensor.external_data or tensor.data_location:

@@ -49,7 +49,7 @@ def read_sums(folder: Path) -> bytes:
 
 
 def is_sealed(folder: Path) -> bool:
-    """Tell whether SHA256SUMS is there and speaks of the manifest that is there.
+    """Return whether SHA256SUMS exists and matches the manifest.
 
     Raises:
         BundleError: one of the two is missing or unreadable.

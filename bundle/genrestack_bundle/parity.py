@@ -18,7 +18,7 @@ STACK = "stack"
 
 
 def compute_parity(answer: Answer, golden: Golden, tolerances: dict[str, float]) -> Parity:
-    """Measure how far an answer is from the golden rows; `tolerances` by part name, the whole under `STACK`."""
+    """Compute the difference of an answer from the golden rows; `tolerances` by part name, the whole under `STACK`."""
     return Parity(
         rows=len(golden.rows),
         labels_agreed=int(np.count_nonzero(answer.class_index == golden.class_index)),
@@ -36,7 +36,7 @@ def compute_parity(answer: Answer, golden: Golden, tolerances: dict[str, float])
 
 
 def largest_difference(found: npt.NDArray[np.floating], expected: npt.NDArray[np.float64]) -> tuple[int, float]:
-    """Row and size of the largest absolute difference; a NaN counts as infinite."""
+    """Return row and size of the largest absolute difference; a NaN counts as infinite."""
     if not len(expected):
         return -1, 0.0
     difference = np.abs(found.astype(np.float64) - expected).max(axis=1)
@@ -46,7 +46,7 @@ def largest_difference(found: npt.NDArray[np.floating], expected: npt.NDArray[np
 
 
 def agrees(parity: Parity) -> bool:
-    """Tell whether all labels agree and every difference is within its tolerance."""
+    """Return whether all labels agree and every difference is within its tolerance."""
     return (
         parity.labels_agreed == parity.rows
         and parity.max_abs_difference <= parity.tolerance
@@ -89,7 +89,7 @@ def prove(
 
 
 def _golden_answers(session: ComposedSession, bundle: Bundle, name: str, advice: str, limit: RunLimit) -> list[Answer]:
-    """Answer the golden rows all at once, and as single callers would ask."""
+    """Run the golden rows all at once, and in batches as small as single callers send."""
     rows, classes = bundle.golden.rows, bundle.golden.probabilities.shape[1]
 
     def run(some: npt.NDArray[np.float32]) -> Answer:
@@ -119,7 +119,7 @@ def _concatenate(answers: Sequence[Answer]) -> Answer:
 
 
 def describe(parity: Parity) -> str:
-    """One line for people: labels agreed, the whole stack's and each part's largest difference."""
+    """Format one line for people: labels agreed, the whole stack's and each part's largest difference."""
     parts = ", ".join(f"{part.name} {part.max_abs_difference:.1e}" for part in parity.parts)
     return (
         f"labels {parity.labels_agreed} of {parity.rows}, "

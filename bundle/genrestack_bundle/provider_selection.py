@@ -30,7 +30,7 @@ def proven_session(
     threads: int | None = None,
     cancellation: Cancellation | None = None,
 ) -> Proven:
-    """Compose a bundle and prove it under the provider asked for; `auto`: under the best that starts and agrees.
+    """Compose a bundle and verify it under the provider asked for; `auto`: under the best that starts and agrees.
 
     Args:
         bundle: what is served.

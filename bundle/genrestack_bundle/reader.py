@@ -83,7 +83,7 @@ def _read(folder: Path, model: Model) -> dict[str, bytes]:
 
 
 def still_missing(path: Path) -> str:
-    """Name what the folder of a version that is being copied still lacks, by sizes and the seal alone; "" if nothing.
+    """Return what the folder of a version that is being copied still lacks, by sizes and SHA256SUMS; "" if nothing.
 
     "" says nothing of what the files hold: whatever else is wrong, `open_bundle` says.
     """

@@ -38,7 +38,7 @@ class Unfinished:
 
 @contextmanager
 def unfinished_folder(parent: Path) -> Iterator[Unfinished]:
-    """Make a folder to be filled and renamed; remove it at the end if it was not.
+    """Create a folder to be filled and renamed; remove it at the end if it was not.
 
     Its locks end with this process, however that ends. Folders in `parent` whose writers are gone are removed first.
 

@@ -118,7 +118,7 @@ def export_stack(
 
 
 def _expected_outputs(source: SourceStack, rows: Any, seen: Any, names: list[str]) -> ExpectedOutputs:
-    """Ask the original about the rows of the proof, without those on which a KNN ties."""
+    """Predict the rows of the parity check with the original, without those on which a KNN ties."""
     tables = parity_rows.parity_tables(rows, seen, names)
     parity_rows.warn_of_rounding(rows, tables["reference row"], names)
     origins = [f"{kind} {i}" for kind, rows_of_kind in tables.items() for i in range(len(rows_of_kind))]
@@ -135,7 +135,7 @@ def _expected_outputs(source: SourceStack, rows: Any, seen: Any, names: list[str
 
 
 def answerable_rows(scaled: npt.NDArray[np.float64], given: int) -> npt.NDArray[np.bool_]:
-    """Tell which rows the original answers: a power transform overflows far outside what it was fitted on.
+    """Return which rows the original can answer: a power transform overflows far outside what it was fitted on.
 
     Raises:
         ExportError: one of the `given` first rows, which came from the caller, is not answered.
@@ -151,7 +151,7 @@ def answerable_rows(scaled: npt.NDArray[np.float64], given: int) -> npt.NDArray[
 
 
 def _choose_precision(source: SourceStack, expected: Golden, position: int, part: ConvertedPart) -> ConvertedPart:
-    """Keep a float32 part only where it is close enough on the rows of the proof."""
+    """Use a float32 part only where it is close enough on the rows of the parity check."""
     if not part.single:
         return part
     name = part.part.name

@@ -49,7 +49,7 @@ def tolerances(parts: Sequence[ConvertedPart], precision: Precision) -> dict[str
 def check_parity(
     session: ComposedSession, expected: ExpectedOutputs, allowed: dict[str, float], *, single: bool
 ) -> ParityResult:
-    """Compare the composed graph with what the original answered.
+    """Compare the composed graph's predictions with the original's.
 
     Args:
         session: the composed graph.

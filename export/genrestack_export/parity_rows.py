@@ -82,7 +82,7 @@ def warn_of_rounding(rows: Rows, wire: Wire, names: list[str]) -> None:
 
 
 def synthetic_rows(seen: Rows, seed: int = 0) -> Wire:
-    """Make rows that lie in part or wholly outside the ranges of `seen`, float32 (m, f)."""
+    """Generate rows that lie in part or wholly outside the ranges of `seen`, float32 (m, f)."""
     rng = np.random.default_rng(seed)
     limit = float(np.finfo(np.float32).max)
     low, high = np.clip(seen.min(axis=0), -limit, limit), np.clip(seen.max(axis=0), -limit, limit)
@@ -97,7 +97,7 @@ def synthetic_rows(seen: Rows, seed: int = 0) -> Wire:
 
 
 def parity_tables(rows: Rows, seen: Rows | None, names: list[str]) -> dict[str, Wire]:
-    """Put together the rows of a proof, float32, by what they are called.
+    """Build the rows of a parity check, float32, by kind.
 
     Args:
         rows: raw reference rows, shape (n, f).
@@ -127,7 +127,7 @@ def copied_rows(training: Rows, seed: int = 0) -> Wire:
 
 
 def tied_rows(base: dict[str, Any], scaled: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-    """Tell for each scaled row, shape (n, f), whether a KNN of the stack ties on it.
+    """Return for each scaled row, shape (n, f), whether a KNN of the stack ties on it.
 
     A row ties when the distances of the k-th and the (k + 1)-th neighbour are equal within 1e-12 relative and the
     classes of the points at that distance differ: scikit-learn's choice then depends on its algorithm and threads.

@@ -57,6 +57,6 @@ def load_pickle(path: Path) -> Any:
 
 
 def _missing_dependency(error: AttributeError) -> str:
-    """Name what the pickle wanted; the unpickler's own words speak of modules as Python prints them."""
+    """Return the name that the pickle refers to; the unpickler's message prints whole modules."""
     found = re.search(r"attribute '([^']+)'", str(error))
     return f" ({found[1]!r})" if found else ""

@@ -19,7 +19,7 @@ _AT_ONCE = 64
 
 
 def check_writable(models_dir: Path, name: str) -> None:
-    """Find out whether `models_dir/name` can be written; nothing is made and nothing stays behind.
+    """Check that `models_dir/name` can be written; nothing is created and nothing stays behind.
 
     Raises:
         ExportError: it cannot; the message names the folder that stands in the way.
@@ -46,7 +46,7 @@ def check_comparable(
     scaler: Any,
     neighbors: Mapping[str, Any],
 ) -> None:
-    """Refuse what the export would refuse for its rows alone.
+    """Reject what the export would refuse for its rows alone.
 
     Args:
         feature_names: the columns.
@@ -77,7 +77,7 @@ def check_comparable(
 
 
 def _pieces(scaled: npt.NDArray[np.float64], given: int) -> Iterator[npt.NDArray[np.float64]]:
-    """Give the made and the copied rows first, and of the `given` reference rows each only once."""
+    """Yield the synthetic and the copied rows first, and of the `given` reference rows each only once."""
     for rows in (scaled[given:], np.unique(scaled[:given], axis=0)):
         for start in range(0, len(rows), _AT_ONCE):
             yield rows[start : start + _AT_ONCE]

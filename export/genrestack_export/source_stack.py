@@ -43,7 +43,7 @@ class SourceStack:
             return np.vstack([self.scale_or_nan(rows[i : i + 1]) for i in range(len(rows))])
 
     def check_order(self, names: list[str]) -> None:
-        """Hold feature names against those that the scaler or the stack was fitted with, where it knows them.
+        """Compare feature names with those that the scaler or the stack was fitted with, where it knows them.
 
         Raises:
             ExportError: a name differs, or stands in another place.
@@ -59,12 +59,12 @@ class SourceStack:
                     )
 
     def predict(self, rows: npt.NDArray[np.float32]) -> Golden:
-        """Answer raw float32 rows of shape (n, f) with the estimators themselves, in float64."""
+        """Predict raw float32 rows of shape (n, f) with the estimators themselves, in float64."""
         return predict_scaled(self, self.scale(rows.astype(np.float64)), rows)
 
 
 def predict_scaled(source: SourceStack, scaled: Rows, rows: npt.NDArray[np.float32]) -> Golden:
-    """Answer rows that are scaled already; `rows` are the same ones as they travel."""
+    """Predict rows that are scaled already; `rows` are the same rows as float32, as they travel."""
     # scikeras squeezes the answer for a single row to one dimension, on which a raw stack fails; two rows it answers.
     padded = np.repeat(scaled, 2, axis=0) if len(scaled) == 1 else scaled
     count = len(scaled)
@@ -82,7 +82,7 @@ def predict_scaled(source: SourceStack, scaled: Rows, rows: npt.NDArray[np.float
 
 @contextmanager
 def rows_without_names() -> Iterator[None]:
-    """Keep scikit-learn from warning that rows of an array have no names: `check_order` has seen to the order."""
+    """Suppress scikit-learn's warning that rows of an array have no names: `check_order` has checked the order."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "X does not have valid feature names", UserWarning)
         yield

@@ -18,7 +18,7 @@ from training.conftest import LIGHT, Remembered
 
 from genrestack_training import Run, RunError, Step, Table, load_run, save_run, train
 from genrestack_training.folders.unfinished import unfinished
-from genrestack_training.report.page import write_report
+from genrestack_training.report.run_report import write_report
 
 NOBODY = 65534
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to somebody else")

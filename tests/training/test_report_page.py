@@ -17,8 +17,8 @@ from genrestack_training import Run, load_table, train
 from genrestack_training.cli.report import report
 from genrestack_training.evaluation.results import ClassReport, Evaluation, Figure
 from genrestack_training.report import charts
-from genrestack_training.report.page import report_html
 from genrestack_training.report.results import primary_evaluation
+from genrestack_training.report.run_report import report_html
 from genrestack_training.run.export_record import ExportRecord, read_export_record, write_export_record
 from genrestack_training.run.run_record import RunRecord
 from genrestack_training.run.storage import read_record

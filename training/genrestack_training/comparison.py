@@ -132,7 +132,7 @@ def _check_same_table(first: RunRecord, second: RunRecord) -> None:
 def _evaluated(
     record: RunRecord, predictions: Mapping[str, Predictions]
 ) -> dict[tuple[str, bool], EvaluatedPredictions]:
-    """Give what was measured: (split, over folds?) → figures and answers."""
+    """Return what was measured: (split, over folds?) → metrics and predictions."""
     named = [("evaluation", record.evaluation), ("folds", record.cross_validation)]
     named += [(f"{e.split}_split", e) for e in record.comparisons]
     return {(e.split, e.folds > 1): (e, predictions[key]) for key, e in named if e is not None and key in predictions}
@@ -192,7 +192,7 @@ _BOTH = ((True, True), (True, False), (False, True), (False, False))
 def _common_rows(
     split: str, first: Predictions, second: Predictions
 ) -> tuple[Predictions, Predictions, tuple[int, int]]:
-    """Take the rows that both held back, in the order of the table."""
+    """Select the rows that both held out, in the order of the table."""
     common, one, other = np.intersect1d(first.rows, second.rows, return_indices=True)
     if not len(common):
         raise RunError(f"No row was held back {SPLIT_PHRASES[split]} by both runs.")

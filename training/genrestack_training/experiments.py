@@ -55,7 +55,7 @@ class FittedSplit:
 
 
 def plan_folds(data: TrainingData, split: Split) -> Folds | None:
-    """Cut the stack's own folds, and so find out before anything is fitted whether that can be done.
+    """Draw the stack's own folds, so that a training side too small for them is found before anything is fitted.
 
     Raises:
         TableError, SettingsError: the training side is too small.
@@ -117,7 +117,7 @@ def fit_scaler(data: TrainingData, split: Split) -> Scaler | None:
 
 
 def held_out(data: TrainingData, rows: np.ndarray) -> HeldOut:
-    """Give what is known of rows, by their numbers."""
+    """Return labels, groups and recordings of held-out rows, by their numbers."""
     grouping = data.grouping
     groups = grouping.groups(grouping.honest_unit)[rows]
     return HeldOut(rows, data.labels[rows], groups, None if grouping.tracks is None else grouping.tracks[rows])
@@ -129,7 +129,7 @@ def _scaled(scaler: Any, rows: np.ndarray) -> np.ndarray:
 
 @contextmanager
 def collected_warnings(settings: Settings) -> Iterator[Sequence[str]]:
-    """Turn the warnings that a fit is known to give into plain lines; let any other through."""
+    """Collect the warnings that a fit is known to give as plain lines; any other passes through."""
     notes: list[str] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)
@@ -281,7 +281,7 @@ class _ExperimentRunner:
 
 
 def _default_comparisons(data: TrainingData, split: Split, covered: str | None) -> list[str]:
-    """Name the grouped splits that a random one should be seen beside, but for what the folds cover."""
+    """List the grouped splits that a random one should be compared with, except what the folds cover."""
     known = [("track", data.grouping.windowed), ("artist", data.grouping.artists is not None)]
     return [name for name, there in known if split.name == "random" and there and name != covered]
 

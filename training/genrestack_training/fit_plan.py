@@ -39,7 +39,7 @@ class FitPlan:
 
 
 def plan_fit(data: TrainingData, split: Split) -> FitPlan:
-    """Tell what will be fitted and exported."""
+    """Return the rows that will be fitted and exported, and their scaler."""
     return FitPlan(
         feature_names=data.table.feature_names,
         training_rows=data.table.features[split.training],
@@ -51,6 +51,6 @@ def plan_fit(data: TrainingData, split: Split) -> FitPlan:
 
 
 def reference_rows(data: TrainingData, split: Split) -> np.ndarray:
-    """Give the rows held back, float64, shape (n, f), or made ones if there are none."""
+    """Return the held-out rows, float64, shape (n, f), or synthetic ones if there are none."""
     rows = data.table.features
     return rows[split.test] if len(split.test) else synthetic_rows(rows[split.training], seed=data.seed)

@@ -125,7 +125,7 @@ def train(
 
 def _report_html(run: Run) -> str:
     # Drawing takes libraries that a training does not need.
-    from genrestack_training.report.page import report_html
+    from genrestack_training.report.run_report import report_html
 
     return report_html(RunRecord.from_run(run))
 

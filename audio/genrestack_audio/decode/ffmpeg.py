@@ -44,7 +44,7 @@ class FfmpegSound:
 
 
 def has_ffmpeg() -> bool:
-    """Tell whether the ffmpeg command is installed."""
+    """Return whether the ffmpeg command is installed."""
     return shutil.which("ffmpeg") is not None
 
 

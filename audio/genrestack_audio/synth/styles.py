@@ -203,7 +203,7 @@ VOICES: tuple[Voice, ...] = tuple(dict.fromkeys(part.voice for style in STYLES.v
 
 
 def style_named(name: str) -> Style:
-    """Find a style.
+    """Return a style by its name.
 
     Raises:
         ValueError: there is none of that name.

@@ -85,12 +85,12 @@ def _label(path: Path, inside: Path, labels: Mapping[str, str] | None, genre: st
 
 
 def _deduplicate(clips: Iterable[Clip]) -> list[Clip]:
-    """Take a recording that several paths lead to once."""
+    """Drop repeats of a recording that several paths lead to."""
     return list({clip.path.resolve(): clip for clip in reversed(list(clips))}.values())[::-1]
 
 
 def _unique_stems(clips: list[Clip]) -> list[Clip]:
-    """Tell recordings of the same name apart by their folders, and by their extensions where that is not enough."""
+    """Distinguish recordings of the same name by their folders, and by their extensions where that is not enough."""
     for longer in (_with_folders, _with_extension):
         counts = Counter(clip.stem for clip in clips)
         clips = [replace(clip, stem=longer(clip)) if counts[clip.stem] > 1 else clip for clip in clips]

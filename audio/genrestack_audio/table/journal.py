@@ -36,14 +36,14 @@ class Journal:
         self._read()
 
     def get(self, recording: Path) -> RecordingFeatures | None:
-        """Give the result of a recording; None if there is none, or the file has changed since or gone."""
+        """Return the features of a recording; None if there are none, or the file has changed since or is gone."""
         try:
             return self._results.get(_key(recording))
         except OSError:
             return None
 
     def add(self, recording: Path, result: RecordingFeatures) -> None:
-        """Keep a result: on disk before this returns.
+        """Write a result: it is on disk before this returns.
 
         Raises:
             AudioError: it cannot be written.

@@ -82,7 +82,7 @@ def build_table(
 
 
 def check_output(output: Path) -> None:
-    """Refuse a table that could not be written in the end.
+    """Reject a table that could not be written in the end.
 
     Raises:
         AudioError: wrong extension, no such folder, or a library is missing.

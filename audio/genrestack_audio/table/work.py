@@ -98,6 +98,6 @@ def _processes(jobs: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def _init_worker() -> None:
-    """Leave interrupts to the parent, and the other processors to the other processes."""
+    """Ignore interrupts, which are the parent's, and use one processor."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threadpool_limits(1)

@@ -150,5 +150,5 @@ def _too_short(samples: int, windows: Windows) -> str:
 
 
 def named(features: np.ndarray) -> dict[str, float]:
-    """Put names to 57 features: float64, shape (57,) → name → value."""
+    """Return 57 features by name: float64, shape (57,) → name → value."""
     return dict(zip(FEATURE_NAMES, features.tolist(), strict=True))

@@ -85,7 +85,7 @@ class ComposedSession:
         self._place = wanted.place, device if wanted.place != "cpu" else 0
 
     def run(self, rows: npt.NDArray[np.float32], options: "onnxruntime.RunOptions | None" = None) -> Answer:
-        """Answer n rows of unscaled features, float32 of shape (n, f); `options` are onnxruntime's for one run."""
+        """Run n rows of unscaled features, float32 of shape (n, f); `options` are onnxruntime's for one run."""
         session = self._narrow if len(rows) <= NARROW_ROWS else self._wide
         if self._bound and len(rows):
             index, probabilities, *base = self._run_bound(session, rows, options)
@@ -130,7 +130,7 @@ class RunLimit(TimeLimit):
 
 
 def _chosen(word: str, device: int) -> Provider:
-    """Give the first provider of those that may be meant which starts here; the last one's reason if none does."""
+    """Return the first candidate provider that starts here; raises the last one's reason if none does."""
     *others, last = (PROVIDERS[each] for each in candidates(word))
     for provider in others:
         try:
@@ -169,7 +169,7 @@ def _load(
 
 
 def limit_error(limit: TimeLimit, too_slow: str) -> Exception:
-    """Make the error of a load that a limit has ended: it was cancelled, or too slow."""
+    """Return the error of a load that a limit has ended: it was cancelled, or too slow."""
     if limit.cancellation is not None and limit.cancellation.cancelled:
         return LoadCancelledError("the loading was cancelled")
     return BundleError(too_slow)

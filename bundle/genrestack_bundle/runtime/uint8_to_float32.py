@@ -20,7 +20,7 @@ _PASSING: Final = ("Unsqueeze", "Max")
 
 
 def uint8_to_float32(graph: bytes) -> bytes:
-    """Write the products of uint8 in a serialised ONNX model as products of float32 that answer the same.
+    """Replace the products of uint8 in a serialised ONNX model with products of float32 of the same result.
 
     A model with uint8 in any other place, or with sums that might be rounded, is returned as it is.
     """
@@ -54,7 +54,7 @@ def _uint8_values(graph: "GraphProto") -> set[str]:
 
 
 def _is_replaceable(graph: "GraphProto", uint8: set[str]) -> bool:
-    """Tell whether uint8 is made, passed on and used only as the search does, and nothing would be rounded."""
+    """Return whether uint8 is made, passed on and used only as the search does, and nothing would be rounded."""
     if any(value.name in uint8 for value in graph.output):
         return False
     made = {name: node for node in graph.node for name in node.output}

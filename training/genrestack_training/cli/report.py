@@ -39,7 +39,7 @@ def _one(run: Path, output: Path | None) -> Path:
     from rich.console import Console
 
     from genrestack_training.report.console import render
-    from genrestack_training.report.page import write_report
+    from genrestack_training.report.run_report import write_report
     from genrestack_training.run.storage import read_record
 
     file = write_report(run, output)
@@ -51,8 +51,8 @@ def _two(run: Path, other: Path, output: Path) -> Path:
     from rich.console import Console
 
     from genrestack_training.comparison import compare_runs
+    from genrestack_training.report.comparison import write_comparison
     from genrestack_training.report.console import render_comparison
-    from genrestack_training.report.page import write_comparison
 
     comparison = compare_runs(run, other)
     Console().print(render_comparison(comparison))

@@ -29,7 +29,7 @@ PRECISION = click.option(
 
 
 def export_and_report(run: "Run", models_dir: Path, name: str | None, precision: Any) -> None:
-    """Export a run, and tell what came of it."""
+    """Export a run, and print the result."""
     from genrestack_training.run_export import export_run
 
     click.echo("exporting: converting the parts, then proving them against the original …", err=True)
@@ -50,7 +50,7 @@ def print_export(path: Path, models_dir: Path) -> None:
 
 @contextmanager
 def click_errors() -> Iterator[None]:
-    """Turn what a person can act on into one line, and warnings meant for people into lines of their own."""
+    """Convert errors that a person can act on into one line each, and warnings meant for people likewise."""
     from genrestack_bundle import BundleError
     from genrestack_export.errors import ExportError
     from genrestack_training import TrainingError

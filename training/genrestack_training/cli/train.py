@@ -98,8 +98,8 @@ def train(
         from genrestack_export.preflight import check_writable
         from genrestack_training import load_table, read_groups, read_overrides
         from genrestack_training import train as fit
-        from genrestack_training.report.page import write_report
         from genrestack_training.report.progress_bar import terminal_progress
+        from genrestack_training.report.run_report import write_report
         from genrestack_training.run.storage import run_name
 
         # The proof would find it out only once everything is fitted.

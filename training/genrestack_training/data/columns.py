@@ -30,7 +30,7 @@ LONGEST_NAME: Final = 200
 
 
 def numeric_column(column: pd.Series) -> np.ndarray:
-    """Give a column as float64, shape (n,); nothing is NaN. `[89.1]` counts as 89.1, true as 1 and false as 0.
+    """Convert a column to float64, shape (n,), without NaN. `[89.1]` counts as 89.1, true as 1 and false as 0.
 
     Raises:
         TableError: a value is no number; the message names the column and its first such row.
@@ -52,7 +52,7 @@ def numeric_column(column: pd.Series) -> np.ndarray:
 
 
 def label_texts(column: pd.Series) -> np.ndarray:
-    """Give a label column as texts, shape (n,): text as it stands, whole numbers as their digits, `1.0` as `1`.
+    """Convert a label column to texts, shape (n,): text as it stands, whole numbers as their digits, `1.0` as `1`.
 
     Raises:
         TableError: a label is missing, too long or a fraction; the message names the rows.
@@ -73,7 +73,7 @@ def label_texts(column: pd.Series) -> np.ndarray:
 
 
 def identifier_column(column: pd.Series) -> np.ndarray:
-    """Give an identifier column as int64 or float64 if it is numeric, else as texts; shape (n,).
+    """Convert an identifier column to int64 or float64 if it is numeric, else to texts; shape (n,).
 
     Raises:
         TableError: a text is too long.
@@ -88,7 +88,7 @@ def identifier_column(column: pd.Series) -> np.ndarray:
 
 
 def _distinct(column: pd.Series) -> tuple[np.ndarray, list[Any]]:
-    """Give the number of each row's value, -1 where there is none, and the values that occur."""
+    """Return the code of each row's value, -1 where there is none, and the distinct values."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.cat.remove_unused_categories()
         return column.cat.codes.to_numpy().astype(np.int64), list(column.cat.categories)
@@ -97,7 +97,7 @@ def _distinct(column: pd.Series) -> tuple[np.ndarray, list[Any]]:
 
 
 def _unwrapped(value: Any) -> Any:
-    """Take a single number out of its brackets; what is no number becomes text."""
+    """Remove the brackets around a single number; what is not a number becomes text."""
     if isinstance(value, Real | Decimal | np.bool_):
         return value
     found = _BRACKETED.fullmatch(str(value))
@@ -109,7 +109,7 @@ def _text(value: Any) -> str:
 
 
 def _check_lengths(name: Any, texts: list[str], codes: np.ndarray) -> None:
-    """Refuse a text for whose length an array would make room in every row."""
+    """Reject a text for whose length an array would make room in every row."""
     longest = max(range(len(texts)), key=lambda i: len(texts[i]))
     length, row = len(texts[longest]), int(np.argmax(codes == longest)) + 1
     if length > LONGEST_TEXT:
@@ -125,7 +125,7 @@ def _check_lengths(name: Any, texts: list[str], codes: np.ndarray) -> None:
 
 
 def _refuse_fractions(name: Any, texts: list[str], codes: np.ndarray) -> None:
-    """Refuse a column of measurements given as the label by mistake."""
+    """Reject a column of measurements given as the label by mistake."""
     numbers = pd.to_numeric(pd.Series(texts), errors="coerce")
     fractions = np.flatnonzero((numbers % 1 != 0).to_numpy()[codes])
     if len(fractions) and numbers.notna().all():
@@ -143,7 +143,7 @@ def rows_named(indices: Iterable[int]) -> str:
 
 
 def check_names(path: Path, names: Sequence[str]) -> None:
-    """Refuse names that nobody means, and more of them than a model has.
+    """Reject names that nobody means, and more of them than a model has.
 
     Raises:
         TableError: there are too many columns, or a name is too long, has control characters, or comes twice.

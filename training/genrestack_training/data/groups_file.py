@@ -78,7 +78,7 @@ def _places(path: Path, header: list[str]) -> tuple[int, int]:
 
 
 def _check_ambiguous_stems(path: Path, groups: dict[str, str]) -> None:
-    """Refuse a.wav and a.mp3 of different groups: rows are looked up without their extension."""
+    """Reject a.wav and a.mp3 of different groups: rows are looked up without their extension."""
     seen: dict[str, str] = {}
     for name, group in groups.items():
         if seen.setdefault(stem_of(name), group) != group:

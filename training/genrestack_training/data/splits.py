@@ -64,7 +64,7 @@ def make_split(name: str, table: Table, *, test_share: float, seed: int, groupin
 
 
 def random_split(table: Table, grouping: Grouping, test_share: float, seed: int) -> Split:
-    """Hold back rows at random, the classes in equal shares on both sides, as the notebook does."""
+    """Hold out rows at random, the classes in equal shares on both sides, as the notebook does."""
     rows = np.arange(len(table.features))
     classes = set(np.asarray(table.labels).tolist())
     test_rows = int(np.ceil(test_share * len(rows)))
@@ -82,7 +82,7 @@ def random_split(table: Table, grouping: Grouping, test_share: float, seed: int)
 
 
 def _random_split_caveat(grouping: Grouping) -> str:
-    """Say what a random split cannot show."""
+    """Return what a random split cannot show."""
     if grouping.windowed:
         return (
             "Several rows were cut from each recording and stand on both sides, so the figures measure how well "
@@ -107,13 +107,13 @@ def no_split(table: Table, grouping: Grouping, test_share: float, seed: int) -> 
 
 
 def track_split(table: Table, grouping: Grouping, test_share: float, seed: int) -> Split:
-    """Hold back whole recordings."""
+    """Hold out whole recordings."""
     means = "so the figures measure how well genres of unheard recordings are recognised, by artists heard or unheard."
     return _grouped_split("track", means, table, grouping, test_share, seed)
 
 
 def artist_split(table: Table, grouping: Grouping, test_share: float, seed: int) -> Split:
-    """Hold back whole artists with all their recordings."""
+    """Hold out whole artists with all their recordings."""
     means = "so the figures measure how well genres are recognised in music by artists never heard."
     return _grouped_split("artist", means, table, grouping, test_share, seed)
 
@@ -154,12 +154,12 @@ def _grouped_split(unit: str, means: str, table: Table, grouping: Grouping, test
 
 
 def folds_of(test_share: float) -> int:
-    """Give the number of folds of which one comes nearest to that share of the rows."""
+    """Return the number of folds of which one comes nearest to that share of the rows."""
     return max(2, round(1 / test_share))
 
 
 def inner_folds(by: str, split: Split, labels: np.ndarray, grouping: Grouping, folds: int, seed: int) -> Folds | None:
-    """Cut the training rows into the folds that the meta-learner's rows come from.
+    """Split the training rows into the folds that the meta-learner's rows come from.
 
     Args:
         by: what they keep whole, as `StackSettings.folds_by` has it.
@@ -204,7 +204,7 @@ SPLITS: Mapping[str, Splitter] = MappingProxyType(
 
 
 def grouped_folds(labels: np.ndarray, groups: np.ndarray, folds: int, seed: int, units: str = "groups") -> Folds:
-    """Cut rows into folds that share no group, each class in shares as equal as whole groups allow.
+    """Split rows into folds that share no group, each class in shares as equal as whole groups allow.
 
     Args:
         labels: shape (n,).

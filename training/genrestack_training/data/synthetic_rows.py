@@ -7,7 +7,7 @@ SPREAD = 0.05
 
 
 def synthetic_rows(rows: np.ndarray, *, seed: int, most: int = 256) -> np.ndarray:
-    """Make rows that lie near training rows, within each feature's seen range, and equal none of them.
+    """Generate rows near training rows, within each feature's seen range, that equal none of them.
 
     Args:
         rows: training rows, float64, shape (m, f).

@@ -141,7 +141,7 @@ def _without_row_numbers(frame: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, 
 
 
 def _row_numbers(column: "pd.Series[Any]") -> bool:
-    """Tell whether a column holds whole numbers, none of them twice."""
+    """Return whether a column holds whole numbers, none of them twice."""
     numbers = pd.to_numeric(column, errors="coerce")
     return bool((numbers % 1 == 0).all() and numbers.is_unique)
 
@@ -153,7 +153,7 @@ def _labels(frame: pd.DataFrame, label: str) -> np.ndarray:
 
 
 def _label_candidates(frame: pd.DataFrame) -> str:
-    """Say which columns there are: all of a few; of many those that hold text, as labels do, and the first and last."""
+    """List the columns: all of a few; of many those that hold text, as labels do, and the first and last."""
     names = [str(name) for name in frame.columns]
     if len(names) <= _FEW:
         return f"its columns are {', '.join(names)}"

@@ -20,7 +20,7 @@ from genrestack_training.fitting import Fitted
 def meta_rows(
     stack: StackingClassifier, fits: Mapping[tuple[str, int], Fitted], rows: np.ndarray, labels: np.ndarray
 ) -> np.ndarray:
-    """Put together what a stack's meta-learner was fitted on.
+    """Assemble the rows that a stack's meta-learner was fitted on.
 
     Args:
         stack: the fitted stack.

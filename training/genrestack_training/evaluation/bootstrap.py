@@ -29,7 +29,7 @@ class Resamples:
         self._cached: np.ndarray | None = None
 
     def sums(self, by_group: Sums) -> Sums | None:
-        """Give the sums of every resample, with a leading axis of resamples; None of fewer than two groups."""
+        """Compute the sums of every resample, with a leading axis of resamples; None for fewer than two groups."""
         if self.groups < 2:
             return None
         flatten = by_group.flatten()
@@ -37,7 +37,7 @@ class Resamples:
         return unflatten(np.concatenate([weights @ flatten for weights in self._weights()]), classes)
 
     def _weights(self) -> Iterator[np.ndarray]:
-        """Give how often each group is drawn, float64, shape (resamples, groups), a manageable piece at a time."""
+        """Yield how often each group is drawn, float64, shape (resamples, groups), a manageable piece at a time."""
         if self._cached is not None:
             yield self._cached
             return
@@ -53,7 +53,7 @@ class Resamples:
 
 
 def percentile_interval(value: float, resampled: np.ndarray | None) -> Figure:
-    """Give a figure with the percentile interval of what the resamples gave; without resamples, without interval."""
+    """Return a figure with the percentile interval of its resampled values; without resamples, without interval."""
     if resampled is None:
         return Figure(float(value), None, None)
     tail = 100 * (1 - LEVEL) / 2

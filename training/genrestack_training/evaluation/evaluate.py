@@ -33,11 +33,11 @@ class _ScoredPredictions:
         self.groups = len(names)
 
     def of(self, model: str) -> tuple[Sums, Sums | None]:
-        """Give the sums of a model's answers over all rows, and those of every resample."""
+        """Return the sums of a model's predictions over all rows, and those of every resample."""
         return self._cached(model, self._predictions.probabilities[model], self._predictions.decisions[model])
 
     def without(self, model: str) -> tuple[Sums, Sums | None]:
-        """Give those of a stack without this base model."""
+        """Return those of a stack without this base model."""
         probabilities = self._predictions.without[model]
         return self._cached(f"without {model}", probabilities, np.argmax(probabilities, axis=1))
 
@@ -58,7 +58,7 @@ def evaluate(
     seconds: float,
     seed: int,
 ) -> Evaluation:
-    """Turn answers into figures.
+    """Compute the metrics of predictions, with intervals.
 
     Args:
         answers: to all rows that were held back, fold after fold.

@@ -18,7 +18,7 @@ SPLIT_PHRASES = {"random": "at random", "track": "by recording", "artist": "by a
 def headline(
     evaluation: Evaluation | None, comparisons: Sequence[Evaluation], cross_validation: Evaluation | None
 ) -> dict[str, float]:
-    """Give the headline figures by name.
+    """Return the headline figures by name.
 
     "accuracy", "accuracy.lower", "accuracy.upper", "accuracy.song", "accuracy.knn", …, "f1.macro" are of the exported
     model; "accuracy.track_split" is of the same stack fitted on another split, "accuracy.track_folds" cross-validated.
@@ -46,7 +46,7 @@ def _accuracy(name: str, evaluation: Evaluation) -> dict[str, float]:
 def contrast(
     evaluation: Evaluation | None, comparisons: Sequence[Evaluation], cross_validation: Evaluation | None
 ) -> str:
-    """Say in two sentences why a random split's figure differs from grouped ones; "" if there are not both."""
+    """Explain in two sentences why a random split's accuracy differs from grouped ones; "" if there are not both."""
     others = [*comparisons, *([cross_validation] if cross_validation else [])]
     every = [e for e in ([evaluation] if evaluation else []) + others if e.split in SPLIT_PHRASES]
     random = [e for e in every if e.split == "random"]

@@ -57,7 +57,7 @@ class Introspection:
 def introspect(
     stack: StackingClassifier, feature_names: Sequence[str], fitted: np.ndarray, held_back: np.ndarray
 ) -> Introspection:
-    """Look into a fitted stack.
+    """Collect the weights, learning curves and feature ranges of a fitted stack.
 
     Args:
         stack: fitted.

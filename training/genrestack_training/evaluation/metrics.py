@@ -43,13 +43,13 @@ class Sums:
         return np.asarray(self.confusion.sum(axis=(-2, -1)))
 
     def flatten(self) -> np.ndarray:
-        """Give all sums in one last axis."""
+        """Concatenate all sums along one last axis."""
         lead = self.losses.shape[:-1]
         return np.concatenate([self.confusion.reshape(*lead, -1), self.losses, self.bins.reshape(*lead, -1)], axis=-1)
 
 
 def unflatten(values: np.ndarray, classes: int) -> Sums:
-    """Undo `Sums.flatten`."""
+    """Reverse `Sums.flatten`."""
     lead, cells = values.shape[:-1], classes * classes
     return Sums(
         values[..., :cells].reshape(*lead, classes, classes),
@@ -90,13 +90,13 @@ def sums_by_group(
 
 
 def _top2(p: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Tell whether the true class is one of the two largest; of equal ones the first come first."""
+    """Return whether the true class is one of the two largest; of equal ones the first come first."""
     best = np.argsort(-p, axis=1, kind="stable")[:, :2]
     return np.asarray((best == truth[:, None]).any(axis=1))
 
 
 def compute_metrics(sums: Sums) -> Mapping[str, np.ndarray]:
-    """Give the figures named in `METRIC_NAMES`, each of the sums' leading shape."""
+    """Compute the metrics named in `METRIC_NAMES`, each of the sums' leading shape."""
     rows, recall = sums.rows, class_metrics(sums)["recall"]
     support, answered = sums.confusion.sum(axis=-1), sums.confusion.sum(axis=-2)
     gaps = np.abs(sums.bins[..., 2] - sums.bins[..., 1]).sum(axis=-1)
@@ -112,7 +112,7 @@ def compute_metrics(sums: Sums) -> Mapping[str, np.ndarray]:
 
 
 def class_metrics(sums: Sums) -> Mapping[str, np.ndarray]:
-    """Give "precision", "recall" and "f1" of each class, shape (…, k); 0 where there is nothing to divide by."""
+    """Compute "precision", "recall" and "f1" of each class, shape (…, k); 0 where there is nothing to divide by."""
     right = np.diagonal(sums.confusion, axis1=-2, axis2=-1)
     support, answered = sums.confusion.sum(axis=-1), sums.confusion.sum(axis=-2)
     return {

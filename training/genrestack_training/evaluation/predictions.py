@@ -51,7 +51,7 @@ class HeldOut:
 def predict_all(
     stack: StackingClassifier, scaled: np.ndarray, held_out: HeldOut, reduced: Mapping[str, tuple[Any, np.ndarray]]
 ) -> Predictions:
-    """Ask a fitted stack and each of its parts about the rows held back.
+    """Predict the held-out rows with a fitted stack and each of its parts.
 
     Args:
         stack: its parts give probabilities.
@@ -82,19 +82,19 @@ def predict_all(
 
 
 def base_probabilities(columns: np.ndarray, models: int, classes: int) -> list[np.ndarray]:
-    """Take the base models' probabilities, each float64 of shape (n, k), out of a meta-learner's columns."""
+    """Extract the base models' probabilities, each float64 of shape (n, k), from a meta-learner's columns."""
     width = meta_width(classes)
     parts = [columns[:, i * width : (i + 1) * width].astype(np.float64) for i in range(models)]
     return [np.column_stack([1 - p, p]) if width == 1 else p for p in parts]
 
 
 def meta_width(classes: int) -> int:
-    """Give the columns that a base model has in front of the meta-learner: of two classes, a stack drops the first."""
+    """Return the number of meta-learner columns of a base model: of two classes, a stack drops the first."""
     return 1 if classes == 2 else classes
 
 
 def average_by_song(predictions: Predictions) -> Predictions | None:
-    """Give the answers to whole songs: the mean of their rows' probabilities, and the most probable class of it.
+    """Average predictions over whole songs: the mean of their rows' probabilities, and its most probable class.
 
     Rows of one recording with two labels count as two songs. None if it is not known which rows are of one recording.
     """
@@ -126,7 +126,7 @@ def average_by_song(predictions: Predictions) -> Predictions | None:
 
 
 def pool_folds(parts: Sequence[Predictions]) -> Predictions:
-    """Put the answers of several folds together."""
+    """Concatenate the predictions of several folds."""
     first = parts[0]
 
     def joined(which: str) -> dict[str, np.ndarray]:
@@ -145,7 +145,7 @@ def pool_folds(parts: Sequence[Predictions]) -> Predictions:
 
 
 def to_arrays(predictions: Mapping[str, Predictions]) -> dict[str, np.ndarray]:
-    """Give answers as named arrays that a file without pickles can hold; probabilities as float32."""
+    """Convert predictions to named arrays that a file without pickles can hold; probabilities as float32."""
     arrays: dict[str, np.ndarray] = {}
     for key, a in predictions.items():
         arrays |= {f"{key}/classes": np.array(a.classes), f"{key}/rows": a.rows, f"{key}/truth": a.truth}
@@ -157,7 +157,7 @@ def to_arrays(predictions: Mapping[str, Predictions]) -> dict[str, np.ndarray]:
 
 
 def from_arrays(arrays: Mapping[str, np.ndarray]) -> dict[str, Predictions]:
-    """Undo `to_arrays`."""
+    """Reverse `to_arrays`."""
     return {key: _from_arrays(key, arrays) for key in dict.fromkeys(name.split("/")[0] for name in arrays)}
 
 

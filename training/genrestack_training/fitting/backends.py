@@ -28,7 +28,7 @@ def check_backend(backend: str, ray_address: str | None) -> None:
 
 @contextmanager
 def open_backend(backend: str, *, jobs: int | None = None, ray_address: str | None = None) -> Iterator[Engine | None]:
-    """Give the engine of a backend for the length of the block; None leaves the choice to the work.
+    """Yield the engine of a backend for the length of the block; None leaves the choice to `choose_engine`.
 
     Args:
         backend: one of `BACKENDS`.

@@ -39,7 +39,7 @@ class Engine(Protocol):
     def run(
         self, tasks: Sequence[FitTask], rows: Rows, codes: Codes, fits: FitTracker
     ) -> Iterable[tuple[FitTask, Fitted]]:
-        """Run tasks and give each one's result as it comes; `fits` hears how they go."""
+        """Run tasks and yield each one's result as it comes; progress goes to `fits`."""
 
 
 class SequentialEngine:
@@ -71,7 +71,7 @@ class ProcessEngine:
     def run(
         self, tasks: Sequence[FitTask], rows: Rows, codes: Codes, fits: FitTracker
     ) -> Iterator[tuple[FitTask, Fitted]]:
-        """Run tasks, giving each result as soon as it is there."""
+        """Run tasks, yielding each result as soon as it is there."""
         ordered = longest_first(tasks, len(rows))
         with (
             tempfile.TemporaryDirectory(prefix="genrestack-fits-") as folder,
@@ -117,7 +117,7 @@ def _estimated_seconds(task: FitTask, rows: int) -> float:
 
 
 def _fit_remotely(task: FitTask, rows: Rows, codes: Codes, folder: str) -> tuple[tuple[str, int], RemoteFit]:
-    """Fit in a process of its own, which leaves word of its epochs in a file."""
+    """Fit in a process of its own, which writes its progress to a file."""
     _exit_with_parent()
     progress = _progress_file(Path(folder), task.key)
     progress.touch()
@@ -137,7 +137,7 @@ def _closed_without_warning(results: Generator[Any, None, None]) -> Iterator[Non
 
 @cache
 def _exit_with_parent() -> None:
-    """End this process soon after the one that asked for fits: killed, that one could not tell it to stop."""
+    """Exit soon after the parent does: killed, it could not ask for that."""
     parent = os.getppid()
 
     def watch() -> None:
@@ -162,7 +162,7 @@ def _write_progress(path: Path, done: int, of: int) -> None:
 
 @contextmanager
 def _forwarded_progress(folder: Path, tasks: Sequence[FitTask], fits: FitTracker) -> Iterator[None]:
-    """Pass on what the processes write, until the block ends."""
+    """Forward the progress that the processes write, until the block ends."""
     over = Event()
 
     def follow() -> None:

@@ -32,11 +32,11 @@ class TimeEstimate:
         self._fraction = 0.0
 
     def begin(self, fit: FitKey) -> None:
-        """Hear that a fit begins."""
+        """Record that a fit begins."""
         self._begun[fit] = time.monotonic()
 
     def epoch(self, fit: FitKey, done: int, epochs: int) -> None:
-        """Hear how many of its epochs a fit has done, 1 … epochs."""
+        """Record how many of its epochs a fit has done, 1 … epochs."""
         spent = time.monotonic() - self._begun[fit]
         if fit not in self._first_epoch:
             # Building the network is in the first one: it says nothing of the epochs to come.
@@ -46,17 +46,17 @@ class TimeEstimate:
             self._learn(fit, spent + pace * (epochs - done))
 
     def end(self, fit: FitKey) -> None:
-        """Hear that a fit has ended."""
+        """Record that a fit has ended."""
         self._taken[fit] = time.monotonic() - self._begun.pop(fit)
         self._learn(fit, self._taken[fit])
 
     def skip(self, fit: FitKey) -> None:
-        """Hear that a fit need not be made."""
+        """Record that a fit need not be made."""
         self._guess.pop(fit)
         self._expected.pop(fit)
 
     def state(self) -> tuple[float, float | None]:
-        """Give the share done, 0 to 1 and never falling, and the seconds to go; None while too little is known."""
+        """Return the share done, 0 to 1 and never falling, and the seconds to go; None while too little is known."""
         now = time.monotonic()
         spent = {fit: now - begun for fit, begun in self._begun.items()}
         left = {fit: max(s - spent.get(fit, 0.0), 0.0) for fit, s in self._expected.items() if fit not in self._taken}
@@ -69,7 +69,7 @@ class TimeEstimate:
         return self._fraction, max(to_go / self._parallelism, max(left.values(), default=0.0))
 
     def _learn(self, fit: FitKey, seconds: float) -> None:
-        """Expect the part's later fits to be off from their guesses as this one was."""
+        """Correct the part's later estimates by how far this one was off."""
         part, _ = fit
         self._timed.add(part)
         ratio = seconds / self._guess[fit]

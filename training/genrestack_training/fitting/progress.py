@@ -44,20 +44,20 @@ class Progress(Protocol):
     """What follows a training."""
 
     def update(self, step: Step) -> None:
-        """Take the news that the fit has come to `step`."""
+        """Receive the step that the fit has reached."""
 
     def note(self, line: str) -> None:
-        """Take a plain line that the person should read."""
+        """Receive a plain line that the person should read."""
 
 
 class NullProgress:
     """A `Progress` that says nothing."""
 
     def update(self, step: Step) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def note(self, line: str) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
 
 class StagedProgress:
@@ -70,7 +70,7 @@ class StagedProgress:
         self._begun = begun
 
     def update(self, step: Step) -> None:
-        """Pass a step on as a share of the whole work, which began with the first stack."""
+        """Forward a step as a share of the whole work, which began with the first stack."""
         fraction = (self._stage - 1 + step.fraction) / self._stages
         remaining = step.remaining
         if remaining is not None:
@@ -79,7 +79,7 @@ class StagedProgress:
         self._progress.update(replace(step, fraction=fraction, elapsed=elapsed, remaining=remaining, stage=self._title))
 
     def note(self, line: str) -> None:
-        """Pass a line on."""
+        """Forward a line."""
         self._progress.note(line)
 
 
@@ -104,14 +104,14 @@ class FitTracker:
         self._estimate = TimeEstimate({**guesses, (META, 0): estimated_seconds(final, rows)}, parallelism=parallelism)
 
     def begin(self, fit: FitKey) -> None:
-        """Hear that a fit begins."""
+        """Record that a fit begins."""
         with self._lock:
             self._estimate.begin(fit)
             self._under_way[fit] = None
             self._report()
 
     def epoch(self, fit: FitKey, epoch: int, epochs: int) -> None:
-        """Hear how many epochs of a fit are done."""
+        """Record how many epochs of a fit are done."""
         with self._lock:
             if fit in self._under_way:
                 self._estimate.epoch(fit, epoch, epochs)
@@ -119,7 +119,7 @@ class FitTracker:
                 self._report()
 
     def end(self, fit: FitKey) -> None:
-        """Hear that a fit has ended; one too short for anybody to have heard of it is said to have begun now."""
+        """Record that a fit has ended; one too short to have been reported counts as begun now."""
         with self._lock:
             if fit not in self._under_way:
                 self.begin(fit)
@@ -127,16 +127,16 @@ class FitTracker:
             del self._under_way[fit]
 
     def skip(self, fit: FitKey) -> None:
-        """Hear that a fit need not be made."""
+        """Record that a fit need not be made."""
         with self._lock:
             self._estimate.skip(fit)
 
     def begin_meta(self) -> None:
-        """Hear that the meta-learner is being fitted."""
+        """Record that the meta-learner is being fitted."""
         self.begin((META, 0))
 
     def finish(self) -> None:
-        """Hear that everything is fitted."""
+        """Record that everything is fitted."""
         with self._lock:
             self._estimate.end((META, 0))
             self._report()

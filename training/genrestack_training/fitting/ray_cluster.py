@@ -32,7 +32,7 @@ _LONGEST_FOLDER: Final = 40
 
 @contextmanager
 def ray_cluster(address: str | None, cpus: int) -> Iterator[ModuleType]:
-    """Give the module `ray`, connected to a cluster for the length of the block.
+    """Yield the module `ray`, connected to a cluster for the length of the block.
 
     Args:
         address: of a cluster, as `ray.init` takes it; None: where this process is connected already, else what the
@@ -113,7 +113,7 @@ def _connect_error(what: str, said: str) -> str:
 
 
 def _check_reachable(address: str) -> None:
-    """Knock at an address: Ray itself waits for a minute, and then may end the process.
+    """Check that an address accepts connections: Ray itself waits for a minute, and then may end the process.
 
     Raises:
         ClusterError: it is no address, or nobody answers.
@@ -150,7 +150,7 @@ def _patched(module: str, name: str, value: Any) -> Iterator[None]:
 
 @contextmanager
 def _sigterm_kept() -> Iterator[None]:
-    """Leave the process's answer to SIGTERM as it is, which `ray.init` replaces."""
+    """Restore the process's SIGTERM handler, which `ray.init` replaces."""
     main = threading.current_thread() is threading.main_thread()
     before = signal.getsignal(signal.SIGTERM) if main else None
     try:
@@ -162,7 +162,7 @@ def _sigterm_kept() -> Iterator[None]:
 
 @contextmanager
 def _short_folder() -> Iterator[str]:
-    """Make a folder for Ray's sockets and logs that goes with the block."""
+    """Create a folder for Ray's sockets and logs, removed when the block ends."""
     place = tempfile.gettempdir()
     folder = tempfile.mkdtemp(prefix="genrestack-", dir=place if len(place) <= _LONGEST_FOLDER else "/tmp")  # noqa: S108 - its own folder in there
     try:
@@ -173,5 +173,5 @@ def _short_folder() -> Iterator[str]:
 
 @cache
 def _token() -> str:
-    """Make this process's secret: Ray remembers the first one it is given."""
+    """Create this process's secret: Ray remembers the first one it is given."""
     return secrets.token_hex(32)

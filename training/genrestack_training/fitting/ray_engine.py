@@ -34,7 +34,7 @@ class RayEngine:
     """One Ray task a fit, each with one CPU and one thread, the long fits first."""
 
     def __init__(self, most: int | None = None) -> None:
-        """Take the cluster that this process is connected to.
+        """Use the cluster that this process is connected to.
 
         Args:
             most: fits at once; None: as many as the cluster has CPUs.
@@ -47,7 +47,7 @@ class RayEngine:
     def run(
         self, tasks: Sequence[FitTask], rows: Rows, codes: Codes, fits: FitTracker
     ) -> Iterator[tuple[FitTask, Fitted]]:
-        """Run tasks, giving each result as soon as it is there.
+        """Run tasks, yielding each result as soon as it is there.
 
         Raises:
             ClusterError: a fit was lost too often, or a machine of the cluster is not set up as this one.
@@ -110,13 +110,13 @@ def _fetch(result: Any, task: FitTask) -> RemoteFit:
 
 
 def _original_error(error: RayTaskError) -> BaseException:
-    """Give the exception that the fit has raised, without Ray's wrapping."""
+    """Return the exception that the fit has raised, without Ray's wrapping."""
     cause: BaseException = error.cause
     return _missing_module(str(cause)) or cause
 
 
 def _missing_module(said: str) -> ClusterError | None:
-    """Say what a machine of the cluster lacks, if that is what Ray says."""
+    """Return an error that names the module a machine of the cluster lacks, if that is what Ray reports."""
     named = re.search(r"No module named '([^'.]+)", said)
     if named is None:
         return None
@@ -127,7 +127,7 @@ def _missing_module(said: str) -> ClusterError | None:
 
 @contextmanager
 def _cancelled_on_exit() -> Iterator[dict[Any, FitTask]]:
-    """Keep account of what runs, and stop what still does when the block ends early."""
+    """Track the tasks that run, and cancel those that still do when the block ends early."""
     running: dict[Any, FitTask] = {}
     try:
         yield running
@@ -158,7 +158,7 @@ class _ProgressActor:
 
 @contextmanager
 def _progress_actor() -> Iterator[Any]:
-    """Start the paper on this process's own machine: losing another one does not lose it."""
+    """Start the progress actor on this process's own machine: losing another one does not lose it."""
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
     actor = ray.remote(num_cpus=0)(_ProgressActor).options(scheduling_strategy=here).remote()
     try:
@@ -178,7 +178,7 @@ class _ProgressReader:
         """The next news; empty once there will be none."""
 
     def read(self) -> None:
-        """Pass on the news that have come."""
+        """Forward the progress that has arrived."""
         try:
             progress = ray.get(self.expected.pop())
         except RayError:
@@ -194,6 +194,6 @@ class _ProgressReader:
                 self._fits.epoch(key, done, of)
 
     def close(self, key: _FitKey) -> None:
-        """Hear no more of a fit that is over."""
+        """Ignore further progress of a fit that has ended."""
         self._over.add(key)
         self._fits.end(key)

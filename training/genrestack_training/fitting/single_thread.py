@@ -28,7 +28,7 @@ class RemoteFit:
 def fit_single_threaded(
     task: FitTask, rows: npt.NDArray[np.float64], codes: npt.NDArray[np.int64], *, epochs: Epochs | None = None
 ) -> RemoteFit:
-    """Fit on one thread and keep what was warned of; the arguments are those of `run_fit`."""
+    """Fit on one thread and record the warnings; the arguments are those of `run_fit`."""
     with _single_thread(), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         fitted = run_fit(task, rows, codes, epochs=epochs)
@@ -36,7 +36,7 @@ def fit_single_threaded(
 
 
 def replay_warnings(warned: Iterable[CaughtWarning]) -> None:
-    """Warn of what another process was warned of, so that this process's filters decide."""
+    """Replay another process's warnings, so that this process's filters decide."""
     for message, category, filename, line, module in warned:
         warnings.warn_explicit(message, category, filename, line, module)
 
@@ -48,7 +48,7 @@ def _picklable(caught: warnings.WarningMessage) -> CaughtWarning:
 
 @contextmanager
 def _single_thread() -> Iterator[None]:
-    """Keep BLAS and OpenMP to one thread, and TensorFlow too if it has not computed anything yet."""
+    """Limit BLAS and OpenMP to one thread, and TensorFlow too if it has not computed anything yet."""
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
     os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
     with threadpool_limits(1):

@@ -84,7 +84,7 @@ def _trust(path: Path, descriptor: int) -> None:
 
 
 def _not_ours(descriptor: int, forbidden: int, owners: set[int]) -> str:
-    """Say what is wrong with the owner or mode of what is open; "" if nothing is."""
+    """Return what is wrong with the owner or mode of an open file; "" if nothing is."""
     found = os.fstat(descriptor)
     if found.st_uid not in owners:
         return f"belongs to {_user(found.st_uid)} and not to {_user(os.geteuid())}"

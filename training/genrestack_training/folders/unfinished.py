@@ -23,13 +23,13 @@ PARTIAL: Final = ".half-"
 
 
 def unfinished_path(parent: Path, name: str) -> Path:
-    """Name the unfinished folder of a run."""
+    """Return the path of a run's unfinished folder."""
     return parent / f".{name}.unfinished"
 
 
 @contextmanager
 def unfinished(path: Path) -> Iterator[None]:
-    """Make the folder, or take up the one that is there; when the block ends it goes, if nothing is left in it.
+    """Create the folder, or use the existing one; when the block ends it is removed if it is empty.
 
     Raises:
         RunError: it cannot be made, or is not this user's own.
@@ -47,7 +47,7 @@ def unfinished(path: Path) -> Iterator[None]:
 
 
 def _join(path: Path, held: ExitStack) -> None:
-    """Make or open the folder, and hold a shared lock on it."""
+    """Create or open the folder, and hold a shared lock on it."""
     while True:
         with _named(path):
             make_private(path)
@@ -63,7 +63,7 @@ def _join(path: Path, held: ExitStack) -> None:
 
 
 def make_private(path: Path) -> None:
-    """Make a folder of mode 0700 where there is none yet.
+    """Create a folder of mode 0700 where there is none yet.
 
     Raises:
         OSError: it cannot be made.
@@ -76,7 +76,7 @@ def make_private(path: Path) -> None:
 
 @contextmanager
 def partial_folder(path: Path) -> Iterator[Path]:
-    """Make a folder to write in, inside an unfinished one; what is left of it at the end goes."""
+    """Create a folder to write in, inside an unfinished one; what is left of it at the end is removed."""
     folder = path / f"{PARTIAL}{secrets.token_hex(8)}"
     folder.mkdir()
     try:
@@ -86,7 +86,7 @@ def partial_folder(path: Path) -> Iterator[Path]:
 
 
 def publish(written: Path, folder: Path) -> None:
-    """Let what was written appear as `folder`, flushed to the disk, and closed to other writers.
+    """Rename what was written to `folder`, flushed to the disk, and closed to other writers.
 
     Raises:
         OSError: it cannot be flushed or renamed.

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from genrestack_training.evaluation.introspection import FeatureRange, LearningCurve
 from genrestack_training.evaluation.results import ClassReport, Figure, ReliabilityBin
 from genrestack_training.report.canvas import INK, LESS, LINE, MORE, SERIES, SOFT, WIDTH, draw
-from genrestack_training.report.parts import Chart
+from genrestack_training.report.page import Chart
 from genrestack_training.report.text import decimal, short, signed
 
 MOST_BARS = 40
@@ -100,7 +100,7 @@ def _legend(axes: Axes, names: Sequence[str]) -> None:
 
 
 def confusion(key: str, alternative: str, labels: Sequence[str], counts: Sequence[Sequence[int]]) -> Chart:
-    """Draw a confusion matrix: true classes down, answers across, each cell shaded by its share of the true class."""
+    """Draw a confusion matrix: true classes down, predicted classes across, cells shaded by share of the row."""
     matrix = np.array(counts, dtype=float)
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     size = min(WIDTH, 1.6 + 0.48 * len(labels))
@@ -127,7 +127,7 @@ def _cell(x: float, y: float, colour: str, weight: float) -> Rectangle:
 
 
 def _square(axes: Axes, across: Sequence[str], down: Sequence[str], letters: float) -> None:
-    """Name the lines and columns of a matrix."""
+    """Label the rows and columns of a matrix."""
     axes.set_xlim(-0.5, len(across) - 0.5)
     axes.set_ylim(len(down) - 0.5, -0.5)
     axes.set_xticks(range(len(across)), [short(n, 16) for n in across], rotation=40, ha="right", fontsize=letters)
@@ -163,7 +163,7 @@ def classes(key: str, alternative: str, reports: Sequence[ClassReport]) -> Chart
 
 
 def reliability(key: str, alternative: str, models: Mapping[str, Sequence[ReliabilityBin]]) -> Chart:
-    """Draw how often answers are right against how sure the models were of them; below, how many rows there are."""
+    """Draw a reliability diagram: accuracy against confidence; below, the rows of each bin."""
 
     def paint(canvas: Canvas) -> None:
         axes, below = canvas.subplots(2, 1, height_ratios=[4, 1], sharex=True)
@@ -201,7 +201,7 @@ def _calibration(axes: Axes, name: str, bins: Sequence[ReliabilityBin], number: 
 def weights(
     key: str, alternative: str, parts: Mapping[str, np.ndarray], labels: Sequence[str], rows: Sequence[str]
 ) -> Chart:
-    """Draw the meta-learner's coefficients: for each base model, answered classes down and what the model gives across.
+    """Draw the meta-learner's coefficients: for each base model, predicted classes down and the model's outputs across.
 
     Args:
         key: names the chart.
@@ -259,7 +259,7 @@ def curves(key: str, alternative: str, learned: Mapping[str, LearningCurve]) -> 
 
 
 def ranges(key: str, alternative: str, features: Sequence[FeatureRange]) -> Chart:
-    """Draw which values were held back, on a scale on which every feature was fitted from 0 to 1."""
+    """Draw the held-out values, on a scale on which every feature was fitted from 0 to 1."""
     limit = 0.5
 
     def paint(canvas: Canvas) -> None:

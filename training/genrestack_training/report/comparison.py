@@ -1,6 +1,7 @@
 """The report of two runs side by side."""
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from genrestack_training.comparison import PairedMetric, PairedResults, RunComparison, SplitComparison
 from genrestack_training.data.grouping import UNITS
@@ -8,8 +9,7 @@ from genrestack_training.evaluation.headline import SPLIT_PHRASES
 from genrestack_training.evaluation.results import Figure
 from genrestack_training.report import charts
 from genrestack_training.report.console import verdict
-from genrestack_training.report.page import render_page
-from genrestack_training.report.parts import Chart, Exhibit, Grid, Page, Section, Tile
+from genrestack_training.report.page import Chart, Exhibit, Grid, Page, Section, Tile, render_page, write_page
 from genrestack_training.report.text import (
     LOWER_IS_BETTER,
     METRIC_TITLES,
@@ -25,7 +25,7 @@ from genrestack_training.run.run_record import RunRecord
 
 
 def comparison_html(comparison: RunComparison) -> str:
-    """Give two runs side by side as one self-contained HTML page."""
+    """Render the comparison of two runs as one self-contained HTML page."""
     a, b = comparison.first, comparison.second
     page = Page(
         title=f"{a.name} and {b.name}" if a.name != b.name else f"{a.name}, twice",
@@ -42,13 +42,23 @@ def comparison_html(comparison: RunComparison) -> str:
     return render_page(page)
 
 
+def write_comparison(comparison: RunComparison, output: str | Path) -> Path:
+    """Write the comparison of two runs.
+
+    Raises:
+        RunError: the file cannot be written.
+
+    """
+    return write_page(Path(output), comparison_html(comparison))
+
+
 def _run_title(record: RunRecord) -> str:
     facts = record.provenance
     return f"{record.name} (preset {facts.preset}, seed {facts.seed}, {facts.created})"
 
 
 def _tiles(compared: SplitComparison) -> tuple[Tile, ...]:
-    """Give the headline figures of the most telling pairing."""
+    """Return the headline metrics of the most telling split."""
     shift, test = compared.rows.figures["accuracy"], compared.rows.test
     where = f"{compared.rows.count} rows held back {SPLIT_PHRASES[compared.split]} by both"
     d = shift.difference

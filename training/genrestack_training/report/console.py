@@ -29,7 +29,7 @@ _TITLES = {"accuracy": "accuracy", "macro_f1": "F1", "log_loss": "loss", "brier"
 
 
 def render(run: Run | RunRecord) -> RenderableType:
-    """Give a run's figures as something a rich console prints: models, other splits, classes, and what they measure."""
+    """Return a run's results as a rich renderable: models, other splits, classes, and what they measure."""
     parts: list[RenderableType] = []
     if run.evaluation is not None:
         parts += [_title(run.evaluation), Padding(model_table(run.evaluation), (1, 0))]
@@ -48,7 +48,7 @@ def render(run: Run | RunRecord) -> RenderableType:
 
 
 def report_text(run: Run | RunRecord, *, width: int = 100) -> str:
-    """Give the same as plain text, without colours, at most `width` columns wide."""
+    """Return the same as plain text, without colours, at most `width` columns wide."""
     stream = io.StringIO()
     console = Console(file=stream, width=width, color_system=None, force_terminal=False)
     console.print(render(run))
@@ -56,7 +56,7 @@ def report_text(run: Run | RunRecord, *, width: int = 100) -> str:
 
 
 def model_table(evaluation: Evaluation) -> Table:
-    """Give the stack's figures with each base model's below it."""
+    """Build the table of the stack's metrics with each base model's below it."""
     songs = evaluation.songs is not None
     # Nine columns in eighty: the figures are whole, and a long name gives way.
     table = Table(box=box.SIMPLE, show_edge=False, padding=(0, 1, 0, 0))
@@ -73,7 +73,7 @@ def model_table(evaluation: Evaluation) -> Table:
 
 
 def ablation_table(evaluation: Evaluation) -> Table:
-    """Give what each base model adds to the stack."""
+    """Build the table of the ablation: the stack without each base model."""
     table = Table("without", box=box.SIMPLE)
     for heading in ("accuracy", "less by", "songs, less by", "loss, more"):
         table.add_column(heading, justify="right")
@@ -90,7 +90,7 @@ def ablation_table(evaluation: Evaluation) -> Table:
 
 
 def split_table(run: Run | RunRecord) -> Table:
-    """Give the stack's accuracy on every split, the exported model's first."""
+    """Build the table of the stack's accuracy on every split, the exported model's first."""
     table = Table("rows held back", box=box.SIMPLE)
     for heading in ("accuracy", "songs", "loss", "seconds"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -107,7 +107,7 @@ def split_table(run: Run | RunRecord) -> Table:
 
 
 def class_table(evaluation: Evaluation) -> Table:
-    """Give precision, recall, F1 and number of rows of each class."""
+    """Build the table of precision, recall, F1 and number of rows of each class."""
     table = Table("class", box=box.SIMPLE)
     for heading in ("precision", "recall", "F1", "rows"):
         table.add_column(heading, justify="right")
@@ -132,7 +132,7 @@ def _held_out(evaluation: Evaluation) -> str:
 
 
 def _with_interval(figure: Figure) -> str:
-    """Give `0.701 [0.66, 0.74]`."""
+    """Format as `0.701 [0.66, 0.74]`."""
     if figure.lower is None or figure.upper is None:
         return f"{figure.value:.3f}"
     return f"{figure.value:.3f} [{figure.lower:.2f}, {figure.upper:.2f}]"
@@ -149,7 +149,7 @@ def _intervals(run: Run | RunRecord) -> str:
 
 
 def verdict(compared: SplitComparison) -> str:
-    """Say in plain words how two runs compare on the rows that both held back, and whether it may be chance."""
+    """Describe in plain words how two runs compare on the rows that both held out, and whether it may be chance."""
     shift, test = compared.rows.figures["accuracy"], compared.rows.test
     sure = "more than chance would make" if test.p < _CHANCE else "no more than chance may make"
     method = "every turn counted" if test.exact else "10,000 turns"
@@ -169,7 +169,7 @@ def _difference(shift: PairedMetric) -> str:
 
 
 def render_comparison(comparison: RunComparison) -> RenderableType:
-    """Give a comparison as something a rich console prints."""
+    """Return a comparison as a rich renderable."""
     parts: list[RenderableType] = []
     for letter, record in (("A", comparison.first), ("B", comparison.second)):
         facts = record.provenance

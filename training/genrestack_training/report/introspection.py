@@ -6,7 +6,7 @@ import numpy as np
 
 from genrestack_training.evaluation.introspection import FeatureRange, LearningCurve, MetaWeights
 from genrestack_training.report import charts
-from genrestack_training.report.parts import Chart, Exhibit, Grid, Section
+from genrestack_training.report.page import Chart, Exhibit, Grid, Section
 from genrestack_training.report.text import clean, decimal, general, share
 from genrestack_training.run.run_record import RunRecord
 
@@ -22,7 +22,7 @@ _CURVES = (
 
 
 def introspection_sections(record: RunRecord) -> Iterator[Section]:
-    """Give the sections on the fitted stack itself; those of which the run knows something."""
+    """Yield the sections on the fitted stack itself; those of which the run knows something."""
     insight = record.insight
     if insight.meta is not None:
         yield _weights(insight.meta, record)
@@ -70,7 +70,7 @@ def _heaviest(parts: dict[str, np.ndarray], columns: Sequence[str], lines: Seque
 
 
 def _feature_weights(meta: MetaWeights, matrix: np.ndarray, start: int, lines: Sequence[str]) -> tuple[Exhibit, ...]:
-    """Give the weights of the features that are passed on, heaviest first."""
+    """Return the weights of the features that are passed through, largest first."""
     if not matrix.shape[1]:
         return ()
     order = np.argsort(-np.abs(matrix).max(axis=0), kind="stable")

@@ -26,7 +26,7 @@ LINE_EVERY = 15.0
 
 @contextmanager
 def terminal_progress(console: Console | None = None) -> Iterator[Progress]:
-    """Give a `Progress` that a person can watch for the length of the block.
+    """Yield a `Progress` that a person can watch for the length of the block.
 
     Args:
         console: where to show it; stderr by default, so that stdout stays free for results.
@@ -49,7 +49,7 @@ def terminal_progress(console: Console | None = None) -> Iterator[Progress]:
 
 
 def describe_step(step: Step) -> str:
-    """Say in a few words where a fit stands, such as `mlp, fold 2 of 5, epoch 30 of 100`."""
+    """Describe in a few words where a fit stands, such as `mlp, fold 2 of 5, epoch 30 of 100`."""
     if step.fraction >= 1.0:
         return "fitted"
     return f"{step.stage}: {_part(step)}" if step.stage else _part(step)
@@ -63,7 +63,7 @@ def _part(step: Step) -> str:
 
 
 def time_left(seconds: float | None) -> str:
-    """Say how long the rest takes: `about 2:05 left`, or nothing where that is not known or no time at all."""
+    """Return how long the rest takes: `about 2:05 left`, or nothing where that is not known or no time at all."""
     if seconds is None or seconds < 1:
         return ""
     minutes, rest = divmod(round(seconds), 60)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from genrestack_training.evaluation.results import Evaluation, Figure, ReliabilityBin
 from genrestack_training.report import charts
-from genrestack_training.report.parts import Exhibit, Grid, Section, Tile
+from genrestack_training.report.page import Exhibit, Grid, Section, Tile
 from genrestack_training.report.text import (
     LOWER_IS_BETTER,
     METRIC_TITLES,
@@ -40,19 +40,19 @@ _CONFUSED = "With the wrong answers that the stack was surest of: rows to listen
 
 
 def evaluations(record: RunRecord) -> tuple[Evaluation, ...]:
-    """Give every evaluation of a run, the exported model's first."""
+    """Return every evaluation of a run, the exported model's first."""
     return tuple(e for e in (record.evaluation, *record.comparisons, record.cross_validation) if e is not None)
 
 
 def primary_evaluation(record: RunRecord) -> Evaluation | None:
-    """Give the evaluation to go by: of several, the one that keeps most apart, rather in folds; None without any."""
+    """Return the evaluation to go by: the coarsest split, cross-validated if possible; None without any."""
     every = evaluations(record)
     order = ("random", "track", "artist")
     return max(every, key=lambda e: (order.index(e.split), e.folds > 1), default=None)
 
 
 def tiles(record: RunRecord) -> tuple[Tile, ...]:
-    """Give the headline figures, those to go by first."""
+    """Return the headline metrics, those to go by first."""
     best = primary_evaluation(record)
     if best is None:
         return (Tile("Accuracy", "not known", note="every row was fitted, so that none was left to measure on"),)
@@ -82,13 +82,13 @@ def _within(figure: Figure) -> str:
 
 
 def detailed_evaluations(record: RunRecord) -> tuple[Evaluation, ...]:
-    """Give the evaluations that are shown class by class: the one to go by, and the exported model's own."""
+    """Return the evaluations that are shown class by class: the one to go by, and the exported model's own."""
     best, own = primary_evaluation(record), record.evaluation
     return tuple(e for e in (best, None if own is best else own) if e is not None)
 
 
 def result_sections(record: RunRecord) -> Iterator[Section]:
-    """Give the sections on figures; none of a run that has none."""
+    """Yield the sections on metrics; none for a run that has none."""
     every = evaluations(record)
     if not every:
         return
@@ -106,7 +106,7 @@ def result_sections(record: RunRecord) -> Iterator[Section]:
 
 
 def _each(make: Callable[[Evaluation], Iterable[Exhibit]], shown: Sequence[Evaluation]) -> tuple[Exhibit, ...]:
-    """Show an evaluation after the other; those after the first are for the reader to open."""
+    """Show one evaluation after the other; those after the first are folded."""
     return tuple(replace(exhibit, aside=number > 0) for number, e in enumerate(shown) for exhibit in make(e))
 
 

@@ -9,7 +9,7 @@ _JSON_NAMES = {str: "string", bool: "boolean", int: "integer", float: "number", 
 
 
 def to_json(value: Any) -> Any:
-    """Give a value made of dataclasses, mappings, tuples, texts and numbers as JSON has it."""
+    """Convert dataclasses, mappings, tuples, texts and numbers to plain JSON values."""
     if is_dataclass(value):
         return {f.name: to_json(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, Mapping):
@@ -20,7 +20,7 @@ def to_json(value: Any) -> Any:
 
 
 def from_json(kind: Any, value: Any) -> Any:
-    """Undo `to_json`.
+    """Reverse `to_json`.
 
     Raises:
         TypeError, KeyError: the value is not of that kind.
@@ -46,7 +46,7 @@ def from_json(kind: Any, value: Any) -> Any:
 
 
 def json_schema(kind: type) -> dict[str, Any]:
-    """Give the JSON Schema (draft 7) of what `to_json` makes of a dataclass."""
+    """Return the JSON Schema (draft 7) of what `to_json` makes of a dataclass."""
     definitions: dict[str, Any] = {}
     return {**_schema(kind, definitions), "definitions": definitions}
 

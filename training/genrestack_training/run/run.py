@@ -72,7 +72,7 @@ class Run:
     """The run's folder; None if it was not written."""
 
     def scaled(self, rows: np.ndarray) -> np.ndarray:
-        """Give raw rows, shape (n, f), as the stack takes them."""
+        """Return raw rows, shape (n, f), scaled for the stack."""
         return rows if self.scaler is None else np.asarray(self.scaler.transform(rows))
 
     @property

@@ -39,7 +39,7 @@ class RunRecord:
 
     @classmethod
     def from_run(cls, run: Run) -> "RunRecord":
-        """Take the facts of a run."""
+        """Build the record of a run."""
         return cls(
             format=FORMAT,
             name=run.name,
@@ -64,7 +64,7 @@ class RunRecord:
 
 
 def schema() -> dict[str, Any]:
-    """Give the JSON Schema of `metrics.json`."""
+    """Return the JSON Schema of `metrics.json`."""
     return {"$schema": "http://json-schema.org/draft-07/schema#", **json_schema(RunRecord)}
 
 

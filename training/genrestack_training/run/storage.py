@@ -86,7 +86,7 @@ def plan_run_folder(name: str, *, runs_dir: str | Path | None, run_dir: str | Pa
 
 
 def run_name(table: Path) -> str:
-    """Name a run after its table: the file's name up to the first dot, other characters as hyphens."""
+    """Return the run's name for a table: the file's name up to the first dot, other characters as hyphens."""
     return re.sub(r"[^A-Za-z0-9_-]+", "-", table.name.split(".")[0]).strip("-_")[:100] or "model"
 
 
@@ -203,7 +203,7 @@ def _refuse_existing(folder: Path) -> None:
 
 
 def _next_folder(parent: Path) -> Path:
-    """Name a folder by the time, to the second, that is not there yet."""
+    """Return a folder named by the time, to the second, that does not exist yet."""
     now = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     names = (now if count == 1 else f"{now}-{count}" for count in range(1, 1000))
     return next(parent / name for name in names if not (parent / name).exists())
@@ -229,7 +229,7 @@ def _json(run: Run) -> str:
 
 
 def find_run(path: str | Path) -> Path:
-    """Give the folder itself if it is a run, else the latest run in it.
+    """Return the folder itself if it is a run, else the latest run in it.
 
     Raises:
         RunError: there is no whole run.
