@@ -28,8 +28,8 @@ _LINE_EVERY: Final = 15.0
 @click.option("--labels", type=click.Path(path_type=Path), help="CSV with the columns filename and label.")
 @click.option("--no-labels", is_flag=True, help="A table without labels, to have them predicted.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Recordings at once; default: one for each processor.")
-@click.option("--strict", is_flag=True, help="Leave with exit status 1 if a recording had to be left out.")
-@click.option("--overwrite", is_flag=True, help="Build the table anew if there is one already.")
+@click.option("--strict", is_flag=True, help="Exit with status 1 if a recording had to be left out.")
+@click.option("--overwrite", is_flag=True, help="Rebuild the table if it exists.")
 def features(
     *,
     paths: tuple[Path, ...],
@@ -47,8 +47,8 @@ def features(
 
     A PATH is a folder of genre folders (rock/a.mp3 is labelled rock), a genre folder beside others, or, with --labels
     or --no-labels, any folder or file. wav, flac, ogg and mp3 are read as they are, other kinds through ffmpeg.
-    Recordings that cannot be read are named and left out. An interrupted build goes on where it stopped when the same
-    command is given again.
+    Recordings that cannot be read are named and left out. An interrupted build resumes where it stopped when the
+    same command is given again.
     """
     _check_usage(output, labels, hop, whole=whole, no_labels=no_labels, overwrite=overwrite)
     with _click_errors(output):
@@ -79,7 +79,7 @@ def _check_usage(
     if whole and hop is not None:
         raise click.UsageError("--whole has no windows for --hop to place; leave one of them out")
     if output.exists() and not overwrite:
-        raise click.UsageError(f"{output} exists; give --overwrite to build it anew, or name another table")
+        raise click.UsageError(f"{output} exists; give --overwrite to rebuild it, or name another table")
 
 
 def _print_result(built: "BuiltTable", output: Path, *, trainable: bool) -> None:
@@ -98,7 +98,7 @@ def _click_errors(output: Path) -> Iterator[None]:
         raise click.ClickException(str(error)) from error
     except KeyboardInterrupt:
         if output.with_name(f"{output.name}.part").exists():
-            click.echo("\nstopped; give the same command again to go on from here", err=True)
+            click.echo("\nstopped; give the same command again to resume", err=True)
         raise
 
 
@@ -138,7 +138,7 @@ class _LineProgress:
         now = time.monotonic()
         if progress.done == progress.resumed:
             if progress.resumed:
-                click.echo(f"going on: {progress.resumed} of {progress.of} recordings were done before", err=True)
+                click.echo(f"resuming: {progress.resumed} of {progress.of} recordings were done before", err=True)
         elif now - self._said >= _LINE_EVERY:
             self._said = now
             left = (now - self._began) / (progress.done - progress.resumed) * (progress.of - progress.done)

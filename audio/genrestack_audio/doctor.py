@@ -1,4 +1,4 @@
-"""What `genrestack doctor` is told of songs: which kinds of files can be read.
+"""What `genrestack doctor` reports of recordings: which kinds of files can be read.
 
 A row is subject, `ok`, `note` or `problem`, what was found, and what to do about it.
 """

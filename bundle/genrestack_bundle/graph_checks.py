@@ -22,7 +22,7 @@ def parse_graph(file: str, data: bytes) -> "ModelProto":
     """Read a serialised ONNX model.
 
     Raises:
-        BundleError: the bytes are no ONNX model, one without operators, or one of more fields than any export writes.
+        BundleError: the bytes are not an ONNX model, or it has no operators or more fields than any export writes.
 
     """
     import onnx
@@ -103,7 +103,7 @@ def _messages(message: Any) -> Iterator[Any]:
 
 
 def _texts(message: Any) -> Iterator[str | bytes]:
-    """Strings of a message; protobuf hands out as bytes what is no UTF-8."""
+    """Strings of a message; protobuf hands out as bytes what is not UTF-8."""
     for field, values in _fields(message):
         if field.type == field.TYPE_STRING:
             yield from values

@@ -1,4 +1,4 @@
-"""Comparing answers of a composed graph with the original estimator's."""
+"""Parity: a composed graph's answers against the original estimator's."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""The execution provider that a bundle is served with: one under which it answers its golden rows."""
+"""Selection of the execution provider a bundle is served with: one under which it answers its golden rows."""
 
 from dataclasses import dataclass
 

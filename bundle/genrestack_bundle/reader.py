@@ -59,7 +59,7 @@ def open_bundle(path: Path) -> Bundle:
     model = read_manifest(folder, path)
     contents = _read(folder, model)
     if GOLDEN not in contents:
-        raise BundleError(f"{GOLDEN} is not in the manifest, so nothing can be proven; export the model again")
+        raise BundleError(f"{GOLDEN} is not in the manifest, so nothing can be verified; export the model again")
     golden = golden_rows.unpack(contents[GOLDEN])
     bundle = Bundle(path, model, {part.file: contents[part.file] for part in model.parts}, golden, sums)
     _check_golden(bundle)

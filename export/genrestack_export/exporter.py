@@ -1,4 +1,4 @@
-"""`export_stack`: a fitted stack becomes a bundle, proven equal to the original."""
+"""`export_stack`: a fitted stack becomes a bundle, after a parity check against the original."""
 
 import importlib.metadata
 import json
@@ -31,9 +31,9 @@ from genrestack_proto.v1.model_pb2 import (
     Provenance,
 )
 
-# So many names are listed in a message.
+# At most this many names are listed in a message.
 _SHOWN = 12
-# Where float32 moves a part further than this on the rows of the proof, it computes in float64 after all.
+# Where float32 moves a part further than this on the rows of the parity check, it computes in float64 after all.
 _SINGLE_TARGET = 1e-4
 _LIBRARIES = ("keras", "numpy", "onnx", "onnxruntime", "scikeras", "scikit-learn", "skl2onnx", "tensorflow", "tf2onnx")
 
@@ -65,10 +65,10 @@ def export_stack(
         name: the model's name.
         precision: "single" computes in float32 where it is quicker and within 5e-4 of the original; "double" computes
             in float64 wherever the original does.
-        training_rows: raw rows the stack was fitted on, shape (m, f); gives the seen ranges, and exact copies to prove.
-        metrics: headline figures for the manifest, by name.
+        training_rows: raw rows the stack was fitted on, shape (m, f); gives the seen ranges, and exact copies to check.
+        metrics: headline metrics for the manifest, by name.
         provenance: where the model comes from; library versions and date are filled in where they are missing.
-        report: `report.html` and `metrics.json`, by file name; or what makes them once the export is proven.
+        report: `report.html` and `metrics.json`, by file name; or what makes them once the parity check has passed.
 
     Returns:
         `models_dir/<name>/<version>`.
@@ -194,7 +194,7 @@ def _check_names(source: SourceStack, names: list[str], classes: Sequence[str] |
         )
     doubled = sorted(name for name, count in Counter(names).items() if count > 1)
     if doubled:
-        raise ExportError(f"feature names have to differ, but these come twice: {', '.join(doubled[:_SHOWN])}")
+        raise ExportError(f"duplicate feature names: {', '.join(doubled[:_SHOWN])}; give each column its own name")
     source.check_order(names)
     shown = [str(c) for c in (source.stack.classes_ if classes is None else classes)]
     if len(shown) != len(source.stack.classes_) or len(set(shown)) < len(shown):

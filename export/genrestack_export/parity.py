@@ -1,4 +1,4 @@
-"""The proof of an export: the composed graph against the original estimators, whole and part by part."""
+"""The parity check of an export: the composed graph against the original estimators, whole and part by part."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,16 +20,16 @@ _GOLDEN_ROWS = 64
 
 @dataclass(frozen=True)
 class ParityResult:
-    """A passed proof."""
+    """A passed parity check."""
 
     parity: Parity
     golden: Golden
-    """Rows to prove the bundle with wherever it is loaded."""
+    """Rows to verify the bundle with wherever it is loaded."""
 
 
 @dataclass(frozen=True)
 class ExpectedOutputs:
-    """What the original answered."""
+    """What the original predicted."""
 
     golden: Golden
     """Rows, ties left out, and its answers."""

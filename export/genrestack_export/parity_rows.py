@@ -1,4 +1,4 @@
-"""The rows of a proof: reference rows as they travel, made rows beyond what was seen, copies of training rows."""
+"""Rows of a parity check: reference rows as they travel, synthetic rows beyond what was seen, copied training rows."""
 
 import warnings
 from typing import Any
@@ -109,7 +109,7 @@ def parity_tables(rows: Rows, seen: Rows | None, names: list[str]) -> dict[str, 
 
     """
     tables = {"reference row": to_wire("reference_rows", rows, names)}
-    tables["made row"] = synthetic_rows(rows if seen is None else seen)
+    tables["synthetic row"] = synthetic_rows(rows if seen is None else seen)
     if seen is not None:
         tables["copied training row"] = copied_rows(seen)
     return tables

@@ -10,7 +10,7 @@ from typing import Any
 
 from genrestack_export.errors import ExportError
 
-# What bytes that are no whole pickle are known to raise, in pickle itself and in joblib's decompressors.
+# What bytes that are not a whole pickle are known to raise, in pickle itself and in joblib's decompressors.
 _DAMAGE = (
     pickle.UnpicklingError,
     EOFError,
@@ -32,7 +32,7 @@ def load_pickle(path: Path) -> Any:
     """Load an object written by joblib or pickle. This runs whatever code the file asks for.
 
     Raises:
-        ExportError: the file is missing, is no pickle, or needs a module or class that is not installed here.
+        ExportError: the file is missing, is not a pickle, or needs a module or class that is not installed here.
 
     """
     import joblib

@@ -115,7 +115,7 @@ def read_source_stack(stack: Any, scaler: Any) -> SourceStack:
     base = {name: stack.named_estimators_[name] for name in names}
     _check_classes(stack, base)
     features = int(stack.n_features_in_)
-    # What is no scaler of ours may not know its width; it is refused by its kind.
+    # What is not a scaler of ours may not know its width; it is refused by its kind.
     if scaler is not None and int(getattr(scaler, "n_features_in_", features)) != features:
         raise ExportError(
             f"the scaler was fitted on {scaler.n_features_in_} columns and the stack on {features}; pass the pair that "

@@ -112,7 +112,7 @@ def test_a_stopped_build_goes_on(genres: Path, tmp_path: Path) -> None:
     changed["rows"][0][0] = 77.0
     part.write_text(part.read_text().replace(first, json.dumps(changed)))
     result = call(genres, "-o", table, "--jobs", 1)
-    assert "going on: 1 of 3 recordings were done before" in result.stderr
+    assert "resuming: 1 of 3 recordings were done before" in result.stderr
     assert [row[FEATURE_NAMES[0]] == "77.0" for row in rows_of(table)] == [True, False, False]
 
 

@@ -107,7 +107,7 @@ def main(folder: Path) -> None:
     other = cluster.add_node(num_cpus=1)
     with open_backend("ray", ray_address=cluster.address) as engine:
         assert engine is not None
-        seen["lanes"] = engine.parallelism
+        seen["parallelism"] = engine.parallelism
         seen["addresses"] = sorted({node["NodeManagerAddress"] for node in ray.nodes()})
         ours = answers(build_stack(overrides=NETWORK, seed=1), engine)
         theirs = answers(build_stack(overrides=NETWORK, seed=1), ProcessEngine(2))

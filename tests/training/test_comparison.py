@@ -26,7 +26,7 @@ OTHER = {**LIGHT, "knn": {"n_neighbors": 9, "weights": "uniform"}, "svc": {"C": 
 
 @pytest.fixture(scope="module")
 def other_run(windowed_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """The same rows held back, and by recording in folds."""
+    """The same rows held out, and by recording in folds."""
     folder = tmp_path_factory.mktemp("runs") / "other"
     return train(load_table(windowed_csv), overrides=OTHER, folds=3, run_dir=folder, name="other")
 
@@ -114,7 +114,7 @@ def test_a_run_differs_from_itself_in_nothing(windowed_run: Run) -> None:
         assert compared.rows.test.p == 1.0
         assert "no more than chance" in verdict(compared)
     page = comparison_html(compare_runs(windowed_run.path, windowed_run.path))
-    assert "What they were made with is the same." in page
+    assert "Settings and provenance are the same." in page
     check_page(page)
 
 
@@ -131,7 +131,7 @@ def test_what_only_one_has_is_said(windowed_run: Run, other_run: Run, tmp_path: 
     alone = replace(other_run, cross_validation=None, answers={"evaluation": other_run.answers["evaluation"]})
     found = compare_runs(windowed_run.path, save_run(alone, tmp_path / "alone"))
     assert [p.split for p in found.splits] == ["random"]
-    assert found.notes == ("Only the first run has figures of rows held back by recording.",)
+    assert found.notes == ("Only the first run has metrics of rows held out by recording.",)
 
 
 def test_groups_have_to_be_the_same(windowed_run: Run, tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_groups_have_to_be_the_same(windowed_run: Run, tmp_path: Path) -> None:
     answers = load_answers(windowed_run.path)
     moved = {key: replace(a, groups=np.roll(a.groups, 1)) for key, a in answers.items()}
     other = save_run(replace(windowed_run, answers=moved), tmp_path / "moved")
-    with pytest.raises(RunError, match=r"different recordings by the two runs.*same --groups"):
+    with pytest.raises(RunError, match=r"into different recordings\..*same --groups"):
         compare_runs(windowed_run.path, other)
 
 
@@ -151,7 +151,7 @@ def test_runs_on_different_tables_are_refused(windowed_run: Run, tmp_path: Path)
 
 def test_runs_that_held_nothing_back_are_refused(windowed_run: Run, tmp_path: Path) -> None:
     nothing = save_run(replace(windowed_run, evaluation=None, comparisons=(), answers={}), tmp_path / "nothing")
-    _refused(nothing, nothing, "cannot be compared. Neither held rows back. Train both with the same --split")
+    _refused(nothing, nothing, "cannot be compared. Neither held out rows. Train both with the same --split")
 
 
 def _refused(first: Path | None, second: Path, message: str) -> None:

@@ -126,7 +126,7 @@ def test_other_rows_labels_parameters_and_folds_are_other_fits(tmp_path: Path) -
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "fits").write_text("in the way")
-    with pytest.raises(RunError, match="fits is a link, or no folder"):
+    with pytest.raises(RunError, match="fits is a link, or not a folder"):
         fit_stack(light_stack(), ROWS, LABELS, engine=SequentialEngine(), store=FitStore(tmp_path / "fits"))
 
 
@@ -184,7 +184,7 @@ def test_long_fits_go_first() -> None:
     assert [task.key for task in longest_first(tasks, 120)][:2] == [("svc", 0), ("svc", 1)]
 
 
-def test_an_estimate_shares_the_rest_among_the_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_estimate_shares_the_rest_among_parallel_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     clock: Any = SimpleNamespace(now=0.0, monotonic=lambda: clock.now)
     monkeypatch.setattr("genrestack_training.fitting.fit_time.time", clock)
     fits = {("svc", fold): 1.0 for fold in range(5)}

@@ -164,7 +164,7 @@ def test_one_group_has_no_interval() -> None:
     assert percentile_interval(0.5, None) == Figure(0.5, None, None)
 
 
-def answers(truth: np.ndarray, p: np.ndarray, tracks: np.ndarray | None) -> Predictions:
+def predictions(truth: np.ndarray, p: np.ndarray, tracks: np.ndarray | None) -> Predictions:
     return Predictions(
         classes=tuple("abcdefghij"[: p.shape[1]]),
         rows=np.arange(len(truth)),
@@ -181,7 +181,7 @@ def test_a_song_is_answered_by_the_mean_of_its_rows() -> None:
     truth, p, _ = draw(90, 3, 5)
     tracks = np.array([f"t{i % 30}" for i in range(90)])
     truth = truth[:30][np.arange(90) % 30]
-    songs = average_by_song(answers(truth, p, tracks))
+    songs = average_by_song(predictions(truth, p, tracks))
     assert songs is not None
     assert songs.tracks is not None
     assert len(songs.rows) == 30
@@ -191,8 +191,8 @@ def test_a_song_is_answered_by_the_mean_of_its_rows() -> None:
         assert songs.truth[i] == truth[own][0]
         assert songs.rows[i] == np.flatnonzero(own)[0]
     np.testing.assert_array_equal(songs.decisions["stack"], np.argmax(songs.probabilities["stack"], axis=1))
-    assert average_by_song(answers(truth, p, None)) is None
-    two_labels = average_by_song(answers(np.array([0, 1]), np.full((2, 3), 1 / 3), np.array(["t", "t"])))
+    assert average_by_song(predictions(truth, p, None)) is None
+    two_labels = average_by_song(predictions(np.array([0, 1]), np.full((2, 3), 1 / 3), np.array(["t", "t"])))
     assert two_labels is not None
     assert two_labels.truth.tolist() == [0, 1]
 
@@ -202,7 +202,7 @@ def test_examples_are_those_the_stack_was_surest_of() -> None:
     p = np.array([[0.4, 0.6], [0.1, 0.9], [0.3, 0.7], [0.2, 0.8], [0.9, 0.1], [0.6, 0.4]])
     split = Split("random", np.arange(6), np.arange(6), "")
     names = np.array([f"{i}.wav" for i in range(6)])
-    found = evaluate(answers(truth, p, None), [split], interval_unit="row", filenames=names, seconds=1.0, seed=0)
+    found = evaluate(predictions(truth, p, None), [split], interval_unit="row", filenames=names, seconds=1.0, seed=0)
     first, second = found.confused
     assert (first.truth, first.answer, first.rows) == ("a", "b", 4)
     assert [(e.row, e.filename, e.probability) for e in first.examples] == [

@@ -151,8 +151,8 @@ def test_an_address_where_nobody_answers() -> None:
     command = [sys.executable, "-c", ALONE, "127.0.0.1:9", "here", "10.0.0.5"]
     refused, wrong, portless = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     assert "the Ray cluster at 127.0.0.1:9 does not answer; check --ray-address (or RAY_ADDRESS)" in refused
-    assert "'here' is no address of a Ray cluster; --ray-address takes HOST:PORT" in wrong
-    assert "'10.0.0.5' is no address" in portless
+    assert "'here' is not the address of a Ray cluster; --ray-address takes HOST:PORT" in wrong
+    assert "'10.0.0.5' is not the address" in portless
 
 
 ALONE = """
@@ -195,7 +195,7 @@ def test_two_nodes_and_the_loss_of_one(tmp_path: Path) -> None:
     assert done.stdout == ""
     assert "raylet" not in done.stderr
     seen = json.loads((tmp_path / "seen.json").read_text(encoding="utf-8"))
-    assert seen["lanes"] == 2
+    assert seen["parallelism"] == 2
     assert seen["addresses"] == ["127.0.0.1"]
     assert seen["equal with a network"]
     assert seen["begun where it was lost"] == 1

@@ -44,7 +44,7 @@ def test_everything_of_the_whole_stack_is_on_the_page(tiny_run: Run) -> None:
         *("parity", "provenance"),
     ]
     alternatives = {svg.attrib["aria-label"].split(" ")[0] for svg in tree.iter(f"{SVG}svg")}
-    assert {"What", "Confusion", "Bars", "Reliability", "Coefficients", "Learning"} <= alternatives
+    assert {"Ablation,", "Confusion", "Bars", "Reliability", "Coefficients", "Learning"} <= alternatives
     evaluation = tiny_run.evaluation
     assert evaluation is not None
     figure = evaluation.models["stack"].rows["accuracy"]
@@ -79,9 +79,9 @@ def test_the_honest_figure_comes_first(windowed_run: Run) -> None:
     (tiles,) = [ul for ul in tree.iter("ul") if ul.attrib.get("class") == "tiles"]
     titles = [" ".join("".join(p.itertext()).split()) for li in tiles for p in list(li)[:1]]
     assert titles[:3] == [
-        "Accuracy, held back by recording",
+        "Accuracy, held out by recording",
         "Accuracy, whole recordings",
-        "Accuracy, held back at random",
+        "Accuracy, held out at random",
     ]
     assert next(s.attrib["id"] for s in tree.iter("section")) == "splits"
     assert windowed_run.contrast
@@ -111,7 +111,7 @@ def test_the_foremost_evaluation_keeps_most_apart(windowed_run: Run) -> None:
     assert of(by_track, folds=folds) is folds
     assert of(by_artist, folds=folds) is by_artist
     tree = check_page(report_html(replace(record, comparisons=(), cross_validation=folds)))
-    assert f"In 5 folds, each of the {folds.groups} recordings was held back once" in "".join(tree.itertext())
+    assert f"In 5 folds, each of the {folds.groups} recordings was held out once" in "".join(tree.itertext())
 
 
 @pytest.mark.parametrize("count", [2, 3])
@@ -131,7 +131,7 @@ def test_a_run_without_figures_says_so(small_csv: Path) -> None:
     run = train(load_table(small_csv), split="none", overrides=LIGHT, runs_dir=None)
     tree = check_page(report_html(RunRecord.from_run(run)))
     assert "not known" in "".join(tree.itertext())
-    assert "there are no figures of how good the model is" in "".join(tree.itertext())
+    assert "there are no metrics of how good the model is" in "".join(tree.itertext())
     assert [s.attrib["id"] for s in tree.iter("section")] == ["weights", "features", "provenance"]
 
 
@@ -170,7 +170,7 @@ def test_the_page_renders_in_a_browser(windowed_run: Run, tmp_path: Path) -> Non
     for scheme in ("0", "1"):
         dom, console = open_page(file, f"--blink-settings=preferredColorScheme={scheme}")
         assert not console
-        assert "Accuracy, held back by recording" in dom
+        assert "Accuracy, held out by recording" in dom
     page = file.read_text(encoding="utf-8")
     # Scripts of the probe are its own; the page allows none.
     for width in (360, 1200):
@@ -201,7 +201,7 @@ def test_report_takes_up_the_proof_of_the_export(windowed_run: Run) -> None:
         done = CliRunner().invoke(report, [str(windowed_run.path.parent)])
         assert done.exit_code == 0, done.output
         page = (windowed_run.path / "report.html").read_text(encoding="utf-8")
-        assert "60 of 60 answers agree" in page
+        assert "60 of 60 labels agree" in page
         (windowed_run.path / "export.json").write_text("{}")
         broken = CliRunner().invoke(report, [str(windowed_run.path)])
         assert broken.exit_code == 1

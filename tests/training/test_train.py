@@ -201,7 +201,7 @@ def test_without_a_split_there_are_no_figures(small_table: Table) -> None:
     run = train(small_table, overrides=LIGHT, split="none", runs_dir=None)
     assert run.evaluation is None
     assert run.metrics == {}
-    assert "no figures" in run.provenance.split_meaning
+    assert "no metrics" in run.provenance.split_meaning
     assert len(run.training_rows) == run.provenance.fitted_rows == run.provenance.row_count == 90
     assert run.reference_made
     assert run.reference_labels is None

@@ -1,4 +1,4 @@
-"""Two runs side by side, on the rows that both held back in the same way."""
+"""Comparison of two runs, on the rows that both held out in the same way."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -53,15 +53,15 @@ class ClassRecalls:
 
 @dataclass(frozen=True)
 class SplitComparison:
-    """Both runs on the rows that both held back in one way."""
+    """Both runs on the rows that both held out in one way."""
 
     split: str
     folds: tuple[int, int]
-    """Of each run's evaluation; 1 if rows were held back once."""
+    """Of each run's evaluation; 1 if rows were held out once."""
     unit: str
     """What the intervals and the test take as one: "row", "track" or "artist"."""
     left_out: tuple[int, int]
-    """Rows that only the first, or only the second, held back."""
+    """Rows that only the first, or only the second, held out."""
     rows: PairedResults
     songs: PairedResults | None
     """None if recordings are not known, or are single rows."""
@@ -74,7 +74,7 @@ class SplitComparison:
 
 @dataclass(frozen=True)
 class RunComparison:
-    """Two runs side by side."""
+    """Two runs, compared split by split."""
 
     first: RunRecord
     second: RunRecord
@@ -112,7 +112,7 @@ def compare_runs(first: str | Path, second: str | Path) -> RunComparison:
         except RunError as exc:
             notes.append(str(exc))
     if not splits:
-        raise RunError(f"these runs cannot be compared. {' '.join(notes) or 'Neither held rows back.'} {_ADVICE}")
+        raise RunError(f"these runs cannot be compared. {' '.join(notes) or 'Neither held out rows.'} {_ADVICE}")
     return RunComparison(*records, tuple(splits), tuple(notes))
 
 
@@ -123,10 +123,10 @@ def _check_same_table(first: RunRecord, second: RunRecord) -> None:
     if first.provenance.data_sha256 != second.provenance.data_sha256:
         raise RunError(
             f"the runs were measured on different tables ({first.provenance.data_file} and "
-            f"{second.provenance.data_file} differ), so that their rows cannot be paired; train both on one table"
+            f"{second.provenance.data_file} differ), so their rows cannot be paired; train both on one table"
         )
     if first.classes != second.classes:
-        raise RunError("the runs tell different classes apart, although of one table; train both with the same --label")
+        raise RunError("the runs have different classes, although of one table; train both with the same --label")
 
 
 def _evaluated(
@@ -143,7 +143,7 @@ def _matching_evaluations(
     first: Mapping[tuple[str, bool], EvaluatedPredictions],
     second: Mapping[tuple[str, bool], EvaluatedPredictions],
 ) -> tuple[EvaluatedPredictions, EvaluatedPredictions] | None:
-    """Choose what to pair: folds with folds, else what was held back once, else the one with the other."""
+    """Choose what to pair: folds with folds, else what was held out once, else the one with the other."""
     for kinds in ((True, True), (False, False), (True, False), (False, True)):
         found = first.get((split, kinds[0])), second.get((split, kinds[1]))
         if found[0] is not None and found[1] is not None:
@@ -156,7 +156,7 @@ def _one_sided_note(split: str, evaluated: tuple[Mapping[tuple[str, bool], Evalu
     if not any(has):
         return []
     which = "first" if has[0] else "second"
-    return [f"Only the {which} run has figures of rows held back {SPLIT_PHRASES[split]}."]
+    return [f"Only the {which} run has metrics of rows held out {SPLIT_PHRASES[split]}."]
 
 
 def _compare_split(split: str, first: EvaluatedPredictions, second: EvaluatedPredictions) -> SplitComparison:
@@ -195,7 +195,7 @@ def _common_rows(
     """Select the rows that both held out, in the order of the table."""
     common, one, other = np.intersect1d(first.rows, second.rows, return_indices=True)
     if not len(common):
-        raise RunError(f"No row was held back {SPLIT_PHRASES[split]} by both runs.")
+        raise RunError(f"No row was held out {SPLIT_PHRASES[split]} by both runs.")
     a, b = _select_rows(first, one), _select_rows(second, other)
     return a, b, (len(first.rows) - len(common), len(second.rows) - len(common))
 

@@ -1,4 +1,4 @@
-"""What `genrestack doctor` is told of training: settings of Keras that TensorFlow is kept from working by.
+"""What `genrestack doctor` reports of training: settings of Keras that keep TensorFlow from working.
 
 A row is subject, `ok`, `note` or `problem`, what was found, and what to do about it.
 """

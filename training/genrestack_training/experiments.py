@@ -1,4 +1,4 @@
-"""Fit and question one stack on one split: the part of the recipe that is done once, or once a fold."""
+"""Fit and evaluate stacks: the exported model's split, other splits to compare with, folds of a cross-validation."""
 
 import time
 import warnings
@@ -48,7 +48,7 @@ class FittedSplit:
     stack: StackingClassifier
     scaler: Any
     predictions: Predictions | None
-    """To the rows held back; None if there are none."""
+    """Of the held-out rows; None if there are none."""
     seconds: float
     """What the fit took."""
     notes: tuple[str, ...]
@@ -78,7 +78,7 @@ def fit_split(
     jobs: int | None = None,
     store: FitStore | None = None,
 ) -> FittedSplit:
-    """Scale, fit, and ask about the rows held back.
+    """Scale, fit, and predict the held-out rows.
 
     Args:
         data: the table and the settings.
@@ -100,7 +100,7 @@ def fit_split(
         training, labels = _scaled(scaler, rows[split.training]), data.labels[split.training]
         fits = fit_stack(stack, training, labels, progress=progress, engine=engine, jobs=jobs, store=store)
         seconds = time.monotonic() - begun
-        # Ask: the stack, each base model, and stacks without each of them, about the rows held back.
+        # Predict: with the stack, each base model, and stacks without each of them, the held-out rows.
         if len(split.test):
             reduced = metas_without_each(stack, meta_rows(stack, fits, training, labels), labels)
             predictions = predict_all(stack, _scaled(scaler, rows[split.test]), held_out(data, split.test), reduced)
@@ -141,7 +141,7 @@ def collected_warnings(settings: Settings) -> Iterator[Sequence[str]]:
     if any(issubclass(w.category, ConvergenceWarning) for w in caught):
         notes.append(
             f"The meta-learner stopped at its limit of {settings.meta.max_iter} iterations, not yet fully converged. "
-            "The figures are of the model as it is; max_iter under [meta] in a settings file lets it go on.",
+            "The metrics are of the model as it is; raise max_iter under [meta] in a settings file.",
         )
 
 
@@ -204,7 +204,7 @@ def plan_experiments(
         except TrainingError as exc:
             if compare is not None:
                 raise
-            notes.append(f"There are no figures {SPLIT_PHRASES[name]} to compare with: {exc}.")
+            notes.append(f"There are no metrics {SPLIT_PHRASES[name]} to compare with: {exc}.")
     return ExperimentPlan(
         main=_planned(data, split),
         comparisons=tuple(comparisons),
@@ -226,7 +226,7 @@ def run_experiments(
 
     Args:
         data: the table and the settings.
-        trials: what `plan_experiments` gave.
+        plan: what `plan_experiments` gave.
         progress: told of every fit and epoch of every stack.
         engine: as `fit_stack` takes it.
         jobs: likewise.

@@ -56,7 +56,7 @@ def train(
         split: a key of `SPLITS`; "none" fits every row and gives no figures.
         artists: filename → artist or other group, as `read_groups` gives it; the split "artist" keeps these whole.
         folds: cross-validate as well, over that many folds of what the split keeps whole (artists, or else recordings,
-            where the split keeps nothing whole); a grouped split then holds back the first of them.
+            where the split keeps nothing whole); a grouped split then holds out the first of them.
         compare: other splits to fit and evaluate beside it; None: after a random split of a table that knows better,
             each grouped split there can be. An empty list fits nothing more.
         overrides: section → key → value, laid over the preset.
@@ -90,7 +90,7 @@ def train(
     labels = check_table(table, settings)
     data = TrainingData(table, labels, _grouping(table, artists), settings, seed)
 
-    # Split: hold back rows that no estimator will see; for other figures, in other ways.
+    # Split: hold out rows that no estimator will see; for other figures, in other ways.
     share = settings.split.test_share if folds is None else 1 / folds
     share = settings.split.test_share if split == "random" else share
     sides = make_split(split, table, test_share=share, seed=seed, grouping=data.grouping)
@@ -102,7 +102,7 @@ def train(
     # Named without the time, so that the same command finds the finished fits again.
     place = None if folder is None else unfinished_path(folder.parent, name if run_dir is None else folder.name)
     with _fit_store(place) as store:
-        # Scale, fit, and evaluate on the rows held back: the model that is exported, then those for the other figures.
+        # Scale, fit, and evaluate on the rows held out: the model that is exported, then those for the other figures.
         with open_backend(backend, jobs=jobs, ray_address=ray_address) as engine:
             results = run_experiments(data, plan, progress, engine=engine, jobs=jobs, store=store)
         for line in (*plan.notes, *results.notes):

@@ -23,7 +23,7 @@ class Levels:
         """Count a block of samples, floating, any shape.
 
         Raises:
-            AudioError: it holds something that is no sound.
+            AudioError: it holds something that is not sound.
 
         """
         if not block.size:

@@ -69,7 +69,7 @@ def _done(folder: Path) -> Path:
 def _key() -> str:
     """Return a key for what numba compiles for: this installation of librosa, this Python, this processor.
 
-    numba looks its files up by the source's path, size and date, and compiles anew where one differs. A folder that is
+    numba looks its files up by the source's path, size and date, and recompiles where one differs. A folder that is
     complete for one virtual environment is empty for the next.
     """
     found = find_spec("librosa")

@@ -1,4 +1,4 @@
-"""What has been computed so far, kept beside the table until that is whole: an interrupted build goes on from it."""
+"""What has been computed so far, kept beside the table until that is whole: an interrupted build resumes from it."""
 
 import contextlib
 import json
@@ -76,7 +76,7 @@ class Journal:
         except FileNotFoundError:
             return
         except OSError as error:
-            raise AudioError(f"{self.path}: cannot be read: {error.strerror}; delete it to begin anew") from error
+            raise AudioError(f"{self.path}: cannot be read: {error.strerror}; delete it to start over") from error
         lines = list(_lines(content))
         if not lines:
             self.remove()
@@ -84,7 +84,7 @@ class Journal:
         if lines[0] != self._settings:
             raise AudioError(
                 f"{self.path}: is what was computed with other settings ({_worded(lines[0])}); give those again to go "
-                "on, or delete it to begin anew"
+                "on, or delete it to start over"
             )
         for line in lines[1:]:
             rows = tuple(tuple(row) for row in line["rows"])

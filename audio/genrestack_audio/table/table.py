@@ -51,7 +51,7 @@ def build_table(
     """Compute the features of recordings and write them to `output`, all of it or nothing.
 
     What is computed is kept in a file beside the table, `<output>.part`, until the table is whole; a build that is
-    started again goes on from there.
+    started again resumes from there.
 
     Args:
         clips: the recordings; their order is the table's.

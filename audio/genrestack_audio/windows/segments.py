@@ -80,7 +80,7 @@ def stream_segments(sound: Sound, windows: Windows | None = None) -> Iterator[Se
     """Compute window after window while the recording is being read.
 
     Raises:
-        AudioError: at the end, if the recording was silent or shorter than one window; before it, if it is no sound.
+        AudioError: at the end, if the recording was silent or shorter than one window; before it, if it is not sound.
 
     """
     windows = windows or Windows()

@@ -66,7 +66,7 @@ def _export_pickles(
         click.echo(note, err=True)
     fitted = load_pickle(stack)
     fitted_scaler = None if scaler is None else load_pickle(scaler)
-    click.echo("exporting: converting the parts, then proving them against the original …", err=True)
+    click.echo("exporting: converting the parts, then checking parity with the original …", err=True)
     path = export_stack(
         fitted,
         fitted_scaler,

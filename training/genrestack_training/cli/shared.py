@@ -1,4 +1,4 @@
-"""What several commands of training share: options, messages, and what is said of an export."""
+"""What several commands of training share: options, messages, and the summary of an export."""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -32,7 +32,7 @@ def export_and_report(run: "Run", models_dir: Path, name: str | None, precision:
     """Export a run, and print the result."""
     from genrestack_training.run_export import export_run
 
-    click.echo("exporting: converting the parts, then proving them against the original …", err=True)
+    click.echo("exporting: converting the parts, then checking parity with the original …", err=True)
     print_export(export_run(run, models_dir, name=name, precision=precision), models_dir)
 
 
@@ -43,7 +43,7 @@ def print_export(path: Path, models_dir: Path) -> None:
 
     parity = read_manifest(path).parity
     ties = f"; {parity.ties} rows left out on which nearest neighbours tie"
-    click.echo(f"proven against the original: {describe(parity)}{ties}")
+    click.echo(f"parity with the original: {describe(parity)}{ties}")
     click.echo(f"bundle: {path}")
     click.echo(f"next: genrestack serve {models_dir}")
 

@@ -33,7 +33,7 @@ def numeric_column(column: pd.Series) -> np.ndarray:
     """Convert a column to float64, shape (n,), without NaN. `[89.1]` counts as 89.1, true as 1 and false as 0.
 
     Raises:
-        TableError: a value is no number; the message names the column and its first such row.
+        TableError: a value is not a number; the message names the column and its first such row.
 
     """
     if pd.api.types.is_bool_dtype(column) or (pd.api.types.is_numeric_dtype(column) and column.dtype.kind in "iuf"):
@@ -114,8 +114,8 @@ def _check_lengths(name: Any, texts: list[str], codes: np.ndarray) -> None:
     length, row = len(texts[longest]), int(np.argmax(codes == longest)) + 1
     if length > LONGEST_TEXT:
         raise TableError(
-            f"column {name!r} holds {length:,} characters in data row {row} ({quoted(texts[longest])}), and "
-            f"{LONGEST_TEXT:,} are the most; shorten it, or name the right column"
+            f"column {name!r} holds {length:,} characters in data row {row} ({quoted(texts[longest])}), at "
+            f"most {LONGEST_TEXT:,} are allowed; shorten it, or name the right column"
         )
     check_fits(
         f"column {name!r} has {len(codes):,} texts of up to {length:,} characters (data row {row})",
@@ -137,7 +137,7 @@ def _refuse_fractions(name: Any, texts: list[str], codes: np.ndarray) -> None:
 
 
 def rows_named(indices: Iterable[int]) -> str:
-    """Return `data row 1` or `data rows 1, 2, 3` for row numbers that count from 0; the header is no data row."""
+    """Return `data row 1` or `data rows 1, 2, 3` for row numbers that count from 0; the header is not a data row."""
     numbers = [int(index) + 1 for index in indices]
     return f"data row{'s' * (len(numbers) > 1)} {listed(numbers, 5)}"
 
@@ -151,14 +151,14 @@ def check_names(path: Path, names: Sequence[str]) -> None:
     """
     if len(names) > MOST_COLUMNS:
         raise TableError(
-            f"{path} has {len(names):,} columns, and {MOST_COLUMNS:,} are the most that can be trained on; leave "
+            f"{path} has {len(names):,} columns, at most {MOST_COLUMNS:,} can be trained on; leave "
             "columns out, or turn the table if its rows are features"
         )
     for place, name in enumerate(names, start=1):
         if len(name) > LONGEST_NAME:
             raise TableError(
-                f"{path}: the name of column {place} has {len(name):,} characters ({quoted(name)}), and {LONGEST_NAME} "
-                "are the most; shorten it"
+                f"{path}: the name of column {place} has {len(name):,} characters ({quoted(name)}), at most "
+                f"{LONGEST_NAME} are allowed; shorten it"
             )
         if not name.isprintable() and name.strip():
             raise TableError(f"{path}: the name of column {place} has control characters ({quoted(name)}); rename it")
@@ -169,4 +169,4 @@ def _refuse_duplicates(path: Path, names: Sequence[str]) -> None:
     double = [name for name, count in Counter(names).items() if count > 1 and name.strip()]
     if double:
         places = listed((i + 1 for i, name in enumerate(names) if name == double[0]), 5)
-        raise TableError(f"{path} has the column {double[0]!r} more than once (columns {places}); rename or remove one")
+        raise TableError(f"{path}: duplicate column name {double[0]!r} (columns {places}); rename or remove one")

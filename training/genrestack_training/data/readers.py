@@ -106,7 +106,7 @@ def _unpacked(path: Path, file: BinaryIO) -> Iterator[BinaryIO]:
 
 
 def _first_line(path: Path, text: BinaryIO) -> list[str]:
-    """Read the first line that is not blank; what is no text is found out later."""
+    """Read the first line that is not blank; what is not text is found out later."""
     lines = io.StringIO(text.read(LONGEST_LINE).decode("utf-8-sig", errors="replace"), newline="")
     try:
         return next((row for row in csv.reader(lines) if row), [])
@@ -138,7 +138,7 @@ def read_parquet(path: Path, file: BinaryIO) -> pd.DataFrame:
     Texts are kept once for each value they have, so that a file of a few KB does not become a table of many GB.
 
     Raises:
-        TableError: it is no Parquet file, holds columns of another kind, or takes more memory than there is.
+        TableError: it is not a Parquet file, holds columns of another kind, or takes more memory than there is.
 
     """
     import pyarrow as pa
@@ -184,7 +184,7 @@ def _check_extent(path: Path, opened: Any) -> None:
 
 
 def _check_kind(path: Path, field: Any) -> None:
-    """Reject what is no single value a row, by its type and before it is read."""
+    """Reject what is not a single value a row, by its type and before it is read."""
     import pyarrow.types as kinds
 
     kind = field.type

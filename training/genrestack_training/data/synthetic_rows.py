@@ -1,4 +1,4 @@
-"""Rows that nobody fitted, made where none were held back."""
+"""Synthetic rows that nobody fitted, for runs that hold out none."""
 
 import numpy as np
 

@@ -64,7 +64,7 @@ def load_table(
         artist_column: column that names the recording's artist, or another group that splits may keep whole.
 
     Raises:
-        TableError: the file is no such table; the message names the row and column and says what to do.
+        TableError: the file is not such a table; the message names the row and column and says what to do.
 
     """
     path = Path(path)

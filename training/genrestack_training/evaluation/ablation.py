@@ -1,4 +1,4 @@
-"""What a base model is worth: the meta-learners of stacks that are without it.
+"""Ablation: the meta-learners of stacks without each base model.
 
 A stack's meta-learner is fitted on the base models' out-of-fold probabilities, which do not depend on each other. A
 stack without one model would therefore fit the same other models on the same folds and give its meta-learner the same
@@ -24,7 +24,7 @@ def meta_rows(
 
     Args:
         stack: the fitted stack.
-        fits: what `fit_stack` gave: every base model's answers to the rows of each fold.
+        fits: what `fit_stack` gave: every base model's predictions of the rows of each fold.
         rows: scaled rows, float64, shape (m, f).
         labels: shape (m,).
 

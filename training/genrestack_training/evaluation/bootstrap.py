@@ -3,7 +3,7 @@
 The percentile bootstrap over clusters: as many groups as there are, drawn with replacement, 2,000 times; the interval
 lies between the 2.5th and the 97.5th percentile of the figure. Efron and Tibshirani, "An introduction to the bootstrap"
 (1993), chapter 13; Davison and Hinkley, "Bootstrap methods and their application" (1997), section 3.8, on clusters. The
-fitted models are taken as given: an interval says how much the figure depends on which groups were held back, not on
+fitted models are taken as given: an interval says how much the figure depends on which groups were held out, not on
 which were fitted.
 """
 

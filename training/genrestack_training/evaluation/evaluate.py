@@ -1,4 +1,4 @@
-"""How good a fitted stack is on rows it has not seen: answers → figures with intervals."""
+"""How good a fitted stack is on rows it has not seen: predictions → metrics with intervals."""
 
 from collections.abc import Mapping, Sequence
 
@@ -23,7 +23,7 @@ PAIRS, EXAMPLES = 10, 3
 
 
 class _ScoredPredictions:
-    """Answers to rows or to songs, with their sums and those of resamples, each computed once."""
+    """Predictions of rows or of songs, with their sums and those of resamples, each computed once."""
 
     def __init__(self, predictions: Predictions, seed: int) -> None:
         names, self._numbers = np.unique(predictions.groups, return_inverse=True)
@@ -61,7 +61,7 @@ def evaluate(
     """Compute the metrics of predictions, with intervals.
 
     Args:
-        answers: to all rows that were held back, fold after fold.
+        predictions: of all rows that were held out, fold after fold.
         splits: the folds in that order, or the one split.
         interval_unit: what `predictions.groups` are: a key of `UNITS`.
         filenames: of all rows of the table, to name examples by.

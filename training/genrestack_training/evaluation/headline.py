@@ -1,4 +1,4 @@
-"""The figures that go along with a model, by name, and the sentences that say why splits differ."""
+"""Headline metrics of a model, by name, and the sentences that explain why splits differ."""
 
 from collections.abc import Sequence
 
@@ -55,8 +55,8 @@ def contrast(
         return ""
     figures = ", ".join(f"{e.accuracy:.3f} {SPLIT_PHRASES[e.split]}" for e in grouped)
     return (
-        f"Accuracy is {random[0].accuracy:.3f} with rows held back at random and {figures}: a random split leaves "
+        f"Accuracy is {random[0].accuracy:.3f} with rows held out at random and {figures}: a random split leaves "
         "other windows of the same recordings, or other recordings of the same artists, among the fitted rows, so that "
-        "its figure is in part recognition of what was already heard. For music that the model has not heard, go by "
+        "its accuracy is in part recognition of what was already heard. For music that the model has not heard, go by "
         f"{grouped[-1].accuracy:.3f}."
     )

@@ -1,4 +1,4 @@
-"""What a fitted stack weighs, how its network learned, and which values it has seen: what a report draws."""
+"""Weights, learning curves and feature ranges of a fitted stack: what a report draws."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -40,12 +40,12 @@ class FeatureRange:
     held_back_min: float
     held_back_max: float
     outside: float
-    """Share of the rows held back whose value lies outside what was fitted."""
+    """Share of the held-out rows whose value lies outside the fitted range."""
 
 
 @dataclass(frozen=True)
 class Introspection:
-    """What is to be seen in the fitted stack itself."""
+    """Weights, learning curves and feature ranges of a fitted stack."""
 
     meta: MetaWeights | None
     """None if the meta-learner is not linear."""

@@ -1,12 +1,12 @@
-"""Figures of a classifier as functions of sums over rows, so that thousands of resamples cost one matrix product.
+"""Metrics of a classifier as functions of sums over rows, so that thousands of resamples cost one matrix product.
 
-Every figure here is computed from sums over rows of a few numbers each: the confusion matrix, the losses, the
+Every metric here is computed from sums over rows of a few numbers each: the confusion matrix, the losses, the
 reliability bins. A resample of groups is a vector of weights, its sums are the weighted sums of the groups' own, and
-the figures follow from these. Below, p is a row's vector of probabilities, y its true class, n the number of rows.
+the metrics follow from these. Below, p is a row's vector of probabilities, y its true class, n the number of rows.
 
-- accuracy: share of rows that are answered right.
+- accuracy: share of rows that are predicted right.
 - balanced_accuracy: mean of the recalls of the classes that occur (scikit-learn's `balanced_accuracy_score`).
-- macro_f1: mean of the F1 of the classes that occur or are answered (scikit-learn's `f1_score(average="macro")`).
+- macro_f1: mean of the F1 of the classes that occur or are predicted (scikit-learn's `f1_score(average="macro")`).
 - log_loss: mean of −ln p[y], p normalised and clipped to the least step of a float64 (scikit-learn's `log_loss`).
 - brier: mean of Σ_j (p[j] − [j = y])², 0 to 2. Brier, "Verification of forecasts expressed in terms of probability",
   Monthly Weather Review 78 (1950).
@@ -31,7 +31,7 @@ class Sums:
     """Sums over rows; the leading axes are whatever they are of: groups, resamples, or nothing for all rows."""
 
     confusion: np.ndarray
-    """float64, shape (…, k, k): rows of true class i answered with class j."""
+    """float64, shape (…, k, k): rows of true class i predicted as class j."""
     losses: np.ndarray
     """float64, shape (…, 3): log loss, Brier, true class among the two most probable."""
     bins: np.ndarray
@@ -66,7 +66,7 @@ def sums_by_group(
     Args:
         truth: true classes, int64, shape (n,).
         probabilities: float, shape (n, k).
-        decisions: answered classes, int64, shape (n,).
+        decisions: predicted classes, int64, shape (n,).
         groups: number of each row's group, 0 … count − 1, shape (n,).
         count: number of groups.
 

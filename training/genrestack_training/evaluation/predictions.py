@@ -1,4 +1,4 @@
-"""What a stack and its parts answer on rows that were held back: all that figures are made of."""
+"""Predictions of a stack and its parts on held-out rows: all that metrics are computed from."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ STACK = "stack"
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """Answers to n rows, or to n songs, by every model, with what is true of them."""
+    """Predictions of n rows, or of n songs, by every model, with the true classes."""
 
     classes: tuple[str, ...]
     rows: np.ndarray
@@ -27,7 +27,7 @@ class Predictions:
     probabilities: Mapping[str, np.ndarray]
     """Model → float64, shape (n, k); `STACK` and each base model."""
     decisions: Mapping[str, np.ndarray]
-    """Model → int64, shape (n,): what its own `predict` answers, which need not be the most probable class."""
+    """Model → int64, shape (n,): what its own `predict` returns, which need not be the most probable class."""
     without: Mapping[str, np.ndarray]
     """Base model → float64, shape (n, k): what a stack without it answers; empty if there is one only."""
 
@@ -39,7 +39,7 @@ class Predictions:
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
-    """Rows that were held back."""
+    """Rows that were held out."""
 
     rows: np.ndarray
     """int64, shape (n,): numbers in the table."""
@@ -56,7 +56,7 @@ def predict_all(
     Args:
         stack: its parts give probabilities.
         scaled: the rows as the stack takes them, float64, shape (n, f).
-        held: what is known of them; every label is one of the stack's classes.
+        held_out: what is known of them; every label is one of the stack's classes.
         reduced: base model → the meta-learner of a stack without it, and the columns that it takes.
 
     """

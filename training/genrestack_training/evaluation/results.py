@@ -1,4 +1,4 @@
-"""The shapes that figures come in; what each means is in docs/evaluation.md."""
+"""Results of an evaluation; what each metric means is in docs/evaluation.md."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class ReliabilityBin:
 
 @dataclass(frozen=True)
 class ModelMetrics:
-    """Figures of the stack or of a base model."""
+    """Metrics of the stack or of a base model."""
 
     rows: Mapping[str, Figure]
     """By the names of `metrics.METRIC_NAMES`, over rows."""
@@ -41,7 +41,7 @@ class ModelMetrics:
 
 @dataclass(frozen=True)
 class ClassReport:
-    """Figures of one class by the whole stack, over rows; `support` counts its test rows."""
+    """Metrics of one class by the whole stack, over rows; `support` counts its test rows."""
 
     label: str
     precision: Figure
@@ -52,7 +52,7 @@ class ClassReport:
 
 @dataclass(frozen=True)
 class Ablation:
-    """What a base model adds to the stack: the stack's figure less that of a stack without it, on the same rows."""
+    """What a base model adds to the stack: the stack's metric less that of a stack without it, on the same rows."""
 
     accuracy_without: Figure
     accuracy_gain: Figure
@@ -65,7 +65,7 @@ class Ablation:
 
 @dataclass(frozen=True)
 class MisclassifiedRow:
-    """A row that was answered wrong."""
+    """A row that was misclassified."""
 
     row: int
     """Data row of the table, counted from 1."""
@@ -76,24 +76,24 @@ class MisclassifiedRow:
 
 @dataclass(frozen=True)
 class ConfusedPair:
-    """A class that was taken for another."""
+    """A class that was predicted as another."""
 
     truth: str
     answer: str
     rows: int
     examples: tuple[MisclassifiedRow, ...]
-    """Those of which the stack was surest."""
+    """Those with the highest confidence."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Figures of one way to hold rows back: of the stack and of each base model on rows they had not seen."""
+    """Metrics of one way to hold out rows: of the stack and of each base model on rows they had not seen."""
 
     split: str
     unit: str
     """What was kept whole: "row", "track" or "artist"."""
     folds: int
-    """Fits that the answers come from: 1 if rows were held back once, else the folds of a cross-validation."""
+    """Fits that the predictions come from: 1 if rows were held out once, else the folds of a cross-validation."""
     meaning: str
     fitted_rows: int
     """On average over the folds."""
@@ -106,7 +106,7 @@ class Evaluation:
     """The stack as "stack", then each base model."""
     classes: tuple[ClassReport, ...]
     confusion: tuple[tuple[int, ...], ...]
-    """Rows of the true class i that were answered with class j by the stack, in the order of `classes`."""
+    """Rows of the true class i that the stack predicted as class j, in the order of `classes`."""
     song_confusion: tuple[tuple[int, ...], ...] | None
     worth: Mapping[str, Ablation]
     """By base model; empty if there is one only."""

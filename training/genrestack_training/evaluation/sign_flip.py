@@ -1,8 +1,8 @@
 """Is the difference between two runs more than chance? A sign-flip test over groups.
 
 If two models are equally good, then in each group (a recording, an artist) their difference might as well have been the
-other way round. Turning the signs of the groups' differences at random therefore shows how large a total difference
-chance makes; rows of one group stay together, as they are no independent evidence. With few groups all turns
+other way round. Flipping the signs of the groups' differences at random therefore shows how large a total difference
+chance makes; rows of one group stay together, as they are no independent evidence. With few groups all sign patterns
 are counted, otherwise 10,000 are drawn, and the observed one counts as one of them. Good, "Permutation, parametric, and
 bootstrap tests of hypotheses" (2005), chapter 3; Phipson and Smyth, "Permutation p-values should never be zero",
 Statistical Applications in Genetics and Molecular Biology 9 (2010).
@@ -18,7 +18,7 @@ _AT_ONCE = 2_000_000
 
 @dataclass(frozen=True)
 class SignFlipTest:
-    """How the test went."""
+    """The result of the test."""
 
     p: float
     """Two-sided: how often chance alone makes a difference at least as large."""
@@ -26,7 +26,7 @@ class SignFlipTest:
     differing: int
     """Groups in which the two are not equally often right; only these say anything."""
     exact: bool
-    """True if every way to turn the signs was counted."""
+    """True if every sign pattern was counted."""
 
 
 def sign_flip_test(differences: np.ndarray, *, seed: int = 0, flips: int = FLIPS) -> SignFlipTest:
@@ -52,5 +52,5 @@ def sign_flip_test(differences: np.ndarray, *, seed: int = 0, flips: int = FLIPS
 
 
 def _reached(signs: np.ndarray, moved: np.ndarray, observed: int) -> int:
-    """Count the turns whose total is at least as large as the observed one."""
+    """Count the sign patterns whose total is at least as large as the observed one."""
     return int(np.count_nonzero(np.abs(signs @ moved) >= observed))

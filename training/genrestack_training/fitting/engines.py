@@ -61,7 +61,7 @@ class SequentialEngine:
 class ProcessEngine:
     """Several processes, each with one thread and one fit at a time, the long fits first.
 
-    A network this small, or a support vector machine, gains little from a second thread, and two fits side by side
+    A network this small, or a support vector machine, gains little from a second thread, and two fits in parallel
     gain nearly all of it.
     """
 
@@ -108,7 +108,7 @@ def choose_engine(jobs: int | None, tasks: Iterable[FitTask], rows: int) -> Engi
 
 
 def longest_first(tasks: Sequence[FitTask], rows: int) -> list[FitTask]:
-    """Order tasks so that no long one is left for the end, when the other lanes have nothing to do."""
+    """Order tasks so that no long one is left for the end, when the other workers are idle."""
     return sorted(tasks, key=lambda task: -_estimated_seconds(task, rows))
 
 
@@ -155,7 +155,7 @@ def _progress_file(folder: Path, key: tuple[str, int]) -> Path:
 
 
 def _write_progress(path: Path, done: int, of: int) -> None:
-    # Somebody watching is no reason to stop fitting.
+    # Progress that is lost is not a reason to stop fitting.
     with suppress(OSError):
         path.write_text(f"{done} {of}\n", encoding="ascii")
 

@@ -19,7 +19,7 @@ class TimeEstimate:
 
         Args:
             guesses: seconds of every fit there will be.
-            lanes: how many run at once.
+            parallelism: how many run at once.
 
         """
         self._guess = dict(guesses)

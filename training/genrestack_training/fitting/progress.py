@@ -51,7 +51,7 @@ class Progress(Protocol):
 
 
 class NullProgress:
-    """A `Progress` that says nothing."""
+    """A `Progress` that does nothing."""
 
     def update(self, step: Step) -> None:
         """Do nothing."""
@@ -61,7 +61,7 @@ class NullProgress:
 
 
 class StagedProgress:
-    """Passes on the steps of one stack out of several that take about as long."""
+    """Forwards the steps of one stack out of several that take about as long."""
 
     def __init__(self, progress: Progress, stage: int, stages: int, title: str, *, begun: float) -> None:
         self._progress = progress
@@ -84,7 +84,7 @@ class StagedProgress:
 
 
 class FitTracker:
-    """Hears of the fits of one stack, which may run side by side, and turns them into steps.
+    """Tracks the fits of one stack, which may run in parallel, and reports them as steps.
 
     Of several fits under way a step speaks of the one that began first. Any thread may call.
     """

@@ -74,7 +74,7 @@ def _local_cluster(ray: ModuleType, cpus: int) -> Iterator[None]:
 
 @contextmanager
 def _remote_cluster(ray: ModuleType, address: str) -> Iterator[None]:
-    """Connect to somebody's cluster, which goes on afterwards."""
+    """Connect to somebody's cluster, which keeps running afterwards."""
     _check_reachable(address)
     with _connected(ray, f"the Ray cluster at {address}", address=address):
         yield
@@ -116,7 +116,7 @@ def _check_reachable(address: str) -> None:
     """Check that an address accepts connections: Ray itself waits for a minute, and then may end the process.
 
     Raises:
-        ClusterError: it is no address, or nobody answers.
+        ClusterError: it is not an address, or does not answer.
 
     """
     host, colon, port = address.removeprefix("ray://").rpartition(":")
@@ -124,7 +124,7 @@ def _check_reachable(address: str) -> None:
         return
     if not colon or not host or not port.isdecimal() or not 0 < int(port) < 2**16:
         raise ClusterError(
-            f"{address!r} is no address of a Ray cluster; --ray-address takes HOST:PORT, such as 10.0.0.5:6379"
+            f"{address!r} is not the address of a Ray cluster; --ray-address takes HOST:PORT, such as 10.0.0.5:6379"
         )
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=_REACH_WITHIN_S).close()

@@ -23,7 +23,7 @@ from genrestack_training.fitting.store import library_versions
 from genrestack_training.fitting.tasks import FitTask, Fitted
 
 RETRIES: Final = 5
-"""How often a fit begins anew after its machine or process was lost; never after an error of its own."""
+"""How often a fit is retried after its machine or process was lost; never after an error of its own."""
 
 _FitKey = tuple[str, int]
 _FitProgress = tuple[_FitKey, int, int]
@@ -138,7 +138,7 @@ def _cancelled_on_exit() -> Iterator[dict[Any, FitTask]]:
 
 
 class _ProgressActor:
-    """Where fits print how far they are: an actor, which nobody's result depends on."""
+    """Actor to which fits report their progress; no result depends on it."""
 
     def __init__(self) -> None:
         self._progress: list[_FitProgress] = []
@@ -149,7 +149,7 @@ class _ProgressActor:
         self._any.set()
 
     async def read(self) -> list[_FitProgress]:
-        """Wait for news."""
+        """Wait for progress."""
         await self._any.wait()
         self._any.clear()
         progress, self._progress = self._progress, []
@@ -168,21 +168,21 @@ def _progress_actor() -> Iterator[Any]:
 
 
 class _ProgressReader:
-    """Reads the paper and passes on what it says of fits that are not over."""
+    """Forwards the progress of fits that have not ended."""
 
     def __init__(self, actor: Any, fits: FitTracker) -> None:
         self._actor = actor
         self._fits = fits
         self._over: set[_FitKey] = set()
         self.expected = [actor.read.remote()]
-        """The next news; empty once there will be none."""
+        """The next progress; empty once there will be none."""
 
     def read(self) -> None:
         """Forward the progress that has arrived."""
         try:
             progress = ray.get(self.expected.pop())
         except RayError:
-            # Somebody watching is no reason to stop fitting.
+            # Progress that is lost is not a reason to stop fitting.
             return
         self.expected.append(self._actor.read.remote())
         for key, done, of in progress:

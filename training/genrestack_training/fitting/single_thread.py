@@ -1,4 +1,4 @@
-"""A fit away from the process that asked for it: on one thread, with its warnings brought home."""
+"""A fit in another process: on one thread, with its warnings recorded."""
 
 import os
 import sys
@@ -19,7 +19,7 @@ CaughtWarning = tuple[Warning | str, type[Warning], str, int, str | None]
 
 @dataclass(frozen=True, eq=False)
 class RemoteFit:
-    """What a fit elsewhere brings home."""
+    """The result of a fit elsewhere, with its warnings."""
 
     fitted: Fitted
     warned: tuple[CaughtWarning, ...]

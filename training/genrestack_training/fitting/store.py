@@ -1,4 +1,4 @@
-"""Finished fits on disk, so that a training that was interrupted goes on where it stopped."""
+"""Finished fits on disk, so that an interrupted training resumes where it stopped."""
 
 import contextlib
 import hashlib

@@ -116,7 +116,7 @@ def execution_options(rows: int, epochs: int, batch_size: int) -> dict[str, Any]
 
 
 class _EpochCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is not followed by mypy
-    """Tells a listener how many epochs are done."""
+    """Reports to a listener how many epochs are done."""
 
     def __init__(self, listener: Callable[[int, int], None]) -> None:
         super().__init__()

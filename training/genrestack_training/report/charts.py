@@ -1,4 +1,4 @@
-"""The drawings: numbers → charts. Each takes what it needs and no more, and says in words what is to be seen."""
+"""Charts from numbers. Each takes what it needs and no more, and describes in words what is to be seen."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -114,7 +114,7 @@ def confusion(key: str, alternative: str, labels: Sequence[str], counts: Sequenc
             if len(labels) <= 24:
                 axes.text(j, i, f"{matrix[i, j]:.0f}", ha="center", va="center", fontsize=letters)
         _square(axes, labels, labels, letters)
-        axes.set_xlabel("answered")
+        axes.set_xlabel("predicted class")
         axes.set_ylabel("true class")
 
     return draw(key, alternative, (size, 0.86 * size), paint)
@@ -167,10 +167,10 @@ def reliability(key: str, alternative: str, models: Mapping[str, Sequence[Reliab
 
     def paint(canvas: Canvas) -> None:
         axes, below = canvas.subplots(2, 1, height_ratios=[4, 1], sharex=True)
-        axes.plot([0, 1], [0, 1], color=SOFT, linestyle=(0, (4, 3)), linewidth=1, label="as sure as right")
+        axes.plot([0, 1], [0, 1], color=SOFT, linestyle=(0, (4, 3)), linewidth=1, label="perfectly calibrated")
         for number, (name, bins) in enumerate(models.items()):
             _calibration(axes, name, bins, number)
-        axes.set_ylabel("share that is right")
+        axes.set_ylabel("accuracy")
         axes.set_xlim(0, 1)
         axes.set_ylim(0, 1)
         axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1), borderaxespad=0)
@@ -179,7 +179,7 @@ def reliability(key: str, alternative: str, models: Mapping[str, Sequence[Reliab
         starts, heights = [b.above for b in first], [b.rows for b in first]
         below.bar(starts, heights, 1 / len(first), align="edge", color=SERIES[0], alpha=0.6)
         below.set_ylabel("rows")
-        below.set_xlabel("probability of the answer")
+        below.set_xlabel("confidence")
         below.xaxis.set_major_formatter(PercentFormatter(1))
         axes.yaxis.set_major_formatter(PercentFormatter(1))
         below.yaxis.set_major_locator(MaxNLocator(2, integer=True))

@@ -1,4 +1,4 @@
-"""The report of two runs side by side."""
+"""The report that compares two runs."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -29,7 +29,7 @@ def comparison_html(comparison: RunComparison) -> str:
     a, b = comparison.first, comparison.second
     page = Page(
         title=f"{a.name} and {b.name}" if a.name != b.name else f"{a.name}, twice",
-        kind="Two runs side by side",
+        kind="Comparison of two runs",
         subtitle=f"A is {_run_title(a)}; B is {_run_title(b)}.",
         tiles=_tiles(comparison.splits[0]),
         lead=tuple(verdict(compared) for compared in comparison.splits),
@@ -60,7 +60,7 @@ def _run_title(record: RunRecord) -> str:
 def _tiles(compared: SplitComparison) -> tuple[Tile, ...]:
     """Return the headline metrics of the most telling split."""
     shift, test = compared.rows.figures["accuracy"], compared.rows.test
-    where = f"{compared.rows.count} rows held back {SPLIT_PHRASES[compared.split]} by both"
+    where = f"{compared.rows.count} rows held out {SPLIT_PHRASES[compared.split]} by both runs"
     d = shift.difference
     within = "" if d.lower is None or d.upper is None else f"95 % interval {points(d.lower)} to {points(d.upper)}"
     return (
@@ -74,29 +74,29 @@ def _tiles(compared: SplitComparison) -> tuple[Tile, ...]:
 
 
 def _sections(compared: SplitComparison) -> Iterator[Section]:
-    key, how = compared.split, f"rows held back {SPLIT_PHRASES[compared.split]}"
+    key, how = compared.split, f"rows held out {SPLIT_PHRASES[compared.split]}"
     yield Section(
         f"figures-{key}",
-        f"Figures, {how}",
+        f"Metrics, {how}",
         _left_out(compared),
         (
             Exhibit("Accuracy, B less A", _differences(compared)),
             Exhibit("Window by window" if compared.songs else "", grid=_figures(compared.rows, "rows")),
             *([Exhibit("Whole recordings", grid=_figures(compared.songs, "recordings"))] if compared.songs else []),
-            Exhibit("Who is right", grid=_agreement(compared)),
+            Exhibit("Agreement", grid=_agreement(compared)),
         ),
     )
-    yield Section(f"classes-{key}", f"Each class, {how}", (_CLASSES,), (_classes(compared),))
+    yield Section(f"classes-{key}", f"Recall of each class, {how}", (_CLASSES,), (_classes(compared),))
 
 
-_CLASSES = "The share of each class's rows that is answered with it (recall), by both stacks."
+_CLASSES = "Recall: the share of each class's rows that is predicted as it, by both stacks."
 
 
 def _left_out(compared: SplitComparison) -> tuple[str, ...]:
     if not any(compared.left_out):
         return ()
     a, b = compared.left_out
-    return (f"Left out are {a} rows that only A held back, and {b} that only B did.",)
+    return (f"Left out are {a} rows that only A held out, and {b} that only B did.",)
 
 
 def _differences(compared: SplitComparison) -> Chart:
@@ -113,7 +113,7 @@ def _differences(compared: SplitComparison) -> Chart:
 def _figures(results: PairedResults, what: str) -> Grid:
     rows = tuple(
         (
-            f"{title}, less is better" if name in LOWER_IS_BETTER else title,
+            f"{title}, lower is better" if name in LOWER_IS_BETTER else title,
             decimal(results.figures[name].first),
             decimal(results.figures[name].second),
             _difference(results.figures[name]),
@@ -121,7 +121,7 @@ def _figures(results: PairedResults, what: str) -> Grid:
         for name, title in METRIC_TITLES.items()
     )
     test = f"chance alone makes as large a difference in accuracy with p = {probability(results.test.p)}"
-    return Grid(f"Whole stacks on the same {results.count} {what}; {test}", ("Figure", "A", "B", "B less A"), rows)
+    return Grid(f"Whole stacks on the same {results.count} {what}; {test}", ("Metric", "A", "B", "B less A"), rows)
 
 
 def _difference(shift: PairedMetric) -> str:
@@ -132,7 +132,7 @@ def _difference(shift: PairedMetric) -> str:
 def _agreement(compared: SplitComparison) -> Grid:
     both, first, second, neither = compared.agreement
     rows = (("A is right", str(both), str(first)), ("A is wrong", str(second), str(neither)))
-    return Grid("Rows by who is right", ("", "B is right", "B is wrong"), rows)
+    return Grid("Agreement: rows by which run is right", ("", "B is right", "B is wrong"), rows)
 
 
 def _classes(compared: SplitComparison) -> Exhibit:
@@ -155,9 +155,9 @@ def _classes(compared: SplitComparison) -> Exhibit:
 
 def _settings(first: RunRecord, second: RunRecord) -> Section:
     differing = tuple(_differing(_flat(first), _flat(second)))
-    line = "What they were made with is the same." if not differing else "What they were made with, where it differs."
+    line = "Settings and provenance are the same." if not differing else "Settings and provenance, where they differ."
     grid = Grid("Settings and provenance that differ", ("Setting", "A", "B"), differing, texts=3)
-    return Section("settings", "What differs", (line,), (Exhibit(grid=grid),) if differing else ())
+    return Section("settings", "Differences in settings", (line,), (Exhibit(grid=grid),) if differing else ())
 
 
 def _flat(record: RunRecord) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""A run's figures, and a comparison of two runs, as tables for a terminal."""
+"""A run's results, and a comparison of two runs, as tables for a terminal."""
 
 import io
 from collections.abc import Iterator
@@ -36,11 +36,11 @@ def render(run: Run | RunRecord) -> RenderableType:
     if run.cross_validation is not None:
         parts += [_title(run.cross_validation), Padding(model_table(run.cross_validation), (1, 0))]
     if run.evaluation is not None and run.evaluation.worth:
-        parts += [Text("The stack without one of its base models", style="bold"), ablation_table(run.evaluation)]
+        parts += [Text("Ablation: the stack without each base model", style="bold"), ablation_table(run.evaluation)]
     if run.comparisons:
-        parts += [Text("The whole stack, with rows held back in other ways", style="bold"), split_table(run)]
+        parts += [Text("The whole stack on other splits", style="bold"), split_table(run)]
     if run.evaluation is not None:
-        parts += [Text("Each class, answered by the whole stack", style="bold"), class_table(run.evaluation)]
+        parts += [Text("Each class, by the whole stack", style="bold"), class_table(run.evaluation)]
     meanings = [run.provenance.split_meaning]
     meanings += [] if run.cross_validation is None else [run.cross_validation.meaning]
     meanings += [line for line in (_intervals(run), run.contrast) if line]
@@ -75,7 +75,7 @@ def model_table(evaluation: Evaluation) -> Table:
 def ablation_table(evaluation: Evaluation) -> Table:
     """Build the table of the ablation: the stack without each base model."""
     table = Table("without", box=box.SIMPLE)
-    for heading in ("accuracy", "less by", "songs, less by", "loss, more"):
+    for heading in ("accuracy", "drop", "drop, songs", "loss, rise"):
         table.add_column(heading, justify="right")
     for name, worth in evaluation.worth.items():
         gain, songs = worth.accuracy_gain, worth.song_accuracy_gain
@@ -91,7 +91,7 @@ def ablation_table(evaluation: Evaluation) -> Table:
 
 def split_table(run: Run | RunRecord) -> Table:
     """Build the table of the stack's accuracy on every split, the exported model's first."""
-    table = Table("rows held back", box=box.SIMPLE)
+    table = Table("split", box=box.SIMPLE)
     for heading in ("accuracy", "songs", "loss", "seconds"):
         table.add_column(heading, justify="right", no_wrap=True)
     for evaluation in _evaluations(run):
@@ -124,7 +124,7 @@ def _evaluations(run: Run | RunRecord) -> Iterator[Evaluation]:
 
 def _title(evaluation: Evaluation) -> Text:
     how = f"in {evaluation.folds} folds " if evaluation.folds > 1 else ""
-    return Text(f"{evaluation.rows} rows held back {how}{SPLIT_PHRASES[evaluation.split]}", style="bold")
+    return Text(f"{evaluation.rows} held-out rows {how}{SPLIT_PHRASES[evaluation.split]}", style="bold")
 
 
 def _held_out(evaluation: Evaluation) -> str:
@@ -143,8 +143,8 @@ def _intervals(run: Run | RunRecord) -> str:
     if found is None:
         return ""
     return (
-        f"In brackets: 95 % intervals, from resampling the {UNITS[found.interval_unit]} held back. "
-        "What each figure means: docs/evaluation.md."
+        f"In brackets: 95 % intervals, from resampling the held-out {UNITS[found.interval_unit]}. "
+        "What each metric means: docs/evaluation.md."
     )
 
 
@@ -152,7 +152,7 @@ def verdict(compared: SplitComparison) -> str:
     """Describe in plain words how two runs compare on the rows that both held out, and whether it may be chance."""
     shift, test = compared.rows.figures["accuracy"], compared.rows.test
     sure = "more than chance would make" if test.p < _CHANCE else "no more than chance may make"
-    method = "every turn counted" if test.exact else "10,000 turns"
+    method = "every sign pattern counted" if test.exact else "10,000 sign patterns drawn"
     return (
         f"On the {compared.rows.count} rows held out {SPLIT_PHRASES[compared.split]} by both runs, A is right in "
         f"{shift.first:.3f} and B in {shift.second:.3f}: {_difference(shift)}. That is {sure} (p = {test.p:.2g} by a "
@@ -175,7 +175,9 @@ def render_comparison(comparison: RunComparison) -> RenderableType:
         facts = record.provenance
         parts.append(Text(f"{letter}: {record.name}, preset {facts.preset}, seed {facts.seed}, {facts.created}"))
     for compared in comparison.splits:
-        parts += [Text(f"{compared.rows.count} rows held back {SPLIT_PHRASES[compared.split]} by both", style="bold")]
+        parts += [
+            Text(f"{compared.rows.count} rows held out {SPLIT_PHRASES[compared.split]} by both runs", style="bold")
+        ]
         parts += [_table(compared), Text(verdict(compared))]
     return Group(*parts, *(Text(note) for note in comparison.notes))
 

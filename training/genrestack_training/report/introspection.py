@@ -13,7 +13,7 @@ from genrestack_training.run.run_record import RunRecord
 _MOST_FEATURES = 20
 _WEIGHTS = (
     "The meta-learner adds up, for each class, what the base models give every class, times these coefficients. Blue "
-    "speaks for the class of the line, orange against it."
+    "speaks for the class of the row, orange against it."
 )
 _CURVES = (
     "Loss and accuracy on the rows being fitted, epoch by epoch: they say whether it went on learning, not how good it "
@@ -47,11 +47,11 @@ def _weights(meta: MetaWeights, record: RunRecord) -> Section:
         for name, part in parts.items()
         for j, column in enumerate(columns)
     )
-    grid = Grid("Coefficients by base model and class", ("Model", "What it gives", *lines), rows, texts=2)
+    grid = Grid("Coefficients by base model and class", ("Model", "Output", *lines), rows, texts=2)
     features = _feature_weights(meta, matrix[:, width * len(names) :], width * len(names), lines)
     return Section(
         "weights",
-        "What the meta-learner weighs",
+        "Weights of the meta-learner",
         (
             _WEIGHTS,
             "Mean size of a coefficient: " + ", ".join(f"{name} {decimal(m, 2)}" for name, m in mean.items()) + ".",
@@ -76,7 +76,7 @@ def _feature_weights(meta: MetaWeights, matrix: np.ndarray, start: int, lines: S
     order = np.argsort(-np.abs(matrix).max(axis=0), kind="stable")
     names = meta.columns[start:]
     rows = tuple((clean(names[j]), *(decimal(float(w), 2) for w in matrix[:, j])) for j in order)
-    grid = Grid(f"Coefficients of the {len(rows)} scaled features, heaviest first", ("Feature", *lines), rows)
+    grid = Grid(f"Coefficients of the {len(rows)} scaled features, largest first", ("Feature", *lines), rows)
     return (Exhibit(grid=grid, folded=True),)
 
 
@@ -93,7 +93,7 @@ def _curves(learned: Mapping[str, LearningCurve]) -> Section:
     grid = Grid("Every epoch", ("Network", "Epoch", "Loss", "Accuracy"), rows)
     return Section(
         "curves",
-        "How the network learned",
+        "Learning curves",
         (_CURVES,),
         (Exhibit(chart=charts.curves("curves", f"Learning curves. {summary}.", learned), grid=grid),),
     )
@@ -103,29 +103,29 @@ def _ranges(features: Sequence[FeatureRange], *, made: bool) -> Section:
     order = sorted(features, key=lambda f: -f.outside)
     chosen = [f for f in order if f.outside > 0][:_MOST_FEATURES]
     outside = sum(f.outside > 0 for f in features)
-    what = "made" if made else "held back"
+    kind = "synthetic" if made else "held-out"
     line = (
-        f"Of {len(features)} features, {outside} have values among the rows {what} that lie outside what was fitted. "
+        f"{outside} of {len(features)} features have {kind} values outside the fitted range. "
         "Far outside, a stack's answers are guesses."
     )
     rows = tuple(
         (clean(f.name), *map(general, (f.fitted_min, f.fitted_max, f.held_back_min, f.held_back_max)), share(f.outside))
         for f in order
     )
-    head = ("Feature", "Smallest fitted", "Largest fitted", f"Smallest {what}", f"Largest {what}", "Rows outside")
+    head = ("Feature", "Smallest fitted", "Largest fitted", f"Smallest {kind}", f"Largest {kind}", "Rows outside")
     grid = Grid(f"Ranges of all {len(features)} features", head, rows)
-    title = "Values of the features"
+    title = "Feature ranges"
     if not chosen:
         return Section("features", title, (line,), (Exhibit(grid=grid, folded=True),))
-    shown = f"The grey band is what was fitted, each bar what was {what}" + (
+    shown = f"The grey band is the fitted range, each bar the {kind} one" + (
         f"; the {len(chosen)} features with most rows outside are drawn." if outside > len(chosen) else "."
     )
-    return Section("features", title, (line, shown), (Exhibit(chart=_drawn(chosen, what), grid=grid),))
+    return Section("features", title, (line, shown), (Exhibit(chart=_drawn(chosen, kind), grid=grid),))
 
 
-def _drawn(chosen: Sequence[FeatureRange], what: str) -> Chart:
+def _drawn(chosen: Sequence[FeatureRange], kind: str) -> Chart:
     text = (
-        f"Ranges of {len(chosen)} features whose rows {what} go beyond what was fitted; most rows outside has "
-        f"{clean(chosen[0].name)} with {share(chosen[0].outside)}."
+        f"Ranges of {len(chosen)} features whose {kind} rows go beyond the fitted range; the most rows "
+        f"outside has {clean(chosen[0].name)} with {share(chosen[0].outside)}."
     )
     return charts.ranges("ranges", text, chosen)

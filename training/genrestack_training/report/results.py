@@ -1,4 +1,4 @@
-"""How good the stack is: the sections of a report that are about rows held back."""
+"""How good the stack is: the sections of a report on held-out rows."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -24,19 +24,23 @@ from genrestack_training.report.text import (
 from genrestack_training.run.run_record import RunRecord
 
 _ABLATION = (
-    "The stack's accuracy less that of a stack without the model, on the same rows. Right of zero the model helps; a "
-    "line that crosses zero may be chance."
+    "What each base model adds: the stack's accuracy less that of a stack without the model, on the same rows. Right "
+    "of zero the model helps; a line that crosses zero may be chance."
 )
-_CONFUSION = "A line for each true class; the colour is the share of the class's rows. Blue cells are right answers."
+_CONFUSION = (
+    "One row for each true class, one column for each predicted class; the colour is the share of the class's rows. "
+    "Blue cells are right."
+)
 _CLASSES = (
-    "Precision: of the rows answered with the class, the share that are of it. Recall: of its rows, the share answered "
-    "with it. F1 is high only if both are. Thin lines are 95 % intervals."
+    "Precision: of the rows predicted as the class, the share that are of it. Recall: of its rows, the share predicted "
+    "as it. F1 is high only if both are. Thin lines are 95 % intervals."
 )
 _CALIBRATION = (
-    "Rows are put together by the probability of their answer, larger marks stand for more rows. On the dashed line, "
-    "answers given with 70 % are right in 70 % of the cases; below it a model is too sure of itself."
+    "Is the stack as sure as it is right? Rows are binned by the probability of their predicted class "
+    "(confidence); larger marks stand for more rows. On the dashed line, predictions made with 70 % are right in 70 % "
+    "of the cases; below it a model is overconfident."
 )
-_CONFUSED = "With the wrong answers that the stack was surest of: rows to listen to first."
+_CONFUSED = "With the most confident wrong predictions: rows to listen to first."
 
 
 def evaluations(record: RunRecord) -> tuple[Evaluation, ...]:
@@ -55,24 +59,24 @@ def tiles(record: RunRecord) -> tuple[Tile, ...]:
     """Return the headline metrics, those to go by first."""
     best = primary_evaluation(record)
     if best is None:
-        return (Tile("Accuracy", "not known", note="every row was fitted, so that none was left to measure on"),)
+        return (Tile("Accuracy", "not known", note="every row was fitted, none was held out to measure on"),)
     stack = best.models["stack"]
     found = [_accuracy_tile(best, strong=True)]
     if stack.songs is not None and has_songs(best):
         value, within = percent(stack.songs["accuracy"])
-        found.append(Tile("Accuracy, whole recordings", value, within, f"{best.songs} recordings held back"))
+        found.append(Tile("Accuracy, whole recordings", value, within, f"{best.songs} held-out recordings"))
     others = [e for e in evaluations(record) if e is not best]
     found += [_accuracy_tile(e) for e in others]
     f1, error = stack.rows["macro_f1"], stack.rows["ece"]
-    found.append(Tile("Macro F1", decimal(f1.value), _within(f1), f"held back {held_out(best)}"))
-    found.append(Tile("Calibration error", decimal(error.value), _within(error), "0 is a stack as sure as it is right"))
+    found.append(Tile("Macro F1", decimal(f1.value), _within(f1), f"held out {held_out(best)}"))
+    found.append(Tile("Calibration error", decimal(error.value), _within(error), "ECE; 0 is perfectly calibrated"))
     return tuple(found)
 
 
 def _accuracy_tile(evaluation: Evaluation, *, strong: bool = False) -> Tile:
     value, within = percent(evaluation.models["stack"].rows["accuracy"])
-    note = f"{evaluation.rows} rows held back"
-    return Tile(f"Accuracy, held back {held_out(evaluation)}", value, within, note, strong=strong)
+    note = f"{evaluation.rows} held-out (test) rows"
+    return Tile(f"Accuracy, held out {held_out(evaluation)}", value, within, note, strong=strong)
 
 
 def _within(figure: Figure) -> str:
@@ -97,12 +101,12 @@ def result_sections(record: RunRecord) -> Iterator[Section]:
     shown = detailed_evaluations(record)
     yield Section("models", "The stack and its base models", (describe_intervals(shown[0]),), _each(_models, shown))
     if any(e.worth for e in shown):
-        yield Section("worth", "What each base model adds", (_ABLATION,), _each(_ablation, shown))
-    yield Section("confusion", "What was answered for what", (_CONFUSION,), _each(_confusion, shown))
-    yield Section("classes", "Each class", (_CLASSES,), _each(_classes, shown))
-    yield Section("reliability", "Is it as sure as it is right?", (_CALIBRATION,), _each(_calibration, shown))
+        yield Section("worth", "Ablation: the stack without each base model", (_ABLATION,), _each(_ablation, shown))
+    yield Section("confusion", "Confusion matrix", (_CONFUSION,), _each(_confusion, shown))
+    yield Section("classes", "Metrics of each class", (_CLASSES,), _each(_classes, shown))
+    yield Section("reliability", "Calibration", (_CALIBRATION,), _each(_calibration, shown))
     if any(e.confused for e in shown):
-        yield Section("confused", "Most confused", (_CONFUSED,), _each(_confused, shown))
+        yield Section("confused", "Most confused pairs", (_CONFUSED,), _each(_confused, shown))
 
 
 def _each(make: Callable[[Evaluation], Iterable[Exhibit]], shown: Sequence[Evaluation]) -> tuple[Exhibit, ...]:
@@ -111,7 +115,7 @@ def _each(make: Callable[[Evaluation], Iterable[Exhibit]], shown: Sequence[Evalu
 
 
 def _title(evaluation: Evaluation) -> str:
-    return f"Rows held back {held_out(evaluation)}"
+    return f"Rows held out {held_out(evaluation)}"
 
 
 def _splits(record: RunRecord, every: tuple[Evaluation, ...]) -> Section:
@@ -125,7 +129,7 @@ def _splits(record: RunRecord, every: tuple[Evaluation, ...]) -> Section:
     summary = ", ".join(f"{decimal(e.accuracy)} {held_out(e)}" for e in every)
     chart = charts.whiskers(
         "splits",
-        f"Accuracy of the whole stack by how rows were held back: {summary}.",
+        f"Accuracy of the whole stack by split: {summary}.",
         lines,
         axis="accuracy of the whole stack",
         legend=("windows", "whole recordings") if songs else (),
@@ -142,16 +146,16 @@ def _splits(record: RunRecord, every: tuple[Evaluation, ...]) -> Section:
         )
         for e in every
     )
-    head = ("Rows held back", "Accuracy", "Whole recordings", "Log loss", "Rows", "Fitted", "Each fold")
+    head = ("Split", "Accuracy", "Whole recordings", "Log loss", "Rows", "Fitted", "Each fold")
     meanings = tuple(f"{held_out(e).capitalize()}: {describe_split(e)}" for e in every)
-    own = "The same settings, fitted anew for each line."
+    own = "The same settings, fitted again for each split: how rows are held out matters."
     if record.evaluation is not None:
-        own += f" The model that was exported is the one with rows held back {held_out(record.evaluation)}."
+        own += f" The exported model is the one with rows held out {held_out(record.evaluation)}."
     return Section(
         "splits",
-        "How rows were held back matters",
+        "Accuracy by split",
         (own, *meanings),
-        (Exhibit(chart=chart, grid=Grid("The whole stack, by how rows were held back", head, rows)),),
+        (Exhibit(chart=chart, grid=Grid("The whole stack, by split", head, rows)),),
     )
 
 
@@ -167,8 +171,8 @@ def _model_grid(evaluation: Evaluation, level: str) -> Grid:
     for name, model in evaluation.models.items():
         figures = getattr(model, level)
         rows.append((model_title(name), *(with_interval(figures[f]) for f in METRIC_TITLES)))
-    by = "row" if level == "rows" else "recording, each answered by the mean of its rows' probabilities"
-    caption = f"Figures by {by}; of the last {len(LOWER_IS_BETTER)} columns, less is better"
+    by = "row" if level == "rows" else "recording, predicted by the mean of its rows' probabilities"
+    caption = f"Metrics by {by}; in the last {len(LOWER_IS_BETTER)} columns, lower is better"
     return Grid(caption, ("Model", *METRIC_TITLES.values()), tuple(rows))
 
 
@@ -183,7 +187,7 @@ def _ablation(evaluation: Evaluation) -> Iterator[Exhibit]:
     summary = ", ".join(f"{clean(n)} {signed(w.accuracy_gain.value)}" for n, w in evaluation.worth.items())
     chart = charts.whiskers(
         f"worth-{evaluation.split}-{evaluation.folds}",
-        f"What each base model adds to the stack's accuracy: {summary}.",
+        f"Ablation, what each base model adds to the stack's accuracy: {summary}.",
         lines,
         axis="accuracy of the stack less that of a stack without the model",
         legend=("windows", "whole recordings") if has_songs(evaluation) else (),
@@ -200,7 +204,7 @@ def _ablation(evaluation: Evaluation) -> Iterator[Exhibit]:
         for name, w in evaluation.worth.items()
     )
     head = ("Without", "Accuracy", "The model adds", "It adds, whole recordings", "It adds to the log loss")
-    grid = Grid("Stacks without one base model", head, rows)
+    grid = Grid("The stack without each base model", head, rows)
     yield Exhibit(_title(evaluation), chart, grid)
 
 
@@ -208,11 +212,11 @@ def _confusion(evaluation: Evaluation) -> Iterator[Exhibit]:
     labels, counts = [clean(c.label) for c in evaluation.classes], evaluation.confusion
     right = sum(counts[i][i] for i in range(len(labels)))
     worst = "".join(
-        f"; most often {clean(c.truth)} was taken for {clean(c.answer)} ({c.rows})" for c in evaluation.confused[:1]
+        f"; most often {clean(c.truth)} was predicted as {clean(c.answer)} ({c.rows})" for c in evaluation.confused[:1]
     )
     text = f"Confusion matrix of {len(labels)} classes: {right} of {evaluation.rows} rows are on the diagonal{worst}."
     rows = tuple((label, *map(str, line)) for label, line in zip(labels, counts, strict=True))
-    grid = Grid("Rows of each true class by answer", ("True class", *labels), rows)
+    grid = Grid("Rows of each true class by predicted class", ("True class", *labels), rows)
     key = f"confusion-{evaluation.split}-{evaluation.folds}"
     yield Exhibit(_title(evaluation), charts.confusion(key, text, labels, counts), grid)
 
@@ -227,7 +231,7 @@ def _classes(evaluation: Evaluation) -> Iterator[Exhibit]:
     rows = tuple(
         (clean(c.label), *(with_interval(f) for f in (c.precision, c.recall, c.f1)), str(c.support)) for c in reports
     )
-    grid = Grid("Figures of each class", ("Class", "Precision", "Recall", "F1", "Rows"), rows)
+    grid = Grid("Metrics of each class", ("Class", "Precision", "Recall", "F1", "Rows"), rows)
     key = f"classes-{evaluation.split}-{evaluation.folds}"
     yield Exhibit(_title(evaluation), charts.classes(key, text, reports), grid)
 
@@ -236,8 +240,8 @@ def _calibration(evaluation: Evaluation) -> Iterator[Exhibit]:
     error = evaluation.models["stack"].rows["ece"].value
     sure = _mean_confidence(evaluation.models["stack"].reliability)
     text = (
-        f"Reliability diagram: on average the stack gives its answers {share(sure)} and is right in "
-        f"{share(evaluation.accuracy)}; its calibration error is {decimal(error)}."
+        f"Reliability diagram: the stack's mean confidence is {share(sure)}, its accuracy "
+        f"{share(evaluation.accuracy)}; its expected calibration error is {decimal(error)}."
     )
     models = {model_title(name): m.reliability for name, m in evaluation.models.items()}
     rows = tuple(
@@ -246,7 +250,7 @@ def _calibration(evaluation: Evaluation) -> Iterator[Exhibit]:
         for b in bins
         if b.rows
     )
-    head = ("Probability of the answer", "Model", "Rows", "Mean probability", "Share right")
+    head = ("Confidence", "Model", "Rows", "Mean confidence", "Accuracy")
     key = f"reliability-{evaluation.split}-{evaluation.folds}"
     chart = charts.reliability(key, text, models)
     yield Exhibit(_title(evaluation), chart, Grid("Bins of the diagram", head, rows, texts=2))
@@ -271,5 +275,5 @@ def _confused(evaluation: Evaluation) -> Iterator[Exhibit]:
         )
         for c in evaluation.confused
     )
-    head = ("True class", "Taken for", "For example (probability of the wrong answer)", "Rows")
+    head = ("True class", "Predicted", "For example (probability of the wrong class)", "Rows")
     yield Exhibit(_title(evaluation), grid=Grid("Pairs confused most often", head, rows, texts=3))

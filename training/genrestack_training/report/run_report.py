@@ -73,7 +73,7 @@ def _provenance_sections(record: RunRecord, exported: ExportRecord | None) -> It
         yield _parity(exported)
     yield Section(
         "provenance",
-        "Where it comes from",
+        "Provenance",
         (),
         (
             Exhibit(grid=Grid("The run", ("What", "Value"), tuple(_facts(record)), texts=2)),
@@ -86,15 +86,15 @@ def _parity(exported: ExportRecord) -> Section:
     parity = exported.parity
     ties = f" {parity.ties} rows on which nearest neighbours tie were left out." if parity.ties else ""
     line = (
-        f"The exported graphs and the stack they were made from were asked about the same {parity.rows} rows: "
-        f"{parity.labels_agreed} of {parity.rows} answers agree, and no probability differs by more than "
-        f"{_tiny(parity.max_abs_difference)} (allowed: {_tiny(parity.tolerance)}).{ties}"
+        f"The exported graphs answer what the stack answers: on the same {parity.rows} rows, "
+        f"{parity.labels_agreed} of {parity.rows} labels agree, and no probability differs by more than "
+        f"{_tiny(parity.max_abs_difference)} (tolerance: {_tiny(parity.tolerance)}).{ties}"
     )
     rows = [("Whole stack", _tiny(parity.max_abs_difference), _tiny(parity.tolerance))]
     rows += [(clean(p.name), _tiny(p.max_abs_difference), _tiny(p.tolerance)) for p in parity.parts]
-    head = ("Part", "Largest difference of a probability", "Allowed")
+    head = ("Part", "Largest difference of a probability", "Tolerance")
     grid = Grid(f"Export as model {clean(exported.model)}, precision {exported.precision}", head, tuple(rows))
-    return Section("parity", "The export answers what the stack answers", (line,), (Exhibit(grid=grid),))
+    return Section("parity", "Parity check of the export", (line,), (Exhibit(grid=grid),))
 
 
 def _tiny(value: float) -> str:

@@ -16,7 +16,7 @@ METRIC_TITLES: Mapping[str, str] = {
     "brier": "Brier score",
     "ece": "Calibration error",
 }
-"""Every figure of `metrics.METRIC_NAMES`, in the order of the tables."""
+"""Every metric of `metrics.METRIC_NAMES`, in the order of the tables."""
 LOWER_IS_BETTER = frozenset({"log_loss", "brier", "ece"})
 
 
@@ -118,7 +118,7 @@ def describe_split(evaluation: Evaluation) -> str:
     named = UNITS[evaluation.unit]
     every = f"the {evaluation.groups} {named}" if evaluation.unit == evaluation.interval_unit else f"all {named}"
     return (
-        f"In {evaluation.folds} folds, each of {every} was held back once from a stack fitted on the others: "
+        f"In {evaluation.folds} folds, each of {every} was held out once from a stack fitted on the others: "
         f"{evaluation.rows} rows in all. {evaluation.meaning.partition('. ')[2]}"
     ).strip()
 
@@ -128,6 +128,6 @@ def describe_intervals(evaluation: Evaluation) -> str:
     if evaluation.models["stack"].rows["accuracy"].lower is None:
         return "There are too few groups of rows for intervals."
     return (
-        f"Intervals are 95 % intervals: the {evaluation.groups} {UNITS[evaluation.interval_unit]} held back were "
-        "resampled 2,000 times, each with all its rows."
+        f"Intervals are 95 % intervals: the {evaluation.groups} held-out {UNITS[evaluation.interval_unit]} were "
+        "resampled 2,000 times (bootstrap), each with all its rows."
     )

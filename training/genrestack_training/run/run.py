@@ -22,7 +22,7 @@ class Provenance:
     data_file: str
     data_sha256: str
     row_count: int
-    """Rows of the table, fitted and held back."""
+    """Rows of the table, fitted and held out."""
     fitted_rows: int
     seed: int
     preset: str
@@ -53,11 +53,11 @@ class Run:
     training_labels: np.ndarray
     """str, shape (m,)."""
     reference_rows: np.ndarray
-    """Unscaled rows that were not fitted, float64, shape (n, f): the test rows, or made ones if none were held back."""
+    """Unscaled rows that were not fitted, float64, shape (n, f): the test rows, or synthetic ones if there are none."""
     reference_labels: np.ndarray | None
-    """str, shape (n,); None if the reference rows were made."""
+    """str, shape (n,); None if the reference rows are synthetic."""
     evaluation: Evaluation | None
-    """None if no rows were held back."""
+    """None if no rows were held out."""
     settings: Settings
     provenance: Provenance
     insight: Introspection
@@ -66,8 +66,8 @@ class Run:
     cross_validation: Evaluation | None = None
     """Over folds, if that was asked for."""
     answers: Mapping[str, Predictions] = field(default_factory=dict)
-    """By "evaluation", "track_split", …, "folds": what the figures were made of. Empty of a run that was read back:
-    `load_answers` reads them."""
+    """By "evaluation", "track_split", …, "folds": what the metrics are computed from. Empty for a run that was read
+    back: `load_answers` reads them."""
     path: Path | None = None
     """The run's folder; None if it was not written."""
 
@@ -77,7 +77,7 @@ class Run:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """Headline figures by name ("accuracy", "accuracy.knn", …); empty if no rows were held back for any."""
+        """Headline metrics by name ("accuracy", "accuracy.knn", …); empty if no rows were held out for any."""
         return headline(self.evaluation, self.comparisons, self.cross_validation)
 
     @property
@@ -87,5 +87,5 @@ class Run:
 
     @property
     def reference_made(self) -> bool:
-        """True if the reference rows were made from training rows, because every row was fitted."""
+        """True if the reference rows were synthesised from training rows, because every row was fitted."""
         return self.reference_labels is None

@@ -16,12 +16,12 @@ FORMAT = 2
 
 @dataclass(frozen=True)
 class RunRecord:
-    """The facts of a run: figures, settings and provenance."""
+    """The record of a run: results, settings and provenance."""
 
     format: int
     name: str
     metrics: Mapping[str, float]
-    """Headline figures, as they go into the model's manifest."""
+    """Headline metrics, as they go into the model's manifest."""
     contrast: str
     """Why a random split's figure differs from a grouped one's; "" if there are not both."""
     evaluation: Evaluation | None
@@ -33,7 +33,7 @@ class RunRecord:
     classes: tuple[str, ...]
     feature_names: tuple[str, ...]
     reference_made: bool
-    """True if the reference rows were made from training rows, because every row was fitted."""
+    """True if the reference rows were synthesised from training rows, because every row was fitted."""
     provenance: Provenance
     settings: Mapping[str, Any]
 

@@ -180,7 +180,7 @@ def read_record(path: str | Path) -> RunRecord:
 
 
 def load_answers(path: str | Path) -> dict[str, Predictions]:
-    """Read what a run's figures were made of: the answers to every row held back, by "evaluation", "folds", ….
+    """Read what a run's figures were made of: the answers to every row held out, by "evaluation", "folds", ….
 
     Args:
         path: as `load_run` takes it.
@@ -194,7 +194,7 @@ def load_answers(path: str | Path) -> dict[str, Predictions]:
     try:
         return from_arrays(arrays)
     except (KeyError, ValueError) as exc:
-        raise RunError(f"{folder / 'predictions.npz'} does not hold what a run holds; train again") from exc
+        raise RunError(f"{folder / 'answers.npz'} does not hold what a run holds; train again") from exc
 
 
 def _refuse_existing(folder: Path) -> None:
