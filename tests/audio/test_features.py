@@ -103,7 +103,7 @@ def test_channels_rates_and_whole_numbers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("samples", "rate", "says"),
+    ("samples", "rate", "messages"),
     [
         (np.zeros(2047), RATE, "at least 2,048"),
         (np.zeros((2, 66_149)), RATE, r"give \(samples,\) or \(samples, channels\)"),

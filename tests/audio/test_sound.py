@@ -107,7 +107,8 @@ def test_silence_is_refused(write_sound: WriteSound) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "says"), [(b"", "is empty"), (b"no music " * 500, "not audio"), (bytes(range(256)) * 99, "not audio")]
+    ("content", "messages"),
+    [(b"", "is empty"), (b"no music " * 500, "not audio"), (bytes(range(256)) * 99, "not audio")],
 )
 def test_what_is_no_audio(tmp_path: Path, content: bytes, messages: str) -> None:
     path = tmp_path / "song.mp3"

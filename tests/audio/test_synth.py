@@ -60,7 +60,7 @@ def test_a_wav_holds_the_song_exactly(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "messages"),
     [
         (("waltz", 1.0), "there are synth-breaks, synth-chip"),
         (("synth-chip", 0.0), "choose 0.1 to 600 s"),

@@ -148,7 +148,7 @@ def test_flat_folder_with_labels(write_sound: WriteSound, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "messages"),
     [
         ("name,label\na,b\n", "columns filename and label"),
         ("filename,label\na.wav,\n", "line 2 has no label"),

@@ -102,7 +102,7 @@ def _decoder(path: Path, stack: ExitStack) -> Decoder:
         return known
     if not has_ffmpeg():
         raise AudioError(
-            "is damaged, no audio, or audio other than wav, flac, ogg and mp3, which needs ffmpeg: install ffmpeg, "
+            "is damaged, not audio, or audio other than wav, flac, ogg and mp3, which needs ffmpeg: install ffmpeg, "
             "or convert the file"
         )
     return stack.enter_context(open_with_ffmpeg(path))

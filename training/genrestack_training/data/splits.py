@@ -85,12 +85,12 @@ def _random_split_caveat(grouping: Grouping) -> str:
     """Return what a random split cannot show."""
     if grouping.windowed:
         return (
-            "Several rows were cut from each recording and stand on both sides, so the figures measure how well "
+            "Several rows were cut from each recording and stand on both sides, so the metrics measure how well "
             "recordings are recognised, not how well genres of unheard recordings are."
         )
     if grouping.tracks is not None:
-        return "Recordings of one artist or album stand on both sides, so the figures flatter the model a little."
-    return "Where several rows come from one source, they stand on both sides, and the figures flatter the model."
+        return "Recordings of one artist or album stand on both sides, so the metrics flatter the model a little."
+    return "Where several rows come from one source, they stand on both sides, and the metrics flatter the model."
 
 
 def no_split(table: Table, grouping: Grouping, test_share: float, seed: int) -> Split:  # noqa: ARG001 - one signature
@@ -108,13 +108,13 @@ def no_split(table: Table, grouping: Grouping, test_share: float, seed: int) -> 
 
 def track_split(table: Table, grouping: Grouping, test_share: float, seed: int) -> Split:
     """Hold out whole recordings."""
-    means = "so the figures measure how well genres of unheard recordings are recognised, by artists heard or unheard."
+    means = "so the metrics measure how well genres of unheard recordings are recognised, by artists heard or unheard."
     return _grouped_split("track", means, table, grouping, test_share, seed)
 
 
 def artist_split(table: Table, grouping: Grouping, test_share: float, seed: int) -> Split:
     """Hold out whole artists with all their recordings."""
-    means = "so the figures measure how well genres are recognised in music by artists never heard."
+    means = "so the metrics measure how well genres are recognised in music by artists never heard."
     return _grouped_split("artist", means, table, grouping, test_share, seed)
 
 
