@@ -41,7 +41,7 @@ def main(models_dir: Path) -> None:
         models_dir=models_dir,
         name="iris",
     )
-    print(f"exported and proven: {bundle}")
+    print(f"exported and verified: {bundle}")
     print(f"next: genrestack serve {models_dir}")
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 if TYPE_CHECKING:
-    from genrestack_audio.table.table import Built, Progress
+    from genrestack_audio.table.table import BuildProgress, BuiltTable
 
 _LINE_EVERY: Final = 15.0
 """Seconds between two lines where there is no terminal."""
@@ -28,8 +28,8 @@ _LINE_EVERY: Final = 15.0
 @click.option("--labels", type=click.Path(path_type=Path), help="CSV with the columns filename and label.")
 @click.option("--no-labels", is_flag=True, help="A table without labels, to have them predicted.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Recordings at once; default: one for each processor.")
-@click.option("--strict", is_flag=True, help="Leave with exit status 1 if a recording had to be left out.")
-@click.option("--overwrite", is_flag=True, help="Build the table anew if there is one already.")
+@click.option("--strict", is_flag=True, help="Exit with status 1 if a recording had to be left out.")
+@click.option("--overwrite", is_flag=True, help="Rebuild the table if it exists.")
 def features(
     *,
     paths: tuple[Path, ...],
@@ -47,11 +47,11 @@ def features(
 
     A PATH is a folder of genre folders (rock/a.mp3 is labelled rock), a genre folder beside others, or, with --labels
     or --no-labels, any folder or file. wav, flac, ogg and mp3 are read as they are, other kinds through ffmpeg.
-    Recordings that cannot be read are named and left out. An interrupted build goes on where it stopped when the same
-    command is given again.
+    Recordings that cannot be read are named and left out. An interrupted build resumes where it stopped when the
+    same command is given again.
     """
     _check_usage(output, labels, hop, whole=whole, no_labels=no_labels, overwrite=overwrite)
-    with _plain_errors(output):
+    with _click_errors(output):
         from genrestack_audio.features.compiled import FIRST_TIME, pending
         from genrestack_audio.table.clips import find_clips
         from genrestack_audio.table.labels import read_labels
@@ -64,9 +64,9 @@ def features(
             click.echo(FIRST_TIME, err=True)
         windows = None if whole else Windows(window, hop)
         clips = find_clips(paths, None if labels is None else read_labels(labels), labelled=not no_labels)
-        with _shown() as show:
+        with _progress_display() as show:
             built = build_table(clips, output, windows, jobs=jobs or usable_cpus(), progress=show)
-    _tell(built, output, trainable=not no_labels)
+    _print_result(built, output, trainable=not no_labels)
     if strict and built.bad:
         raise click.exceptions.Exit(1)
 
@@ -79,17 +79,17 @@ def _check_usage(
     if whole and hop is not None:
         raise click.UsageError("--whole has no windows for --hop to place; leave one of them out")
     if output.exists() and not overwrite:
-        raise click.UsageError(f"{output} exists; give --overwrite to build it anew, or name another table")
+        raise click.UsageError(f"{output} exists; give --overwrite to rebuild it, or name another table")
 
 
-def _tell(built: "Built", output: Path, *, trainable: bool) -> None:
+def _print_result(built: "BuiltTable", output: Path, *, trainable: bool) -> None:
     left_out = f"; {len(built.bad)} left out" if built.bad else ""
     click.echo(f"{output}: {built.rows:,} rows of {built.recordings:,} recordings{left_out}")
     click.echo(f"next: genrestack {'train' if trainable else 'predict'} {output}")
 
 
 @contextmanager
-def _plain_errors(output: Path) -> Iterator[None]:
+def _click_errors(output: Path) -> Iterator[None]:
     from genrestack_audio.errors import AudioError
 
     try:
@@ -98,12 +98,12 @@ def _plain_errors(output: Path) -> Iterator[None]:
         raise click.ClickException(str(error)) from error
     except KeyboardInterrupt:
         if output.with_name(f"{output.name}.part").exists():
-            click.echo("\nstopped; give the same command again to go on from here", err=True)
+            click.echo("\nstopped; give the same command again to resume", err=True)
         raise
 
 
 @contextmanager
-def _shown() -> Iterator[Callable[["Progress"], None]]:
+def _progress_display() -> Iterator[Callable[["BuildProgress"], None]]:
     """Show a bar with the time left, or a line now and then where there is no terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -111,34 +111,34 @@ def _shown() -> Iterator[Callable[["Progress"], None]]:
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield _Lines()
+        yield _LineProgress()
         return
     columns = (TextColumn("recordings"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     # Long estimates on purpose: recordings differ in length.
     with Bar(*columns, console=console, speed_estimate_period=300) as bar:
         task = bar.add_task("", total=None)
 
-        def show(progress: "Progress") -> None:
-            for line in progress.says:
+        def show(progress: "BuildProgress") -> None:
+            for line in progress.messages:
                 bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
             bar.update(task, total=progress.of, completed=progress.done)
 
         yield show
 
 
-class _Lines:
+class _LineProgress:
     """Progress as lines."""
 
     def __init__(self) -> None:
         self._began = self._said = time.monotonic()
 
-    def __call__(self, progress: "Progress") -> None:
-        for line in progress.says:
+    def __call__(self, progress: "BuildProgress") -> None:
+        for line in progress.messages:
             click.echo(line, err=True)
         now = time.monotonic()
         if progress.done == progress.resumed:
             if progress.resumed:
-                click.echo(f"going on: {progress.resumed} of {progress.of} recordings were done before", err=True)
+                click.echo(f"resuming: {progress.resumed} of {progress.of} recordings were done before", err=True)
         elif now - self._said >= _LINE_EVERY:
             self._said = now
             left = (now - self._began) / (progress.done - progress.resumed) * (progress.of - progress.done)

@@ -1,4 +1,4 @@
-"""What `genrestack doctor` is told of songs: which kinds of files can be read.
+"""What `genrestack doctor` reports of recordings: which kinds of files can be read.
 
 A row is subject, `ok`, `note` or `problem`, what was found, and what to do about it.
 """
@@ -14,7 +14,7 @@ _INSTALL = "pip install --force-reinstall soundfile; or the system's library: ap
 
 
 def findings(models_dir: Path | None) -> Iterator[Row]:
-    """Look at what songs are read with; `models_dir` is for others."""
+    """Check what recordings are read with; `models_dir` is for others."""
     del models_dir
     if find_spec("soundfile") is None:
         return

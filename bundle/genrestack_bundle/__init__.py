@@ -1,4 +1,4 @@
-"""The bundle on disk: manifest, hashes, composing the parts, proving the golden rows."""
+"""The bundle on disk: manifest, hashes, composing the parts, verifying the golden rows."""
 
 from genrestack_bundle.errors import BundleError, LoadCancelledError, ParityError, ProviderError
 from genrestack_bundle.golden import Golden

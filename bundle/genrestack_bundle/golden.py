@@ -37,7 +37,7 @@ _DAMAGE = (
 
 @dataclass(frozen=True)
 class Golden:
-    """Rows to prove a composed graph with."""
+    """Rows to verify a composed graph with."""
 
     rows: npt.NDArray[np.float32]
     """Unscaled features as they travel, shape (n, f)."""

@@ -22,7 +22,7 @@ def parse_graph(file: str, data: bytes) -> "ModelProto":
     """Read a serialised ONNX model.
 
     Raises:
-        BundleError: the bytes are no ONNX model, one without operators, or one of more fields than any export writes.
+        BundleError: the bytes are not an ONNX model, or it has no operators or more fields than any export writes.
 
     """
     import onnx
@@ -40,7 +40,7 @@ def parse_graph(file: str, data: bytes) -> "ModelProto":
 
 
 def check_graph(file: str, data: bytes, *, opset: int, ml_opset: int) -> None:
-    """Refuse an ONNX model that reads other files, brings operators of its own, or means others than the manifest.
+    """Reject an ONNX model that reads other files, brings operators of its own, or means others than the manifest.
 
     Raises:
         BundleError: the file is not an ONNX model, keeps tensors outside it or tensors that are not as large as they
@@ -65,7 +65,7 @@ def check_graph(file: str, data: bytes, *, opset: int, ml_opset: int) -> None:
 
 
 def _check_message(file: str, message: Any) -> bool:
-    """Check one message of a model, without those in it; tell whether it is an operator."""
+    """Check one message of a model, without those in it; return whether it is an operator."""
     kind = message.DESCRIPTOR.name
     if kind == "TensorProto":
         _check_tensor(file, message)
@@ -79,7 +79,7 @@ def _check_message(file: str, message: Any) -> bool:
 
 
 def _check_tensor(file: str, tensor: Any) -> None:
-    """Refuse a tensor whose values lie elsewhere, or are not as many as its shape says."""
+    """Reject a tensor whose values lie elsewhere, or are not as many as its shape says."""
     from onnx import helper
 
     if tensor.external_data or tensor.data_location:
@@ -103,7 +103,7 @@ def _messages(message: Any) -> Iterator[Any]:
 
 
 def _texts(message: Any) -> Iterator[str | bytes]:
-    """Strings of a message; protobuf hands out as bytes what is no UTF-8."""
+    """Strings of a message; protobuf hands out as bytes what is not UTF-8."""
     for field, values in _fields(message):
         if field.type == field.TYPE_STRING:
             yield from values

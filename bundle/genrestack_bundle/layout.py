@@ -32,12 +32,12 @@ _VERSION = re.compile(r"[1-9][0-9]{0,8}")
 
 
 def is_safe_name(name: str) -> bool:
-    """Tell whether a name can be a file or folder of its own everywhere: letters, digits, `.`, `_`, `-`."""
+    """Return whether a name can be a file or folder of its own everywhere: letters, digits, `.`, `_`, `-`."""
     return _SAFE_NAME.fullmatch(name) is not None
 
 
 def check_model_name(name: str) -> None:
-    """Refuse a model name that cannot be a folder.
+    """Reject a model name that cannot be a folder.
 
     Raises:
         BundleError: the name is empty, too long, or holds other characters.
@@ -51,7 +51,7 @@ def check_model_name(name: str) -> None:
 
 
 def check_case(models_dir: Path, name: str) -> None:
-    """Refuse a new model's name that on many file systems would be the folder of a model there is.
+    """Reject a new model's name that on many file systems would be the folder of a model there is.
 
     Raises:
         BundleError: naming that model.
@@ -70,7 +70,7 @@ def check_case(models_dir: Path, name: str) -> None:
 
 
 def is_version(name: str) -> bool:
-    """Tell whether a folder's name is a version: 1, 2, 3 …, at most nine digits, no leading zero."""
+    """Return whether a folder's name is a version: 1, 2, 3 …, at most nine digits, no leading zero."""
     return _VERSION.fullmatch(name) is not None
 
 

@@ -49,7 +49,7 @@ def read_sums(folder: Path) -> bytes:
 
 
 def is_sealed(folder: Path) -> bool:
-    """Tell whether SHA256SUMS is there and speaks of the manifest that is there.
+    """Return whether SHA256SUMS exists and matches the manifest.
 
     Raises:
         BundleError: one of the two is missing or unreadable.
@@ -112,7 +112,7 @@ def _check(model: Model) -> None:
         "no base estimator": not base,
         "not exactly one meta-learner": kinds.count(PART_KIND_META) != 1,
         "more than one scaler, or one that is not first": PART_KIND_SCALER in kinds[1:],
-        "a tolerance that proves nothing": not all(0 <= tolerance <= _LOOSEST for tolerance in tolerances),
+        "a tolerance that verifies nothing": not all(0 <= tolerance <= _LOOSEST for tolerance in tolerances),
         "a part without its file": any(
             part.file not in files or files[part.file].sha256 != part.sha256 for part in model.parts
         ),

@@ -1,4 +1,4 @@
-"""Comparing answers of a composed graph with the original estimator's."""
+"""Parity: a composed graph's answers against the original estimator's."""
 
 from collections.abc import Sequence
 
@@ -10,24 +10,24 @@ from genrestack_bundle.golden import Golden
 from genrestack_bundle.reader import Bundle
 from genrestack_bundle.runtime.answer import Answer, WrongAnswerError, verify_answer
 from genrestack_bundle.runtime.providers import ort_errors
-from genrestack_bundle.runtime.session import NARROW_ROWS, ComposedSession, RunLimit, given_up
+from genrestack_bundle.runtime.session import NARROW_ROWS, ComposedSession, RunLimit, limit_error
 from genrestack_bundle.runtime.watchdog import Cancellation
 from genrestack_proto.v1.model_pb2 import Parity, PartParity
 
 STACK = "stack"
 
 
-def measure(answer: Answer, golden: Golden, tolerances: dict[str, float]) -> Parity:
-    """Measure how far an answer is from the golden rows; `tolerances` by part name, the whole under `STACK`."""
+def compute_parity(answer: Answer, golden: Golden, tolerances: dict[str, float]) -> Parity:
+    """Compute the difference of an answer from the golden rows; `tolerances` by part name, the whole under `STACK`."""
     return Parity(
         rows=len(golden.rows),
         labels_agreed=int(np.count_nonzero(answer.class_index == golden.class_index)),
-        max_abs_difference=worst(answer.probabilities, golden.probabilities)[1],
+        max_abs_difference=largest_difference(answer.probabilities, golden.probabilities)[1],
         tolerance=tolerances[STACK],
         parts=[
             PartParity(
                 name=name,
-                max_abs_difference=worst(answer.base[name], expected)[1],
+                max_abs_difference=largest_difference(answer.base[name], expected)[1],
                 tolerance=tolerances[name],
             )
             for name, expected in golden.parts.items()
@@ -35,8 +35,8 @@ def measure(answer: Answer, golden: Golden, tolerances: dict[str, float]) -> Par
     )
 
 
-def worst(found: npt.NDArray[np.floating], expected: npt.NDArray[np.float64]) -> tuple[int, float]:
-    """Row and size of the largest absolute difference; a NaN counts as infinite."""
+def largest_difference(found: npt.NDArray[np.floating], expected: npt.NDArray[np.float64]) -> tuple[int, float]:
+    """Return row and size of the largest absolute difference; a NaN counts as infinite."""
     if not len(expected):
         return -1, 0.0
     difference = np.abs(found.astype(np.float64) - expected).max(axis=1)
@@ -46,7 +46,7 @@ def worst(found: npt.NDArray[np.floating], expected: npt.NDArray[np.float64]) ->
 
 
 def agrees(parity: Parity) -> bool:
-    """Tell whether all labels agree and every difference is within its tolerance."""
+    """Return whether all labels agree and every difference is within its tolerance."""
     return (
         parity.labels_agreed == parity.rows
         and parity.max_abs_difference <= parity.tolerance
@@ -79,8 +79,8 @@ def prove(
     name = f"{bundle.path.parent.name}/{bundle.path.name}"
     advice = "serve it with --provider cpu" if session.gpu else "export it again"
     limit = RunLimit(seconds=within_s, cancellation=cancellation)
-    for answer in _answers(session, bundle, name, advice, limit):
-        parity = measure(answer, bundle.golden, tolerances)
+    for answer in _golden_answers(session, bundle, name, advice, limit):
+        parity = compute_parity(answer, bundle.golden, tolerances)
         if not agrees(parity):
             raise ParityError(
                 f"{name} does not answer its golden rows under {session.provider}: {describe(parity)}; {advice}"
@@ -88,8 +88,8 @@ def prove(
     return parity
 
 
-def _answers(session: ComposedSession, bundle: Bundle, name: str, advice: str, limit: RunLimit) -> list[Answer]:
-    """Answer the golden rows all at once, and as single callers would ask."""
+def _golden_answers(session: ComposedSession, bundle: Bundle, name: str, advice: str, limit: RunLimit) -> list[Answer]:
+    """Run the golden rows all at once, and in batches as small as single callers send."""
     rows, classes = bundle.golden.rows, bundle.golden.probabilities.shape[1]
 
     def run(some: npt.NDArray[np.float32]) -> Answer:
@@ -100,17 +100,17 @@ def _answers(session: ComposedSession, bundle: Bundle, name: str, advice: str, l
     try:
         with limit:
             starts = range(0, len(rows), NARROW_ROWS)
-            return [run(rows), _joined([run(rows[start : start + NARROW_ROWS]) for start in starts])]
+            return [run(rows), _concatenate([run(rows[start : start + NARROW_ROWS]) for start in starts])]
     except WrongAnswerError as error:
         raise BundleError(f"{name} gives a wrong answer to its golden rows: {error}; {advice}") from error
     except ort_errors() as error:
         if limit.over:
             too_slow = f"{name} needs more than {limit.seconds:g} s for its golden rows; {advice}"
-            raise given_up(limit, too_slow) from error
+            raise limit_error(limit, too_slow) from error
         raise BundleError(f"{name} cannot answer its golden rows under {session.provider}; {advice}") from error
 
 
-def _joined(answers: Sequence[Answer]) -> Answer:
+def _concatenate(answers: Sequence[Answer]) -> Answer:
     return Answer(
         np.concatenate([answer.class_index for answer in answers]),
         np.concatenate([answer.probabilities for answer in answers]),
@@ -119,7 +119,7 @@ def _joined(answers: Sequence[Answer]) -> Answer:
 
 
 def describe(parity: Parity) -> str:
-    """One line for people: labels agreed, the whole stack's and each part's largest difference."""
+    """Format one line for people: labels agreed, the whole stack's and each part's largest difference."""
     parts = ", ".join(f"{part.name} {part.max_abs_difference:.1e}" for part in parity.parts)
     return (
         f"labels {parity.labels_agreed} of {parity.rows}, "

@@ -1,4 +1,4 @@
-"""The execution provider that a bundle is served with: one under which it answers its golden rows."""
+"""Selection of the execution provider a bundle is served with: one under which it answers its golden rows."""
 
 from dataclasses import dataclass
 
@@ -30,7 +30,7 @@ def proven_session(
     threads: int | None = None,
     cancellation: Cancellation | None = None,
 ) -> Proven:
-    """Compose a bundle and prove it under the provider asked for; `auto`: under the best that starts and agrees.
+    """Compose a bundle and verify it under the provider asked for; `auto`: under the best that starts and agrees.
 
     Args:
         bundle: what is served.
@@ -48,7 +48,7 @@ def proven_session(
     """
     words, passed_over = candidates(provider), list[str]()
 
-    def proven(word: str) -> tuple[ComposedSession, Parity]:
+    def verify(word: str) -> tuple[ComposedSession, Parity]:
         session = ComposedSession(
             graph,
             part_names=bundle.part_names,
@@ -56,18 +56,18 @@ def proven_session(
             threads=threads,
             device=device,
             # TensorRT builds its engines there, too.
-            within_s=max(LOAD_S, PROVIDERS[word].proof_s),
+            within_s=max(LOAD_S, PROVIDERS[word].verify_s),
             cancellation=cancellation,
         )
-        return session, prove(session, bundle, within_s=PROVIDERS[word].proof_s, cancellation=cancellation)
+        return session, prove(session, bundle, within_s=PROVIDERS[word].verify_s, cancellation=cancellation)
 
     graph = bundle.compose()
     for word in words[:-1]:
         try:
-            session, parity = proven(word)
+            session, parity = verify(word)
         except BundleError as error:
             passed_over.append(f"{word}: {error}")
         else:
             return Proven(session, parity, tuple(passed_over))
-    session, parity = proven(words[-1])
+    session, parity = verify(words[-1])
     return Proven(session, parity, tuple(passed_over))

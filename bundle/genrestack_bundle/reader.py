@@ -59,7 +59,7 @@ def open_bundle(path: Path) -> Bundle:
     model = read_manifest(folder, path)
     contents = _read(folder, model)
     if GOLDEN not in contents:
-        raise BundleError(f"{GOLDEN} is not in the manifest, so nothing can be proven; export the model again")
+        raise BundleError(f"{GOLDEN} is not in the manifest, so nothing can be verified; export the model again")
     golden = golden_rows.unpack(contents[GOLDEN])
     bundle = Bundle(path, model, {part.file: contents[part.file] for part in model.parts}, golden, sums)
     _check_golden(bundle)
@@ -83,7 +83,7 @@ def _read(folder: Path, model: Model) -> dict[str, bytes]:
 
 
 def still_missing(path: Path) -> str:
-    """Name what the folder of a version that is being copied still lacks, by sizes and the seal alone; "" if nothing.
+    """Return what the folder of a version that is being copied still lacks, by sizes and SHA256SUMS; "" if nothing.
 
     "" says nothing of what the files hold: whatever else is wrong, `open_bundle` says.
     """

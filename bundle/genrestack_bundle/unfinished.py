@@ -38,7 +38,7 @@ class Unfinished:
 
 @contextmanager
 def unfinished_folder(parent: Path) -> Iterator[Unfinished]:
-    """Make a folder to be filled and renamed; remove it at the end if it was not.
+    """Create a folder to be filled and renamed; remove it at the end if it was not.
 
     Its locks end with this process, however that ends. Folders in `parent` whose writers are gone are removed first.
 
@@ -82,15 +82,15 @@ def _lock(folder: Path, held: ExitStack, *, new: bool) -> int:
     """
     within = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     held.callback(os.close, within)
-    _take(within, new=new)
+    _lock_exclusively(within, new=new)
     flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     sums = os.open(SUMS, flags | os.O_CREAT if new else flags, 0o666, dir_fd=within)
     held.callback(os.close, sums)
-    _take(sums, new=new)
+    _lock_exclusively(sums, new=new)
     return sums
 
 
-def _take(descriptor: int, *, new: bool) -> None:
+def _lock_exclusively(descriptor: int, *, new: bool) -> None:
     locked = lock_alone(descriptor)
     # Where the file system has no locks, nobody removes what another writes.
     if locked is False or (locked is None and not new):

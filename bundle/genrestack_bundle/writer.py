@@ -127,7 +127,7 @@ def _write_aside(model_dir: Path, model: Model, contents: Mapping[str, bytes]) -
 
 
 def _make(folder: Path) -> bool:
-    """Make a folder and those above it, for good; tell whether it was not there."""
+    """Create a folder and those above it, flushed to disk; return whether it was new."""
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     for each in missing:

@@ -1,4 +1,4 @@
-"""Fitted stack to bundle: exact ONNX graphs, proven equal to the original."""
+"""Fitted stack to bundle: exact ONNX graphs, with a parity check against the original."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

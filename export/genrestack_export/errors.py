@@ -18,7 +18,7 @@ class UnsupportedEstimator(ExportError):
     """An estimator or a parameter that cannot be exported exactly."""
 
     def __init__(self, where: str, found: str, supported: str) -> None:
-        """Say what was found and what would do.
+        """Build the message from what was found and what is supported.
 
         Args:
             where: the place in the stack: `base estimator 'knn'`, `the scaler`, `the meta-learner`.

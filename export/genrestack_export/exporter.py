@@ -1,4 +1,4 @@
-"""`export_stack`: a fitted stack becomes a bundle, proven equal to the original."""
+"""`export_stack`: a fitted stack becomes a bundle, after a parity check against the original."""
 
 import importlib.metadata
 import json
@@ -13,15 +13,15 @@ import numpy.typing as npt
 
 from genrestack_bundle import ComposedSession, Golden, write_bundle
 from genrestack_bundle.layout import METRICS, REPORT, check_model_name
-from genrestack_bundle.parity import worst
+from genrestack_bundle.parity import largest_difference
 from genrestack_bundle.runtime.compose import compose
-from genrestack_export import parity_rows as proof_rows
+from genrestack_export import parity_rows
 from genrestack_export.converters.parts import ConvertedPart, Precision, convert_base, convert_meta, convert_scaler
 from genrestack_export.errors import ExportError
 from genrestack_export.onnx_graph.builder import ML_OPSET, OPSET
-from genrestack_export.parity import Expected, Proof, prove_export, tolerances
+from genrestack_export.parity import ExpectedOutputs, ParityResult, check_parity, tolerances
 from genrestack_export.parity_rows import tied_rows
-from genrestack_export.source_stack import Original, answer_scaled, read_original, rows_without_names
+from genrestack_export.source_stack import SourceStack, predict_scaled, read_source_stack, rows_without_names
 from genrestack_proto.v1.model_pb2 import (
     PRECISION_DOUBLE,
     PRECISION_SINGLE,
@@ -31,9 +31,9 @@ from genrestack_proto.v1.model_pb2 import (
     Provenance,
 )
 
-# So many names are listed in a message.
+# At most this many names are listed in a message.
 _SHOWN = 12
-# Where float32 moves a part further than this on the rows of the proof, it computes in float64 after all.
+# Where float32 moves a part further than this on the rows of the parity check, it computes in float64 after all.
 _SINGLE_TARGET = 1e-4
 _LIBRARIES = ("keras", "numpy", "onnx", "onnxruntime", "scikeras", "scikit-learn", "skl2onnx", "tensorflow", "tf2onnx")
 
@@ -65,10 +65,10 @@ def export_stack(
         name: the model's name.
         precision: "single" computes in float32 where it is quicker and within 5e-4 of the original; "double" computes
             in float64 wherever the original does.
-        training_rows: raw rows the stack was fitted on, shape (m, f); gives the seen ranges, and exact copies to prove.
-        metrics: headline figures for the manifest, by name.
+        training_rows: raw rows the stack was fitted on, shape (m, f); gives the seen ranges, and exact copies to check.
+        metrics: headline metrics for the manifest, by name.
         provenance: where the model comes from; library versions and date are filled in where they are missing.
-        report: `report.html` and `metrics.json`, by file name; or what makes them once the export is proven.
+        report: `report.html` and `metrics.json`, by file name; or what makes them once the parity check has passed.
 
     Returns:
         `models_dir/<name>/<version>`.
@@ -85,17 +85,17 @@ def export_stack(
     if precision not in get_args(Precision):
         raise ExportError(f"precision is {precision!r}; choose single or double")
     extra = None if callable(report) else _extra(metrics, report)
-    original = read_original(stack, scaler)
-    shown = _check_names(original, names, classes)
-    rows = proof_rows.check_rows("reference_rows", reference_rows, names)
-    seen = None if training_rows is None else proof_rows.check_rows("training_rows", training_rows, names)
+    source = read_source_stack(stack, scaler)
+    shown = _check_names(source, names, classes)
+    rows = parity_rows.check_rows("reference_rows", reference_rows, names)
+    seen = None if training_rows is None else parity_rows.check_rows("training_rows", training_rows, names)
     single = precision == "single"
     # Converting is quick and refuses what is not supported; only then is the original asked, which may take long.
     around = [[convert_scaler(scaler)] if scaler is not None else [], [convert_meta(stack.final_estimator_)]]
-    parts = [convert_base(i, n, e, len(names), single=single) for i, (n, e) in enumerate(original.base.items())]
+    parts = [convert_base(i, n, e, len(names), single=single) for i, (n, e) in enumerate(source.base.items())]
     with rows_without_names():
-        expected = _expected(original, rows, seen, names)
-    parts = [_settle(original, expected.golden, position, part) for position, part in enumerate(parts)]
+        expected = _expected_outputs(source, rows, seen, names)
+    parts = [_choose_precision(source, expected.golden, position, part) for position, part in enumerate(parts)]
     whole = [*around[0], *parts, *around[1]]
     model = Model(
         name=name,
@@ -110,32 +110,32 @@ def export_stack(
         provenance=_provenance(provenance),
     )
     graphs = {part.part.file: part.model.SerializeToString() for part in whole}
-    proof = _prove(model, graphs, expected, parts, precision)
-    model.parity.CopyFrom(proof.parity)
+    result = _check_parity(model, graphs, expected, parts, precision)
+    model.parity.CopyFrom(result.parity)
     if callable(report):
-        extra = _extra(metrics, report(proof.parity))
-    return write_bundle(Path(models_dir), model, graphs, proof.golden, extra)
+        extra = _extra(metrics, report(result.parity))
+    return write_bundle(Path(models_dir), model, graphs, result.golden, extra)
 
 
-def _expected(original: Original, rows: Any, seen: Any, names: list[str]) -> Expected:
-    """Ask the original about the rows of the proof, without those on which a KNN ties."""
-    tables = proof_rows.proof_tables(rows, seen, names)
-    proof_rows.warn_of_rounding(rows, tables["reference row"], names)
-    places = [f"{source} {i}" for source, table in tables.items() for i in range(len(table))]
+def _expected_outputs(source: SourceStack, rows: Any, seen: Any, names: list[str]) -> ExpectedOutputs:
+    """Predict the rows of the parity check with the original, without those on which a KNN ties."""
+    tables = parity_rows.parity_tables(rows, seen, names)
+    parity_rows.warn_of_rounding(rows, tables["reference row"], names)
+    origins = [f"{kind} {i}" for kind, rows_of_kind in tables.items() for i in range(len(rows_of_kind))]
     wire = np.concatenate(list(tables.values()))
-    scaled = original.scale_what_it_can(wire.astype(np.float64))
-    answered = answered_rows(scaled, given=len(rows))
+    scaled = source.scale_or_nan(wire.astype(np.float64))
+    answered = answerable_rows(scaled, given=len(rows))
     tied = np.zeros(len(wire), dtype=np.bool_)
-    tied[answered] = tied_rows(original.base, scaled[answered])
+    tied[answered] = tied_rows(source.base, scaled[answered])
     asked = answered & ~tied
     if not asked.any():
         raise ExportError("a KNN ties on every reference row, so nothing can be compared; pass other reference rows")
-    places = [place for place, kept in zip(places, asked, strict=True) if kept]
-    return Expected(answer_scaled(original, scaled[asked], wire[asked]), places, int(tied.sum()))
+    origins = [place for place, kept in zip(origins, asked, strict=True) if kept]
+    return ExpectedOutputs(predict_scaled(source, scaled[asked], wire[asked]), origins, int(tied.sum()))
 
 
-def answered_rows(scaled: npt.NDArray[np.float64], given: int) -> npt.NDArray[np.bool_]:
-    """Tell which rows the original answers: a power transform overflows far outside what it was fitted on.
+def answerable_rows(scaled: npt.NDArray[np.float64], given: int) -> npt.NDArray[np.bool_]:
+    """Return which rows the original can answer: a power transform overflows far outside what it was fitted on.
 
     Raises:
         ExportError: one of the `given` first rows, which came from the caller, is not answered.
@@ -150,17 +150,17 @@ def answered_rows(scaled: npt.NDArray[np.float64], given: int) -> npt.NDArray[np
     return answered
 
 
-def _settle(original: Original, expected: Golden, position: int, part: ConvertedPart) -> ConvertedPart:
-    """Keep a float32 part only where it is close enough on the rows of the proof."""
+def _choose_precision(source: SourceStack, expected: Golden, position: int, part: ConvertedPart) -> ConvertedPart:
+    """Use a float32 part only where it is close enough on the rows of the parity check."""
     if not part.single:
         return part
     name = part.part.name
     session = _run_alone(part)
     with rows_without_names():
-        scaled = original.scale(expected.rows.astype(np.float64))
-    if worst(session(scaled), expected.parts[name])[1] <= _SINGLE_TARGET:
+        scaled = source.scale(expected.rows.astype(np.float64))
+    if largest_difference(session(scaled), expected.parts[name])[1] <= _SINGLE_TARGET:
         return part
-    return convert_base(position, name, original.base[name], original.features, single=False)
+    return convert_base(position, name, source.base[name], source.features, single=False)
 
 
 def _run_alone(part: ConvertedPart) -> Any:
@@ -171,31 +171,35 @@ def _run_alone(part: ConvertedPart) -> Any:
     return lambda scaled: session.run(None, {session.get_inputs()[0].name: scaled})[0]
 
 
-def _prove(
-    model: Model, graphs: dict[str, bytes], expected: Expected, parts: Sequence[ConvertedPart], precision: Precision
-) -> Proof:
+def _check_parity(
+    model: Model,
+    graphs: dict[str, bytes],
+    expected: ExpectedOutputs,
+    parts: Sequence[ConvertedPart],
+    precision: Precision,
+) -> ParityResult:
     names = [part.part.name for part in parts]
     session = ComposedSession(compose(model, graphs), part_names=names, provider="cpu")
     single = any(part.single for part in parts)
-    return prove_export(session, expected, tolerances(parts, precision), single=single)
+    return check_parity(session, expected, tolerances(parts, precision), single=single)
 
 
-def _check_names(original: Original, names: list[str], classes: Sequence[str] | None) -> list[str]:
+def _check_names(source: SourceStack, names: list[str], classes: Sequence[str] | None) -> list[str]:
     if not all(isinstance(name, str) for name in names):
         raise ExportError("feature names have to be text; pass [str(name) for name in names]")
-    if len(names) != original.features:
+    if len(names) != source.features:
         raise ExportError(
-            f"{len(names)} feature names were given, but the stack takes {original.features} columns; "
+            f"{len(names)} feature names were given, but the stack takes {source.features} columns; "
             "give the columns it was fitted on, all of them and no others"
         )
     doubled = sorted(name for name, count in Counter(names).items() if count > 1)
     if doubled:
-        raise ExportError(f"feature names have to differ, but these come twice: {', '.join(doubled[:_SHOWN])}")
-    original.check_order(names)
-    shown = [str(c) for c in (original.stack.classes_ if classes is None else classes)]
-    if len(shown) != len(original.stack.classes_) or len(set(shown)) < len(shown):
+        raise ExportError(f"duplicate feature names: {', '.join(doubled[:_SHOWN])}; give each column its own name")
+    source.check_order(names)
+    shown = [str(c) for c in (source.stack.classes_ if classes is None else classes)]
+    if len(shown) != len(source.stack.classes_) or len(set(shown)) < len(shown):
         raise ExportError(
-            f"classes needs {len(original.stack.classes_)} different names, one for each of stack.classes_, "
+            f"classes needs {len(source.stack.classes_)} different names, one for each of stack.classes_, "
             f"but got {', '.join(shown[:_SHOWN])}"
         )
     return shown

@@ -1,4 +1,4 @@
-"""The proof of an export: the composed graph against the original estimators, whole and part by part."""
+"""The parity check of an export: the composed graph against the original estimators, whole and part by part."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from genrestack_bundle import ComposedSession, Golden, ParityError
-from genrestack_bundle.parity import STACK, agrees, describe, measure, worst
+from genrestack_bundle.parity import STACK, agrees, compute_parity, describe, largest_difference
 from genrestack_bundle.runtime.answer import Answer
 from genrestack_export.converters.parts import ConvertedPart, Precision
 from genrestack_proto.v1.model_pb2 import Parity
@@ -19,21 +19,21 @@ _GOLDEN_ROWS = 64
 
 
 @dataclass(frozen=True)
-class Proof:
-    """A passed proof."""
+class ParityResult:
+    """A passed parity check."""
 
     parity: Parity
     golden: Golden
-    """Rows to prove the bundle with wherever it is loaded."""
+    """Rows to verify the bundle with wherever it is loaded."""
 
 
 @dataclass(frozen=True)
-class Expected:
-    """What the original answered."""
+class ExpectedOutputs:
+    """What the original predicted."""
 
     golden: Golden
     """Rows, ties left out, and its answers."""
-    places: Sequence[str]
+    origins: Sequence[str]
     """Where each of these rows comes from, for people."""
     ties: int
     """How many rows were left out."""
@@ -46,8 +46,10 @@ def tolerances(parts: Sequence[ConvertedPart], precision: Precision) -> dict[str
     return {STACK: DOUBLE_STACK, **{part.part.name: part.tolerance_double for part in parts}}
 
 
-def prove_export(session: ComposedSession, expected: Expected, allowed: dict[str, float], *, single: bool) -> Proof:
-    """Compare the composed graph with what the original answered.
+def check_parity(
+    session: ComposedSession, expected: ExpectedOutputs, allowed: dict[str, float], *, single: bool
+) -> ParityResult:
+    """Compare the composed graph's predictions with the original's.
 
     Args:
         session: the composed graph.
@@ -61,25 +63,25 @@ def prove_export(session: ComposedSession, expected: Expected, allowed: dict[str
     """
     golden = expected.golden
     answer = session.run(golden.rows)
-    parity = measure(answer, golden, allowed)
+    parity = compute_parity(answer, golden, allowed)
     parity.ties = expected.ties
     if not agrees(parity):
         advice = '. Try precision="double"' if single else ""
-        raise ParityError(_complaint(answer, expected, parity) + advice)
-    return Proof(parity, _golden(answer, golden))
+        raise ParityError(_parity_message(answer, expected, parity) + advice)
+    return ParityResult(parity, _golden(answer, golden))
 
 
-def _complaint(answer: Answer, expected: Expected, parity: Parity) -> str:
+def _parity_message(answer: Answer, expected: ExpectedOutputs, parity: Parity) -> str:
     golden = expected.golden
     wrong = np.flatnonzero(answer.class_index != golden.class_index)
     # Among rows with another label, if there are any, the one that is furthest off; else among all.
     among = wrong if len(wrong) else np.arange(len(golden.rows))
-    place, difference = worst(answer.probabilities[among], golden.probabilities[among])
+    place, difference = largest_difference(answer.probabilities[among], golden.probabilities[among])
     row = int(among[place])
     labels = f", where the original says class {golden.class_index[row]} and the graph {answer.class_index[row]}"
     failed = [p.name for p in parity.parts if p.max_abs_difference > p.tolerance]
     return (
-        f"the graphs do not answer what the original answers: {describe(parity)}. Worst is {expected.places[row]} "
+        f"the graphs do not answer what the original answers: {describe(parity)}. Worst is {expected.origins[row]} "
         f"(|Δp| {difference:.1e}){labels if len(wrong) else ''}; "
         f"parts beyond their tolerance: {', '.join(failed) or 'none'}. No bundle was written"
     )

@@ -1,4 +1,4 @@
-"""The rows of a proof: reference rows as they travel, made rows beyond what was seen, copies of training rows."""
+"""Rows of a parity check: reference rows as they travel, synthetic rows beyond what was seen, copied training rows."""
 
 import warnings
 from typing import Any
@@ -13,8 +13,8 @@ from genrestack_export.errors import ExportError
 Wire = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.float64]
 
-_MADE = 24
-_COPIES = 24
+_SYNTHETIC_ROWS = 24
+_COPIED_ROWS = 24
 # A feature whose rounding to float32 moves it by more than this part of its spread is worth a warning.
 _COARSE = 1e-4
 _RELATIVE = 1e-12
@@ -81,23 +81,23 @@ def warn_of_rounding(rows: Rows, wire: Wire, names: list[str]) -> None:
         )
 
 
-def made_rows(seen: Rows, seed: int = 0) -> Wire:
-    """Make rows that lie in part or wholly outside the ranges of `seen`, float32 (m, f)."""
+def synthetic_rows(seen: Rows, seed: int = 0) -> Wire:
+    """Generate rows that lie in part or wholly outside the ranges of `seen`, float32 (m, f)."""
     rng = np.random.default_rng(seed)
     limit = float(np.finfo(np.float32).max)
     low, high = np.clip(seen.min(axis=0), -limit, limit), np.clip(seen.max(axis=0), -limit, limit)
     reach = np.where(high > low, high - low, np.maximum(np.abs(high), 1.0))
-    inside = rng.uniform(low, high, (_MADE, seen.shape[1]))
+    inside = rng.uniform(low, high, (_SYNTHETIC_ROWS, seen.shape[1]))
     outward = rng.choice([-1.0, 1.0], inside.shape) * reach * rng.uniform(0.1, 2.0, inside.shape)
     # From a few columns outside to all of them.
-    outside = rng.random(inside.shape) < np.linspace(0.05, 1.0, _MADE)[:, None]
+    outside = rng.random(inside.shape) < np.linspace(0.05, 1.0, _SYNTHETIC_ROWS)[:, None]
     with np.errstate(over="ignore"):
         made = np.where(outside, inside + outward, inside).astype(np.float32)
     return np.clip(made, -limit, limit)
 
 
-def proof_tables(rows: Rows, seen: Rows | None, names: list[str]) -> dict[str, Wire]:
-    """Put together the rows of a proof, float32, by what they are called.
+def parity_tables(rows: Rows, seen: Rows | None, names: list[str]) -> dict[str, Wire]:
+    """Build the rows of a parity check, float32, by kind.
 
     Args:
         rows: raw reference rows, shape (n, f).
@@ -109,25 +109,25 @@ def proof_tables(rows: Rows, seen: Rows | None, names: list[str]) -> dict[str, W
 
     """
     tables = {"reference row": to_wire("reference_rows", rows, names)}
-    tables["made row"] = made_rows(rows if seen is None else seen)
+    tables["synthetic row"] = synthetic_rows(rows if seen is None else seen)
     if seen is not None:
-        tables["copied training row"] = copies(seen)
+        tables["copied training row"] = copied_rows(seen)
     return tables
 
 
-def copies(training: Rows, seed: int = 0) -> Wire:
+def copied_rows(training: Rows, seed: int = 0) -> Wire:
     """Pick training rows that are the same in float32, where a distance of zero really is one, float32 (m, f)."""
     with np.errstate(over="ignore"):
         exact = np.flatnonzero((training.astype(np.float32) == training).all(axis=1))
         pool = exact if len(exact) else np.arange(len(training))
-        chosen = np.random.default_rng(seed).permutation(pool)[:_COPIES]
+        chosen = np.random.default_rng(seed).permutation(pool)[:_COPIED_ROWS]
         wire = training[chosen].astype(np.float32)
     finite: Wire = wire[np.isfinite(wire).all(axis=1)]
     return finite
 
 
 def tied_rows(base: dict[str, Any], scaled: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-    """Tell for each scaled row, shape (n, f), whether a KNN of the stack ties on it.
+    """Return for each scaled row, shape (n, f), whether a KNN of the stack ties on it.
 
     A row ties when the distances of the k-th and the (k + 1)-th neighbour are equal within 1e-12 relative and the
     classes of the points at that distance differ: scikit-learn's choice then depends on its algorithm and threads.

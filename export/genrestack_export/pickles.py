@@ -10,7 +10,7 @@ from typing import Any
 
 from genrestack_export.errors import ExportError
 
-# What bytes that are no whole pickle are known to raise, in pickle itself and in joblib's decompressors.
+# What bytes that are not a whole pickle are known to raise, in pickle itself and in joblib's decompressors.
 _DAMAGE = (
     pickle.UnpicklingError,
     EOFError,
@@ -32,7 +32,7 @@ def load_pickle(path: Path) -> Any:
     """Load an object written by joblib or pickle. This runs whatever code the file asks for.
 
     Raises:
-        ExportError: the file is missing, is no pickle, or needs a module or class that is not installed here.
+        ExportError: the file is missing, is not a pickle, or needs a module or class that is not installed here.
 
     """
     import joblib
@@ -49,14 +49,14 @@ def load_pickle(path: Path) -> Any:
         ) from error
     except AttributeError as error:
         raise ExportError(
-            f"{path} was written with other library versions, or refers to code of its own{_asked_for(error)}; load it "
-            "with the versions it was written with, or import that code first and call genrestack_export.export_stack"
+            f"{path} was written with other library versions, or needs code of its own{_missing_dependency(error)}; "
+            "load it with the versions it was written with, or import that code and call genrestack_export.export_stack"
         ) from error
     except _DAMAGE as error:
         raise ExportError(f"{path} is not a pickle of an estimator; write it with joblib.dump") from error
 
 
-def _asked_for(error: AttributeError) -> str:
-    """Name what the pickle wanted; the unpickler's own words speak of modules as Python prints them."""
+def _missing_dependency(error: AttributeError) -> str:
+    """Return the name that the pickle refers to; the unpickler's message prints whole modules."""
     found = re.search(r"attribute '([^']+)'", str(error))
     return f" ({found[1]!r})" if found else ""

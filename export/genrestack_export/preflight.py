@@ -10,16 +10,16 @@ import numpy.typing as npt
 
 from genrestack_bundle.layout import check_case
 from genrestack_export.errors import ExportError
-from genrestack_export.exporter import answered_rows
-from genrestack_export.parity_rows import proof_tables, tied_rows
-from genrestack_export.source_stack import Original
+from genrestack_export.exporter import answerable_rows
+from genrestack_export.parity_rows import parity_tables, tied_rows
+from genrestack_export.source_stack import SourceStack
 
 # One row without a tie is enough, and nearly every table has it among the first.
 _AT_ONCE = 64
 
 
 def check_writable(models_dir: Path, name: str) -> None:
-    """Find out whether `models_dir/name` can be written; nothing is made and nothing stays behind.
+    """Check that `models_dir/name` can be written; nothing is created and nothing stays behind.
 
     Raises:
         ExportError: it cannot; the message names the folder that stands in the way.
@@ -46,7 +46,7 @@ def check_comparable(
     scaler: Any,
     neighbors: Mapping[str, Any],
 ) -> None:
-    """Refuse what the export would refuse for its rows alone.
+    """Reject what the export would refuse for its rows alone.
 
     Args:
         feature_names: the columns.
@@ -61,11 +61,11 @@ def check_comparable(
 
     """
     base = dict(neighbors)
-    original = Original(None, scaler, base, len(feature_names))
-    tables = proof_tables(reference_rows, training_rows, list(feature_names))
-    scaled = original.scale_what_it_can(np.concatenate(list(tables.values())).astype(np.float64))
+    source = SourceStack(None, scaler, base, len(feature_names))
+    tables = parity_tables(reference_rows, training_rows, list(feature_names))
+    scaled = source.scale_or_nan(np.concatenate(list(tables.values())).astype(np.float64))
     given = len(reference_rows)
-    answered = answered_rows(scaled, given=given)
+    answered = answerable_rows(scaled, given=given)
     if base and all(tied_rows(base, rows).all() for rows in _pieces(scaled[answered], given)):
         distinct = len(np.unique(training_rows, axis=0))
         raise ExportError(
@@ -77,7 +77,7 @@ def check_comparable(
 
 
 def _pieces(scaled: npt.NDArray[np.float64], given: int) -> Iterator[npt.NDArray[np.float64]]:
-    """Give the made and the copied rows first, and of the `given` reference rows each only once."""
+    """Yield the synthetic and the copied rows first, and of the `given` reference rows each only once."""
     for rows in (scaled[given:], np.unique(scaled[:given], axis=0)):
         for start in range(0, len(rows), _AT_ONCE):
             yield rows[start : start + _AT_ONCE]

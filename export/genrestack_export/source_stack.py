@@ -19,7 +19,7 @@ Rows = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Original:
+class SourceStack:
     """A fitted stack and the scaler in front of it."""
 
     stack: Any
@@ -32,7 +32,7 @@ class Original:
         """Scale raw rows of shape (n, f)."""
         return rows if self.scaler is None else np.asarray(self.scaler.transform(rows), dtype=np.float64)
 
-    def scale_what_it_can(self, rows: Rows) -> Rows:
+    def scale_or_nan(self, rows: Rows) -> Rows:
         """Scale raw rows of shape (n, f); a row on which the scaler overflows, which it may refuse, becomes NaN."""
         with np.errstate(over="ignore"):
             try:
@@ -40,10 +40,10 @@ class Original:
             except ValueError:
                 if len(rows) == 1:
                     return np.full(rows.shape, np.nan)
-            return np.vstack([self.scale_what_it_can(rows[i : i + 1]) for i in range(len(rows))])
+            return np.vstack([self.scale_or_nan(rows[i : i + 1]) for i in range(len(rows))])
 
     def check_order(self, names: list[str]) -> None:
-        """Hold feature names against those that the scaler or the stack was fitted with, where it knows them.
+        """Compare feature names with those that the scaler or the stack was fitted with, where it knows them.
 
         Raises:
             ExportError: a name differs, or stands in another place.
@@ -58,37 +58,37 @@ class Original:
                         "columns the names and the order of the fit"
                     )
 
-    def answer(self, rows: npt.NDArray[np.float32]) -> Golden:
-        """Answer raw float32 rows of shape (n, f) with the estimators themselves, in float64."""
-        return answer_scaled(self, self.scale(rows.astype(np.float64)), rows)
+    def predict(self, rows: npt.NDArray[np.float32]) -> Golden:
+        """Predict raw float32 rows of shape (n, f) with the estimators themselves, in float64."""
+        return predict_scaled(self, self.scale(rows.astype(np.float64)), rows)
 
 
-def answer_scaled(original: Original, scaled: Rows, rows: npt.NDArray[np.float32]) -> Golden:
-    """Answer rows that are scaled already; `rows` are the same ones as they travel."""
+def predict_scaled(source: SourceStack, scaled: Rows, rows: npt.NDArray[np.float32]) -> Golden:
+    """Predict rows that are scaled already; `rows` are the same rows as float32, as they travel."""
     # scikeras squeezes the answer for a single row to one dimension, on which a raw stack fails; two rows it answers.
     padded = np.repeat(scaled, 2, axis=0) if len(scaled) == 1 else scaled
     count = len(scaled)
-    index = np.searchsorted(original.stack.classes_, original.stack.predict(padded))
+    index = np.searchsorted(source.stack.classes_, source.stack.predict(padded))
     return Golden(
         rows=rows,
         class_index=np.asarray(index[:count], dtype=np.int64),
-        probabilities=np.asarray(original.stack.predict_proba(padded)[:count], dtype=np.float64),
+        probabilities=np.asarray(source.stack.predict_proba(padded)[:count], dtype=np.float64),
         parts={
             name: np.asarray(estimator.predict_proba(padded)[:count], dtype=np.float64)
-            for name, estimator in original.base.items()
+            for name, estimator in source.base.items()
         },
     )
 
 
 @contextmanager
 def rows_without_names() -> Iterator[None]:
-    """Keep scikit-learn from warning that rows of an array have no names: `check_order` has seen to the order."""
+    """Suppress scikit-learn's warning that rows of an array have no names: `check_order` has checked the order."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "X does not have valid feature names", UserWarning)
         yield
 
 
-def read_original(stack: Any, scaler: Any) -> Original:
+def read_source_stack(stack: Any, scaler: Any) -> SourceStack:
     """Check what can be checked before anything is converted.
 
     Raises:
@@ -115,13 +115,13 @@ def read_original(stack: Any, scaler: Any) -> Original:
     base = {name: stack.named_estimators_[name] for name in names}
     _check_classes(stack, base)
     features = int(stack.n_features_in_)
-    # What is no scaler of ours may not know its width; it is refused by its kind.
+    # What is not a scaler of ours may not know its width; it is refused by its kind.
     if scaler is not None and int(getattr(scaler, "n_features_in_", features)) != features:
         raise ExportError(
             f"the scaler was fitted on {scaler.n_features_in_} columns and the stack on {features}; pass the pair that "
             "belongs together"
         )
-    return Original(stack, scaler, base, features)
+    return SourceStack(stack, scaler, base, features)
 
 
 def _check_classes(stack: Any, base: dict[str, Any]) -> None:

@@ -107,12 +107,13 @@ def test_silence_is_refused(write_sound: WriteSound) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "says"), [(b"", "is empty"), (b"no music " * 500, "no audio"), (bytes(range(256)) * 99, "no audio")]
+    ("content", "messages"),
+    [(b"", "is empty"), (b"no music " * 500, "not audio"), (bytes(range(256)) * 99, "not audio")],
 )
-def test_what_is_no_audio(tmp_path: Path, content: bytes, says: str) -> None:
+def test_what_is_no_audio(tmp_path: Path, content: bytes, messages: str) -> None:
     path = tmp_path / "song.mp3"
     path.write_bytes(content)
-    with pytest.raises(AudioError, match=rf"song\.mp3: .*{says}"):
+    with pytest.raises(AudioError, match=rf"song\.mp3: .*{messages}"):
         list(read_segments(path))
 
 

@@ -60,7 +60,7 @@ def test_a_wav_holds_the_song_exactly(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "messages"),
     [
         (("waltz", 1.0), "there are synth-breaks, synth-chip"),
         (("synth-chip", 0.0), "choose 0.1 to 600 s"),
@@ -69,8 +69,8 @@ def test_a_wav_holds_the_song_exactly(tmp_path: Path) -> None:
         (("synth-chip", 1.0, RATE, -1), "a whole number from 0"),
     ],
 )
-def test_what_cannot_be_made_is_refused(arguments: tuple[Any, ...], says: str) -> None:
-    with pytest.raises(ValueError, match=says):
+def test_what_cannot_be_made_is_refused(arguments: tuple[Any, ...], messages: str) -> None:
+    with pytest.raises(ValueError, match=messages):
         render(*arguments)
 
 

@@ -112,7 +112,7 @@ def test_a_stopped_build_goes_on(genres: Path, tmp_path: Path) -> None:
     changed["rows"][0][0] = 77.0
     part.write_text(part.read_text().replace(first, json.dumps(changed)))
     result = call(genres, "-o", table, "--jobs", 1)
-    assert "going on: 1 of 3 recordings were done before" in result.stderr
+    assert "resuming: 1 of 3 recordings were done before" in result.stderr
     assert [row[FEATURE_NAMES[0]] == "77.0" for row in rows_of(table)] == [True, False, False]
 
 
@@ -148,17 +148,17 @@ def test_flat_folder_with_labels(write_sound: WriteSound, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "messages"),
     [
         ("name,label\na,b\n", "columns filename and label"),
         ("filename,label\na.wav,\n", "line 2 has no label"),
         ("filename,label\na.wav,rock\na.wav,jazz\n", "line 3 labels a.wav jazz"),
     ],
 )
-def test_labels_that_cannot_be_used(tmp_path: Path, content: str, says: str) -> None:
+def test_labels_that_cannot_be_used(tmp_path: Path, content: str, messages: str) -> None:
     path = tmp_path / "labels.csv"
     path.write_text(content)
-    with pytest.raises(AudioError, match=says):
+    with pytest.raises(AudioError, match=messages):
         read_labels(path)
 
 
@@ -188,7 +188,7 @@ def test_what_cannot_be_begun(genres: Path, tmp_path: Path) -> None:
     (tmp_path / "there.csv").write_text("precious")
     empty = tmp_path / "empty"
     empty.mkdir()
-    for arguments, status, says in [
+    for arguments, status, messages in [
         ([genres, "-o", tmp_path / "there.csv"], 2, "give --overwrite"),
         ([genres, "-o", tmp_path / "t.txt"], 1, ".csv or .parquet"),
         ([genres, "-o", tmp_path / "no" / "t.csv"], 1, "no folder"),
@@ -198,6 +198,6 @@ def test_what_cannot_be_begun(genres: Path, tmp_path: Path) -> None:
         ([genres / "jazz" / "short.wav", "--no-labels", "-o", tmp_path / "t.csv", "--jobs", 1], 1, "no table"),
     ]:
         result = call(*arguments)
-        assert (result.exit_code, says in result.output) == (status, True), result.output
+        assert (result.exit_code, messages in result.output) == (status, True), result.output
     assert (tmp_path / "there.csv").read_text() == "precious"
     assert np.array_equal(sorted(tmp_path.glob("t.*")), [])

@@ -117,7 +117,7 @@ def wrong_gpu(monkeypatch: pytest.MonkeyPatch, models_dir: Path) -> None:
     """A GPU that computes something else: the same operators, with the features in another order."""
     stand_in(monkeypatch, Provider("cuda", CPU, "a library"))
     monkeypatch.setattr(providers_module, "_why_not", lambda *_: "")
-    monkeypatch.setattr(session_module, "widened", _reversed)
+    monkeypatch.setattr(session_module, "uint8_to_float32", _reversed)
 
 
 def _reversed(graph: bytes) -> bytes:

@@ -163,7 +163,7 @@ def test_open_inference(here: Path, address: str) -> None:
 
 def test_own_pickles(here: Path) -> None:
     (line,) = [line for line in commands_in("own_pickles") if line.startswith("python")]
-    assert "exported and proven" in follow([line], here)[0]
+    assert "exported and verified" in follow([line], here)[0]
     assert list(open_bundle(here / "models" / "iris" / "1").model.classes) == ["setosa", "versicolor", "virginica"]
 
 

@@ -15,25 +15,25 @@ from genrestack_bundle import BundleError, open_bundle
 from genrestack_export import ExportError, Float32Warning
 
 
-def _refused(case: Case, complaint: str, **changes: Any) -> None:
-    with pytest.raises(ExportError, match=complaint):
+def _refused(case: Case, expected_message: str, **changes: Any) -> None:
+    with pytest.raises(ExportError, match=expected_message):
         case.export(**changes)
     assert not case.models_dir.exists()
 
 
 @pytest.mark.parametrize(
-    ("names", "complaint"),
+    ("names", "expected_message"),
     [
         (NAMES[:3], "3 feature names were given, but the stack takes 4 columns"),
         ([*NAMES, "more"], "5 feature names were given, but the stack takes 4 columns"),
         ([], "0 feature names"),
-        (["alpha", "beta", "alpha", "beta"], "come twice: alpha, beta"),
+        (["alpha", "beta", "alpha", "beta"], "duplicate feature names: alpha, beta"),
         ([0, 1, 2, 3], "feature names have to be text"),
         (["alpha", "beta", None, "delta"], "feature names have to be text"),
     ],
 )
-def test_feature_names(small: Case, names: Any, complaint: str) -> None:
-    _refused(small, complaint, feature_names=names)
+def test_feature_names(small: Case, names: Any, expected_message: str) -> None:
+    _refused(small, expected_message, feature_names=names)
 
 
 def test_feature_names_may_be_an_index_of_columns(small: Case) -> None:
@@ -42,7 +42,7 @@ def test_feature_names_may_be_an_index_of_columns(small: Case) -> None:
 
 
 @pytest.mark.parametrize(
-    ("classes", "complaint"),
+    ("classes", "expected_message"),
     [
         (["a", "b"], "classes needs 3 different names, .* but got a, b"),
         (["a", "b", "c", "d"], "classes needs 3 different names, .* but got a, b, c, d"),
@@ -50,8 +50,8 @@ def test_feature_names_may_be_an_index_of_columns(small: Case) -> None:
         ([], "classes needs 3 different names"),
     ],
 )
-def test_classes(small: Case, classes: list[str], complaint: str) -> None:
-    _refused(small, complaint, classes=classes)
+def test_classes(small: Case, classes: list[str], expected_message: str) -> None:
+    _refused(small, expected_message, classes=classes)
 
 
 def test_classes_default_to_the_stacks_own(small: Case) -> None:
@@ -67,7 +67,7 @@ def _with(value: float) -> Any:
 
 @pytest.mark.parametrize("what", ["reference_rows", "training_rows"])
 @pytest.mark.parametrize(
-    ("rows", "complaint"),
+    ("rows", "expected_message"),
     [
         (_with(np.nan), "row 3, feature 'gamma' is nan; remove or fill"),
         (_with(-np.inf), "row 3, feature 'gamma' is -inf"),
@@ -80,8 +80,8 @@ def _with(value: float) -> Any:
         ([[1, 2, 3, 4], [1, 2]], "are not numbers"),
     ],
 )
-def test_rows(small: Case, what: str, rows: Any, complaint: str) -> None:
-    _refused(small, f"{what}.*{complaint}", **{what: rows})
+def test_rows(small: Case, what: str, rows: Any, expected_message: str) -> None:
+    _refused(small, f"{what}.*{expected_message}", **{what: rows})
 
 
 def test_beyond_float32(small: Case) -> None:

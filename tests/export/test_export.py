@@ -16,7 +16,7 @@ from genrestack_export import export_stack
 from genrestack_proto.v1.model_pb2 import PRECISION_DOUBLE, PRECISION_SINGLE, Provenance
 
 
-def _prove(path: Any) -> None:
+def _verify(path: Any) -> None:
     bundle = open_bundle(path)
     prove(ComposedSession(bundle.compose(), part_names=bundle.part_names, provider="cpu", threads=1), bundle)
 
@@ -60,7 +60,7 @@ def test_parity_is_recorded(small: Case) -> None:
     assert parity.rows == parity.labels_agreed == 30 + 24 + 24
     assert (parity.ties, parity.tolerance, [part.name for part in parity.parts]) == (0, 5e-4, ["first"])
     assert 0 < parity.max_abs_difference < 1e-6
-    _prove(bundle.path)
+    _verify(bundle.path)
 
 
 def test_tolerances_of_double(fit: FitStack) -> None:
@@ -140,7 +140,7 @@ def test_base_estimators_of_any_name(small: Case, first: str) -> None:
     stack = StackingClassifier(base, LogisticRegression(), cv=2)
     stack.fit(small.scaler.transform(small.training), draw(90, seed=1)[1])
     path = small.export(stack=stack)
-    _prove(path)
+    _verify(path)
     bundle = open_bundle(path)
     assert bundle.part_names == (first, "../up", "base-0", "Base-1.onnx")
     assert len({part.file.casefold() for part in bundle.model.parts}) == 6
@@ -152,7 +152,7 @@ def test_base_estimators_whose_names_differ_by_case_alone(small: Case) -> None:
     stack = StackingClassifier(base, LogisticRegression(), cv=2)
     stack.fit(small.scaler.transform(small.training), draw(90, seed=1)[1])
     path = small.export(stack=stack)
-    _prove(path)
+    _verify(path)
     bundle = open_bundle(path)
     assert bundle.part_names == ("knn", "KNN", "Knn")
     assert len({part.file.casefold() for part in bundle.model.parts}) == 5
@@ -168,7 +168,7 @@ def test_prefitted_estimators(small: Case) -> None:
     scaled, labels = small.scaler.transform(small.training), draw(90, seed=1)[1]
     base = [("knn", knn().fit(scaled, np.unique(labels, return_inverse=True)[1]))]
     stack = StackingClassifier(base, LogisticRegression(), cv="prefit").fit(scaled, labels)
-    _prove(small.export(stack=stack))
+    _verify(small.export(stack=stack))
 
 
 def test_public_names() -> None:

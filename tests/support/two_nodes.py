@@ -24,7 +24,7 @@ from sklearn.svm import SVC
 
 from genrestack_training import ClusterError, build_stack
 from genrestack_training.fitting import FitStore, fit_stack, open_backend
-from genrestack_training.fitting.engines import Engine, InProcess, Processes
+from genrestack_training.fitting.engines import Engine, ProcessEngine, SequentialEngine
 
 ROWS = np.random.default_rng(3).normal(size=(120, 4))
 LABELS = np.array(["a", "b", "c"])[np.arange(120) % 3]
@@ -107,17 +107,17 @@ def main(folder: Path) -> None:
     other = cluster.add_node(num_cpus=1)
     with open_backend("ray", ray_address=cluster.address) as engine:
         assert engine is not None
-        seen["lanes"] = engine.lanes
+        seen["parallelism"] = engine.parallelism
         seen["addresses"] = sorted({node["NodeManagerAddress"] for node in ray.nodes()})
         ours = answers(build_stack(overrides=NETWORK, seed=1), engine)
-        theirs = answers(build_stack(overrides=NETWORK, seed=1), Processes(2))
+        theirs = answers(build_stack(overrides=NETWORK, seed=1), ProcessEngine(2))
         seen["equal with a network"] = bool(np.array_equal(ours, theirs))
     began, store = folder / "began", FitStore(folder / "fits")
     with open_backend("ray", ray_address=cluster.address) as engine, losing(cluster, other, began):
         ours = answers(slow_stack(began), engine, store)
         seen["begun"] = len(list(began.glob("*-*")))
     seen["nodes left"] = len(cluster.list_all_nodes())
-    seen["equal after the loss"] = bool(np.array_equal(ours, answers(slow_stack(began), InProcess())))
+    seen["equal after the loss"] = bool(np.array_equal(ours, answers(slow_stack(began), SequentialEngine())))
     seen["begun where it was lost"] = len(list(began.glob(f"{other.node_id}-*")))
     seen["kept"] = len(list((folder / "fits").iterdir()))
     with open_backend("ray", ray_address=cluster.address) as engine:

@@ -8,8 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from export.conftest import fit, small
 
 from genrestack_training import Run, Step, Table, load_table, train
+
+# The stacks that tests of the command export are those of tests/export.
+__all__ = ["fit", "small"]
 
 # Small enough that three networks are trained in a few seconds.
 TINY: dict[str, dict[str, Any]] = {"mlp": {"hidden": [8], "epochs": 3, "learning_rate": 0.01}, "stack": {"folds": 2}}

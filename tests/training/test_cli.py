@@ -54,7 +54,7 @@ def small(tmp_path: Path) -> Case:
 
 @pytest.fixture
 def files(small: Case, tmp_path: Path) -> Path:
-    """Somebody's own pickles, and rows that were held back."""
+    """Somebody's own pickles, and rows that were held out."""
     joblib.dump(small.stack, tmp_path / "mine.joblib")
     joblib.dump(small.scaler, tmp_path / "scaler.joblib")
     (tmp_path / "mine.pkl").write_bytes(pickle.dumps(small.stack))
@@ -98,7 +98,7 @@ def test_own_pickles(files: Path, small: Case, kind: str) -> None:
     path = files / "models" / "mine" / "1"
     assert f"bundle: {path}\n" in result.output
     assert f"next: genrestack serve {files / 'models'}\n" in result.output
-    assert "proven against the original: labels 54 of 54, max |Δp|" in result.output
+    assert "parity with the original: labels 54 of 54, max |Δp|" in result.output
     assert "; 0 rows left out on which nearest neighbours tie" in result.output
     bundle = open_bundle(path)
     assert [feature.name for feature in bundle.model.features] == list(NAMES)
@@ -145,7 +145,7 @@ def test_coarse_feature_is_warned_of_in_one_line(files: Path, small: Case) -> No
 
 
 @pytest.mark.parametrize(
-    ("arguments", "complaint"),
+    ("arguments", "expected_message"),
     [
         ([], "name either a run's folder, or --stack with --rows"),
         (["run", "--stack", "mine.joblib", "--rows", "rows.csv"], "name either a run's folder, or --stack with --rows"),
@@ -157,8 +157,8 @@ def test_coarse_feature_is_warned_of_in_one_line(files: Path, small: Case) -> No
         (["run", "--colour"], "--colour"),
     ],
 )
-def test_misuse(arguments: list[str], complaint: str) -> None:
-    _one_line(_in_process(export, *arguments), complaint, code=2)
+def test_misuse(arguments: list[str], expected_message: str) -> None:
+    _one_line(_in_process(export, *arguments), expected_message, code=2)
 
 
 def test_missing_files(files: Path) -> None:
@@ -266,7 +266,7 @@ def test_train_then_export_the_run(tmp_path: Path) -> None:
     assert bundle.model.features[0].HasField("seen_min")
     assert 0 < bundle.model.metrics["accuracy"] <= 1
     page = (bundle.path / "report.html").read_text(encoding="utf-8")
-    assert f"{bundle.model.parity.labels_agreed} of {bundle.model.parity.rows} answers agree" in page
+    assert f"{bundle.model.parity.labels_agreed} of {bundle.model.parity.rows} labels agree" in page
     assert json.loads((bundle.path / "metrics.json").read_text())
     (run,) = (tmp_path / "runs" / "songs").iterdir()
     assert f"run: {run.relative_to(tmp_path)}" in done.stdout
@@ -305,7 +305,7 @@ def test_train_by_artist_in_folds(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize(
-    ("arguments", "complaint", "code"),
+    ("arguments", "expected_message", "code"),
     [
         ([], "Missing argument 'TABLE'", 2),
         (["gone.csv"], "gone.csv", 1),
@@ -325,12 +325,12 @@ def test_train_by_artist_in_folds(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     ],
 )
 def test_train_misuse(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], complaint: str, code: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], expected_message: str, code: int
 ) -> None:
     values, labels = draw(30, seed=4)
     pd.DataFrame(values, columns=list(NAMES)).assign(label=labels).to_csv(tmp_path / "songs.csv", index=False)
     monkeypatch.chdir(tmp_path)
-    _one_line(_in_process(train, *arguments), complaint, code=code)
+    _one_line(_in_process(train, *arguments), expected_message, code=code)
     assert not (tmp_path / "models").exists()
     assert not (tmp_path / "runs").exists()
 

@@ -15,8 +15,8 @@ from training.conftest import LIGHT
 
 from genrestack_training import Run, RunError, load_answers, load_table, save_run, train
 from genrestack_training.cli.report import report
-from genrestack_training.comparison import Comparison, compare_runs
-from genrestack_training.evaluation.sign_flip import FLIPS, sign_flip
+from genrestack_training.comparison import RunComparison, compare_runs
+from genrestack_training.evaluation.sign_flip import FLIPS, sign_flip_test
 from genrestack_training.report.comparison import comparison_html
 from genrestack_training.report.console import verdict
 
@@ -25,13 +25,13 @@ OTHER = {**LIGHT, "knn": {"n_neighbors": 9, "weights": "uniform"}, "svc": {"C": 
 
 @pytest.fixture(scope="module")
 def other_run(windowed_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """The same rows held back, and by recording in folds."""
+    """The same rows held out, and by recording in folds."""
     folder = tmp_path_factory.mktemp("runs") / "other"
     return train(load_table(windowed_csv), overrides=OTHER, folds=3, run_dir=folder, name="other")
 
 
 @pytest.fixture(scope="module")
-def comparison(windowed_run: Run, other_run: Run) -> Comparison:
+def comparison(windowed_run: Run, other_run: Run) -> RunComparison:
     assert windowed_run.path is not None
     assert other_run.path is not None
     return compare_runs(windowed_run.path, other_run.path)
@@ -43,7 +43,7 @@ def comparison(windowed_run: Run, other_run: Run) -> Comparison:
 @pytest.mark.parametrize("differences", [[2, 1], [2, 1, -1], [3, 1, 1, 0, 2, -1, 0, 4], [1, -1]])
 def test_few_groups_are_counted_exactly(differences: list[int]) -> None:
     values = np.array(differences)
-    found = sign_flip(values)
+    found = sign_flip_test(values)
     reference = permutation_test(
         (values[values != 0],), np.sum, permutation_type="samples", n_resamples=np.inf, alternative="two-sided"
     )
@@ -56,34 +56,34 @@ def test_few_groups_are_counted_exactly(differences: list[int]) -> None:
 
 def test_many_groups_are_drawn() -> None:
     values = np.random.default_rng(3).integers(-2, 4, size=60)
-    found = sign_flip(values, seed=1)
+    found = sign_flip_test(values, seed=1)
     moved = values[values != 0].astype(float)
     reference = permutation_test((moved,), np.sum, permutation_type="samples", n_resamples=20_000, rng=5)
     assert not found.exact
     assert found.p == pytest.approx(reference.pvalue, abs=0.02)
-    assert found == sign_flip(values, seed=1)
-    assert sign_flip(np.full(60, 3)).p == 1 / (1 + FLIPS)
+    assert found == sign_flip_test(values, seed=1)
+    assert sign_flip_test(np.full(60, 3)).p == 1 / (1 + FLIPS)
 
 
 def test_no_difference_is_no_evidence() -> None:
-    assert sign_flip(np.zeros(8, dtype=np.int64)).p == 1.0
+    assert sign_flip_test(np.zeros(8, dtype=np.int64)).p == 1.0
 
 
 def test_chance_is_called_by_its_name() -> None:
     """Of groups without a true difference, one in twenty is below 0.05, and hardly more."""
     random = np.random.default_rng(0)
-    p = [sign_flip(random.integers(-3, 4, size=12), seed=i).p for i in range(400)]
+    p = [sign_flip_test(random.integers(-3, 4, size=12), seed=i).p for i in range(400)]
     assert 0.02 <= np.mean(np.array(p) <= 0.05) <= 0.08
 
 
 # the pairing
 
 
-def test_both_are_measured_on_the_rows_they_share(comparison: Comparison, windowed_run: Run, other_run: Run) -> None:
-    assert [(p.split, p.folds) for p in comparison.pairings] == [("track", (1, 3)), ("random", (1, 1))]
+def test_both_are_measured_on_the_rows_they_share(comparison: RunComparison, windowed_run: Run, other_run: Run) -> None:
+    assert [(p.split, p.folds) for p in comparison.splits] == [("track", (1, 3)), ("random", (1, 1))]
     first, second = windowed_run.answers["track_split"], other_run.answers["folds"]
     shared = np.intersect1d(first.rows, second.rows)
-    by_track = comparison.pairings[0]
+    by_track = comparison.splits[0]
     assert by_track.rows.count == len(shared) == len(first.rows)
     assert by_track.left_out == (0, 90 - len(shared))
     at = {a: np.array([list(a.rows).index(row) for row in shared]) for a in (first, second)}
@@ -107,21 +107,21 @@ def test_both_are_measured_on_the_rows_they_share(comparison: Comparison, window
 
 def test_a_run_differs_from_itself_in_nothing(windowed_run: Run) -> None:
     assert windowed_run.path is not None
-    for pairing in compare_runs(windowed_run.path, windowed_run.path).pairings:
-        for shift in (*pairing.rows.figures.values(), *pairing.models.values()):
+    for compared in compare_runs(windowed_run.path, windowed_run.path).splits:
+        for shift in (*compared.rows.figures.values(), *compared.models.values()):
             assert (shift.difference.value, shift.difference.lower, shift.difference.upper) == (0, 0, 0)
-        assert pairing.rows.test.p == 1.0
-        assert "no more than chance" in verdict(pairing)
+        assert compared.rows.test.p == 1.0
+        assert "no more than chance" in verdict(compared)
     page = comparison_html(compare_runs(windowed_run.path, windowed_run.path))
-    assert "What they were made with is the same." in page
+    assert "Settings and provenance are the same." in page
     check_page(page)
 
 
-def test_the_page_shows_the_same(comparison: Comparison) -> None:
+def test_the_page_shows_the_same(comparison: RunComparison) -> None:
     page = comparison_html(comparison)
     tree = check_page(page)
     texts = "".join(tree.itertext())
-    assert verdict(comparison.pairings[0]) in texts
+    assert verdict(comparison.splits[0]) in texts
     assert "[svc] C" in texts
 
 
@@ -129,8 +129,8 @@ def test_what_only_one_has_is_said(windowed_run: Run, other_run: Run, tmp_path: 
     assert windowed_run.path is not None
     alone = replace(other_run, cross_validation=None, answers={"evaluation": other_run.answers["evaluation"]})
     found = compare_runs(windowed_run.path, save_run(alone, tmp_path / "alone"))
-    assert [p.split for p in found.pairings] == ["random"]
-    assert found.notes == ("Only the first run has figures of rows held back by recording.",)
+    assert [p.split for p in found.splits] == ["random"]
+    assert found.notes == ("Only the first run has metrics of rows held out by recording.",)
 
 
 def test_groups_have_to_be_the_same(windowed_run: Run, tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_groups_have_to_be_the_same(windowed_run: Run, tmp_path: Path) -> None:
     answers = load_answers(windowed_run.path)
     moved = {key: replace(a, groups=np.roll(a.groups, 1)) for key, a in answers.items()}
     other = save_run(replace(windowed_run, answers=moved), tmp_path / "moved")
-    with pytest.raises(RunError, match=r"different recordings by the two runs.*same --groups"):
+    with pytest.raises(RunError, match=r"into different recordings\..*same --groups"):
         compare_runs(windowed_run.path, other)
 
 
@@ -150,7 +150,7 @@ def test_runs_on_different_tables_are_refused(windowed_run: Run, tmp_path: Path)
 
 def test_runs_that_held_nothing_back_are_refused(windowed_run: Run, tmp_path: Path) -> None:
     nothing = save_run(replace(windowed_run, evaluation=None, comparisons=(), answers={}), tmp_path / "nothing")
-    _refused(nothing, nothing, "cannot be compared. Neither held rows back. Train both with the same --split")
+    _refused(nothing, nothing, "cannot be compared. Neither held out rows. Train both with the same --split")
 
 
 def _refused(first: Path | None, second: Path, message: str) -> None:

@@ -101,7 +101,7 @@ def test_a_comparison_that_cannot_be_drawn_is_a_note(tmp_path: Path) -> None:
     table = load_table(tmp_path / "few.csv")
     run = train(table, overrides={"stack": {**LIGHT["stack"], "folds": 6}}, runs_dir=None)
     assert run.comparisons == ()
-    assert any("There are no figures by recording to compare with" in line for line in run.provenance.warnings)
+    assert any("There are no metrics by recording to compare with" in line for line in run.provenance.warnings)
     with pytest.raises(TableError, match="folds need at least 6 recordings"):
         train(table, overrides={"stack": {**LIGHT["stack"], "folds": 6}}, compare=["track"], runs_dir=None)
 
@@ -162,11 +162,11 @@ def test_the_tables_fit_a_terminal(compared: Run) -> None:
         "loss",
         "Brier",
         "ECE",
-        "The stack without",
+        "Ablation: the stack without each base model",
         "by recording",
         "in 3 folds",
     ):
         assert heading in text
     flat = " ".join(text.split())
     assert compared.contrast in flat
-    assert "from resampling the artists held back" in flat
+    assert "from resampling the held-out artists" in flat

@@ -18,8 +18,8 @@ from training.conftest import LIGHT, TINY, Remembered
 from genrestack_training import Table, build_stack
 from genrestack_training.errors import RunError
 from genrestack_training.fitting import FitStore, choose_engine, fit_stack, plan_fits
-from genrestack_training.fitting.engines import InProcess, Processes, longest_first
-from genrestack_training.fitting.fit_time import Estimate
+from genrestack_training.fitting.engines import ProcessEngine, SequentialEngine, longest_first
+from genrestack_training.fitting.fit_time import TimeEstimate
 
 ROWS = np.random.default_rng(3).normal(size=(120, 4))
 LABELS = np.array(["a", "b", "c"])[np.arange(120) % 3]
@@ -31,7 +31,7 @@ def light_stack(**parameters: Any) -> Any:
     return build_stack(overrides=LIGHT, seed=1).set_params(**parameters)
 
 
-@pytest.mark.parametrize("engine", [InProcess(), Processes(2)], ids=["in process", "processes"])
+@pytest.mark.parametrize("engine", [SequentialEngine(), ProcessEngine(2)], ids=["in process", "processes"])
 def test_the_stack_is_scikit_learns_own_to_the_last_byte(engine: Any) -> None:
     ours, theirs = light_stack(), light_stack()
     fit_stack(ours, ROWS, LABELS, engine=engine)
@@ -53,7 +53,7 @@ def assert_same_state(ours: Any, theirs: Any) -> None:
 def test_the_network_is_the_one_that_scikit_learn_would_have_fitted(small_table: Table) -> None:
     rows, labels = small_table.features / np.abs(small_table.features).max(axis=0), np.asarray(small_table.labels)
     ours, theirs = build_stack(overrides=TINY, seed=1), build_stack(overrides=TINY, seed=1)
-    fits = fit_stack(ours, rows, labels, engine=InProcess())
+    fits = fit_stack(ours, rows, labels, engine=SequentialEngine())
     theirs.fit(rows, labels)
     np.testing.assert_array_equal(ours.predict_proba(rows), theirs.predict_proba(rows))
     probabilities = fits[("mlp", 1)].probabilities
@@ -71,7 +71,7 @@ def test_only_long_fits_without_random_layers_are_compiled() -> None:
 def test_folds_given_as_row_numbers_are_the_ones_fitted() -> None:
     folds = list(StratifiedGroupKFold(3, shuffle=True, random_state=0).split(ROWS, LABELS, GROUPS))
     ours, theirs = light_stack(cv=folds), light_stack(cv=folds)
-    fits = fit_stack(ours, ROWS, LABELS, engine=InProcess())
+    fits = fit_stack(ours, ROWS, LABELS, engine=SequentialEngine())
     theirs.fit(ROWS, LABELS)
     np.testing.assert_array_equal(ours.final_estimator_.coef_, theirs.final_estimator_.coef_)
     for number, (training, test) in enumerate(folds, 1):
@@ -79,7 +79,7 @@ def test_folds_given_as_row_numbers_are_the_ones_fitted() -> None:
         np.testing.assert_array_equal(fits[("svc", number)].probabilities, svc.predict_proba(ROWS[test]))
 
 
-@pytest.mark.parametrize("engine", [InProcess(), Processes(2)], ids=["in process", "processes"])
+@pytest.mark.parametrize("engine", [SequentialEngine(), ProcessEngine(2)], ids=["in process", "processes"])
 def test_a_fit_that_fails_leaves_the_stack_as_it_was(engine: Any) -> None:
     stack = light_stack()
     with pytest.raises(ValueError, match="NaN"):
@@ -91,22 +91,22 @@ def test_a_fit_that_fails_leaves_the_stack_as_it_was(engine: Any) -> None:
 def test_finished_fits_are_not_made_again(tmp_path: Path) -> None:
     store, first, second = FitStore(tmp_path / "fits"), Remembered(), Remembered()
     stacks = [light_stack(), light_stack()]
-    fit_stack(stacks[0], ROWS, LABELS, engine=InProcess(), store=store, progress=first)
-    fit_stack(stacks[1], ROWS, LABELS, engine=InProcess(), store=store, progress=second)
+    fit_stack(stacks[0], ROWS, LABELS, engine=SequentialEngine(), store=store, progress=first)
+    fit_stack(stacks[1], ROWS, LABELS, engine=SequentialEngine(), store=store, progress=second)
     assert {s.part for s in first.steps} == {"knn", "svc", "meta"}
     assert {s.part for s in second.steps} == {"meta"}
     np.testing.assert_array_equal(stacks[0].predict_proba(ROWS), stacks[1].predict_proba(ROWS))
-    store.forget()
+    store.remove_used()
     assert list((tmp_path / "fits").iterdir()) == []
 
 
 def test_a_damaged_fit_is_made_again(tmp_path: Path) -> None:
     store = FitStore(tmp_path)
-    fit_stack(light_stack(), ROWS, LABELS, engine=InProcess(), store=store)
+    fit_stack(light_stack(), ROWS, LABELS, engine=SequentialEngine(), store=store)
     for path in sorted(tmp_path.iterdir()):
         path.write_bytes(path.read_bytes()[:40])
     stack, heard = light_stack(), Remembered()
-    fit_stack(stack, ROWS, LABELS, engine=InProcess(), store=store, progress=heard)
+    fit_stack(stack, ROWS, LABELS, engine=SequentialEngine(), store=store, progress=heard)
     assert {s.part for s in heard.steps} == {"knn", "svc", "meta"}
 
 
@@ -126,8 +126,8 @@ def test_other_rows_labels_parameters_and_folds_are_other_fits(tmp_path: Path) -
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "fits").write_text("in the way")
-    with pytest.raises(RunError, match="fits is a link, or no folder"):
-        fit_stack(light_stack(), ROWS, LABELS, engine=InProcess(), store=FitStore(tmp_path / "fits"))
+    with pytest.raises(RunError, match="fits is a link, or not a folder"):
+        fit_stack(light_stack(), ROWS, LABELS, engine=SequentialEngine(), store=FitStore(tmp_path / "fits"))
 
 
 KILLED = """
@@ -171,12 +171,12 @@ def test_a_training_killed_in_the_middle_goes_on_where_it_stopped(tmp_path: Path
 
 def test_the_engine_is_chosen_by_the_work() -> None:
     tasks = plan_fits(light_stack(), ROWS, CODES)
-    assert isinstance(choose_engine(None, tasks, 120), InProcess)
-    assert isinstance(choose_engine(1, tasks, 100_000), InProcess)
-    assert choose_engine(3, tasks, 120).lanes == 3
+    assert isinstance(choose_engine(None, tasks, 120), SequentialEngine)
+    assert isinstance(choose_engine(1, tasks, 100_000), SequentialEngine)
+    assert choose_engine(3, tasks, 120).parallelism == 3
     whole = [task for task in tasks if task.training is None]
     chosen = choose_engine(None, whole, 100_000)
-    assert chosen.lanes == joblib.cpu_count()
+    assert chosen.parallelism == joblib.cpu_count()
 
 
 def test_long_fits_go_first() -> None:
@@ -184,11 +184,11 @@ def test_long_fits_go_first() -> None:
     assert [task.key for task in longest_first(tasks, 120)][:2] == [("svc", 0), ("svc", 1)]
 
 
-def test_an_estimate_shares_the_rest_among_the_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_estimate_shares_the_rest_among_parallel_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     clock: Any = SimpleNamespace(now=0.0, monotonic=lambda: clock.now)
     monkeypatch.setattr("genrestack_training.fitting.fit_time.time", clock)
     fits = {("svc", fold): 1.0 for fold in range(5)}
-    alone, shared = Estimate(fits), Estimate(fits, lanes=2)
+    alone, shared = TimeEstimate(fits), TimeEstimate(fits, parallelism=2)
     for estimate in (alone, shared):
         estimate.begin(("svc", 0))
         clock.now += 20.0

@@ -1,4 +1,4 @@
-"""Proofs that nothing of the rows held back leaks into the figures."""
+"""Proofs that nothing of the rows held out leaks into the figures."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +14,7 @@ from genrestack_training import (
     load_table,
     train,
 )
-from genrestack_training.evaluation.ablation import reduced_metas
+from genrestack_training.evaluation.ablation import metas_without_each
 
 Make = Callable[..., Table]
 
@@ -57,9 +57,9 @@ def test_the_meta_learner_sees_no_answers_to_recordings_that_were_fitted(
 
     def keeping(stack: StackingClassifier, columns: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
         kept.append((columns, np.searchsorted(stack.classes_, labels)))
-        return reduced_metas(stack, columns, labels)
+        return metas_without_each(stack, columns, labels)
 
-    monkeypatch.setattr("genrestack_training.experiments.reduced_metas", keeping)
+    monkeypatch.setattr("genrestack_training.experiments.metas_without_each", keeping)
     overrides = {"stack": {**LIGHT["stack"], "folds": 3, "folds_by": by, "passthrough": False}}
     train(shuffled(tmp_path), overrides=overrides, split="track", runs_dir=None)
     ((columns, codes),) = kept

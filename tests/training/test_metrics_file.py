@@ -20,7 +20,7 @@ from genrestack_training import (
     train,
 )
 from genrestack_training.evaluation.results import Figure
-from genrestack_training.run.json_codec import from_plain
+from genrestack_training.run.json_codec import from_json
 from genrestack_training.run.run_record import schema
 
 Make = Callable[..., Table]
@@ -86,8 +86,8 @@ def test_what_the_report_draws_is_kept(tiny_run: Run) -> None:
 
 
 def test_values_of_the_wrong_kind_are_refused() -> None:
-    assert from_plain(Figure, {"value": 1, "lower": None, "upper": 0.5}) == Figure(1.0, None, 0.5)
+    assert from_json(Figure, {"value": 1, "lower": None, "upper": 0.5}) == Figure(1.0, None, 0.5)
     wrongs: list[Any] = [{"value": "1", "lower": None, "upper": None}, {"value": 1.0, "lower": None}, []]
     for wrong in wrongs:
         with pytest.raises((TypeError, KeyError)):
-            from_plain(Figure, wrong)
+            from_json(Figure, wrong)

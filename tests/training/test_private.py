@@ -18,7 +18,7 @@ from training.conftest import LIGHT, Remembered
 
 from genrestack_training import Run, RunError, Step, Table, load_run, save_run, train
 from genrestack_training.folders.unfinished import unfinished
-from genrestack_training.report.page import write_report
+from genrestack_training.report.run_report import write_report
 
 NOBODY = 65534
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to somebody else")
@@ -93,9 +93,9 @@ def linked_to_nowhere(folder: Path) -> None:
         (lambda folder: folder.chmod(0o777), r"may be looked into by other users \(mode 0777\)"),
         (lambda folder: folder.chmod(0o750), r"may be looked into by other users \(mode 0750\)"),
         (lambda folder: folder.chmod(0o1702), r"may be looked into by other users \(mode 1702\)"),
-        (linked, "is a link, or no folder"),
-        (in_the_way, "is a link, or no folder"),
-        (linked_to_nowhere, "is a link, or no folder"),
+        (linked, "is a link, or not a folder"),
+        (in_the_way, "is a link, or not a folder"),
+        (linked_to_nowhere, "is a link, or not a folder"),
     ],
 )
 def test_fits_of_others_are_not_unpickled(
@@ -243,7 +243,7 @@ def test_a_copy_of_a_run_is_ones_own(saved: Path, tmp_path: Path) -> None:
 
 def test_a_report_is_not_written_through_a_link(saved: Path, tmp_path: Path) -> None:
     (tmp_path / "profile").write_text("mine")
-    (saved / "report.html").unlink()
+    (saved / "report.html").unlink(missing_ok=True)
     (saved / "report.html").symlink_to(tmp_path / "profile")
     before = {path.name for path in saved.iterdir()}
     assert write_report(saved) == saved / "report.html"
@@ -256,14 +256,14 @@ SIDE_BY_SIDE = """
 import numpy as np
 from genrestack_training import build_stack
 from genrestack_training.fitting import fit_stack
-from genrestack_training.fitting.engines import Processes
+from genrestack_training.fitting.engines import ProcessEngine
 rows, labels = np.random.default_rng(0).normal(size=(60, 3)), np.array(["a", "b"])[np.arange(60) % 2]
 stack = build_stack(overrides={"stack": {"estimators": ["knn"], "folds": 2}})
-print(len(fit_stack(stack, rows, labels, engine=Processes(2))))
+print(len(fit_stack(stack, rows, labels, engine=ProcessEngine(2))))
 """
 IN_A_CLUSTER = SIDE_BY_SIDE.replace(
     "print(", "from genrestack_training.fitting import open_backend\nwith open_backend('ray', jobs=1) as engine: print("
-).replace("Processes(2)", "engine")
+).replace("ProcessEngine(2)", "engine")
 
 
 @pytest.mark.parametrize("script", [SIDE_BY_SIDE, pytest.param(IN_A_CLUSTER, marks=pytest.mark.long)])

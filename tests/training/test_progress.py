@@ -8,7 +8,7 @@ from training.conftest import Remembered
 
 from genrestack_training import Run, Step
 from genrestack_training.report import progress_bar
-from genrestack_training.report.progress_bar import describe, terminal_progress, time_left
+from genrestack_training.report.progress_bar import describe_step, terminal_progress, time_left
 
 
 def test_every_fit_is_heard_in_its_order(tiny_run: Run, heard: Remembered) -> None:
@@ -54,10 +54,10 @@ def step(part: str = "mlp", fold: int = 2, epoch: int | None = 30, fraction: flo
 
 
 def test_a_step_in_words() -> None:
-    assert describe(step()) == "mlp, fold 2 of 5, epoch 30 of 100"
-    assert describe(step("knn", 0, None)) == "knn, all training rows"
-    assert describe(step("meta", 0, None)) == "meta-learner"
-    assert describe(step("meta", 0, None, fraction=1.0)) == "fitted"
+    assert describe_step(step()) == "mlp, fold 2 of 5, epoch 30 of 100"
+    assert describe_step(step("knn", 0, None)) == "knn, all training rows"
+    assert describe_step(step("meta", 0, None)) == "meta-learner"
+    assert describe_step(step("meta", 0, None, fraction=1.0)) == "fitted"
     assert time_left(125.4) == "about 2:05 left"
     assert time_left(None) == time_left(0.3) == ""
 

@@ -21,7 +21,7 @@ from training.conftest import LIGHT, Remembered
 
 from genrestack_training import ClusterError, SettingsError, Table, build_stack, train
 from genrestack_training.fitting import FitStore, fit_stack, open_backend
-from genrestack_training.fitting.engines import Engine, InProcess
+from genrestack_training.fitting.engines import Engine, SequentialEngine
 
 ROWS = np.random.default_rng(3).normal(size=(120, 4))
 LABELS = np.array(["a", "b", "c"])[np.arange(120) % 3]
@@ -43,12 +43,12 @@ def engine() -> Iterator[Engine]:
 def test_the_stack_is_the_local_one_to_the_last_byte(engine: Engine) -> None:
     ours, theirs, heard = light_stack(), light_stack(), Remembered()
     fit_stack(ours, ROWS, LABELS, engine=engine, progress=heard)
-    fit_stack(theirs, ROWS, LABELS, engine=InProcess())
+    fit_stack(theirs, ROWS, LABELS, engine=SequentialEngine())
     np.testing.assert_array_equal(ours.predict_proba(ROWS), theirs.predict_proba(ROWS))
     np.testing.assert_array_equal(ours.final_estimator_.coef_, theirs.final_estimator_.coef_)
     for mine, other in zip(ours.estimators_, theirs.estimators_, strict=True):
         np.testing.assert_array_equal(mine.predict_proba(ROWS), other.predict_proba(ROWS))
-    assert engine.lanes == 2
+    assert engine.parallelism == 2
     assert heard.steps[-1].fraction == 1.0
     assert {step.part for step in heard.steps} == {"knn", "svc", "meta"}
 
@@ -71,7 +71,7 @@ def test_a_fit_that_fails_raises_what_it_raises_here(engine: Engine, capfd: pyte
         # Of several parts, any may be the first to fail.
         each.estimators = each.estimators[:1]
     with pytest.raises(ValueError, match="NaN") as here:
-        fit_stack(other, np.full_like(ROWS, np.nan), LABELS, engine=InProcess())
+        fit_stack(other, np.full_like(ROWS, np.nan), LABELS, engine=SequentialEngine())
     with pytest.raises(ValueError, match="NaN") as there:
         fit_stack(stack, np.full_like(ROWS, np.nan), LABELS, engine=engine)
     assert there.type is here.type
@@ -131,7 +131,7 @@ def test_what_a_machine_of_the_cluster_lacks_is_named(engine: Engine, monkeypatc
 def test_finished_fits_are_kept_and_not_made_again(engine: Engine, tmp_path: Path) -> None:
     store, heard = FitStore(tmp_path / "fits"), Remembered()
     first, second = light_stack(), light_stack()
-    fit_stack(first, ROWS, LABELS, engine=InProcess(), store=store)
+    fit_stack(first, ROWS, LABELS, engine=SequentialEngine(), store=store)
     for path in sorted((tmp_path / "fits").iterdir())[:3]:
         path.unlink()
     fit_stack(second, ROWS, LABELS, engine=engine, store=store, progress=heard)
@@ -151,8 +151,8 @@ def test_an_address_where_nobody_answers() -> None:
     command = [sys.executable, "-c", ALONE, "127.0.0.1:9", "here", "10.0.0.5"]
     refused, wrong, portless = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     assert "the Ray cluster at 127.0.0.1:9 does not answer; check --ray-address (or RAY_ADDRESS)" in refused
-    assert "'here' is no address of a Ray cluster; --ray-address takes HOST:PORT" in wrong
-    assert "'10.0.0.5' is no address" in portless
+    assert "'here' is not the address of a Ray cluster; --ray-address takes HOST:PORT" in wrong
+    assert "'10.0.0.5' is not the address" in portless
 
 
 ALONE = """
@@ -195,7 +195,7 @@ def test_two_nodes_and_the_loss_of_one(tmp_path: Path) -> None:
     assert done.stdout == ""
     assert "raylet" not in done.stderr
     seen = json.loads((tmp_path / "seen.json").read_text(encoding="utf-8"))
-    assert seen["lanes"] == 2
+    assert seen["parallelism"] == 2
     assert seen["addresses"] == ["127.0.0.1"]
     assert seen["equal with a network"]
     assert seen["begun where it was lost"] == 1

@@ -17,10 +17,10 @@ from genrestack_training import Run, load_table, train
 from genrestack_training.cli.report import report
 from genrestack_training.evaluation.results import ClassReport, Evaluation, Figure
 from genrestack_training.report import charts
-from genrestack_training.report.page import report_html
-from genrestack_training.report.results import foremost
+from genrestack_training.report.results import primary_evaluation
+from genrestack_training.report.run_report import report_html
 from genrestack_training.run.export_record import ExportRecord, read_export_record, write_export_record
-from genrestack_training.run.run_record import Record
+from genrestack_training.run.run_record import RunRecord
 from genrestack_training.run.storage import read_record
 
 PARITY = Parity(rows=60, labels_agreed=60, ties=2, max_abs_difference=3.1e-6, tolerance=5e-4)
@@ -36,7 +36,7 @@ def labels_of(frame: pd.DataFrame, names: tuple[str, ...]) -> pd.DataFrame:
 
 
 def test_everything_of_the_whole_stack_is_on_the_page(tiny_run: Run) -> None:
-    page = report_html(Record.of(tiny_run), EXPORTED)
+    page = report_html(RunRecord.from_run(tiny_run), EXPORTED)
     tree = check_page(page)
     sections = [section.attrib["id"] for section in tree.iter("section")]
     assert sections == [
@@ -44,7 +44,7 @@ def test_everything_of_the_whole_stack_is_on_the_page(tiny_run: Run) -> None:
         *("parity", "provenance"),
     ]
     alternatives = {svg.attrib["aria-label"].split(" ")[0] for svg in tree.iter(f"{SVG}svg")}
-    assert {"What", "Confusion", "Bars", "Reliability", "Coefficients", "Learning"} <= alternatives
+    assert {"Ablation,", "Confusion", "Bars", "Reliability", "Coefficients", "Learning"} <= alternatives
     evaluation = tiny_run.evaluation
     assert evaluation is not None
     figure = evaluation.models["stack"].rows["accuracy"]
@@ -64,7 +64,7 @@ def test_the_written_report_is_the_same_page(tiny_run: Run) -> None:
 def test_tables_hold_the_numbers_of_the_charts(tiny_run: Run) -> None:
     evaluation = tiny_run.evaluation
     assert evaluation is not None
-    tree = check_page(report_html(Record.of(tiny_run)))
+    tree = check_page(report_html(RunRecord.from_run(tiny_run)))
     (section,) = [s for s in tree.iter("section") if s.attrib["id"] == "confusion"]
     cells = [[int(td.text or 0) for td in row.iter("td")] for row in section.findall(".//tbody/tr")]
     assert cells == [list(row) for row in evaluation.confusion]
@@ -74,14 +74,14 @@ def test_tables_hold_the_numbers_of_the_charts(tiny_run: Run) -> None:
 
 
 def test_the_honest_figure_comes_first(windowed_run: Run) -> None:
-    page = report_html(Record.of(windowed_run))
+    page = report_html(RunRecord.from_run(windowed_run))
     tree = check_page(page)
     (tiles,) = [ul for ul in tree.iter("ul") if ul.attrib.get("class") == "tiles"]
     titles = [" ".join("".join(p.itertext()).split()) for li in tiles for p in list(li)[:1]]
     assert titles[:3] == [
-        "Accuracy, held back by recording",
+        "Accuracy, held out by recording",
         "Accuracy, whole recordings",
-        "Accuracy, held back at random",
+        "Accuracy, held out at random",
     ]
     assert next(s.attrib["id"] for s in tree.iter("section")) == "splits"
     assert windowed_run.contrast
@@ -89,7 +89,7 @@ def test_the_honest_figure_comes_first(windowed_run: Run) -> None:
 
 
 def test_recordings_of_one_row_each_are_not_told_twice(windowed_run: Run) -> None:
-    record = Record.of(windowed_run)
+    record = RunRecord.from_run(windowed_run)
     assert record.evaluation is not None
     single = replace(record.evaluation, songs=record.evaluation.rows)
     texts = "".join(check_page(report_html(replace(record, evaluation=single, comparisons=()))).itertext())
@@ -98,20 +98,20 @@ def test_recordings_of_one_row_each_are_not_told_twice(windowed_run: Run) -> Non
 
 
 def test_the_foremost_evaluation_keeps_most_apart(windowed_run: Run) -> None:
-    record = Record.of(windowed_run)
+    record = RunRecord.from_run(windowed_run)
     (by_track,) = record.comparisons
     by_artist = replace(by_track, split="artist", unit="artist")
     folds = replace(by_track, folds=5, fold_accuracy=(0.5,) * 5)
 
     def of(*comparisons: Evaluation, folds: Evaluation | None = None) -> Evaluation | None:
-        return foremost(replace(record, comparisons=comparisons, cross_validation=folds))
+        return primary_evaluation(replace(record, comparisons=comparisons, cross_validation=folds))
 
     assert of() is record.evaluation
     assert of(by_artist, by_track) is by_artist
     assert of(by_track, folds=folds) is folds
     assert of(by_artist, folds=folds) is by_artist
     tree = check_page(report_html(replace(record, comparisons=(), cross_validation=folds)))
-    assert f"In 5 folds, each of the {folds.groups} recordings was held back once" in "".join(tree.itertext())
+    assert f"In 5 folds, each of the {folds.groups} recordings was held out once" in "".join(tree.itertext())
 
 
 @pytest.mark.parametrize("count", [2, 3])
@@ -119,7 +119,7 @@ def test_names_from_a_table_are_text_and_nothing_else(tmp_path: Path, write: Cal
     frame = labels_of(small_frame(), ODD[:3] if count == 3 else ODD[3:])
     frame = frame[frame["label"].notna()].rename(columns={"alpha": "<i>alpha</i>", "beta": "$\\beta$"})
     run = train(load_table(write(frame.to_csv(index=False))), overrides=LIGHT, runs_dir=None, name="odd")
-    tree = check_page(report_html(Record.of(run)))
+    tree = check_page(report_html(RunRecord.from_run(run)))
     texts = "\n".join(tree.itertext())
     for name in ODD[:3] if count == 3 else (ODD[3], "bell\ufffd \ufffdright"):
         assert name in texts
@@ -129,9 +129,9 @@ def test_names_from_a_table_are_text_and_nothing_else(tmp_path: Path, write: Cal
 
 def test_a_run_without_figures_says_so(small_csv: Path) -> None:
     run = train(load_table(small_csv), split="none", overrides=LIGHT, runs_dir=None)
-    tree = check_page(report_html(Record.of(run)))
+    tree = check_page(report_html(RunRecord.from_run(run)))
     assert "not known" in "".join(tree.itertext())
-    assert "there are no figures of how good the model is" in "".join(tree.itertext())
+    assert "there are no metrics of how good the model is" in "".join(tree.itertext())
     assert [s.attrib["id"] for s in tree.iter("section")] == ["weights", "features", "provenance"]
 
 
@@ -148,7 +148,7 @@ def test_small_and_odd_stacks_have_a_report(
     frame = frame[frame["label"] != "jazz"] if classes == 2 else frame
     overrides = {"stack": {"estimators": estimators, "passthrough": passthrough, "folds": 2}}
     run = train(load_table(write(frame.to_csv(index=False))), overrides=overrides, runs_dir=None)
-    tree = check_page(report_html(Record.of(run)))
+    tree = check_page(report_html(RunRecord.from_run(run)))
     sections = {s.attrib["id"] for s in tree.iter("section")}
     assert ("worth" in sections) == (len(estimators) > 1)
     assert {"weights", "features"} <= sections
@@ -170,7 +170,7 @@ def test_the_page_renders_in_a_browser(windowed_run: Run, tmp_path: Path) -> Non
     for scheme in ("0", "1"):
         dom, console = open_page(file, f"--blink-settings=preferredColorScheme={scheme}")
         assert not console
-        assert "Accuracy, held back by recording" in dom
+        assert "Accuracy, held out by recording" in dom
     page = file.read_text(encoding="utf-8")
     # Scripts of the probe are its own; the page allows none.
     for width in (360, 1200):
@@ -201,7 +201,7 @@ def test_report_takes_up_the_proof_of_the_export(windowed_run: Run) -> None:
         done = CliRunner().invoke(report, [str(windowed_run.path.parent)])
         assert done.exit_code == 0, done.output
         page = (windowed_run.path / "report.html").read_text(encoding="utf-8")
-        assert "60 of 60 answers agree" in page
+        assert "60 of 60 labels agree" in page
         (windowed_run.path / "export.json").write_text("{}")
         broken = CliRunner().invoke(report, [str(windowed_run.path)])
         assert broken.exit_code == 1

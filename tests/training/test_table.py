@@ -156,7 +156,7 @@ def test_an_unnamed_feature_is_refused(write: Write) -> None:
         ('a,b,label\n1,"[2, 3]",x\n', r"column 'b' is not numeric: data row 1 holds '\[2, 3\]'"),
         ("a,b,label\n1,,x\n2,inf,y\n3,-inf,y\n", r"column 'b' data rows 1, 2, 3 \(NaN or nothing and Inf\)"),
         ("a,b,label\nNaN,1,x\n2,3,y\n", r"column 'a' data row 1 \(NaN or nothing\)"),
-        ("a,b,a,label\n1,2,3,x\n", r"the column 'a' more than once \(columns 1, 3\)"),
+        ("a,b,a,label\n1,2,3,x\n", r"duplicate column name 'a' \(columns 1, 3\)"),
         ("a;b;label\n1;2;x\n", "semicolons"),
         ("a\tb\tlabel\n1\t2\tx\n", "tabs"),
         ("a,b,label\n1,2,x\n1,2,x,3\n", "line 3 has 4 values where the header has 3"),

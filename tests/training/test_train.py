@@ -31,7 +31,7 @@ from genrestack_training import (
     resolve_settings,
     train,
 )
-from genrestack_training.data.synthetic_rows import made_rows
+from genrestack_training.data.synthetic_rows import synthetic_rows
 
 
 def probabilities(run: Run, rows: np.ndarray) -> np.ndarray:
@@ -201,7 +201,7 @@ def test_without_a_split_there_are_no_figures(small_table: Table) -> None:
     run = train(small_table, overrides=LIGHT, split="none", runs_dir=None)
     assert run.evaluation is None
     assert run.metrics == {}
-    assert "no figures" in run.provenance.split_meaning
+    assert "no metrics" in run.provenance.split_meaning
     assert len(run.training_rows) == run.provenance.fitted_rows == run.provenance.row_count == 90
     assert run.reference_made
     assert run.reference_labels is None
@@ -214,11 +214,11 @@ def test_without_a_split_there_are_no_figures(small_table: Table) -> None:
 
 def test_made_rows_lie_within_what_was_seen() -> None:
     rows = np.random.default_rng(0).normal(size=(40, 3)) * [1.0, 1e6, 0.0]
-    made = made_rows(rows, seed=1)
+    made = synthetic_rows(rows, seed=1)
     assert made.shape == (40, 3)
     assert (made >= rows.min(axis=0)).all()
     assert (made <= rows.max(axis=0)).all()
-    assert made_rows(rows, seed=1, most=7).shape == (7, 3)
+    assert synthetic_rows(rows, seed=1, most=7).shape == (7, 3)
 
 
 def test_a_meta_learner_that_stops_early_is_one_plain_line(small_table: Table) -> None:

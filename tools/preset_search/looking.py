@@ -32,7 +32,7 @@ def look(partition: Partition, preset: str, cache: Path, seed: int, jobs: int | 
             store = FitStore(cache / "fits" / f"{preset}-{partition.unit}-{fold}")
             answers = _answers(partition, fold, settings, store, seed, jobs)
             _keep(file, seconds=time.monotonic() - begun, **answers)
-            store.forget()
+            store.remove_used()
             store.folder.rmdir()
             print(f"{partition.unit} {fold} {preset}: {time.monotonic() - begun:.0f} s", flush=True)
 

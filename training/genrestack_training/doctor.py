@@ -1,4 +1,4 @@
-"""What `genrestack doctor` is told of training: settings of Keras that TensorFlow is kept from working by.
+"""What `genrestack doctor` reports of training: settings of Keras that keep TensorFlow from working.
 
 A row is subject, `ok`, `note` or `problem`, what was found, and what to do about it.
 """
@@ -14,7 +14,7 @@ Row = tuple[str, str, str, str]
 
 
 def findings(models_dir: Path | None) -> Iterator[Row]:
-    """Look at what training needs beside its libraries; `models_dir` is for others."""
+    """Check what training needs beside its libraries; `models_dir` is for others."""
     del models_dir
     if find_spec("keras") is not None and find_spec("tensorflow") is not None:
         yield keras(os.environ)
@@ -23,7 +23,7 @@ def findings(models_dir: Path | None) -> Iterator[Row]:
 
 
 def keras(environ: Mapping[str, str]) -> Row:
-    """Judge the variables that choose another Keras, or another engine for it."""
+    """Check the variables that choose another Keras, or another engine for it."""
     backend = environ.get("KERAS_BACKEND", "tensorflow")
     if backend != "tensorflow":
         return (

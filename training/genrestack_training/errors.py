@@ -15,7 +15,7 @@ class TrainingError(ValueError):
 
 
 class TableError(TrainingError):
-    """The file is no table, or the table cannot be trained on."""
+    """The file is not a table, or the table cannot be trained on."""
 
 
 class SettingsError(TrainingError):

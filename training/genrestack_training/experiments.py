@@ -1,4 +1,4 @@
-"""Fit and question one stack on one split: the part of the recipe that is done once, or once a fold."""
+"""Fit and evaluate stacks: the exported model's split, other splits to compare with, folds of a cross-validation."""
 
 import time
 import warnings
@@ -17,20 +17,20 @@ from genrestack_training.data.splits import Folds, Split, fold_splits, inner_fol
 from genrestack_training.data.table import Table
 from genrestack_training.data.validation import check_calibration, check_training_side
 from genrestack_training.errors import SettingsError, TrainingError
-from genrestack_training.evaluation.ablation import meta_rows, reduced_metas
+from genrestack_training.evaluation.ablation import meta_rows, metas_without_each
 from genrestack_training.evaluation.evaluate import evaluate
-from genrestack_training.evaluation.headline import NOUNS
-from genrestack_training.evaluation.predictions import Answers, Held, ask, pooled
+from genrestack_training.evaluation.headline import SPLIT_PHRASES
+from genrestack_training.evaluation.predictions import HeldOut, Predictions, pool_folds, predict_all
 from genrestack_training.evaluation.results import Evaluation
 from genrestack_training.fitting import Engine, FitStore, fit_stack
-from genrestack_training.fitting.progress import Progress, Staged
+from genrestack_training.fitting.progress import Progress, StagedProgress
 from genrestack_training.models.stack import Scaler, build_scaler, build_stack
 
-Planned = tuple[Split, Folds | None]
+PlannedFit = tuple[Split, Folds | None]
 
 
 @dataclass(frozen=True, eq=False)
-class Data:
+class TrainingData:
     """A labelled table with what belongs together in it, and how it is to be fitted."""
 
     table: Table
@@ -41,21 +41,21 @@ class Data:
 
 
 @dataclass(frozen=True, eq=False)
-class Trial:
+class FittedSplit:
     """A stack fitted on the training side of a split."""
 
     split: Split
     stack: StackingClassifier
     scaler: Any
-    answers: Answers | None
-    """To the rows held back; None if there are none."""
+    predictions: Predictions | None
+    """Of the held-out rows; None if there are none."""
     seconds: float
     """What the fit took."""
     notes: tuple[str, ...]
 
 
-def plan(data: Data, split: Split) -> Folds | None:
-    """Cut the stack's own folds, and so find out before anything is fitted whether that can be done.
+def plan_folds(data: TrainingData, split: Split) -> Folds | None:
+    """Draw the stack's own folds, so that a training side too small for them is found before anything is fitted.
 
     Raises:
         TableError, SettingsError: the training side is too small.
@@ -69,7 +69,7 @@ def plan(data: Data, split: Split) -> Folds | None:
 
 
 def fit_split(
-    data: Data,
+    data: TrainingData,
     split: Split,
     folds: Folds | None,
     progress: Progress,
@@ -77,13 +77,13 @@ def fit_split(
     engine: Engine | None = None,
     jobs: int | None = None,
     store: FitStore | None = None,
-) -> Trial:
-    """Scale, fit, and ask about the rows held back.
+) -> FittedSplit:
+    """Scale, fit, and predict the held-out rows.
 
     Args:
         data: the table and the settings.
         split: which rows are fitted.
-        folds: what `plan` gave.
+        folds: what `plan_folds` gave.
         progress: told of every fold and epoch.
         engine: where to fit, as `fit_stack` takes it.
         jobs: fits at once, likewise.
@@ -95,19 +95,19 @@ def fit_split(
 
     # Fit: every base estimator on all training rows and once a fold, then the meta-learner.
     stack = build_stack(settings, seed=data.seed, folds=folds)
-    begun, answers = time.monotonic(), None
-    with noting(settings) as notes:
+    begun, predictions = time.monotonic(), None
+    with collected_warnings(settings) as notes:
         training, labels = _scaled(scaler, rows[split.training]), data.labels[split.training]
         fits = fit_stack(stack, training, labels, progress=progress, engine=engine, jobs=jobs, store=store)
         seconds = time.monotonic() - begun
-        # Ask: the stack, each base model, and stacks without each of them, about the rows held back.
+        # Predict: with the stack, each base model, and stacks without each of them, the held-out rows.
         if len(split.test):
-            reduced = reduced_metas(stack, meta_rows(stack, fits, training, labels), labels)
-            answers = ask(stack, _scaled(scaler, rows[split.test]), held(data, split.test), reduced)
-    return Trial(split, stack, scaler, answers, seconds, tuple(notes))
+            reduced = metas_without_each(stack, meta_rows(stack, fits, training, labels), labels)
+            predictions = predict_all(stack, _scaled(scaler, rows[split.test]), held_out(data, split.test), reduced)
+    return FittedSplit(split, stack, scaler, predictions, seconds, tuple(notes))
 
 
-def fit_scaler(data: Data, split: Split) -> Scaler | None:
+def fit_scaler(data: TrainingData, split: Split) -> Scaler | None:
     """Scale: learn the features' ranges from the training rows (or, as the notebook does, from all)."""
     settings, rows = data.settings, data.table.features
     scaler = build_scaler(settings, rows=len(split.training))
@@ -116,11 +116,11 @@ def fit_scaler(data: Data, split: Split) -> Scaler | None:
     return scaler
 
 
-def held(data: Data, rows: np.ndarray) -> Held:
-    """Give what is known of rows, by their numbers."""
+def held_out(data: TrainingData, rows: np.ndarray) -> HeldOut:
+    """Return labels, groups and recordings of held-out rows, by their numbers."""
     grouping = data.grouping
     groups = grouping.groups(grouping.honest_unit)[rows]
-    return Held(rows, data.labels[rows], groups, None if grouping.tracks is None else grouping.tracks[rows])
+    return HeldOut(rows, data.labels[rows], groups, None if grouping.tracks is None else grouping.tracks[rows])
 
 
 def _scaled(scaler: Any, rows: np.ndarray) -> np.ndarray:
@@ -128,8 +128,8 @@ def _scaled(scaler: Any, rows: np.ndarray) -> np.ndarray:
 
 
 @contextmanager
-def noting(settings: Settings) -> Iterator[Sequence[str]]:
-    """Turn the warnings that a fit is known to give into plain lines; let any other through."""
+def collected_warnings(settings: Settings) -> Iterator[Sequence[str]]:
+    """Collect the warnings that a fit is known to give as plain lines; any other passes through."""
     notes: list[str] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)
@@ -141,18 +141,18 @@ def noting(settings: Settings) -> Iterator[Sequence[str]]:
     if any(issubclass(w.category, ConvergenceWarning) for w in caught):
         notes.append(
             f"The meta-learner stopped at its limit of {settings.meta.max_iter} iterations, not yet fully converged. "
-            "The figures are of the model as it is; max_iter under [meta] in a settings file lets it go on.",
+            "The metrics are of the model as it is; raise max_iter under [meta] in a settings file.",
         )
 
 
 @dataclass(frozen=True, eq=False)
-class Trials:
+class ExperimentPlan:
     """What is to be fitted."""
 
-    main: Planned
+    main: PlannedFit
     """The exported model."""
-    comparisons: tuple[Planned, ...]
-    folds: tuple[Planned, ...]
+    comparisons: tuple[PlannedFit, ...]
+    folds: tuple[PlannedFit, ...]
     """Of the cross-validation; the first is `main` itself where that keeps the same whole."""
     notes: tuple[str, ...]
 
@@ -163,19 +163,21 @@ class Trials:
 
 
 @dataclass(frozen=True, eq=False)
-class Results:
+class ExperimentResults:
     """What has been fitted, and how good it is."""
 
-    main: Trial
+    main: FittedSplit
     evaluation: Evaluation | None
     comparisons: tuple[Evaluation, ...]
     cross_validation: Evaluation | None
-    answers: Mapping[str, Answers]
+    predictions: Mapping[str, Predictions]
     """By "evaluation", "track_split", …, "folds"."""
     notes: tuple[str, ...]
 
 
-def plan_trials(data: Data, split: Split, *, folds: int | None, compare: Sequence[str] | None) -> Trials:
+def plan_experiments(
+    data: TrainingData, split: Split, *, folds: int | None, compare: Sequence[str] | None
+) -> ExperimentPlan:
     """Draw every split there will be, so that what cannot be done is known before minutes are spent.
 
     Args:
@@ -190,16 +192,20 @@ def plan_trials(data: Data, split: Split, *, folds: int | None, compare: Sequenc
     """
     unit = split.unit if split.unit != "row" else data.grouping.honest_unit
     cut = [] if folds is None else fold_splits(unit, data.labels, data.grouping, folds, data.seed)
-    names = _suggested(data, split, unit if cut else None) if compare is None else _asked_for(compare, split)
+    names = (
+        _default_comparisons(data, split, unit if cut else None)
+        if compare is None
+        else _requested_comparisons(compare, split)
+    )
     notes, comparisons = [], []
     for name in names:
         try:
-            comparisons.append(_planned(data, _compared(data, name)))
+            comparisons.append(_planned(data, _comparison_split(data, name)))
         except TrainingError as exc:
             if compare is not None:
                 raise
-            notes.append(f"There are no figures {NOUNS[name]} to compare with: {exc}.")
-    return Trials(
+            notes.append(f"There are no metrics {SPLIT_PHRASES[name]} to compare with: {exc}.")
+    return ExperimentPlan(
         main=_planned(data, split),
         comparisons=tuple(comparisons),
         folds=tuple(_planned(data, fold) for fold in cut),
@@ -207,51 +213,56 @@ def plan_trials(data: Data, split: Split, *, folds: int | None, compare: Sequenc
     )
 
 
-def run_trials(
-    data: Data,
-    trials: Trials,
+def run_experiments(
+    data: TrainingData,
+    plan: ExperimentPlan,
     progress: Progress,
     *,
     engine: Engine | None = None,
     jobs: int | None = None,
     store: FitStore | None = None,
-) -> Results:
+) -> ExperimentResults:
     """Fit and evaluate everything that was planned.
 
     Args:
         data: the table and the settings.
-        trials: what `plan_trials` gave.
+        plan: what `plan_experiments` gave.
         progress: told of every fit and epoch of every stack.
         engine: as `fit_stack` takes it.
         jobs: likewise.
         store: likewise.
 
     """
-    rest = trials.folds[1:] if trials.shared else trials.folds
-    work = _Work(data, progress, engine, jobs, store, 1 + len(trials.comparisons) + len(rest))
-    main = work.fit(trials.main, "the exported model")
-    compared = [work.fit(planned, f"split {NOUNS[planned[0].name]}") for planned in trials.comparisons]
-    folded = [main] if trials.shared else []
-    folded += [work.fit(planned, f"fold {len(folded) + i} of {len(trials.folds)}") for i, planned in enumerate(rest, 1)]
-    asked = {"evaluation": [main]} | {f"{f.split.name}_split": [f] for f in compared} | {"folds": folded}
-    answered = {key: group for key, group in asked.items() if group and all(f.answers is not None for f in group)}
-    answers = {key: pooled([f.answers for f in group if f.answers is not None]) for key, group in answered.items()}
-    figures = {key: _figures(data, answered[key], answers[key]) for key in answers}
-    return Results(
+    rest = plan.folds[1:] if plan.shared else plan.folds
+    runner = _ExperimentRunner(data, progress, engine, jobs, store, 1 + len(plan.comparisons) + len(rest))
+    main = runner.fit(plan.main, "the exported model")
+    compared = [runner.fit(planned, f"split {SPLIT_PHRASES[planned[0].name]}") for planned in plan.comparisons]
+    folded = [main] if plan.shared else []
+    folded += [runner.fit(planned, f"fold {len(folded) + i} of {len(plan.folds)}") for i, planned in enumerate(rest, 1)]
+    groups = {"evaluation": [main]} | {f"{f.split.name}_split": [f] for f in compared} | {"folds": folded}
+    with_predictions = {
+        key: group for key, group in groups.items() if group and all(f.predictions is not None for f in group)
+    }
+    predictions = {
+        key: pool_folds([f.predictions for f in group if f.predictions is not None])
+        for key, group in with_predictions.items()
+    }
+    evaluations = {key: _evaluate(data, with_predictions[key], predictions[key]) for key in predictions}
+    return ExperimentResults(
         main=main,
-        evaluation=figures.get("evaluation"),
-        comparisons=tuple(figures[f"{f.split.name}_split"] for f in compared),
-        cross_validation=figures.get("folds"),
-        answers=answers,
-        notes=tuple(work.notes),
+        evaluation=evaluations.get("evaluation"),
+        comparisons=tuple(evaluations[f"{f.split.name}_split"] for f in compared),
+        cross_validation=evaluations.get("folds"),
+        predictions=predictions,
+        notes=tuple(runner.notes),
     )
 
 
 @dataclass
-class _Work:
+class _ExperimentRunner:
     """Fits one stack after another and keeps count."""
 
-    data: Data
+    data: TrainingData
     progress: Progress
     engine: Engine | None
     jobs: int | None
@@ -261,39 +272,39 @@ class _Work:
     begun: float = field(default_factory=time.monotonic)
     notes: dict[str, None] = field(default_factory=dict)
 
-    def fit(self, planned: Planned, title: str) -> Trial:
+    def fit(self, planned: PlannedFit, title: str) -> FittedSplit:
         self.done += 1
-        progress = Staged(self.progress, self.done, self.stages, title, begun=self.begun)
+        progress = StagedProgress(self.progress, self.done, self.stages, title, begun=self.begun)
         fitted = fit_split(self.data, *planned, progress, engine=self.engine, jobs=self.jobs, store=self.store)
         self.notes |= dict.fromkeys(fitted.notes)
         return fitted
 
 
-def _suggested(data: Data, split: Split, covered: str | None) -> list[str]:
-    """Name the grouped splits that a random one should be seen beside, but for what the folds cover."""
+def _default_comparisons(data: TrainingData, split: Split, covered: str | None) -> list[str]:
+    """List the grouped splits that a random one should be compared with, except what the folds cover."""
     known = [("track", data.grouping.windowed), ("artist", data.grouping.artists is not None)]
     return [name for name, there in known if split.name == "random" and there and name != covered]
 
 
-def _asked_for(compare: Sequence[str], split: Split) -> list[str]:
-    unknown = [name for name in compare if name not in NOUNS]
+def _requested_comparisons(compare: Sequence[str], split: Split) -> list[str]:
+    unknown = [name for name in compare if name not in SPLIT_PHRASES]
     if unknown:
-        raise SettingsError(f"there is no split {unknown[0]!r} to compare with; choose from {', '.join(NOUNS)}")
+        raise SettingsError(f"there is no split {unknown[0]!r} to compare with; choose from {', '.join(SPLIT_PHRASES)}")
     return [name for name in dict.fromkeys(compare) if name != split.name]
 
 
-def _compared(data: Data, name: str) -> Split:
+def _comparison_split(data: TrainingData, name: str) -> Split:
     share = data.settings.split.test_share
     return make_split(name, data.table, test_share=share, seed=data.seed, grouping=data.grouping)
 
 
-def _planned(data: Data, split: Split) -> Planned:
-    return split, plan(data, split)
+def _planned(data: TrainingData, split: Split) -> PlannedFit:
+    return split, plan_folds(data, split)
 
 
-def _figures(data: Data, fitted: Sequence[Trial], answers: Answers) -> Evaluation:
+def _evaluate(data: TrainingData, fitted: Sequence[FittedSplit], predictions: Predictions) -> Evaluation:
     return evaluate(
-        answers,
+        predictions,
         [f.split for f in fitted],
         interval_unit=data.grouping.honest_unit,
         filenames=data.table.identifiers.get("filename"),

@@ -8,8 +8,8 @@ import numpy as np
 
 from genrestack_training.config.settings import Settings
 from genrestack_training.data.splits import Split
-from genrestack_training.data.synthetic_rows import made_rows
-from genrestack_training.experiments import Data, fit_scaler
+from genrestack_training.data.synthetic_rows import synthetic_rows
+from genrestack_training.experiments import TrainingData, fit_scaler
 from genrestack_training.models.stack import Scaler, build_stack
 
 
@@ -38,8 +38,8 @@ class FitPlan:
         return {name: knn.fit(scaled, self.training_labels)}
 
 
-def plan_fit(data: Data, split: Split) -> FitPlan:
-    """Tell what will be fitted and exported."""
+def plan_fit(data: TrainingData, split: Split) -> FitPlan:
+    """Return the rows that will be fitted and exported, and their scaler."""
     return FitPlan(
         feature_names=data.table.feature_names,
         training_rows=data.table.features[split.training],
@@ -50,7 +50,7 @@ def plan_fit(data: Data, split: Split) -> FitPlan:
     )
 
 
-def reference_rows(data: Data, split: Split) -> np.ndarray:
-    """Give the rows held back, float64, shape (n, f), or made ones if there are none."""
+def reference_rows(data: TrainingData, split: Split) -> np.ndarray:
+    """Return the held-out rows, float64, shape (n, f), or synthetic ones if there are none."""
     rows = data.table.features
-    return rows[split.test] if len(split.test) else made_rows(rows[split.training], seed=data.seed)
+    return rows[split.test] if len(split.test) else synthetic_rows(rows[split.training], seed=data.seed)

@@ -56,10 +56,10 @@ def _report(run: "Run", exported: ExportRecord) -> dict[str, bytes]:
     """Return the files of a run that was written, the report with the parity check in it."""
     if run.path is None:
         return {}
-    from genrestack_training.report.page import report_html
-    from genrestack_training.run.run_record import Record
+    from genrestack_training.report.run_report import report_html
+    from genrestack_training.run.run_record import RunRecord
 
-    report = report_html(Record.of(run), exported).encode()
+    report = report_html(RunRecord.from_run(run), exported).encode()
     metrics = run.path / METRICS
     return {REPORT: report} | ({METRICS: metrics.read_bytes()} if metrics.is_file() else {})
 

@@ -13,14 +13,14 @@ from genrestack_training.data.splits import make_split
 from genrestack_training.data.table import Table
 from genrestack_training.data.validation import check_folds, check_seed, check_table
 from genrestack_training.errors import TableError
-from genrestack_training.evaluation.introspection import look_into
-from genrestack_training.experiments import Data, Trial, plan_trials, run_trials
+from genrestack_training.evaluation.introspection import introspect
+from genrestack_training.experiments import FittedSplit, TrainingData, plan_experiments, run_experiments
 from genrestack_training.fit_plan import FitPlan, plan_fit, reference_rows
 from genrestack_training.fitting import FitStore, check_backend, open_backend
-from genrestack_training.fitting.progress import Progress, Silent
+from genrestack_training.fitting.progress import NullProgress, Progress
 from genrestack_training.folders.unfinished import unfinished, unfinished_path
 from genrestack_training.run.run import Provenance, Run
-from genrestack_training.run.run_record import Record
+from genrestack_training.run.run_record import RunRecord
 from genrestack_training.run.storage import plan_run_folder, run_name, write_run
 
 LIBRARIES = ("numpy", "scikit-learn", "scipy")
@@ -56,7 +56,7 @@ def train(
         split: a key of `SPLITS`; "none" fits every row and gives no figures.
         artists: filename → artist or other group, as `read_groups` gives it; the split "artist" keeps these whole.
         folds: cross-validate as well, over that many folds of what the split keeps whole (artists, or else recordings,
-            where the split keeps nothing whole); a grouped split then holds back the first of them.
+            where the split keeps nothing whole); a grouped split then holds out the first of them.
         compare: other splits to fit and evaluate beside it; None: after a random split of a table that knows better,
             each grouped split there can be. An empty list fits nothing more.
         overrides: section → key → value, laid over the preset.
@@ -81,45 +81,45 @@ def train(
         ClusterError: the Ray cluster cannot be reached, or has lost a fit too often.
 
     """
-    progress = progress or Silent()
+    progress = progress or NullProgress()
     name = name or run_name(table.path)
     settings = resolve_settings(preset, overrides=overrides, epochs=epochs)
     check_seed(seed)
     check_folds(folds)
     check_backend(backend, ray_address)
     labels = check_table(table, settings)
-    data = Data(table, labels, _grouping(table, artists), settings, seed)
+    data = TrainingData(table, labels, _grouping(table, artists), settings, seed)
 
-    # Split: hold back rows that no estimator will see; for other figures, in other ways.
+    # Split: hold out rows that no estimator will see; for other figures, in other ways.
     share = settings.split.test_share if folds is None else 1 / folds
     share = settings.split.test_share if split == "random" else share
     sides = make_split(split, table, test_share=share, seed=seed, grouping=data.grouping)
-    trials = plan_trials(data, sides, folds=folds, compare=compare)
+    plan = plan_experiments(data, sides, folds=folds, compare=compare)
     folder = plan_run_folder(name, runs_dir=runs_dir, run_dir=run_dir)
 
     if before_fits is not None:
         before_fits(plan_fit(data, sides))
     # Named without the time, so that the same command finds the finished fits again.
     place = None if folder is None else unfinished_path(folder.parent, name if run_dir is None else folder.name)
-    with _kept_fits(place) as store:
-        # Scale, fit, and evaluate on the rows held back: the model that is exported, then those for the other figures.
+    with _fit_store(place) as store:
+        # Scale, fit, and evaluate on the rows held out: the model that is exported, then those for the other figures.
         with open_backend(backend, jobs=jobs, ray_address=ray_address) as engine:
-            results = run_trials(data, trials, progress, engine=engine, jobs=jobs, store=store)
-        for line in (*trials.notes, *results.notes):
+            results = run_experiments(data, plan, progress, engine=engine, jobs=jobs, store=store)
+        for line in (*plan.notes, *results.notes):
             progress.note(line)
 
-        run = _run(name, data, results.main, _provenance(data, results.main, preset, (*trials.notes, *results.notes)))
+        run = _run(name, data, results.main, _provenance(data, results.main, preset, (*plan.notes, *results.notes)))
         run = replace(
             run,
             evaluation=results.evaluation,
             comparisons=results.comparisons,
             cross_validation=results.cross_validation,
-            answers=results.answers,
+            answers=results.predictions,
         )
         if folder is not None:
-            run = replace(run, path=write_run(run, folder, place, report=_drawn(run) if report else None))
+            run = replace(run, path=write_run(run, folder, place, report=_report_html(run) if report else None))
         if store is not None:
-            store.forget()
+            store.remove_used()
     return run
 
 
@@ -134,18 +134,18 @@ def save_run(run: Run, folder: Path) -> Path:
         RunError: the disk is full, or the folder cannot be written; nothing is left behind.
 
     """
-    return write_run(run, folder, report=_drawn(run))
+    return write_run(run, folder, report=_report_html(run))
 
 
-def _drawn(run: Run) -> str:
+def _report_html(run: Run) -> str:
     # Drawing takes libraries that a training does not need.
-    from genrestack_training.report.page import report_html
+    from genrestack_training.report.run_report import report_html
 
-    return report_html(Record.of(run))
+    return report_html(RunRecord.from_run(run))
 
 
 @contextmanager
-def _kept_fits(place: Path | None) -> Iterator[FitStore | None]:
+def _fit_store(place: Path | None) -> Iterator[FitStore | None]:
     """Open the store of a run that will be written; None keeps nothing."""
     if place is None:
         yield None
@@ -161,15 +161,15 @@ def _grouping(table: Table, artists: Mapping[str, str] | None) -> Grouping:
         raise TableError(f"{table.path}: {exc}") from None
 
 
-def _run(name: str, data: Data, fitted: Trial, provenance: Provenance) -> Run:
-    table, sides = data.table, fitted.split
+def _run(name: str, data: TrainingData, main: FittedSplit, provenance: Provenance) -> Run:
+    table, sides = data.table, main.split
     training, reference = table.features[sides.training], reference_rows(data, sides)
     return Run(
         name=name,
-        stack=fitted.stack,
-        scaler=fitted.scaler,
+        stack=main.stack,
+        scaler=main.scaler,
         feature_names=table.feature_names,
-        classes=tuple(str(c) for c in fitted.stack.classes_),
+        classes=tuple(str(c) for c in main.stack.classes_),
         training_rows=training,
         training_labels=data.labels[sides.training],
         reference_rows=reference,
@@ -177,12 +177,12 @@ def _run(name: str, data: Data, fitted: Trial, provenance: Provenance) -> Run:
         evaluation=None,
         settings=data.settings,
         provenance=provenance,
-        insight=look_into(fitted.stack, table.feature_names, training, reference),
+        insight=introspect(main.stack, table.feature_names, training, reference),
     )
 
 
-def _provenance(data: Data, fitted: Trial, preset: str, notes: tuple[str, ...]) -> Provenance:
-    table, settings, sides = data.table, data.settings, fitted.split
+def _provenance(data: TrainingData, main: FittedSplit, preset: str, notes: tuple[str, ...]) -> Provenance:
+    table, settings, sides = data.table, data.settings, main.split
     libraries = LIBRARIES + (NETWORK_LIBRARIES if "mlp" in settings.stack.estimators else ())
     return Provenance(
         data_file=table.path.name,
@@ -194,7 +194,7 @@ def _provenance(data: Data, fitted: Trial, preset: str, notes: tuple[str, ...]) 
         split=sides.name,
         split_meaning=sides.meaning,
         created=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
-        fit_seconds=fitted.seconds,
+        fit_seconds=main.seconds,
         library_versions={name: version(name) for name in libraries},
         warnings=table.notes + notes,
     )

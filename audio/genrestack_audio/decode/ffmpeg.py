@@ -44,7 +44,7 @@ class FfmpegSound:
 
 
 def has_ffmpeg() -> bool:
-    """Tell whether the ffmpeg command is installed."""
+    """Return whether the ffmpeg command is installed."""
     return shutil.which("ffmpeg") is not None
 
 
@@ -79,7 +79,7 @@ def _command(path: Path) -> list[str]:
 def _sound(pipe: IO[bytes], process: "subprocess.Popen[bytes]") -> FfmpegSound:
     header = pipe.read(_HEADER.size)
     if len(header) < _HEADER.size:
-        raise AudioError("is no audio that libsndfile or ffmpeg can read, or is damaged; convert it, or leave it out")
+        raise AudioError("is not audio that libsndfile or ffmpeg can read, or is damaged; convert it, or leave it out")
     magic, offset, _, encoding, rate, channels = _HEADER.unpack(header)
     if magic != b".snd" or encoding != _FLOATS or not channels:
         raise AudioError("could not be decoded: this ffmpeg answers in another form; convert the file to wav")

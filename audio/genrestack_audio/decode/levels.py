@@ -20,10 +20,10 @@ class Levels:
         self._seen = 0
 
     def watch(self, block: np.ndarray) -> None:
-        """Take note of a block of samples, floating, any shape.
+        """Count a block of samples, floating, any shape.
 
         Raises:
-            AudioError: it holds something that is no sound.
+            AudioError: it holds something that is not sound.
 
         """
         if not block.size:
@@ -39,7 +39,7 @@ class Levels:
         self._seen += block.size
 
     def check(self) -> None:
-        """Refuse what was silent from beginning to end.
+        """Reject what was silent from beginning to end.
 
         Raises:
             AudioError: nothing in it can be heard.

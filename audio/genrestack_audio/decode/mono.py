@@ -49,7 +49,7 @@ def mix(samples: np.ndarray) -> np.ndarray:
 
 
 def check_rate(rate: float) -> None:
-    """Refuse a sample rate that no recording has.
+    """Reject a sample rate that no recording has.
 
     Raises:
         AudioError: it is not within 1,000 and 1,000,000 Hz.
@@ -60,7 +60,7 @@ def check_rate(rate: float) -> None:
 
 
 def check_length(samples: np.ndarray) -> None:
-    """Refuse what does not fill one frame of the spectrogram.
+    """Reject what does not fill one frame of the spectrogram.
 
     Raises:
         AudioError: there are fewer than 2,048 samples.

@@ -47,7 +47,7 @@ class Sound:
         """Yield the recording, once: float32, shape (m,), mono at 22,050 Hz.
 
         Raises:
-            AudioError: a sample is no number; or, at the end, all of it was silent, or there was nothing.
+            AudioError: a sample is not a number; or, at the end, all of it was silent, or there was nothing.
 
         """
         yield from resampled(self._mixed(), self.rate)
@@ -76,7 +76,7 @@ def open_sound(path: str | Path) -> Iterator[Sound]:
     """Open a recording: through libsndfile what that knows, anything else through ffmpeg where it is installed.
 
     Raises:
-        AudioError: there is no such file, or it is no audio; the message names the file, as do those of errors raised
+        AudioError: there is no such file, or it is not audio; the message names the file, as do those of errors raised
             while it is being read.
 
     """
@@ -102,7 +102,7 @@ def _decoder(path: Path, stack: ExitStack) -> Decoder:
         return known
     if not has_ffmpeg():
         raise AudioError(
-            "is damaged, no audio, or audio other than wav, flac, ogg and mp3, which needs ffmpeg: install ffmpeg, "
+            "is damaged, not audio, or audio other than wav, flac, ogg and mp3, which needs ffmpeg: install ffmpeg, "
             "or convert the file"
         )
     return stack.enter_context(open_with_ffmpeg(path))
@@ -114,6 +114,6 @@ def _check(path: Path) -> None:
     if path.is_dir():
         raise AudioError("is a folder; name the recordings in it, or build a table with genrestack features")
     if not path.is_file():
-        raise AudioError("is no regular file; save the recording to one first")
+        raise AudioError("is not a regular file; save the recording to one first")
     if not path.stat().st_size:
         raise AudioError("is empty (0 bytes); copy or download it again")

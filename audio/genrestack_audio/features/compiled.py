@@ -26,12 +26,12 @@ FIRST_TIME = "the first time on this machine: compiling what librosa needs, some
 
 
 def pending() -> bool:
-    """Tell whether `prepare` would compile."""
+    """Return whether `prepare` would compile."""
     return "numba" not in sys.modules and not _done(_folder()).exists()
 
 
 def prepare() -> None:
-    """Make sure that what librosa compiles is there; the first time on a machine that takes some twenty seconds.
+    """Compile librosa's functions if they are not cached; the first time on a machine that takes some twenty seconds.
 
     Does nothing where numba has been imported before: its folder is chosen then.
     """
@@ -67,9 +67,9 @@ def _done(folder: Path) -> Path:
 
 @cache
 def _key() -> str:
-    """Name what numba compiles for: this installation of librosa, this Python, this processor.
+    """Return a key for what numba compiles for: this installation of librosa, this Python, this processor.
 
-    numba looks its files up by the source's path, size and date, and compiles anew where one differs. A folder that is
+    numba looks its files up by the source's path, size and date, and recompiles where one differs. A folder that is
     complete for one virtual environment is empty for the next.
     """
     found = find_spec("librosa")
@@ -106,8 +106,8 @@ def _compile() -> None:
     import numpy as np
 
     from genrestack_audio.features.extract import features_of
-    from genrestack_audio.features.reference import extract_plainly
+    from genrestack_audio.features.reference import extract_with_librosa
 
     noise = np.random.default_rng(0).normal(scale=0.1, size=66_149).astype(np.float32)
     features_of(noise)
-    extract_plainly(noise)
+    extract_with_librosa(noise)

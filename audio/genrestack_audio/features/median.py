@@ -21,7 +21,7 @@ _CHUNK = 1 << 13
 
 
 def running_median(values: np.ndarray, width: int) -> np.ndarray:
-    """Take the median of `width` neighbours around each value along axis 0; edges are mirrored.
+    """Compute the median of `width` neighbours around each value along axis 0; edges are mirrored.
 
     Equal, value by value, to `scipy.ndimage.median_filter(values, size=(width, 1), mode="reflect")`,
     which reads memory that is not its own where n is 2.
@@ -72,12 +72,12 @@ def _sorted_runs(values: np.ndarray) -> Iterator[_Run]:
 
 
 def _inserted(run: _Run, rank: int, value: _Values) -> _Values:
-    """Say what stands at `rank` once `value` is put into the sorted `run`."""
+    """Return what stands at `rank` once `value` is inserted into the sorted `run`."""
     pushed = np.minimum(run[rank], value) if rank in run else value
     return np.maximum(run[rank - 1], pushed) if rank - 1 in run else pushed
 
 
 def _ranked(ends: _Run, beginnings: _Run, rank: int) -> _Values:
-    """Say what stands at `rank` among the values of two sorted runs."""
+    """Return what stands at `rank` among the values of two sorted runs."""
     pairs = [np.maximum(ends[i], beginnings[rank - i]) for i in ends if rank - i in beginnings]
     return reduce(np.minimum, [run[rank] for run in (ends, beginnings) if rank in run] + pairs)

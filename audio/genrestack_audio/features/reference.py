@@ -14,7 +14,7 @@ from librosa.onset import onset_strength
 from genrestack_audio.features.columns import HOP, MFCCS, N_FFT, RATE
 
 
-def extract_plainly(samples: np.ndarray) -> np.ndarray:
+def extract_with_librosa(samples: np.ndarray) -> np.ndarray:
     """Compute the 57 features, each from a librosa call of its own.
 
     Args:

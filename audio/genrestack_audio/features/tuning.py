@@ -14,7 +14,7 @@ _CLASSES = 12
 
 
 def estimate_tuning(power: np.ndarray) -> float:
-    """Find the tuning as `librosa.estimate_tuning(S=power.T)` does, looking only where the pitches are.
+    """Estimate the tuning as `librosa.estimate_tuning(S=power.T)` does, looking only where the pitches are.
 
     Peaks between 150 and 4,000 Hz, above a tenth of their frame's largest value, are placed between bins by a
     parabola; the stronger half of them votes.
@@ -52,5 +52,5 @@ def _peaks(power: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 @lru_cache(maxsize=128)
 def chroma_filters(tuning: float) -> np.ndarray:
-    """Make the filters for one of the hundred tunings there are: float32, shape (1025, 12); not to be changed."""
+    """Build the filters for one of the hundred tunings: float32, shape (1025, 12); not to be changed."""
     return np.ascontiguousarray(chroma(sr=RATE, n_fft=N_FFT, tuning=tuning, n_chroma=_CLASSES).T)

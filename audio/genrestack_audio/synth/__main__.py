@@ -1,4 +1,4 @@
-"""Write a made song: `python -m genrestack_audio.synth synth-waltz song.wav --seed 7`."""
+"""Write a synthesised song: `python -m genrestack_audio.synth synth-waltz song.wav --seed 7`."""
 
 import argparse
 from pathlib import Path

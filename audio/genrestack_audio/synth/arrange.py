@@ -103,7 +103,7 @@ def _strokes(song: _Song, drum: Drum, dice: Dice) -> Iterator[Stroke]:
 
 
 def _sections(song: _Song, player: Part | Drum, dice: Dice) -> Iterator[tuple[int, str]]:
-    """Give each bar its pattern, or leave it out where the player is silent."""
+    """Yield the pattern of each bar, without those where the player is silent."""
     for first in range(0, song.bars, SECTION_BARS):
         pattern, plays = dice.choose(player.patterns), dice.chance(player.presence)
         if plays:
@@ -149,7 +149,7 @@ class _Line:
                 return (self._melody(chord),)
 
     def _placed(self, semitone: int) -> int:
-        """Put a semitone above the key into the octave of the part."""
+        """Move a semitone above the key into the octave of the part."""
         return self._part.low + (self._song.key + semitone - self._part.low) % 12
 
     def _arpeggio(self, chord: tuple[int, ...]) -> int:

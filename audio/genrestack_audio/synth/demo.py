@@ -24,7 +24,7 @@ DEMO_SONG: Final = DemoSong("synth-waltz", 1000, 30.0)
 
 
 def demo_table() -> bytes:
-    """Read the table of made songs: gzipped CSV in the layout of the published tables.
+    """Read the table of synthesised songs: gzipped CSV in the layout of the published tables.
 
     Made by `python tools/make_demo_table.py` from `TABLE_SEEDS` of each of `STYLES`, by this package's extractor.
     """

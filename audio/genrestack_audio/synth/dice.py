@@ -22,7 +22,7 @@ class Dice:
         self._generator = np.random.Generator(np.random.PCG64(words))
 
     def fork(self, name: str) -> Self:
-        """Make dice for one purpose, so that drawing more for it changes nothing elsewhere."""
+        """Create a generator for one purpose, so that drawing more for it changes nothing elsewhere."""
         return type(self)(*self._key, name)
 
     def between(self, low: float, high: float) -> float:
@@ -34,11 +34,11 @@ class Dice:
         return float(low * (high / low) ** self._generator.random())
 
     def chance(self, probability: float) -> bool:
-        """Say yes with that probability."""
+        """Return True with that probability."""
         return bool(self._generator.random() < probability)
 
     def choose(self, options: Sequence[T]) -> T:
-        """Take one, each as likely as another."""
+        """Return one, each as likely as another."""
         return options[int(self._generator.random() * len(options))]
 
     def noise(self, samples: int) -> np.ndarray:

@@ -11,7 +11,7 @@ Drummer = Callable[[np.ndarray, int, Dice], np.ndarray]
 
 
 def hit(sound: str, rate: int, dice: Dice) -> np.ndarray:
-    """Make one stroke.
+    """Synthesise one stroke.
 
     Args:
         sound: a key of `SOUNDS`.
@@ -64,7 +64,7 @@ def _shaker(times: np.ndarray, rate: int, dice: Dice) -> np.ndarray:
 
 
 def _bright(noise: np.ndarray, order: int, rate: int) -> np.ndarray:
-    """Take differences over a fixed time, whatever the rate: noise without its low end."""
+    """Compute differences over a fixed time, whatever the rate: noise without its low end."""
     step = max(1, round(rate / 22_050))
     for _ in range(order):
         noise = noise - np.concatenate([np.zeros(step), noise[:-step]])

@@ -23,7 +23,7 @@ _PEAK = 0.98
 
 
 def render(style: str | Style, seconds: float, rate: int = RATE, seed: int = 0) -> np.ndarray:
-    """Make a song: the same one each time for the same arguments.
+    """Synthesise a song: the same one each time for the same arguments.
 
     Args:
         style: one of `STYLES`, or its name.
@@ -88,7 +88,7 @@ def _driven(bus: np.ndarray, drive: float) -> np.ndarray:
 
 
 def _echo(bus: np.ndarray, share: float, delay: int) -> None:
-    """Let the sound come back four times, softer each time."""
+    """Add four echoes, each softer than the one before."""
     dry = bus.copy()
     for time in range(1, 5):
         if time * delay < len(bus):
@@ -96,7 +96,7 @@ def _echo(bus: np.ndarray, share: float, delay: int) -> None:
 
 
 def _drums(style: Style, score: Score, samples: int, rate: int, dice: Dice) -> tuple[np.ndarray, np.ndarray]:
-    """Make the drums, and what the kick leaves of everything else."""
+    """Synthesise the drums, and how far the kick ducks everything else."""
     mix, pushed = np.zeros(samples), np.ones(samples)
     dip = style.pump * np.exp(-np.arange(int(0.4 * rate)) / rate / 0.12)
     for drum, strokes in zip(style.drums, score.strokes, strict=True):
@@ -124,7 +124,7 @@ def _in_a_room(style: Style, mix: np.ndarray, rate: int, dice: Dice) -> np.ndarr
 
 
 def _recorded(style: Style, mix: np.ndarray, rate: int, dice: Dice) -> np.ndarray:
-    """Give the song the tone, the loudness and the noise of one recording, in steps of 16-bit sound."""
+    """Apply the tone, the loudness and the noise of one recording, in steps of 16-bit sound."""
     frequencies = np.fft.rfftfreq(_padded(mix, rate), 1.0 / rate)
     octaves = np.log2(np.clip(frequencies, 40.0, 10_000.0) / _PIVOT)
     tilt = 10.0 ** (dice.between(-_TILT, _TILT) * octaves / 20.0)

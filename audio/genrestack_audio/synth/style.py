@@ -1,4 +1,4 @@
-"""What a made style is described by."""
+"""What a synthetic style is described by."""
 
 from dataclasses import dataclass
 from typing import Literal

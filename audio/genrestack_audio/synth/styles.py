@@ -1,4 +1,4 @@
-"""The ten made styles.
+"""The ten synthetic styles.
 
 They are synthetic through and through, and their names are our own: none of them is, or stands for, a genre of music
 that people make. They differ in tempo, metre, rhythm, harmony, register, timbre, percussion, dynamics and noise, and
@@ -203,12 +203,12 @@ VOICES: tuple[Voice, ...] = tuple(dict.fromkeys(part.voice for style in STYLES.v
 
 
 def style_named(name: str) -> Style:
-    """Find a style.
+    """Return a style by its name.
 
     Raises:
         ValueError: there is none of that name.
 
     """
     if name not in STYLES:
-        raise ValueError(f"there is no made style {name!r}; there are {', '.join(STYLES)}")
+        raise ValueError(f"there is no synthetic style {name!r}; there are {', '.join(STYLES)}")
     return STYLES[name]

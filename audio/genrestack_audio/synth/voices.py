@@ -17,7 +17,7 @@ _RELEASED = 4.0
 
 
 def tone(voice: Voice, pitch: float, seconds: float, cutoff: float, rate: int) -> np.ndarray:
-    """Make one note.
+    """Synthesise one note.
 
     Args:
         voice: the instrument.

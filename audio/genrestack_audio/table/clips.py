@@ -51,7 +51,7 @@ def find_clips(paths: Sequence[Path], labels: Mapping[str, str] | None, *, label
             inside = path.relative_to(root) if path != root else Path(path.name)
             label = _label(path, inside, labels, genre) if labelled else None
             clips.append(Clip(path, inside, label, path.stem))
-    return _distinct(_once(clips))
+    return _unique_stems(_deduplicate(clips))
 
 
 def _recordings(root: Path) -> Iterator[Path]:
@@ -84,13 +84,13 @@ def _label(path: Path, inside: Path, labels: Mapping[str, str] | None, genre: st
     )
 
 
-def _once(clips: Iterable[Clip]) -> list[Clip]:
-    """Take a recording that several paths lead to once."""
+def _deduplicate(clips: Iterable[Clip]) -> list[Clip]:
+    """Drop repeats of a recording that several paths lead to."""
     return list({clip.path.resolve(): clip for clip in reversed(list(clips))}.values())[::-1]
 
 
-def _distinct(clips: list[Clip]) -> list[Clip]:
-    """Tell recordings of the same name apart by their folders, and by their extensions where that is not enough."""
+def _unique_stems(clips: list[Clip]) -> list[Clip]:
+    """Distinguish recordings of the same name by their folders, and by their extensions where that is not enough."""
     for longer in (_with_folders, _with_extension):
         counts = Counter(clip.stem for clip in clips)
         clips = [replace(clip, stem=longer(clip)) if counts[clip.stem] > 1 else clip for clip in clips]

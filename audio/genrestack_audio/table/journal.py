@@ -1,4 +1,4 @@
-"""What has been computed so far, kept beside the table until that is whole: an interrupted build goes on from it."""
+"""What has been computed so far, kept beside the table until that is whole: an interrupted build resumes from it."""
 
 import contextlib
 import json
@@ -16,7 +16,7 @@ _FORM = 1
 
 
 @dataclass(frozen=True)
-class Result:
+class RecordingFeatures:
     """The rows of one recording."""
 
     lengths: tuple[int, ...]
@@ -32,18 +32,18 @@ class Journal:
     def __init__(self, path: Path, settings: dict[str, Any]) -> None:
         self.path = path
         self._settings = {"form": _FORM, "columns": len(FEATURE_NAMES), **settings}
-        self._results: dict[str, Result] = {}
+        self._results: dict[str, RecordingFeatures] = {}
         self._read()
 
-    def get(self, recording: Path) -> Result | None:
-        """Give the result of a recording; None if there is none, or the file has changed since or gone."""
+    def get(self, recording: Path) -> RecordingFeatures | None:
+        """Return the features of a recording; None if there are none, or the file has changed since or is gone."""
         try:
             return self._results.get(_key(recording))
         except OSError:
             return None
 
-    def add(self, recording: Path, result: Result) -> None:
-        """Keep a result: on disk before this returns.
+    def add(self, recording: Path, result: RecordingFeatures) -> None:
+        """Write a result: it is on disk before this returns.
 
         Raises:
             AudioError: it cannot be written.
@@ -54,7 +54,7 @@ class Journal:
         except OSError as error:
             raise AudioError(f"{self.path}: cannot be written: {error.strerror}; make room and start again") from error
 
-    def _append(self, recording: Path, result: Result) -> None:
+    def _append(self, recording: Path, result: RecordingFeatures) -> None:
         key = _key(recording)
         line = {"file": key, "lengths": result.lengths, "rows": result.rows, "notes": result.notes}
         new = not self.path.exists()
@@ -76,7 +76,7 @@ class Journal:
         except FileNotFoundError:
             return
         except OSError as error:
-            raise AudioError(f"{self.path}: cannot be read: {error.strerror}; delete it to begin anew") from error
+            raise AudioError(f"{self.path}: cannot be read: {error.strerror}; delete it to start over") from error
         lines = list(_lines(content))
         if not lines:
             self.remove()
@@ -84,11 +84,11 @@ class Journal:
         if lines[0] != self._settings:
             raise AudioError(
                 f"{self.path}: is what was computed with other settings ({_worded(lines[0])}); give those again to go "
-                "on, or delete it to begin anew"
+                "on, or delete it to start over"
             )
         for line in lines[1:]:
             rows = tuple(tuple(row) for row in line["rows"])
-            self._results[line["file"]] = Result(tuple(line["lengths"]), rows, tuple(line["notes"]))
+            self._results[line["file"]] = RecordingFeatures(tuple(line["lengths"]), rows, tuple(line["notes"]))
         # What stands after the last whole line was being written when the machine stopped.
         if not content.endswith(b"\n"):
             os.truncate(self.path, content.rfind(b"\n") + 1)

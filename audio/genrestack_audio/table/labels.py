@@ -24,7 +24,7 @@ def read_labels(path: Path) -> dict[str, str]:
     except OSError as error:
         raise AudioError(f"{path}: cannot be read: {error.strerror}; check the path") from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise AudioError(f"{path}: is no UTF-8 text of comma-separated values; save it as CSV (UTF-8)") from error
+        raise AudioError(f"{path}: is not UTF-8 text of comma-separated values; save it as CSV (UTF-8)") from error
 
 
 def _labels(rows: "csv.DictReader[str]", path: Path) -> dict[str, str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from genrestack_audio.errors import AudioError
 from genrestack_audio.features.columns import FEATURE_NAMES, RATE
 from genrestack_audio.table.clips import Clip
-from genrestack_audio.table.journal import Journal, Result
+from genrestack_audio.table.journal import Journal, RecordingFeatures
 from genrestack_audio.table.work import compute_all
 from genrestack_audio.windows.windows import Windows
 
@@ -18,7 +18,7 @@ Row = tuple[str | int | float, ...]
 
 
 @dataclass(frozen=True)
-class Built:
+class BuiltTable:
     """What became of a table."""
 
     rows: int
@@ -29,14 +29,14 @@ class Built:
 
 
 @dataclass(frozen=True)
-class Progress:
+class BuildProgress:
     """How far a build is."""
 
     done: int
     of: int
     resumed: int
     """How many of `done` an earlier, interrupted build had computed."""
-    says: tuple[str, ...]
+    messages: tuple[str, ...]
     """What a person should know of the recording that was done last, one line each."""
 
 
@@ -46,12 +46,12 @@ def build_table(
     windows: Windows | None,
     *,
     jobs: int = 1,
-    progress: Callable[[Progress], None] = lambda _: None,
-) -> Built:
+    progress: Callable[[BuildProgress], None] = lambda _: None,
+) -> BuiltTable:
     """Compute the features of recordings and write them to `output`, all of it or nothing.
 
     What is computed is kept in a file beside the table, `<output>.part`, until the table is whole; a build that is
-    started again goes on from there.
+    started again resumes from there.
 
     Args:
         clips: the recordings; their order is the table's.
@@ -78,11 +78,11 @@ def build_table(
         raise AudioError(f"no recording could be used, so there is no table; the first: {next(iter(bad.values()))}")
     _write(output, _header(clips), rows)
     journal.remove()
-    return Built(len(rows), len(clips) - len(bad), tuple(bad.values()))
+    return BuiltTable(len(rows), len(clips) - len(bad), tuple(bad.values()))
 
 
 def check_output(output: Path) -> None:
-    """Refuse a table that could not be written in the end.
+    """Reject a table that could not be written in the end.
 
     Raises:
         AudioError: wrong extension, no such folder, or a library is missing.
@@ -107,22 +107,22 @@ def _compute(
     journal: Journal,
     windows: Windows | None,
     jobs: int,
-    progress: Callable[[Progress], None],
+    progress: Callable[[BuildProgress], None],
 ) -> dict[str, str]:
     """Fill the journal with what it lacks; return path → what is wrong with it."""
     bad: dict[str, str] = {}
     missing = [clip.path for clip in clips if journal.get(clip.path) is None]
     done = resumed = len(clips) - len(missing)
-    progress(Progress(done, len(clips), resumed, ()))
+    progress(BuildProgress(done, len(clips), resumed, ()))
     for path, outcome in compute_all(missing, windows, jobs=min(jobs, max(1, len(missing)))):
         done += 1
         if isinstance(outcome, AudioError):
             bad[str(path)] = str(outcome)
-            says: tuple[str, ...] = (f"left out: {outcome}",)
+            messages: tuple[str, ...] = (f"left out: {outcome}",)
         else:
             journal.add(path, outcome)
-            says = tuple(f"{path}: {note}" for note in outcome.notes)
-        progress(Progress(done, len(clips), resumed, says))
+            messages = tuple(f"{path}: {note}" for note in outcome.notes)
+        progress(BuildProgress(done, len(clips), resumed, messages))
     return bad
 
 
@@ -130,7 +130,7 @@ def _header(clips: Sequence[Clip]) -> tuple[str, ...]:
     return ("filename", "length", *FEATURE_NAMES, *(["label"] if clips[0].label is not None else []))
 
 
-def _rows(clip: Clip, result: Result, *, whole: bool) -> Iterator[Row]:
+def _rows(clip: Clip, result: RecordingFeatures, *, whole: bool) -> Iterator[Row]:
     label = () if clip.label is None else (clip.label,)
     for index, (length, features) in enumerate(zip(result.lengths, result.rows, strict=True)):
         name = f"{clip.stem}.wav" if whole else f"{clip.stem}.{index}.wav"

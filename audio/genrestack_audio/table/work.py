@@ -13,10 +13,10 @@ from threadpoolctl import threadpool_limits
 
 from genrestack_audio.errors import AudioError
 from genrestack_audio.features.compiled import prepare
-from genrestack_audio.table.journal import Result
+from genrestack_audio.table.journal import RecordingFeatures
 from genrestack_audio.windows.windows import Windows
 
-Outcome = Result | AudioError
+Outcome = RecordingFeatures | AudioError
 Work = Callable[[Path, Windows | None], Outcome]
 _CRASHED = "brings the decoder down; convert the file to wav with another program, or leave it out"
 
@@ -31,7 +31,7 @@ def compute(path: Path, windows: Windows | None) -> Outcome:
         with open_sound(path) as sound:
             segments = [whole_segment(sound)] if windows is None else list(stream_segments(sound, windows))
             rows = tuple(tuple(segment.features.tolist()) for segment in segments)
-            return Result(tuple(segment.length for segment in segments), rows, sound.notes)
+            return RecordingFeatures(tuple(segment.length for segment in segments), rows, sound.notes)
     except AudioError as error:
         return error
     except MemoryError:
@@ -51,7 +51,7 @@ def compute_all(
     while left:
         running: dict[Future[Outcome], Path] = {}
         try:
-            for path, outcome in _pooled(list(left), windows, jobs, work, running):
+            for path, outcome in _run_pool(list(left), windows, jobs, work, running):
                 left.remove(path)
                 yield path, outcome
         except BrokenProcessPool:
@@ -61,7 +61,7 @@ def compute_all(
                 yield path, _alone(path, windows, work)
 
 
-def _pooled(
+def _run_pool(
     paths: Sequence[Path], windows: Windows | None, jobs: int, work: Work, running: dict[Future[Outcome], Path]
 ) -> Iterator[tuple[Path, Outcome]]:
     """Keep every process busy with few recordings waiting, so that few are suspect after a crash."""
@@ -90,14 +90,14 @@ def _alone(path: Path, windows: Windows | None, work: Work) -> Outcome:
 def _processes(jobs: int) -> Iterator[ProcessPoolExecutor]:
     # Forked processes would inherit threads' locks.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_settle)
+    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_init_worker)
     try:
         yield pool
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _settle() -> None:
-    """Leave interrupts to the parent, and the other processors to the other processes."""
+def _init_worker() -> None:
+    """Ignore interrupts, which are the parent's, and use one processor."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threadpool_limits(1)

@@ -80,17 +80,17 @@ def stream_segments(sound: Sound, windows: Windows | None = None) -> Iterator[Se
     """Compute window after window while the recording is being read.
 
     Raises:
-        AudioError: at the end, if the recording was silent or shorter than one window; before it, if it is no sound.
+        AudioError: at the end, if the recording was silent or shorter than one window; before it, if it is not sound.
 
     """
     windows = windows or Windows()
-    heard = _Heard(sound.blocks())
+    counted = _CountedBlocks(sound.blocks())
     index = -1
-    for index, window in enumerate(cut(heard, windows)):
+    for index, window in enumerate(cut(counted, windows)):
         yield Segment(index, index * windows.step / RATE, len(window), features_of(window))
     if index < 0:
         damage = "" if sound.damage is None else f" ({sound.damage})"
-        raise AudioError(_too_short(heard.samples, windows) + damage)
+        raise AudioError(_too_short(counted.samples, windows) + damage)
 
 
 def whole_segment(sound: Sound) -> Segment:
@@ -122,7 +122,7 @@ def read_segments(path: str | Path, windows: Windows | None = None) -> Iterator[
         yield from stream_segments(sound, windows)
 
 
-class _Heard:
+class _CountedBlocks:
     """Blocks on their way, counted."""
 
     def __init__(self, blocks: Iterable[np.ndarray]) -> None:
@@ -150,5 +150,5 @@ def _too_short(samples: int, windows: Windows) -> str:
 
 
 def named(features: np.ndarray) -> dict[str, float]:
-    """Put names to 57 features: float64, shape (57,) → name → value."""
+    """Return 57 features by name: float64, shape (57,) → name → value."""
     return dict(zip(FEATURE_NAMES, features.tolist(), strict=True))

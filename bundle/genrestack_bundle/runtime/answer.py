@@ -31,7 +31,7 @@ class Answer:
 
 
 def verify_answer(answer: Answer, rows: int, classes: int) -> bool:
-    """Check shapes, types and ranges of an answer to n rows; tell whether all its probabilities are finite.
+    """Check shapes, types and ranges of an answer to n rows; return whether all its probabilities are finite.
 
     Rows without a finite answer are the caller's to refuse: a model may overflow on values far outside its training
     range. What base estimators answer is checked for shape and type alone, as a network without a last softmax
@@ -73,7 +73,7 @@ def _check_index(index: npt.NDArray[np.int64], classes: int) -> None:
 
 
 def _are_probabilities(table: npt.NDArray[np.float32]) -> bool:
-    """Tell whether all values are 0 or more and add up to 1 in every row; no value is above 1 then, and none NaN."""
+    """Return whether all values are 0 or more and add up to 1 in every row; no value is above 1 then, and none NaN."""
     if len(table) == 1 and table.size <= _FEW:
         row: list[float] = table[0].tolist()
         return min(row) >= 0 and abs(sum(row) - 1) <= _SUM_TOLERANCE
@@ -88,7 +88,7 @@ def _right_rows(table: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
 
 
 def _check_finite_rows(table: npt.NDArray[np.float32]) -> bool:
-    """Refuse a wrong row among those that are finite; tell whether all are."""
+    """Reject a wrong row among those that are finite; return whether all are."""
     finite = np.isfinite(table).all(axis=1)
     wrong = np.flatnonzero(finite & ~_right_rows(table))
     if len(wrong):

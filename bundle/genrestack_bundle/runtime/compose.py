@@ -75,7 +75,7 @@ class _Joined:
         self._meta: tuple[str, GraphProto, str] | None = None
 
     def add(self, prefix: str, model: "ModelProto", part: Part) -> None:
-        """Take in one part; the meta-learner waits until all others are there."""
+        """Add one part; the meta-learner waits until all others are there."""
         if part.kind == PART_KIND_SCALER:
             self._splice(part.file, model.graph, prefix, {FEATURES: FEATURES})
             self._scaled = prefix + SCALED

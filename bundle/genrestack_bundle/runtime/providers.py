@@ -33,7 +33,7 @@ class Provider:
     place: str = "cpu"
     """Where its rows lie, as onnxruntime calls that memory."""
     options: Mapping[str, str] | None = None
-    proof_s: float = 60.0
+    verify_s: float = 60.0
     """Seconds that its golden rows may take."""
     helpers: tuple[str, ...] = ()
     """Words of those that take the operators it does not know, before the CPU does."""
@@ -44,7 +44,7 @@ class Provider:
         return bool(self.library)
 
     def settings(self, device: int) -> list[tuple[str, dict[str, str]]]:
-        """Say what a session is given: this provider and its helpers, with their options."""
+        """Return the session's providers: this one and its helpers, with their options."""
         number = {"device_id": str(device)} if self.gpu else {}
         own = (self.name, {**number, **(self.options or {})})
         return [own, *(setting for word in self.helpers for setting in PROVIDERS[word].settings(device))]
@@ -70,7 +70,7 @@ PROVIDERS: Final[Mapping[str, Provider]] = {
             "cuda",
             {"trt_fp16_enable": "0", "trt_int8_enable": "0"},
             # It builds an engine for every number of rows it has not seen.
-            proof_s=600.0,
+            verify_s=600.0,
             helpers=("cuda",),
         ),
     )
@@ -97,7 +97,7 @@ def installed_wheels() -> dict[str, str]:
 
 
 def check_wheels(found: Mapping[str, str]) -> None:
-    """Refuse an environment in which two distributions have overwritten each other's files.
+    """Reject an environment in which two distributions have overwritten each other's files.
 
     Raises:
         ProviderError: saying how to mend it.
@@ -139,7 +139,7 @@ def available() -> Sequence[str]:
 
 
 def start(provider: Provider, device: int) -> None:
-    """Make sure that a provider starts on this machine.
+    """Check that a provider starts on this machine.
 
     Raises:
         ProviderError: it does not; the message says what is missing, as far as that can be told.
@@ -153,7 +153,7 @@ def start(provider: Provider, device: int) -> None:
 
 @cache
 def _why_not(word: str, device: int) -> str:
-    """Say why a GPU's provider does not start; "" if it does. Asked once: it takes seconds."""
+    """Return why a GPU's provider does not start; "" if it does. Cached: it takes seconds."""
     provider, ort = PROVIDERS[word], import_onnxruntime()
     # For TensorRT, which has no option of its own for it.
     os.environ["NVIDIA_TF32_OVERRIDE"] = "0"
@@ -189,12 +189,12 @@ def _smallest_graph() -> bytes:
 
 
 def driver() -> bool:
-    """Tell whether there is an NVIDIA driver."""
+    """Return whether there is an NVIDIA driver."""
     return not _unloadable(_DRIVER)
 
 
 def _missing(ort: Any, provider: Provider, device: int) -> str:
-    """Find out what a provider lacks by loading what it is made of."""
+    """Return what a provider lacks, by loading its libraries."""
     if not driver():
         return (
             f"there is no NVIDIA driver ({_DRIVER} is missing); install it, and give a container the GPU "
@@ -212,7 +212,7 @@ def _missing(ort: Any, provider: Provider, device: int) -> str:
 
 
 def _unloadable(library: str) -> str:
-    """Name what is missing where a library, or one that it needs, cannot be loaded; "" if all is there."""
+    """Return what is missing where a library, or one that it needs, cannot be loaded; "" if all is there."""
     try:
         ctypes.CDLL(library, mode=ctypes.RTLD_GLOBAL)
     except OSError as error:

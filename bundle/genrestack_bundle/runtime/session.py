@@ -13,7 +13,7 @@ from genrestack_bundle.errors import BundleError, LoadCancelledError, ProviderEr
 from genrestack_bundle.runtime.answer import Answer
 from genrestack_bundle.runtime.compose import CLASS_INDEX, FEATURES, PROBABILITIES, base_output
 from genrestack_bundle.runtime.providers import PROVIDERS, Provider, candidates, import_onnxruntime, ort_errors, start
-from genrestack_bundle.runtime.uint8_to_float32 import widened
+from genrestack_bundle.runtime.uint8_to_float32 import uint8_to_float32
 from genrestack_bundle.runtime.watchdog import Cancellation, LoadLimit, TimeLimit
 from genrestack_common.resources import usable_cpus
 
@@ -85,7 +85,7 @@ class ComposedSession:
         self._place = wanted.place, device if wanted.place != "cpu" else 0
 
     def run(self, rows: npt.NDArray[np.float32], options: "onnxruntime.RunOptions | None" = None) -> Answer:
-        """Answer n rows of unscaled features, float32 of shape (n, f); `options` are onnxruntime's for one run."""
+        """Run n rows of unscaled features, float32 of shape (n, f); `options` are onnxruntime's for one run."""
         session = self._narrow if len(rows) <= NARROW_ROWS else self._wide
         if self._bound and len(rows):
             index, probabilities, *base = self._run_bound(session, rows, options)
@@ -130,7 +130,7 @@ class RunLimit(TimeLimit):
 
 
 def _chosen(word: str, device: int) -> Provider:
-    """Give the first provider of those that may be meant which starts here; the last one's reason if none does."""
+    """Return the first candidate provider that starts here; raises the last one's reason if none does."""
     *others, last = (PROVIDERS[each] for each in candidates(word))
     for provider in others:
         try:
@@ -146,7 +146,7 @@ def _load(
     ort: Any, graph: bytes, provider: Provider, device: int, options: "onnxruntime.SessionOptions", limit: TimeLimit
 ) -> "onnxruntime.InferenceSession":
     settings = provider.settings(device)
-    graph = widened(graph) if provider.gpu else graph
+    graph = uint8_to_float32(graph) if provider.gpu else graph
     try:
         with limit:
             session = ort.InferenceSession(
@@ -161,15 +161,15 @@ def _load(
     except ort_errors() as error:
         if limit.over:
             text = f"onnxruntime needs more than {limit.seconds:g} s to load the graph; export the model again"
-            raise given_up(limit, text) from error
+            raise limit_error(limit, text) from error
         raise BundleError("onnxruntime refuses the composed graph; export the model again") from error
     if provider.name not in session.get_providers():
         raise ProviderError(f"{provider.name} did not start, and onnxruntime fell back; choose --provider cpu")
     return session
 
 
-def given_up(limit: TimeLimit, too_slow: str) -> Exception:
-    """Make the error of a load that a limit has ended: it was cancelled, or too slow."""
+def limit_error(limit: TimeLimit, too_slow: str) -> Exception:
+    """Return the error of a load that a limit has ended: it was cancelled, or too slow."""
     if limit.cancellation is not None and limit.cancellation.cancelled:
         return LoadCancelledError("the loading was cancelled")
     return BundleError(too_slow)

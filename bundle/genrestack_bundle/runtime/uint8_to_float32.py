@@ -19,76 +19,78 @@ _PASSING: Final = ("Unsqueeze", "Max")
 """Operators whose answer is of their first input's type, and which float32 has too."""
 
 
-def widened(graph: bytes) -> bytes:
-    """Write the products of uint8 in a serialised ONNX model as products of float32 that answer the same.
+def uint8_to_float32(graph: bytes) -> bytes:
+    """Replace the products of uint8 in a serialised ONNX model with products of float32 of the same result.
 
     A model with uint8 in any other place, or with sums that might be rounded, is returned as it is.
     """
     import onnx
 
     model = onnx.load_model_from_string(graph)
-    narrow = _narrow_values(model.graph)
-    if not narrow or not _all_known(model.graph, narrow):
+    uint8 = _uint8_values(model.graph)
+    if not uint8 or not _is_replaceable(model.graph, uint8):
         return graph
     for tensor in model.graph.initializer:
-        if tensor.name in narrow:
+        if tensor.name in uint8:
             tensor.CopyFrom(onnx.numpy_helper.from_array(_array(tensor).astype(np.float32), tensor.name))
-    nodes = [new for node in model.graph.node for new in _rewritten(node, narrow)]
+    nodes = [new for node in model.graph.node for new in _replaced(node, uint8)]
     del model.graph.node[:]
     model.graph.node.extend(nodes)
     packed: bytes = model.SerializeToString()
     return packed
 
 
-def _narrow_values(graph: "GraphProto") -> set[str]:
+def _uint8_values(graph: "GraphProto") -> set[str]:
     """Names of the values that are uint8, nodes being in an order in which they can run."""
     from onnx import TensorProto
 
-    narrow = {tensor.name for tensor in graph.initializer if tensor.data_type == TensorProto.UINT8}
+    uint8 = {tensor.name for tensor in graph.initializer if tensor.data_type == TensorProto.UINT8}
     for node in graph.node:
         if (node.op_type == "Cast" and _target(node) == TensorProto.UINT8) or (
-            node.op_type in _PASSING and node.input[0] in narrow
+            node.op_type in _PASSING and node.input[0] in uint8
         ):
-            narrow.update(node.output)
-    return narrow
+            uint8.update(node.output)
+    return uint8
 
 
-def _all_known(graph: "GraphProto", narrow: set[str]) -> bool:
-    """Tell whether uint8 is made, passed on and used only as the search does, and nothing would be rounded."""
-    if any(value.name in narrow for value in graph.output):
+def _is_replaceable(graph: "GraphProto", uint8: set[str]) -> bool:
+    """Return whether uint8 is made, passed on and used only as the search does, and nothing would be rounded."""
+    if any(value.name in uint8 for value in graph.output):
         return False
     made = {name: node for node in graph.node for name in node.output}
     constants = {tensor.name: tensor for tensor in graph.initializer}
     return all(
-        _known(node, narrow, made, constants)
+        _is_supported(node, uint8, made, constants)
         for node in graph.node
-        if not narrow.isdisjoint((*_read(node), *node.output))
+        if not uint8.isdisjoint((*_inputs(node), *node.output))
     )
 
 
-def _known(node: "NodeProto", narrow: set[str], made: "dict[str, NodeProto]", constants: dict[str, Any]) -> bool:
+def _is_supported(node: "NodeProto", uint8: set[str], made: "dict[str, NodeProto]", constants: dict[str, Any]) -> bool:
     if node.op_type == "Cast":
         # Only whole numbers within a uint8's range, or the cast would change them.
-        return node.input[0] not in narrow and (origin := made.get(node.input[0])) is not None and _whole(origin, made)
+        return (
+            node.input[0] not in uint8 and (origin := made.get(node.input[0])) is not None and _is_rounded(origin, made)
+        )
     if node.op_type == "Unsqueeze":
-        return node.input[1] not in narrow
+        return node.input[1] not in uint8
     if node.op_type == "Max":
-        return narrow.issuperset(node.input)
-    if node.op_type != "MatMulInteger" or len(node.input) != 2 or not narrow.issuperset(node.input):
+        return uint8.issuperset(node.input)
+    if node.op_type != "MatMulInteger" or len(node.input) != 2 or not uint8.issuperset(node.input):
         return False
     weights = constants.get(node.input[0])
     return weights is not None and int(_array(weights).sum(axis=-1, dtype=np.int64).max()) * _LARGEST < _EXACT
 
 
-def _whole(clip: "NodeProto", made: "dict[str, NodeProto]") -> bool:
+def _is_rounded(clip: "NodeProto", made: "dict[str, NodeProto]") -> bool:
     origin = made.get(clip.input[0])
     return clip.op_type == "Clip" and len(clip.input) == 3 and origin is not None and origin.op_type == "Round"
 
 
-def _rewritten(node: "NodeProto", narrow: set[str]) -> "list[NodeProto]":
+def _replaced(node: "NodeProto", uint8: set[str]) -> "list[NodeProto]":
     from onnx import TensorProto, helper
 
-    if node.op_type == "Cast" and node.output[0] in narrow:
+    if node.op_type == "Cast" and node.output[0] in uint8:
         return [helper.make_node("Cast", list(node.input), list(node.output), to=TensorProto.FLOAT)]
     if node.op_type == "MatMulInteger":
         product = f"{node.output[0]}/float"
@@ -99,12 +101,12 @@ def _rewritten(node: "NodeProto", narrow: set[str]) -> "list[NodeProto]":
     return [node]
 
 
-def _read(node: "NodeProto") -> Iterator[str]:
+def _inputs(node: "NodeProto") -> Iterator[str]:
     """Names of what a node reads, in its branches too."""
     yield from node.input
     for attribute in node.attribute:
         for inner in attribute.g.node:
-            yield from _read(inner)
+            yield from _inputs(inner)
 
 
 def _target(node: "NodeProto") -> int:

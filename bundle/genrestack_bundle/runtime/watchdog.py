@@ -64,13 +64,13 @@ class TimeLimit(ABC):
         WATCHDOG.lower(self, at)
 
     def end(self) -> None:
-        """Tell the work to end."""
+        """Stop the work."""
         self.over = True
         self._tell()
 
     @abstractmethod
     def _tell(self) -> None:
-        """Tell the work to end; called by any thread, perhaps more than once."""
+        """Stop the work; called by any thread, perhaps more than once."""
 
 
 class LoadLimit(TimeLimit):
@@ -109,12 +109,12 @@ class Watchdog:
             self._wake_before(limit.at)
 
     def release(self, limit: TimeLimit) -> None:
-        """Let this be: its work has ended."""
+        """Stop watching a limit: its work has ended."""
         with self._lock:
             self._limits.discard(limit)
 
     def lower(self, limit: TimeLimit, at: float) -> None:
-        """Bring the moment of a limit forward, whether its work has begun or not."""
+        """Bring a limit's deadline forward, whether its work has begun or not."""
         with self._lock:
             limit.at = min(limit.at, at)
             if limit in self._limits:

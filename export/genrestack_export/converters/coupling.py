@@ -135,7 +135,7 @@ def _iterate(g: GraphBuilder, decisions: str, slopes: Vector, offsets: Vector) -
 
 
 def _pairwise(g: GraphBuilder, decisions: str, slopes: Vector, offsets: Vector) -> str:
-    """Give each pair's probability for its first class, shape (n, pairs), without overflow on either side."""
+    """Compute each pair's probability for its first class, shape (n, pairs), without overflow on either side."""
     one = g.scalar(1, np.float64)
     scaled = g.node("Mul", decisions, g.constant(slopes[None], np.float64))
     argument = g.node("Add", scaled, g.constant(offsets[None], np.float64))
@@ -146,7 +146,7 @@ def _pairwise(g: GraphBuilder, decisions: str, slopes: Vector, offsets: Vector) 
 
 
 def _quadratic(g: GraphBuilder, pairwise: str, k: int) -> tuple[str, str]:
-    """Give Q, shape (n, k, k), and its diagonal, (n, k): Q_tt = Σ_j r_jt², Q_tj = −r_jt·r_tj."""
+    """Compute Q, shape (n, k, k), and its diagonal, (n, k): Q_tt = Σ_j r_jt², Q_tj = −r_jt·r_tj."""
     pairs = list(combinations(range(k), 2))
     first, second = np.zeros((len(pairs), k * k)), np.zeros((len(pairs), k * k))
     for pair, (i, j) in enumerate(pairs):

@@ -1,4 +1,4 @@
-"""`KNeighborsClassifier` as a graph: a quick search that proves itself, and a slow one for the rows where it cannot.
+"""`KNeighborsClassifier` as a graph: a fast search that verifies itself, and a slow one for the rows where it cannot.
 
 The search scores every training point in low precision and keeps a few more candidates than there are neighbours.
 Their distances are computed again in float64, and with them a bound: a row is certain when the best point outside the

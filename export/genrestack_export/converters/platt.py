@@ -16,7 +16,7 @@ _CLASSES_FOR_SINGLE = 10
 
 
 def takes_single(estimator: Any) -> bool:
-    """Tell whether a fitted SVC may compute its kernel in float32."""
+    """Return whether a fitted SVC may compute its kernel in float32."""
     return estimator.kernel == "rbf" and len(estimator.classes_) >= _CLASSES_FOR_SINGLE
 
 

@@ -46,7 +46,7 @@ def _yeo_johnson(g: GraphBuilder, rows: str, lambdas: Any) -> str:
 
 
 def _by_sign(g: GraphBuilder, upward: str, values: Any, dtype: Any) -> str:
-    """Give each element its column's value: of the first row where it points upward, else of the second."""
+    """Select each element's value from its column: the first row where it points upward, else the second."""
     if dtype is np.bool_:
         first, second = (g.constant(row[None], np.bool_) for row in values)
         return g.node("Or", g.node("And", upward, first), g.node("And", g.node("Not", upward), second))

@@ -65,7 +65,7 @@ def _from_below(quantiles: Matrix, references: Matrix) -> Matrix:
 
 
 def _from_above(quantiles: Matrix, references: Matrix) -> Matrix:
-    """Give the same for each count of quantiles strictly below, going on from the quantile above."""
+    """Return the same for each count of quantiles strictly below, going on from the quantile above."""
     return _lines(quantiles, quantiles[:, 1:], references[1:], references)
 
 

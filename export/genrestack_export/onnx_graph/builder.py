@@ -73,7 +73,7 @@ class GraphBuilder:
         return self.node("MatMul", value, self.constant(np.ones((columns, 1)), np.float64))
 
     def absorb(self, graph: Any, wires: dict[str, str]) -> list[str]:
-        """Take in the nodes of a graph made elsewhere, its inputs wired to values of this one; returns its outputs."""
+        """Add the nodes of another graph, its inputs wired to values of this one; returns its outputs."""
         prefix = self._name("other") + "/"
         rename_values(graph, lambda name: wires.get(name, prefix + name) if name else name)
         self._nodes.extend(graph.node)
@@ -81,7 +81,7 @@ class GraphBuilder:
         return [value.name for value in graph.output]
 
     def name_output(self, value: str, name: str) -> None:
-        """Give a value the name by which it leaves the graph."""
+        """Rename a value to the name of the graph's output."""
         self._nodes.append(helper.make_node("Identity", [value], [name]))
 
     def graph(self, name: str, inputs: dict[str, tuple[int, Shape]], outputs: dict[str, tuple[int, Shape]]) -> Any:

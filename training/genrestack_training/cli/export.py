@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from genrestack_training.cli.shared import MODELS, PRECISION, export_trained, plain_errors, tell
+from genrestack_training.cli.shared import MODELS, PRECISION, click_errors, export_and_report, print_export
 
 
 @click.command(
@@ -42,11 +42,11 @@ def export(
         raise click.UsageError("name either a run's folder, or --stack with --rows")
     if run is not None and (scaler is not None or rows is not None):
         raise click.UsageError("--scaler and --rows belong to --stack; a run has its own")
-    with plain_errors():
+    with click_errors():
         if run is not None:
             from genrestack_training import load_run
 
-            export_trained(load_run(run), models_dir, name, precision)
+            export_and_report(load_run(run), models_dir, name, precision)
         elif stack is not None:
             if rows is None:
                 raise click.UsageError("--stack needs --rows: a table of raw rows the stack was not fitted on")
@@ -66,7 +66,7 @@ def _export_pickles(
         click.echo(note, err=True)
     fitted = load_pickle(stack)
     fitted_scaler = None if scaler is None else load_pickle(scaler)
-    click.echo("exporting: converting the parts, then proving them against the original …", err=True)
+    click.echo("exporting: converting the parts, then checking parity with the original …", err=True)
     path = export_stack(
         fitted,
         fitted_scaler,
@@ -76,4 +76,4 @@ def _export_pickles(
         name=name,
         precision=precision,
     )
-    tell(path, models_dir)
+    print_export(path, models_dir)

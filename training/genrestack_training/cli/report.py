@@ -6,7 +6,7 @@ import click
 
 
 @click.command(
-    short_help="Write a run's report anew, or put two runs side by side.",
+    short_help="Regenerate a run's report, or compare two runs.",
     epilog="Examples: genrestack report runs/gtzan · genrestack report runs/first runs/second --output both.html",
 )
 @click.argument("run", type=click.Path(path_type=Path))
@@ -18,11 +18,11 @@ import click
 )
 @click.option("--open", "opened", is_flag=True, help="Open it in the browser.")
 def report(*, run: Path, other: Path | None, output: Path | None, opened: bool) -> None:
-    """Write the report of RUN, the folder of a training, as one HTML file, and show its figures.
+    """Write the report of RUN, the folder of a training, as one HTML file, and show its results.
 
-    With OTHER, both are put side by side on the rows that both held back: every figure's difference with a paired 95 %
-    interval, and a sign-flip test over recordings or artists that says whether the difference may be chance. A folder
-    of several runs stands for the latest of them.
+    With OTHER, both are compared on the rows that both held out: every metric's difference with a paired 95 % interval,
+    and a sign-flip test over recordings or artists that says whether the difference may be chance. A folder of several
+    runs stands for the latest of them.
     """
     from genrestack_training.errors import TrainingError
 
@@ -39,7 +39,7 @@ def _one(run: Path, output: Path | None) -> Path:
     from rich.console import Console
 
     from genrestack_training.report.console import render
-    from genrestack_training.report.page import write_report
+    from genrestack_training.report.run_report import write_report
     from genrestack_training.run.storage import read_record
 
     file = write_report(run, output)
@@ -51,8 +51,8 @@ def _two(run: Path, other: Path, output: Path) -> Path:
     from rich.console import Console
 
     from genrestack_training.comparison import compare_runs
+    from genrestack_training.report.comparison import write_comparison
     from genrestack_training.report.console import render_comparison
-    from genrestack_training.report.page import write_comparison
 
     comparison = compare_runs(run, other)
     Console().print(render_comparison(comparison))

@@ -1,4 +1,4 @@
-"""What several commands of training share: options, messages, and what is said of an export."""
+"""What several commands of training share: options, messages, and the summary of an export."""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -28,29 +28,29 @@ PRECISION = click.option(
 )
 
 
-def export_trained(run: "Run", models_dir: Path, name: str | None, precision: Any) -> None:
-    """Export a run, and tell what came of it."""
+def export_and_report(run: "Run", models_dir: Path, name: str | None, precision: Any) -> None:
+    """Export a run, and print the result."""
     from genrestack_training.run_export import export_run
 
-    click.echo("exporting: converting the parts, then proving them against the original …", err=True)
-    tell(export_run(run, models_dir, name=name, precision=precision), models_dir)
+    click.echo("exporting: converting the parts, then checking parity with the original …", err=True)
+    print_export(export_run(run, models_dir, name=name, precision=precision), models_dir)
 
 
-def tell(path: Path, models_dir: Path) -> None:
+def print_export(path: Path, models_dir: Path) -> None:
     """Print an export's parity check, where the bundle is, and what to do next."""
     from genrestack_bundle.manifest import read_manifest
     from genrestack_bundle.parity import describe
 
     parity = read_manifest(path).parity
     ties = f"; {parity.ties} rows left out on which nearest neighbours tie"
-    click.echo(f"proven against the original: {describe(parity)}{ties}")
+    click.echo(f"parity with the original: {describe(parity)}{ties}")
     click.echo(f"bundle: {path}")
     click.echo(f"next: genrestack serve {models_dir}")
 
 
 @contextmanager
-def plain_errors() -> Iterator[None]:
-    """Turn what a person can act on into one line, and warnings meant for people into lines of their own."""
+def click_errors() -> Iterator[None]:
+    """Convert errors that a person can act on into one line each, and warnings meant for people likewise."""
     from genrestack_bundle import BundleError
     from genrestack_export.errors import ExportError
     from genrestack_training import TrainingError

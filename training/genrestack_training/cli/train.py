@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from genrestack_training.cli.shared import MODELS, PRECISION, export_trained, plain_errors
+from genrestack_training.cli.shared import MODELS, PRECISION, click_errors, export_and_report
 from genrestack_training.config.presets import PRESETS
 from genrestack_training.config.settings import BACKENDS, SPLIT_NAMES
 
@@ -31,19 +31,19 @@ if TYPE_CHECKING:
     type=click.Choice(SPLIT_NAMES),
     default="random",
     show_default=True,
-    help="Rows held back for the figures: a random fifth, whole recordings, whole artists, or none.",
+    help="What is held out as test rows: a random fifth, whole recordings, whole artists, or none.",
 )
 @click.option("--groups", type=click.Path(path_type=Path), help="CSV of filename and group (an artist), for artist.")
 @click.option("--track-column", metavar="NAME", help="Column naming a row's recording; default: read from filename.")
 @click.option("--artist-column", metavar="NAME", help="Column naming a row's artist, in place of --groups.")
-@click.option("--folds", type=click.IntRange(min=2), help="Cross-validate as well, over so many folds of groups.")
+@click.option("--folds", type=click.IntRange(min=2), help="Cross-validate as well, over this many folds of groups.")
 @click.option(
     "--compare",
     type=click.Choice(["auto", "none", "random", "track", "artist"]),
     multiple=True,
     default=["auto"],
     show_default=True,
-    help="Splits to fit and measure beside it, once for each; auto: after a random split, those that keep recordings "
+    help="Splits to fit and evaluate beside it, once for each; auto: after a random split, those that keep recordings "
     "and artists whole, where they are known. none saves the time.",
 )
 @MODELS
@@ -88,21 +88,21 @@ def train(
     label: str,
     precision: Any,
 ) -> None:
-    """Train the stack on TABLE (.csv, .csv.gz or .parquet), report its figures, and export it.
+    """Train the stack on TABLE (.csv, .csv.gz or .parquet), report its results, and export it.
 
-    The run with its report goes to runs/NAME/TIME, the bundle to the model repository. Every export is proven: the
-    ONNX graphs have to answer what the trained stack answers, or no bundle is written.
+    The run with its report goes to runs/NAME/TIME, the bundle to the model repository. Every export passes a
+    parity check: the ONNX graphs have to answer what the trained stack answers, or no bundle is written.
     """
-    with plain_errors():
+    with click_errors():
         from genrestack_bundle.runtime.providers import check_wheels, installed_wheels
         from genrestack_export.preflight import check_writable
         from genrestack_training import load_table, read_groups, read_overrides
         from genrestack_training import train as fit
-        from genrestack_training.report.page import write_report
         from genrestack_training.report.progress_bar import terminal_progress
+        from genrestack_training.report.run_report import write_report
         from genrestack_training.run.storage import run_name
 
-        # The proof would find it out only once everything is fitted.
+        # The parity check would find it out only once everything is fitted.
         check_wheels(installed_wheels())
         loaded = load_table(table, label=label, track_column=track_column, artist_column=artist_column)
         for note in loaded.notes:
@@ -129,9 +129,9 @@ def train(
                 before_fits=_check_comparable,
                 report=False,
             )
-        _show(run)
+        _print_results(run)
         try:
-            export_trained(run, models_dir, name, precision)
+            export_and_report(run, models_dir, name, precision)
         except BaseException:
             # The report waits for the export; a run that cannot be exported has one all the same.
             if run.path is not None:
@@ -159,7 +159,7 @@ def _check_comparable(plan: "FitPlan") -> None:
     )
 
 
-def _show(run: "Run") -> None:
+def _print_results(run: "Run") -> None:
     from rich.console import Console
 
     from genrestack_training.report.console import render

@@ -46,7 +46,7 @@ def resolve_settings(
     overrides: Overrides | None = None,
     epochs: int | None = None,
 ) -> Settings:
-    """Give a preset's settings with overrides laid over them.
+    """Return a preset's settings with overrides applied.
 
     Args:
         preset: a key of `PRESETS`, or settings to start from.

@@ -30,10 +30,10 @@ LONGEST_NAME: Final = 200
 
 
 def numeric_column(column: pd.Series) -> np.ndarray:
-    """Give a column as float64, shape (n,); nothing is NaN. `[89.1]` counts as 89.1, true as 1 and false as 0.
+    """Convert a column to float64, shape (n,), without NaN. `[89.1]` counts as 89.1, true as 1 and false as 0.
 
     Raises:
-        TableError: a value is no number; the message names the column and its first such row.
+        TableError: a value is not a number; the message names the column and its first such row.
 
     """
     if pd.api.types.is_bool_dtype(column) or (pd.api.types.is_numeric_dtype(column) and column.dtype.kind in "iuf"):
@@ -52,7 +52,7 @@ def numeric_column(column: pd.Series) -> np.ndarray:
 
 
 def label_texts(column: pd.Series) -> np.ndarray:
-    """Give a label column as texts, shape (n,): text as it stands, whole numbers as their digits, `1.0` as `1`.
+    """Convert a label column to texts, shape (n,): text as it stands, whole numbers as their digits, `1.0` as `1`.
 
     Raises:
         TableError: a label is missing, too long or a fraction; the message names the rows.
@@ -72,8 +72,8 @@ def label_texts(column: pd.Series) -> np.ndarray:
     return np.asarray(np.array(texts)[codes])
 
 
-def plain_column(column: pd.Series) -> np.ndarray:
-    """Give an identifier column as int64 or float64 if it is numeric, else as texts; shape (n,).
+def identifier_column(column: pd.Series) -> np.ndarray:
+    """Convert an identifier column to int64 or float64 if it is numeric, else to texts; shape (n,).
 
     Raises:
         TableError: a text is too long.
@@ -88,7 +88,7 @@ def plain_column(column: pd.Series) -> np.ndarray:
 
 
 def _distinct(column: pd.Series) -> tuple[np.ndarray, list[Any]]:
-    """Give the number of each row's value, -1 where there is none, and the values that occur."""
+    """Return the code of each row's value, -1 where there is none, and the distinct values."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.cat.remove_unused_categories()
         return column.cat.codes.to_numpy().astype(np.int64), list(column.cat.categories)
@@ -97,7 +97,7 @@ def _distinct(column: pd.Series) -> tuple[np.ndarray, list[Any]]:
 
 
 def _unwrapped(value: Any) -> Any:
-    """Take a single number out of its brackets; what is no number becomes text."""
+    """Remove the brackets around a single number; what is not a number becomes text."""
     if isinstance(value, Real | Decimal | np.bool_):
         return value
     found = _BRACKETED.fullmatch(str(value))
@@ -109,13 +109,13 @@ def _text(value: Any) -> str:
 
 
 def _check_lengths(name: Any, texts: list[str], codes: np.ndarray) -> None:
-    """Refuse a text for whose length an array would make room in every row."""
+    """Reject a text for whose length an array would make room in every row."""
     longest = max(range(len(texts)), key=lambda i: len(texts[i]))
     length, row = len(texts[longest]), int(np.argmax(codes == longest)) + 1
     if length > LONGEST_TEXT:
         raise TableError(
-            f"column {name!r} holds {length:,} characters in data row {row} ({quoted(texts[longest])}), and "
-            f"{LONGEST_TEXT:,} are the most; shorten it, or name the right column"
+            f"column {name!r} holds {length:,} characters in data row {row} ({quoted(texts[longest])}), at "
+            f"most {LONGEST_TEXT:,} are allowed; shorten it, or name the right column"
         )
     check_fits(
         f"column {name!r} has {len(codes):,} texts of up to {length:,} characters (data row {row})",
@@ -125,7 +125,7 @@ def _check_lengths(name: Any, texts: list[str], codes: np.ndarray) -> None:
 
 
 def _refuse_fractions(name: Any, texts: list[str], codes: np.ndarray) -> None:
-    """Refuse a column of measurements given as the label by mistake."""
+    """Reject a column of measurements given as the label by mistake."""
     numbers = pd.to_numeric(pd.Series(texts), errors="coerce")
     fractions = np.flatnonzero((numbers % 1 != 0).to_numpy()[codes])
     if len(fractions) and numbers.notna().all():
@@ -137,13 +137,13 @@ def _refuse_fractions(name: Any, texts: list[str], codes: np.ndarray) -> None:
 
 
 def rows_named(indices: Iterable[int]) -> str:
-    """Return `data row 1` or `data rows 1, 2, 3` for row numbers that count from 0; the header is no data row."""
+    """Return `data row 1` or `data rows 1, 2, 3` for row numbers that count from 0; the header is not a data row."""
     numbers = [int(index) + 1 for index in indices]
     return f"data row{'s' * (len(numbers) > 1)} {listed(numbers, 5)}"
 
 
 def check_names(path: Path, names: Sequence[str]) -> None:
-    """Refuse names that nobody means, and more of them than a model has.
+    """Reject names that nobody means, and more of them than a model has.
 
     Raises:
         TableError: there are too many columns, or a name is too long, has control characters, or comes twice.
@@ -151,14 +151,14 @@ def check_names(path: Path, names: Sequence[str]) -> None:
     """
     if len(names) > MOST_COLUMNS:
         raise TableError(
-            f"{path} has {len(names):,} columns, and {MOST_COLUMNS:,} are the most that can be trained on; leave "
+            f"{path} has {len(names):,} columns, at most {MOST_COLUMNS:,} can be trained on; leave "
             "columns out, or turn the table if its rows are features"
         )
     for place, name in enumerate(names, start=1):
         if len(name) > LONGEST_NAME:
             raise TableError(
-                f"{path}: the name of column {place} has {len(name):,} characters ({quoted(name)}), and {LONGEST_NAME} "
-                "are the most; shorten it"
+                f"{path}: the name of column {place} has {len(name):,} characters ({quoted(name)}), at most "
+                f"{LONGEST_NAME} are allowed; shorten it"
             )
         if not name.isprintable() and name.strip():
             raise TableError(f"{path}: the name of column {place} has control characters ({quoted(name)}); rename it")
@@ -169,4 +169,4 @@ def _refuse_duplicates(path: Path, names: Sequence[str]) -> None:
     double = [name for name, count in Counter(names).items() if count > 1 and name.strip()]
     if double:
         places = listed((i + 1 for i, name in enumerate(names) if name == double[0]), 5)
-        raise TableError(f"{path} has the column {double[0]!r} more than once (columns {places}); rename or remove one")
+        raise TableError(f"{path}: duplicate column name {double[0]!r} (columns {places}); rename or remove one")

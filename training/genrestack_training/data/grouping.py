@@ -41,7 +41,7 @@ class Grouping:
         return "track" if self.windowed else "row"
 
     def groups(self, unit: str) -> np.ndarray:
-        """Give the number of each row's group: int64, shape (n,), from 0.
+        """Return the number of each row's group: int64, shape (n,), from 0.
 
         Args:
             unit: a key of `UNITS`.
@@ -65,7 +65,7 @@ _UNKNOWN = {
 
 
 def track_of(filename: str) -> str:
-    """Give the recording that a row's filename speaks of: `blues.00000.3.wav` and `blues.00000.wav` → `blues.00000`.
+    """Return the recording that a row's filename refers to: `blues.00000.3.wav` and `blues.00000.wav` → `blues.00000`.
 
     The extension goes, and a last number behind a full stop that has no leading zeros, which is the window's.
     """
@@ -75,13 +75,13 @@ def track_of(filename: str) -> str:
 
 
 def stem_of(filename: str) -> str:
-    """Give a filename without its extension."""
+    """Return a filename without its extension."""
     head, dot, tail = filename.rpartition(".")
     return head if head and _EXTENSION.fullmatch(dot + tail) else filename
 
 
 def find_grouping(table: Table, artists: Mapping[str, str] | None = None) -> Grouping:
-    """Find out which rows of a table belong together.
+    """Determine which rows of a table belong together.
 
     Args:
         table: its `track_column` names recordings; without one, they are read from the filenames.

@@ -47,7 +47,7 @@ def read_groups(path: str | Path) -> dict[str, str]:
             )
     if number == 1:
         raise TableError(f"{path} {_NO_LINES}")
-    _refuse_twins(path, groups)
+    _check_ambiguous_stems(path, groups)
     return groups
 
 
@@ -77,8 +77,8 @@ def _places(path: Path, header: list[str]) -> tuple[int, int]:
     return names.index(_FILENAME), names.index(others[0])
 
 
-def _refuse_twins(path: Path, groups: dict[str, str]) -> None:
-    """Refuse a.wav and a.mp3 of different groups: rows are looked up without their extension."""
+def _check_ambiguous_stems(path: Path, groups: dict[str, str]) -> None:
+    """Reject a.wav and a.mp3 of different groups: rows are looked up without their extension."""
     seen: dict[str, str] = {}
     for name, group in groups.items():
         if seen.setdefault(stem_of(name), group) != group:

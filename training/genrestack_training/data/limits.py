@@ -42,7 +42,7 @@ class _Extent:
         self._check_line(piece)
 
     def check_fits(self) -> None:
-        """Refuse a table that cannot be held; a row that is shorter than the header is filled up when it is read."""
+        """Reject a table that cannot be held; a row that is shorter than the header is filled up when it is read."""
         values = max(self.commas + self.lines, self.lines * self.columns)
         shape = f"{self.lines:,} lines of {self.columns:,} columns"
         if values > self.lines * self.columns:
@@ -100,7 +100,7 @@ def check_extent(path: Path, text: BinaryIO, columns: int) -> None:
 
 
 def check_fits(what: str, size: int, remedy: str) -> None:
-    """Refuse what cannot be held.
+    """Reject what cannot be held.
 
     Args:
         what: names it, with its numbers.

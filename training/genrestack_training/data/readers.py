@@ -28,7 +28,7 @@ _BROKEN: Final = "is not a Parquet file, or a broken one; write it again"
 
 
 def check_kind(path: Path) -> None:
-    """Refuse a name with another ending than those of `read_frame`.
+    """Reject a name with another ending than those of `read_frame`.
 
     Raises:
         TableError: as it says.
@@ -91,7 +91,7 @@ def _read_csv(path: Path, file: BinaryIO, label: str) -> pd.DataFrame:
 
 @contextmanager
 def _unpacked(path: Path, file: BinaryIO) -> Iterator[BinaryIO]:
-    """Give a text table's bytes from the beginning, unpacked if the file's name says that it is packed."""
+    """Return a text table's bytes from the beginning, decompressed if the file's name says that it is compressed."""
     file.seek(0)
     if not path.name.lower().endswith(".gz"):
         yield file
@@ -106,7 +106,7 @@ def _unpacked(path: Path, file: BinaryIO) -> Iterator[BinaryIO]:
 
 
 def _first_line(path: Path, text: BinaryIO) -> list[str]:
-    """Read the first line that is not blank; what is no text is found out later."""
+    """Read the first line that is not blank; what is not text is found out later."""
     lines = io.StringIO(text.read(LONGEST_LINE).decode("utf-8-sig", errors="replace"), newline="")
     try:
         return next((row for row in csv.reader(lines) if row), [])
@@ -122,7 +122,7 @@ def _check_separator(path: Path, names: list[str]) -> None:
 
 
 def _what_is_wrong(exc: Exception) -> str:
-    """Say in plain words what pandas found; its own wording is for programmers."""
+    """Translate pandas' message into plain words; its own wording is for programmers."""
     found = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(exc))
     if found:
         wanted, line, seen = found.groups()
@@ -138,7 +138,7 @@ def read_parquet(path: Path, file: BinaryIO) -> pd.DataFrame:
     Texts are kept once for each value they have, so that a file of a few KB does not become a table of many GB.
 
     Raises:
-        TableError: it is no Parquet file, holds columns of another kind, or takes more memory than there is.
+        TableError: it is not a Parquet file, holds columns of another kind, or takes more memory than there is.
 
     """
     import pyarrow as pa
@@ -184,7 +184,7 @@ def _check_extent(path: Path, opened: Any) -> None:
 
 
 def _check_kind(path: Path, field: Any) -> None:
-    """Refuse what is no single value a row, by its type and before it is read."""
+    """Reject what is not a single value a row, by its type and before it is read."""
     import pyarrow.types as kinds
 
     kind = field.type
@@ -217,7 +217,7 @@ def _is_text(kind: Any) -> bool:
 
 
 def _plain(path: Path, name: str, column: Any) -> Any:
-    """Take single values out of their lists, and make decimals numbers."""
+    """Unwrap single values from their lists, and convert decimals to numbers."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

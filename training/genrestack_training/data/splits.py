@@ -1,4 +1,4 @@
-"""Which rows are fitted and which are held back: one function per split.
+"""Which rows are fitted and which are held out: one function per split.
 
 To add a split, write its function, and name it in `SPLITS` and in `settings.SPLIT_NAMES`.
 """
@@ -47,7 +47,7 @@ def make_split(name: str, table: Table, *, test_share: float, seed: int, groupin
     Args:
         name: a key of `SPLITS`.
         table: rows with labels.
-        test_share: share of the rows to hold back, between 0 and 1; grouped splits hold back one of 1/share folds.
+        test_share: share of the rows to hold out, between 0 and 1; grouped splits hold out one of 1/share folds.
         seed: makes the draw repeatable.
         grouping: which rows belong together; by default what the table says.
 
@@ -64,7 +64,7 @@ def make_split(name: str, table: Table, *, test_share: float, seed: int, groupin
 
 
 def random_split(table: Table, grouping: Grouping, test_share: float, seed: int) -> Split:
-    """Hold back rows at random, the classes in equal shares on both sides, as the notebook does."""
+    """Hold out rows at random, the classes in equal shares on both sides, as the notebook does."""
     rows = np.arange(len(table.features))
     classes = set(np.asarray(table.labels).tolist())
     test_rows = int(np.ceil(test_share * len(rows)))
@@ -75,51 +75,51 @@ def random_split(table: Table, grouping: Grouping, test_share: float, seed: int)
         )
     training, test = train_test_split(rows, test_size=test_share, stratify=table.labels, random_state=seed)
     meaning = (
-        f"{len(test)} of {len(rows)} rows, drawn at random with the classes in equal shares, were held back from the "
-        f"fit, and every figure is measured on them alone. {_caution(grouping)}"
+        f"{len(test)} of {len(rows)} rows, drawn at random with the classes in equal shares, were held out from the "
+        f"fit, and every metric is measured on them alone. {_random_split_caveat(grouping)}"
     )
     return Split("random", training, test, meaning)
 
 
-def _caution(grouping: Grouping) -> str:
-    """Say what a random split cannot show."""
+def _random_split_caveat(grouping: Grouping) -> str:
+    """Return what a random split cannot show."""
     if grouping.windowed:
         return (
-            "Several rows were cut from each recording and stand on both sides, so the figures measure how well "
+            "Several rows were cut from each recording and stand on both sides, so the metrics measure how well "
             "recordings are recognised, not how well genres of unheard recordings are."
         )
     if grouping.tracks is not None:
-        return "Recordings of one artist or album stand on both sides, so the figures flatter the model a little."
-    return "Where several rows come from one source, they stand on both sides, and the figures flatter the model."
+        return "Recordings of one artist or album stand on both sides, so the metrics flatter the model a little."
+    return "Where several rows come from one source, they stand on both sides, and the metrics flatter the model."
 
 
 def no_split(table: Table, grouping: Grouping, test_share: float, seed: int) -> Split:  # noqa: ARG001 - one signature
-    """Fit on every row and hold back none.
+    """Fit on every row and hold out none.
 
     The rows are shuffled, so that the stack's folds are drawn as after a random split and not in the table's order.
     """
     rows = np.random.default_rng(seed).permutation(len(table.features))
     meaning = (
-        f"All {len(rows)} rows were fitted and none was held back, so there are no figures of how good the model is. "
+        f"All {len(rows)} rows were fitted and none was held out, so there are no metrics of how good the model is. "
         "Train with a split, or with folds, to get figures."
     )
     return Split("none", rows, rows[:0], meaning, grouping.honest_unit)
 
 
 def track_split(table: Table, grouping: Grouping, test_share: float, seed: int) -> Split:
-    """Hold back whole recordings."""
-    means = "so the figures measure how well genres of unheard recordings are recognised, by artists heard or unheard."
+    """Hold out whole recordings."""
+    means = "so the metrics measure how well genres of unheard recordings are recognised, by artists heard or unheard."
     return _grouped_split("track", means, table, grouping, test_share, seed)
 
 
 def artist_split(table: Table, grouping: Grouping, test_share: float, seed: int) -> Split:
-    """Hold back whole artists with all their recordings."""
-    means = "so the figures measure how well genres are recognised in music by artists never heard."
+    """Hold out whole artists with all their recordings."""
+    means = "so the metrics measure how well genres are recognised in music by artists never heard."
     return _grouped_split("artist", means, table, grouping, test_share, seed)
 
 
 def fold_splits(unit: str, labels: np.ndarray, grouping: Grouping, folds: int, seed: int) -> list[Split]:
-    """Divide a table into folds that share no group; each is held back once.
+    """Divide a table into folds that share no group; each is held out once.
 
     Args:
         unit: what is kept whole, a key of `UNITS`.
@@ -135,7 +135,7 @@ def fold_splits(unit: str, labels: np.ndarray, grouping: Grouping, folds: int, s
     name = "random" if unit == "row" else unit
     sides = grouped_folds(labels, grouping.groups(unit), folds, seed, UNITS[unit])
     meaning = (
-        f"Each of {folds} folds of {UNITS[unit]} was held back once from a fit of its own, and the figures are "
+        f"Each of {folds} folds of {UNITS[unit]} was held out once from a fit of its own, and the metrics are "
         f"measured on all {len(labels)} rows, each answered by the fit that had not seen its fold."
     )
     return [Split(name, training, test, meaning, unit) for training, test in sides]
@@ -147,19 +147,19 @@ def _grouped_split(unit: str, means: str, table: Table, grouping: Grouping, test
     held_back, in_all = len(np.unique(groups[test])), len(np.unique(groups))
     meaning = (
         f"{held_back} of {in_all} {UNITS[unit]} ({len(test)} of {len(labels)} rows), the classes in shares as equal as "
-        f"can be, were held back as a whole, and every figure is measured on them alone. No {unit} stands on both "
+        f"can be, were held out as a whole, and every metric is measured on them alone. No {unit} stands on both "
         f"sides, {means}"
     )
     return Split(unit, training, test, meaning, unit)
 
 
 def folds_of(test_share: float) -> int:
-    """Give the number of folds of which one comes nearest to that share of the rows."""
+    """Return the number of folds of which one comes nearest to that share of the rows."""
     return max(2, round(1 / test_share))
 
 
 def inner_folds(by: str, split: Split, labels: np.ndarray, grouping: Grouping, folds: int, seed: int) -> Folds | None:
-    """Cut the training rows into the folds that the meta-learner's rows come from.
+    """Split the training rows into the folds that the meta-learner's rows come from.
 
     Args:
         by: what they keep whole, as `StackSettings.folds_by` has it.
@@ -194,7 +194,7 @@ def inner_folds(by: str, split: Split, labels: np.ndarray, grouping: Grouping, f
 def _sides(folds: Folds, unit: str) -> tuple[np.ndarray, np.ndarray]:
     training, test = folds[0]
     if not len(test):
-        raise TableError(f"no {unit} falls to the side that is held back; add {UNITS[unit]}")
+        raise TableError(f"no {unit} falls to the side that is held out; add {UNITS[unit]}")
     return training, test
 
 
@@ -204,7 +204,7 @@ SPLITS: Mapping[str, Splitter] = MappingProxyType(
 
 
 def grouped_folds(labels: np.ndarray, groups: np.ndarray, folds: int, seed: int, units: str = "groups") -> Folds:
-    """Cut rows into folds that share no group, each class in shares as equal as whole groups allow.
+    """Split rows into folds that share no group, each class in shares as equal as whole groups allow.
 
     Args:
         labels: shape (n,).

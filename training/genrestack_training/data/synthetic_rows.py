@@ -1,4 +1,4 @@
-"""Rows that nobody fitted, made where none were held back."""
+"""Synthetic rows that nobody fitted, for runs that hold out none."""
 
 import numpy as np
 
@@ -6,8 +6,8 @@ SPREAD = 0.05
 """How far a made value lies from its training row's, as a standard deviation in units of the feature's range."""
 
 
-def made_rows(rows: np.ndarray, *, seed: int, most: int = 256) -> np.ndarray:
-    """Make rows that lie near training rows, within each feature's seen range, and equal none of them.
+def synthetic_rows(rows: np.ndarray, *, seed: int, most: int = 256) -> np.ndarray:
+    """Generate rows near training rows, within each feature's seen range, that equal none of them.
 
     Args:
         rows: training rows, float64, shape (m, f).

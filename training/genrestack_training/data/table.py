@@ -12,7 +12,7 @@ import pandas as pd
 
 from genrestack_common.files import UnreadableFileError, regular_file
 from genrestack_common.text import listed
-from genrestack_training.data.columns import label_texts, numeric_column, plain_column, rows_named
+from genrestack_training.data.columns import identifier_column, label_texts, numeric_column, rows_named
 from genrestack_training.data.readers import check_kind, read_frame
 from genrestack_training.errors import TableError
 
@@ -64,7 +64,7 @@ def load_table(
         artist_column: column that names the recording's artist, or another group that splits may keep whole.
 
     Raises:
-        TableError: the file is no such table; the message names the row and column and says what to do.
+        TableError: the file is not such a table; the message names the row and column and says what to do.
 
     """
     path = Path(path)
@@ -93,7 +93,7 @@ def _table(frame: pd.DataFrame, path: Path, *, label: str, need_label: bool, gro
         features=_features(frame, names),
         feature_names=tuple(names),
         labels=labels,
-        identifiers={c: plain_column(frame[c]) for c in identifiers},
+        identifiers={c: identifier_column(frame[c]) for c in identifiers},
         path=path,
         sha256="",
         notes=notes,
@@ -141,7 +141,7 @@ def _without_row_numbers(frame: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, 
 
 
 def _row_numbers(column: "pd.Series[Any]") -> bool:
-    """Tell whether a column holds whole numbers, none of them twice."""
+    """Return whether a column holds whole numbers, none of them twice."""
     numbers = pd.to_numeric(column, errors="coerce")
     return bool((numbers % 1 == 0).all() and numbers.is_unique)
 
@@ -153,7 +153,7 @@ def _labels(frame: pd.DataFrame, label: str) -> np.ndarray:
 
 
 def _label_candidates(frame: pd.DataFrame) -> str:
-    """Say which columns there are: all of a few; of many those that hold text, as labels do, and the first and last."""
+    """List the columns: all of a few; of many those that hold text, as labels do, and the first and last."""
     names = [str(name) for name in frame.columns]
     if len(names) <= _FEW:
         return f"its columns are {', '.join(names)}"

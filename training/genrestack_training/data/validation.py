@@ -13,7 +13,7 @@ from genrestack_training.errors import SettingsError, TableError
 
 
 def check_table(table: Table, settings: Settings) -> np.ndarray:
-    """Give the table's labels if there are at least two classes, each with a row for every fold.
+    """Return the table's labels if there are at least two classes, each with a row for every fold.
 
     Raises:
         TableError: the table has no labels, one class only, or a class with fewer rows than there are folds.

@@ -1,4 +1,4 @@
-"""What a base model is worth: the meta-learners of stacks that are without it.
+"""Ablation: the meta-learners of stacks without each base model.
 
 A stack's meta-learner is fitted on the base models' out-of-fold probabilities, which do not depend on each other. A
 stack without one model would therefore fit the same other models on the same folds and give its meta-learner the same
@@ -20,11 +20,11 @@ from genrestack_training.fitting import Fitted
 def meta_rows(
     stack: StackingClassifier, fits: Mapping[tuple[str, int], Fitted], rows: np.ndarray, labels: np.ndarray
 ) -> np.ndarray:
-    """Put together what a stack's meta-learner was fitted on.
+    """Assemble the rows that a stack's meta-learner was fitted on.
 
     Args:
         stack: the fitted stack.
-        fits: what `fit_stack` gave: every base model's answers to the rows of each fold.
+        fits: what `fit_stack` gave: every base model's predictions of the rows of each fold.
         rows: scaled rows, float64, shape (m, f).
         labels: shape (m,).
 
@@ -44,7 +44,7 @@ def meta_rows(
     return np.hstack([*parts, rows] if stack.passthrough else parts)
 
 
-def reduced_metas(
+def metas_without_each(
     stack: StackingClassifier, columns: np.ndarray, labels: np.ndarray
 ) -> dict[str, tuple[Any, np.ndarray]]:
     """Fit the meta-learner of a stack without each base model.

@@ -3,7 +3,7 @@
 The percentile bootstrap over clusters: as many groups as there are, drawn with replacement, 2,000 times; the interval
 lies between the 2.5th and the 97.5th percentile of the figure. Efron and Tibshirani, "An introduction to the bootstrap"
 (1993), chapter 13; Davison and Hinkley, "Bootstrap methods and their application" (1997), section 3.8, on clusters. The
-fitted models are taken as given: an interval says how much the figure depends on which groups were held back, not on
+fitted models are taken as given: an interval says how much the figure depends on which groups were held out, not on
 which were fitted.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from genrestack_training.evaluation.metrics import Sums, unflat
+from genrestack_training.evaluation.metrics import Sums, unflatten
 from genrestack_training.evaluation.results import Figure
 
 RESAMPLES = 2000
@@ -26,20 +26,20 @@ class Resamples:
         self.groups = groups
         self._seed = seed
         self._resamples = resamples
-        self._kept: np.ndarray | None = None
+        self._cached: np.ndarray | None = None
 
     def sums(self, by_group: Sums) -> Sums | None:
-        """Give the sums of every resample, with a leading axis of resamples; None of fewer than two groups."""
+        """Compute the sums of every resample, with a leading axis of resamples; None for fewer than two groups."""
         if self.groups < 2:
             return None
-        flat = by_group.flat()
+        flatten = by_group.flatten()
         classes = by_group.confusion.shape[-1]
-        return unflat(np.concatenate([weights @ flat for weights in self._weights()]), classes)
+        return unflatten(np.concatenate([weights @ flatten for weights in self._weights()]), classes)
 
     def _weights(self) -> Iterator[np.ndarray]:
-        """Give how often each group is drawn, float64, shape (resamples, groups), a manageable piece at a time."""
-        if self._kept is not None:
-            yield self._kept
+        """Yield how often each group is drawn, float64, shape (resamples, groups), a manageable piece at a time."""
+        if self._cached is not None:
+            yield self._cached
             return
         random = np.random.default_rng(self._seed)
         shares = np.full(self.groups, 1 / self.groups)
@@ -48,12 +48,12 @@ class Resamples:
             size = min(step, self._resamples - start)
             weights = random.multinomial(self.groups, shares, size=size).astype(np.float64)
             if size == self._resamples:
-                self._kept = weights
+                self._cached = weights
             yield weights
 
 
-def interval(value: float, resampled: np.ndarray | None) -> Figure:
-    """Give a figure with the percentile interval of what the resamples gave; without resamples, without interval."""
+def percentile_interval(value: float, resampled: np.ndarray | None) -> Figure:
+    """Return a figure with the percentile interval of its resampled values; without resamples, without interval."""
     if resampled is None:
         return Figure(float(value), None, None)
     tail = 100 * (1 - LEVEL) / 2

@@ -1,4 +1,4 @@
-"""The figures that go along with a model, by name, and the sentences that say why splits differ."""
+"""Headline metrics of a model, by name, and the sentences that explain why splits differ."""
 
 from collections.abc import Sequence
 
@@ -12,13 +12,13 @@ _SHORT = {
     "ece": "ece",
     "top2": "accuracy.top2",
 }
-NOUNS = {"random": "at random", "track": "by recording", "artist": "by artist"}
+SPLIT_PHRASES = {"random": "at random", "track": "by recording", "artist": "by artist"}
 
 
 def headline(
     evaluation: Evaluation | None, comparisons: Sequence[Evaluation], cross_validation: Evaluation | None
 ) -> dict[str, float]:
-    """Give the headline figures by name.
+    """Return the headline figures by name.
 
     "accuracy", "accuracy.lower", "accuracy.upper", "accuracy.song", "accuracy.knn", …, "f1.macro" are of the exported
     model; "accuracy.track_split" is of the same stack fitted on another split, "accuracy.track_folds" cross-validated.
@@ -46,17 +46,17 @@ def _accuracy(name: str, evaluation: Evaluation) -> dict[str, float]:
 def contrast(
     evaluation: Evaluation | None, comparisons: Sequence[Evaluation], cross_validation: Evaluation | None
 ) -> str:
-    """Say in two sentences why a random split's figure differs from grouped ones; "" if there are not both."""
+    """Explain in two sentences why a random split's accuracy differs from grouped ones; "" if there are not both."""
     others = [*comparisons, *([cross_validation] if cross_validation else [])]
-    every = [e for e in ([evaluation] if evaluation else []) + others if e.split in NOUNS]
+    every = [e for e in ([evaluation] if evaluation else []) + others if e.split in SPLIT_PHRASES]
     random = [e for e in every if e.split == "random"]
     grouped = [e for e in every if e.split in {"track", "artist"}]
     if not random or not grouped:
         return ""
-    figures = ", ".join(f"{e.accuracy:.3f} {NOUNS[e.split]}" for e in grouped)
+    figures = ", ".join(f"{e.accuracy:.3f} {SPLIT_PHRASES[e.split]}" for e in grouped)
     return (
-        f"Accuracy is {random[0].accuracy:.3f} with rows held back at random and {figures}: a random split leaves "
+        f"Accuracy is {random[0].accuracy:.3f} with rows held out at random and {figures}: a random split leaves "
         "other windows of the same recordings, or other recordings of the same artists, among the fitted rows, so that "
-        "its figure is in part recognition of what was already heard. For music that the model has not heard, go by "
+        "its accuracy is in part recognition of what was already heard. For music that the model has not heard, go by "
         f"{grouped[-1].accuracy:.3f}."
     )

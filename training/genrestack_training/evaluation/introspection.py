@@ -1,4 +1,4 @@
-"""What a fitted stack weighs, how its network learned, and which values it has seen: what a report draws."""
+"""Weights, learning curves and feature ranges of a fitted stack: what a report draws."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from genrestack_training.evaluation.predictions import meta_width
 
 
 @dataclass(frozen=True)
-class Weights:
+class MetaWeights:
     """The meta-learner: a column's share in the score of each class."""
 
     columns: tuple[str, ...]
@@ -22,7 +22,7 @@ class Weights:
 
 
 @dataclass(frozen=True)
-class Curve:
+class LearningCurve:
     """How a network learned, epoch by epoch, in its fit on all training rows."""
 
     loss: tuple[float, ...]
@@ -31,7 +31,7 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class Range:
+class FeatureRange:
     """Values of a feature, unscaled."""
 
     name: str
@@ -40,24 +40,24 @@ class Range:
     held_back_min: float
     held_back_max: float
     outside: float
-    """Share of the rows held back whose value lies outside what was fitted."""
+    """Share of the held-out rows whose value lies outside the fitted range."""
 
 
 @dataclass(frozen=True)
-class Insight:
-    """What is to be seen in the fitted stack itself."""
+class Introspection:
+    """Weights, learning curves and feature ranges of a fitted stack."""
 
-    meta: Weights | None
+    meta: MetaWeights | None
     """None if the meta-learner is not linear."""
-    curves: Mapping[str, Curve]
+    curves: Mapping[str, LearningCurve]
     """By base model; of those that learn in epochs."""
-    features: tuple[Range, ...]
+    features: tuple[FeatureRange, ...]
 
 
-def look_into(
+def introspect(
     stack: StackingClassifier, feature_names: Sequence[str], fitted: np.ndarray, held_back: np.ndarray
-) -> Insight:
-    """Look into a fitted stack.
+) -> Introspection:
+    """Collect the weights, learning curves and feature ranges of a fitted stack.
 
     Args:
         stack: fitted.
@@ -68,32 +68,32 @@ def look_into(
     """
     names = [name for name, _ in stack.estimators]
     histories = {n: getattr(e, "history_", None) for n, e in zip(names, stack.estimators_, strict=True)}
-    return Insight(
+    return Introspection(
         meta=_weights(stack, names, feature_names),
         curves={name: _curve(history) for name, history in histories.items() if history},
         features=_ranges(feature_names, fitted, held_back),
     )
 
 
-def _weights(stack: StackingClassifier, names: Sequence[str], feature_names: Sequence[str]) -> Weights | None:
+def _weights(stack: StackingClassifier, names: Sequence[str], feature_names: Sequence[str]) -> MetaWeights | None:
     meta = stack.final_estimator_
     if not hasattr(meta, "coef_"):
         return None
     classes = stack.classes_[-meta_width(len(stack.classes_)) :]
     columns = [f"{name}:{label}" for name in names for label in classes]
     columns += list(feature_names) if stack.passthrough else []
-    return Weights(
+    return MetaWeights(
         tuple(columns), tuple(tuple(map(float, row)) for row in meta.coef_), tuple(map(float, meta.intercept_))
     )
 
 
-def _curve(history: Mapping[str, Any]) -> Curve:
+def _curve(history: Mapping[str, Any]) -> LearningCurve:
     counted = history.get("accuracy", history.get("sparse_categorical_accuracy"))
-    return Curve(tuple(map(float, history["loss"])), None if counted is None else tuple(map(float, counted)))
+    return LearningCurve(tuple(map(float, history["loss"])), None if counted is None else tuple(map(float, counted)))
 
 
-def _ranges(names: Sequence[str], fitted: np.ndarray, held_back: np.ndarray) -> tuple[Range, ...]:
+def _ranges(names: Sequence[str], fitted: np.ndarray, held_back: np.ndarray) -> tuple[FeatureRange, ...]:
     low, high = fitted.min(axis=0), fitted.max(axis=0)
     outside = ((held_back < low) | (held_back > high)).mean(axis=0)
     columns = zip(names, low, high, held_back.min(axis=0), held_back.max(axis=0), outside, strict=True)
-    return tuple(Range(name, *map(float, values)) for name, *values in columns)
+    return tuple(FeatureRange(name, *map(float, values)) for name, *values in columns)

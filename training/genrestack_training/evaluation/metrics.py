@@ -1,12 +1,12 @@
-"""Figures of a classifier as functions of sums over rows, so that thousands of resamples cost one matrix product.
+"""Metrics of a classifier as functions of sums over rows, so that thousands of resamples cost one matrix product.
 
-Every figure here is computed from sums over rows of a few numbers each: the confusion matrix, the losses, the
+Every metric here is computed from sums over rows of a few numbers each: the confusion matrix, the losses, the
 reliability bins. A resample of groups is a vector of weights, its sums are the weighted sums of the groups' own, and
-the figures follow from these. Below, p is a row's vector of probabilities, y its true class, n the number of rows.
+the metrics follow from these. Below, p is a row's vector of probabilities, y its true class, n the number of rows.
 
-- accuracy: share of rows that are answered right.
+- accuracy: share of rows that are predicted right.
 - balanced_accuracy: mean of the recalls of the classes that occur (scikit-learn's `balanced_accuracy_score`).
-- macro_f1: mean of the F1 of the classes that occur or are answered (scikit-learn's `f1_score(average="macro")`).
+- macro_f1: mean of the F1 of the classes that occur or are predicted (scikit-learn's `f1_score(average="macro")`).
 - log_loss: mean of −ln p[y], p normalised and clipped to the least step of a float64 (scikit-learn's `log_loss`).
 - brier: mean of Σ_j (p[j] − [j = y])², 0 to 2. Brier, "Verification of forecasts expressed in terms of probability",
   Monthly Weather Review 78 (1950).
@@ -21,9 +21,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-NAMES = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss", "brier", "ece", "top2")
+METRIC_NAMES = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss", "brier", "ece", "top2")
 BINS = 15
-_LEAST = float(np.finfo(np.float64).eps)
+_EPSILON = float(np.finfo(np.float64).eps)
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +31,7 @@ class Sums:
     """Sums over rows; the leading axes are whatever they are of: groups, resamples, or nothing for all rows."""
 
     confusion: np.ndarray
-    """float64, shape (…, k, k): rows of true class i answered with class j."""
+    """float64, shape (…, k, k): rows of true class i predicted as class j."""
     losses: np.ndarray
     """float64, shape (…, 3): log loss, Brier, true class among the two most probable."""
     bins: np.ndarray
@@ -42,14 +42,14 @@ class Sums:
         """float64, shape (…)."""
         return np.asarray(self.confusion.sum(axis=(-2, -1)))
 
-    def flat(self) -> np.ndarray:
-        """Give all sums in one last axis."""
+    def flatten(self) -> np.ndarray:
+        """Concatenate all sums along one last axis."""
         lead = self.losses.shape[:-1]
         return np.concatenate([self.confusion.reshape(*lead, -1), self.losses, self.bins.reshape(*lead, -1)], axis=-1)
 
 
-def unflat(values: np.ndarray, classes: int) -> Sums:
-    """Undo `Sums.flat`."""
+def unflatten(values: np.ndarray, classes: int) -> Sums:
+    """Reverse `Sums.flatten`."""
     lead, cells = values.shape[:-1], classes * classes
     return Sums(
         values[..., :cells].reshape(*lead, classes, classes),
@@ -66,7 +66,7 @@ def sums_by_group(
     Args:
         truth: true classes, int64, shape (n,).
         probabilities: float, shape (n, k).
-        decisions: answered classes, int64, shape (n,).
+        decisions: predicted classes, int64, shape (n,).
         groups: number of each row's group, 0 … count − 1, shape (n,).
         count: number of groups.
 
@@ -76,7 +76,7 @@ def sums_by_group(
     p = p / p.sum(axis=1, keepdims=True)
     every = np.arange(rows)
     true_p, top = p[every, truth], p.max(axis=1)
-    log_loss = -np.log(np.clip(true_p, _LEAST, 1 - _LEAST))
+    log_loss = -np.log(np.clip(true_p, _EPSILON, 1 - _EPSILON))
     brier = (p**2).sum(axis=1) - 2 * true_p + 1
     losses = np.zeros((count, 3))
     np.add.at(losses, groups, np.column_stack([log_loss, brier, _top2(p, truth)]))
@@ -90,20 +90,20 @@ def sums_by_group(
 
 
 def _top2(p: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Tell whether the true class is one of the two largest; of equal ones the first come first."""
+    """Return whether the true class is one of the two largest; of equal ones the first come first."""
     best = np.argsort(-p, axis=1, kind="stable")[:, :2]
     return np.asarray((best == truth[:, None]).any(axis=1))
 
 
-def measure(sums: Sums) -> Mapping[str, np.ndarray]:
-    """Give the figures named in `NAMES`, each of the sums' leading shape."""
-    rows, recall = sums.rows, class_figures(sums)["recall"]
+def compute_metrics(sums: Sums) -> Mapping[str, np.ndarray]:
+    """Compute the metrics named in `METRIC_NAMES`, each of the sums' leading shape."""
+    rows, recall = sums.rows, class_metrics(sums)["recall"]
     support, answered = sums.confusion.sum(axis=-1), sums.confusion.sum(axis=-2)
     gaps = np.abs(sums.bins[..., 2] - sums.bins[..., 1]).sum(axis=-1)
     return {
         "accuracy": np.trace(sums.confusion, axis1=-2, axis2=-1) / rows,
         "balanced_accuracy": _mean_where(recall, support > 0),
-        "macro_f1": _mean_where(class_figures(sums)["f1"], support + answered > 0),
+        "macro_f1": _mean_where(class_metrics(sums)["f1"], support + answered > 0),
         "log_loss": sums.losses[..., 0] / rows,
         "brier": sums.losses[..., 1] / rows,
         "ece": gaps / rows,
@@ -111,8 +111,8 @@ def measure(sums: Sums) -> Mapping[str, np.ndarray]:
     }
 
 
-def class_figures(sums: Sums) -> Mapping[str, np.ndarray]:
-    """Give "precision", "recall" and "f1" of each class, shape (…, k); 0 where there is nothing to divide by."""
+def class_metrics(sums: Sums) -> Mapping[str, np.ndarray]:
+    """Compute "precision", "recall" and "f1" of each class, shape (…, k); 0 where there is nothing to divide by."""
     right = np.diagonal(sums.confusion, axis1=-2, axis2=-1)
     support, answered = sums.confusion.sum(axis=-1), sums.confusion.sum(axis=-2)
     return {

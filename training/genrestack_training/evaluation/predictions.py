@@ -1,4 +1,4 @@
-"""What a stack and its parts answer on rows that were held back: all that figures are made of."""
+"""Predictions of a stack and its parts on held-out rows: all that metrics are computed from."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ STACK = "stack"
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
-    """Answers to n rows, or to n songs, by every model, with what is true of them."""
+class Predictions:
+    """Predictions of n rows, or of n songs, by every model, with the true classes."""
 
     classes: tuple[str, ...]
     rows: np.ndarray
@@ -27,7 +27,7 @@ class Answers:
     probabilities: Mapping[str, np.ndarray]
     """Model → float64, shape (n, k); `STACK` and each base model."""
     decisions: Mapping[str, np.ndarray]
-    """Model → int64, shape (n,): what its own `predict` answers, which need not be the most probable class."""
+    """Model → int64, shape (n,): what its own `predict` returns, which need not be the most probable class."""
     without: Mapping[str, np.ndarray]
     """Base model → float64, shape (n, k): what a stack without it answers; empty if there is one only."""
 
@@ -38,8 +38,8 @@ class Answers:
 
 
 @dataclass(frozen=True, eq=False)
-class Held:
-    """Rows that were held back."""
+class HeldOut:
+    """Rows that were held out."""
 
     rows: np.ndarray
     """int64, shape (n,): numbers in the table."""
@@ -48,15 +48,15 @@ class Held:
     tracks: np.ndarray | None
 
 
-def ask(
-    stack: StackingClassifier, scaled: np.ndarray, held: Held, reduced: Mapping[str, tuple[Any, np.ndarray]]
-) -> Answers:
-    """Ask a fitted stack and each of its parts about the rows held back.
+def predict_all(
+    stack: StackingClassifier, scaled: np.ndarray, held_out: HeldOut, reduced: Mapping[str, tuple[Any, np.ndarray]]
+) -> Predictions:
+    """Predict the held-out rows with a fitted stack and each of its parts.
 
     Args:
         stack: its parts give probabilities.
         scaled: the rows as the stack takes them, float64, shape (n, f).
-        held: what is known of them; every label is one of the stack's classes.
+        held_out: what is known of them; every label is one of the stack's classes.
         reduced: base model → the meta-learner of a stack without it, and the columns that it takes.
 
     """
@@ -69,12 +69,12 @@ def ask(
     decisions |= {
         n: np.asarray(e.predict(scaled), dtype=np.int64) for n, e in zip(names, stack.estimators_, strict=True)
     }
-    return Answers(
+    return Predictions(
         classes=tuple(str(c) for c in stack.classes_),
-        rows=held.rows,
-        truth=np.searchsorted(stack.classes_, held.labels),
-        groups=held.groups,
-        tracks=held.tracks,
+        rows=held_out.rows,
+        truth=np.searchsorted(stack.classes_, held_out.labels),
+        groups=held_out.groups,
+        tracks=held_out.tracks,
         probabilities=probabilities,
         decisions=decisions,
         without={name: meta.predict_proba(columns[:, taken]) for name, (meta, taken) in reduced.items()},
@@ -82,25 +82,27 @@ def ask(
 
 
 def base_probabilities(columns: np.ndarray, models: int, classes: int) -> list[np.ndarray]:
-    """Take the base models' probabilities, each float64 of shape (n, k), out of a meta-learner's columns."""
+    """Extract the base models' probabilities, each float64 of shape (n, k), from a meta-learner's columns."""
     width = meta_width(classes)
     parts = [columns[:, i * width : (i + 1) * width].astype(np.float64) for i in range(models)]
     return [np.column_stack([1 - p, p]) if width == 1 else p for p in parts]
 
 
 def meta_width(classes: int) -> int:
-    """Give the columns that a base model has in front of the meta-learner: of two classes, a stack drops the first."""
+    """Return the number of meta-learner columns of a base model: of two classes, a stack drops the first."""
     return 1 if classes == 2 else classes
 
 
-def by_song(answers: Answers) -> Answers | None:
-    """Give the answers to whole songs: the mean of their rows' probabilities, and the most probable class of it.
+def average_by_song(predictions: Predictions) -> Predictions | None:
+    """Average predictions over whole songs: the mean of their rows' probabilities, and its most probable class.
 
     Rows of one recording with two labels count as two songs. None if it is not known which rows are of one recording.
     """
-    if answers.tracks is None:
+    if predictions.tracks is None:
         return None
-    songs = np.unique(np.column_stack([answers.tracks, answers.truth.astype(str)]), axis=0, return_inverse=True)[1]
+    songs = np.unique(
+        np.column_stack([predictions.tracks, predictions.truth.astype(str)]), axis=0, return_inverse=True
+    )[1]
     songs = songs.reshape(-1)
     first = np.unique(songs, return_index=True)[1]
     counts = np.bincount(songs)[:, None]
@@ -110,27 +112,27 @@ def by_song(answers: Answers) -> Answers | None:
         np.add.at(sums, songs, values)
         return np.asarray(sums / counts)
 
-    probabilities = {name: mean(values) for name, values in answers.probabilities.items()}
-    return Answers(
-        classes=answers.classes,
-        rows=answers.rows[first],
-        truth=answers.truth[first],
-        groups=answers.groups[first],
-        tracks=answers.tracks[first],
+    probabilities = {name: mean(values) for name, values in predictions.probabilities.items()}
+    return Predictions(
+        classes=predictions.classes,
+        rows=predictions.rows[first],
+        truth=predictions.truth[first],
+        groups=predictions.groups[first],
+        tracks=predictions.tracks[first],
         probabilities=probabilities,
         decisions={name: np.argmax(values, axis=1) for name, values in probabilities.items()},
-        without={name: mean(values) for name, values in answers.without.items()},
+        without={name: mean(values) for name, values in predictions.without.items()},
     )
 
 
-def pooled(parts: Sequence[Answers]) -> Answers:
-    """Put the answers of several folds together."""
+def pool_folds(parts: Sequence[Predictions]) -> Predictions:
+    """Concatenate the predictions of several folds."""
     first = parts[0]
 
     def joined(which: str) -> dict[str, np.ndarray]:
         return {name: np.concatenate([getattr(p, which)[name] for p in parts]) for name in getattr(first, which)}
 
-    return Answers(
+    return Predictions(
         classes=first.classes,
         rows=np.concatenate([p.rows for p in parts]),
         truth=np.concatenate([p.truth for p in parts]),
@@ -142,10 +144,10 @@ def pooled(parts: Sequence[Answers]) -> Answers:
     )
 
 
-def to_arrays(answers: Mapping[str, Answers]) -> dict[str, np.ndarray]:
-    """Give answers as named arrays that a file without pickles can hold; probabilities as float32."""
+def to_arrays(predictions: Mapping[str, Predictions]) -> dict[str, np.ndarray]:
+    """Convert predictions to named arrays that a file without pickles can hold; probabilities as float32."""
     arrays: dict[str, np.ndarray] = {}
-    for key, a in answers.items():
+    for key, a in predictions.items():
         arrays |= {f"{key}/classes": np.array(a.classes), f"{key}/rows": a.rows, f"{key}/truth": a.truth}
         arrays |= {f"{key}/groups": a.groups} | ({} if a.tracks is None else {f"{key}/tracks": a.tracks})
         for which in _BY_MODEL:
@@ -154,21 +156,21 @@ def to_arrays(answers: Mapping[str, Answers]) -> dict[str, np.ndarray]:
     return arrays
 
 
-def from_arrays(arrays: Mapping[str, np.ndarray]) -> dict[str, Answers]:
-    """Undo `to_arrays`."""
+def from_arrays(arrays: Mapping[str, np.ndarray]) -> dict[str, Predictions]:
+    """Reverse `to_arrays`."""
     return {key: _from_arrays(key, arrays) for key in dict.fromkeys(name.split("/")[0] for name in arrays)}
 
 
 _BY_MODEL = ("probabilities", "decisions", "without")
 
 
-def _from_arrays(key: str, arrays: Mapping[str, np.ndarray]) -> Answers:
+def _from_arrays(key: str, arrays: Mapping[str, np.ndarray]) -> Predictions:
     def by_model(which: str) -> dict[str, np.ndarray]:
         prefix = f"{key}/{which}/"
         values = {name.removeprefix(prefix): v for name, v in arrays.items() if name.startswith(prefix)}
         return {m: v.astype(np.float64) if v.dtype == np.float32 else v for m, v in values.items()}
 
-    return Answers(
+    return Predictions(
         classes=tuple(str(c) for c in arrays[f"{key}/classes"]),
         rows=arrays[f"{key}/rows"],
         truth=arrays[f"{key}/truth"],

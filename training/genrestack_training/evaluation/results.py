@@ -1,4 +1,4 @@
-"""The shapes that figures come in; what each means is in docs/evaluation.md."""
+"""Results of an evaluation; what each metric means is in docs/evaluation.md."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Bin:
+class ReliabilityBin:
     """One bin of a reliability diagram: rows whose largest probability lies above `above` and not above `upto`."""
 
     above: float
@@ -28,20 +28,20 @@ class Bin:
 
 
 @dataclass(frozen=True)
-class ModelFigures:
-    """Figures of the stack or of a base model."""
+class ModelMetrics:
+    """Metrics of the stack or of a base model."""
 
     rows: Mapping[str, Figure]
-    """By the names of `measures.NAMES`, over rows."""
+    """By the names of `metrics.METRIC_NAMES`, over rows."""
     songs: Mapping[str, Figure] | None
     """The same over songs, each answered by the mean of its rows' probabilities; None if songs are not known."""
-    reliability: tuple[Bin, ...]
+    reliability: tuple[ReliabilityBin, ...]
     """Over rows."""
 
 
 @dataclass(frozen=True)
 class ClassReport:
-    """Figures of one class by the whole stack, over rows; `support` counts its test rows."""
+    """Metrics of one class by the whole stack, over rows; `support` counts its test rows."""
 
     label: str
     precision: Figure
@@ -51,8 +51,8 @@ class ClassReport:
 
 
 @dataclass(frozen=True)
-class Worth:
-    """What a base model adds to the stack: the stack's figure less that of a stack without it, on the same rows."""
+class Ablation:
+    """What a base model adds to the stack: the stack's metric less that of a stack without it, on the same rows."""
 
     accuracy_without: Figure
     accuracy_gain: Figure
@@ -64,8 +64,8 @@ class Worth:
 
 
 @dataclass(frozen=True)
-class Example:
-    """A row that was answered wrong."""
+class MisclassifiedRow:
+    """A row that was misclassified."""
 
     row: int
     """Data row of the table, counted from 1."""
@@ -75,25 +75,25 @@ class Example:
 
 
 @dataclass(frozen=True)
-class Confusion:
-    """A class that was taken for another."""
+class ConfusedPair:
+    """A class that was predicted as another."""
 
     truth: str
     answer: str
     rows: int
-    examples: tuple[Example, ...]
-    """Those of which the stack was surest."""
+    examples: tuple[MisclassifiedRow, ...]
+    """Those with the highest confidence."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Figures of one way to hold rows back: of the stack and of each base model on rows they had not seen."""
+    """Metrics of one way to hold out rows: of the stack and of each base model on rows they had not seen."""
 
     split: str
     unit: str
     """What was kept whole: "row", "track" or "artist"."""
     folds: int
-    """Fits that the answers come from: 1 if rows were held back once, else the folds of a cross-validation."""
+    """Fits that the predictions come from: 1 if rows were held out once, else the folds of a cross-validation."""
     meaning: str
     fitted_rows: int
     """On average over the folds."""
@@ -102,15 +102,15 @@ class Evaluation:
     groups: int
     interval_unit: str
     """What the intervals resample: "row", "track" or "artist", and `groups` of them."""
-    models: Mapping[str, ModelFigures]
+    models: Mapping[str, ModelMetrics]
     """The stack as "stack", then each base model."""
     classes: tuple[ClassReport, ...]
     confusion: tuple[tuple[int, ...], ...]
-    """Rows of the true class i that were answered with class j by the stack, in the order of `classes`."""
+    """Rows of the true class i that the stack predicted as class j, in the order of `classes`."""
     song_confusion: tuple[tuple[int, ...], ...] | None
-    worth: Mapping[str, Worth]
+    worth: Mapping[str, Ablation]
     """By base model; empty if there is one only."""
-    confused: tuple[Confusion, ...]
+    confused: tuple[ConfusedPair, ...]
     """The pairs most often confused, most frequent first."""
     fold_accuracy: tuple[float, ...]
     """The stack's accuracy in each fold."""

@@ -1,8 +1,8 @@
 """Is the difference between two runs more than chance? A sign-flip test over groups.
 
 If two models are equally good, then in each group (a recording, an artist) their difference might as well have been the
-other way round. Turning the signs of the groups' differences at random therefore shows how large a total difference
-chance makes; rows of one group stay together, as they are no independent evidence. With few groups all turns
+other way round. Flipping the signs of the groups' differences at random therefore shows how large a total difference
+chance makes; rows of one group stay together, as they are no independent evidence. With few groups all sign patterns
 are counted, otherwise 10,000 are drawn, and the observed one counts as one of them. Good, "Permutation, parametric, and
 bootstrap tests of hypotheses" (2005), chapter 3; Phipson and Smyth, "Permutation p-values should never be zero",
 Statistical Applications in Genetics and Molecular Biology 9 (2010).
@@ -17,8 +17,8 @@ _AT_ONCE = 2_000_000
 
 
 @dataclass(frozen=True)
-class PairedTest:
-    """How the test went."""
+class SignFlipTest:
+    """The result of the test."""
 
     p: float
     """Two-sided: how often chance alone makes a difference at least as large."""
@@ -26,10 +26,10 @@ class PairedTest:
     differing: int
     """Groups in which the two are not equally often right; only these say anything."""
     exact: bool
-    """True if every way to turn the signs was counted."""
+    """True if every sign pattern was counted."""
 
 
-def sign_flip(differences: np.ndarray, *, seed: int = 0, flips: int = FLIPS) -> PairedTest:
+def sign_flip_test(differences: np.ndarray, *, seed: int = 0, flips: int = FLIPS) -> SignFlipTest:
     """Test whether differences by group are around zero.
 
     Args:
@@ -43,14 +43,14 @@ def sign_flip(differences: np.ndarray, *, seed: int = 0, flips: int = FLIPS) -> 
     if len(moved) < 63 and 2 ** len(moved) <= flips:
         numbers = np.arange(2 ** len(moved))[:, None] >> np.arange(len(moved))
         reached = _reached(2 * (numbers & 1) - 1, moved, observed)
-        return PairedTest(reached / 2 ** len(moved), len(differences), len(moved), exact=True)
+        return SignFlipTest(reached / 2 ** len(moved), len(differences), len(moved), exact=True)
     random, reached, step = np.random.default_rng(seed), 0, max(1, _AT_ONCE // len(moved))
     for start in range(0, flips, step):
         drawn = random.integers(0, 2, size=(min(step, flips - start), len(moved)))
         reached += _reached(2 * drawn - 1, moved, observed)
-    return PairedTest((1 + reached) / (1 + flips), len(differences), len(moved), exact=False)
+    return SignFlipTest((1 + reached) / (1 + flips), len(differences), len(moved), exact=False)
 
 
 def _reached(signs: np.ndarray, moved: np.ndarray, observed: int) -> int:
-    """Count the turns whose total is at least as large as the observed one."""
+    """Count the sign patterns whose total is at least as large as the observed one."""
     return int(np.count_nonzero(np.abs(signs @ moved) >= observed))

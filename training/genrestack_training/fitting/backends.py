@@ -28,7 +28,7 @@ def check_backend(backend: str, ray_address: str | None) -> None:
 
 @contextmanager
 def open_backend(backend: str, *, jobs: int | None = None, ray_address: str | None = None) -> Iterator[Engine | None]:
-    """Give the engine of a backend for the length of the block; None leaves the choice to the work.
+    """Yield the engine of a backend for the length of the block; None leaves the choice to `choose_engine`.
 
     Args:
         backend: one of `BACKENDS`.
@@ -46,6 +46,6 @@ def open_backend(backend: str, *, jobs: int | None = None, ray_address: str | No
     from genrestack_training.fitting.ray_cluster import ray_cluster
 
     with ray_cluster(ray_address, jobs or joblib.cpu_count()):
-        from genrestack_training.fitting.ray_engine import RayTasks
+        from genrestack_training.fitting.ray_engine import RayEngine
 
-        yield RayTasks(jobs)
+        yield RayEngine(jobs)

@@ -8,7 +8,7 @@ from sklearn.ensemble import StackingClassifier
 from sklearn.preprocessing import LabelEncoder
 
 from genrestack_training.fitting.engines import Codes, Engine, Rows, choose_engine
-from genrestack_training.fitting.progress import Fits, Progress, Silent
+from genrestack_training.fitting.progress import FitTracker, NullProgress, Progress
 from genrestack_training.fitting.replay import replayed
 from genrestack_training.fitting.store import FitStore, data_key
 from genrestack_training.fitting.tasks import FitTask, Fitted, plan_fits
@@ -47,7 +47,7 @@ def fit_stack(
     codes = LabelEncoder().fit_transform(labels)
     tasks = plan_fits(stack, rows, codes)
     engine = engine or choose_engine(jobs, tasks, len(rows))
-    fits = Fits(tasks, stack, progress or Silent(), rows=len(rows), lanes=engine.lanes)
+    fits = FitTracker(tasks, stack, progress or NullProgress(), rows=len(rows), parallelism=engine.parallelism)
     done: dict[FitKey, Fitted] = {}
     for task, fitted in _kept(tasks, engine, rows, codes, fits, store):
         done[task.key] = fitted
@@ -59,7 +59,7 @@ def fit_stack(
 
 
 def _kept(
-    tasks: Sequence[FitTask], engine: Engine, rows: Rows, codes: Codes, fits: Fits, store: FitStore | None
+    tasks: Sequence[FitTask], engine: Engine, rows: Rows, codes: Codes, fits: FitTracker, store: FitStore | None
 ) -> Iterator[tuple[FitTask, Fitted]]:
     """Run what the store does not have, and let it keep what comes."""
     if store is None:

@@ -11,20 +11,20 @@ FitKey = tuple[str, int]
 _UNKNOWN_SHARE: Final = 0.1
 
 
-class Estimate:
+class TimeEstimate:
     """Expected seconds of every fit to come; each fit that has been timed corrects those of its part."""
 
-    def __init__(self, guesses: Mapping[FitKey, float], *, lanes: int = 1) -> None:
+    def __init__(self, guesses: Mapping[FitKey, float], *, parallelism: int = 1) -> None:
         """Start from guesses.
 
         Args:
             guesses: seconds of every fit there will be.
-            lanes: how many run at once.
+            parallelism: how many run at once.
 
         """
         self._guess = dict(guesses)
         self._expected = dict(guesses)
-        self._lanes = lanes
+        self._parallelism = parallelism
         self._taken: dict[FitKey, float] = {}
         self._begun: dict[FitKey, float] = {}
         self._first_epoch: dict[FitKey, float] = {}
@@ -32,11 +32,11 @@ class Estimate:
         self._fraction = 0.0
 
     def begin(self, fit: FitKey) -> None:
-        """Hear that a fit begins."""
+        """Record that a fit begins."""
         self._begun[fit] = time.monotonic()
 
     def epoch(self, fit: FitKey, done: int, epochs: int) -> None:
-        """Hear how many of its epochs a fit has done, 1 … epochs."""
+        """Record how many of its epochs a fit has done, 1 … epochs."""
         spent = time.monotonic() - self._begun[fit]
         if fit not in self._first_epoch:
             # Building the network is in the first one: it says nothing of the epochs to come.
@@ -46,17 +46,17 @@ class Estimate:
             self._learn(fit, spent + pace * (epochs - done))
 
     def end(self, fit: FitKey) -> None:
-        """Hear that a fit has ended."""
+        """Record that a fit has ended."""
         self._taken[fit] = time.monotonic() - self._begun.pop(fit)
         self._learn(fit, self._taken[fit])
 
     def skip(self, fit: FitKey) -> None:
-        """Hear that a fit need not be made."""
+        """Record that a fit need not be made."""
         self._guess.pop(fit)
         self._expected.pop(fit)
 
     def state(self) -> tuple[float, float | None]:
-        """Give the share done, 0 to 1 and never falling, and the seconds to go; None while too little is known."""
+        """Return the share done, 0 to 1 and never falling, and the seconds to go; None while too little is known."""
         now = time.monotonic()
         spent = {fit: now - begun for fit, begun in self._begun.items()}
         left = {fit: max(s - spent.get(fit, 0.0), 0.0) for fit, s in self._expected.items() if fit not in self._taken}
@@ -66,10 +66,10 @@ class Estimate:
         unknown = sum(seconds for (part, _), seconds in left.items() if part not in self._timed)
         if left and (not self._timed or unknown > _UNKNOWN_SHARE * (done + to_go)):
             return self._fraction, None
-        return self._fraction, max(to_go / self._lanes, max(left.values(), default=0.0))
+        return self._fraction, max(to_go / self._parallelism, max(left.values(), default=0.0))
 
     def _learn(self, fit: FitKey, seconds: float) -> None:
-        """Expect the part's later fits to be off from their guesses as this one was."""
+        """Correct the part's later estimates by how far this one was off."""
         part, _ = fit
         self._timed.add(part)
         ratio = seconds / self._guess[fit]
@@ -78,7 +78,7 @@ class Estimate:
                 self._expected[other] = self._guess[other] * ratio
 
 
-def guessed_seconds(estimator: Any, rows: int) -> float:
+def estimated_seconds(estimator: Any, rows: int) -> float:
     """Guess the seconds that an estimator takes to fit that many rows and to predict a quarter as many."""
     parameters = estimator.get_params(deep=False)
     if "epochs" in parameters:

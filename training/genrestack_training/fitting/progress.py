@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from sklearn.ensemble import StackingClassifier
 from sklearn.linear_model import LogisticRegression
 
-from genrestack_training.fitting.fit_time import Estimate, FitKey, guessed_seconds
+from genrestack_training.fitting.fit_time import FitKey, TimeEstimate, estimated_seconds
 
 if TYPE_CHECKING:
     from genrestack_training.fitting.tasks import FitTask
@@ -44,24 +44,24 @@ class Progress(Protocol):
     """What follows a training."""
 
     def update(self, step: Step) -> None:
-        """Take the news that the fit has come to `step`."""
+        """Receive the step that the fit has reached."""
 
     def note(self, line: str) -> None:
-        """Take a plain line that the person should read."""
+        """Receive a plain line that the person should read."""
 
 
-class Silent:
-    """A `Progress` that says nothing."""
+class NullProgress:
+    """A `Progress` that does nothing."""
 
     def update(self, step: Step) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def note(self, line: str) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
 
-class Staged:
-    """Passes on the steps of one stack out of several that take about as long."""
+class StagedProgress:
+    """Forwards the steps of one stack out of several that take about as long."""
 
     def __init__(self, progress: Progress, stage: int, stages: int, title: str, *, begun: float) -> None:
         self._progress = progress
@@ -70,7 +70,7 @@ class Staged:
         self._begun = begun
 
     def update(self, step: Step) -> None:
-        """Pass a step on as a share of the whole work, which began with the first stack."""
+        """Forward a step as a share of the whole work, which began with the first stack."""
         fraction = (self._stage - 1 + step.fraction) / self._stages
         remaining = step.remaining
         if remaining is not None:
@@ -79,37 +79,39 @@ class Staged:
         self._progress.update(replace(step, fraction=fraction, elapsed=elapsed, remaining=remaining, stage=self._title))
 
     def note(self, line: str) -> None:
-        """Pass a line on."""
+        """Forward a line."""
         self._progress.note(line)
 
 
-class Fits:
-    """Hears of the fits of one stack, which may run side by side, and turns them into steps.
+class FitTracker:
+    """Tracks the fits of one stack, which may run in parallel, and reports them as steps.
 
     Of several fits under way a step speaks of the one that began first. Any thread may call.
     """
 
     def __init__(
-        self, tasks: Sequence["FitTask"], stack: StackingClassifier, progress: Progress, *, rows: int, lanes: int
+        self, tasks: Sequence["FitTask"], stack: StackingClassifier, progress: Progress, *, rows: int, parallelism: int
     ) -> None:
         self._progress = progress
         self._folds = max((task.fold for task in tasks), default=0)
         self._start = time.monotonic()
         self._lock = RLock()
         self._under_way: dict[FitKey, tuple[int, int] | None] = {}
-        guesses = {t.key: guessed_seconds(t.estimator, rows if t.training is None else len(t.training)) for t in tasks}
+        guesses = {
+            t.key: estimated_seconds(t.estimator, rows if t.training is None else len(t.training)) for t in tasks
+        }
         final = LogisticRegression() if stack.final_estimator is None else stack.final_estimator
-        self._estimate = Estimate({**guesses, (META, 0): guessed_seconds(final, rows)}, lanes=lanes)
+        self._estimate = TimeEstimate({**guesses, (META, 0): estimated_seconds(final, rows)}, parallelism=parallelism)
 
     def begin(self, fit: FitKey) -> None:
-        """Hear that a fit begins."""
+        """Record that a fit begins."""
         with self._lock:
             self._estimate.begin(fit)
             self._under_way[fit] = None
             self._report()
 
     def epoch(self, fit: FitKey, epoch: int, epochs: int) -> None:
-        """Hear how many epochs of a fit are done."""
+        """Record how many epochs of a fit are done."""
         with self._lock:
             if fit in self._under_way:
                 self._estimate.epoch(fit, epoch, epochs)
@@ -117,7 +119,7 @@ class Fits:
                 self._report()
 
     def end(self, fit: FitKey) -> None:
-        """Hear that a fit has ended; one too short for anybody to have heard of it is said to have begun now."""
+        """Record that a fit has ended; one too short to have been reported counts as begun now."""
         with self._lock:
             if fit not in self._under_way:
                 self.begin(fit)
@@ -125,16 +127,16 @@ class Fits:
             del self._under_way[fit]
 
     def skip(self, fit: FitKey) -> None:
-        """Hear that a fit need not be made."""
+        """Record that a fit need not be made."""
         with self._lock:
             self._estimate.skip(fit)
 
     def begin_meta(self) -> None:
-        """Hear that the meta-learner is being fitted."""
+        """Record that the meta-learner is being fitted."""
         self.begin((META, 0))
 
     def finish(self) -> None:
-        """Hear that everything is fitted."""
+        """Record that everything is fitted."""
         with self._lock:
             self._estimate.end((META, 0))
             self._report()

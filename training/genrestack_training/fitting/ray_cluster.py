@@ -32,7 +32,7 @@ _LONGEST_FOLDER: Final = 40
 
 @contextmanager
 def ray_cluster(address: str | None, cpus: int) -> Iterator[ModuleType]:
-    """Give the module `ray`, connected to a cluster for the length of the block.
+    """Yield the module `ray`, connected to a cluster for the length of the block.
 
     Args:
         address: of a cluster, as `ray.init` takes it; None: where this process is connected already, else what the
@@ -53,14 +53,14 @@ def ray_cluster(address: str | None, cpus: int) -> Iterator[ModuleType]:
                     "this process is connected to a Ray cluster already; leave ray_address out, or call ray.shutdown()"
                 )
         elif address is None or address == "local":
-            ending.enter_context(_started(ray, cpus))
+            ending.enter_context(_local_cluster(ray, cpus))
         else:
-            ending.enter_context(_joined(ray, address))
+            ending.enter_context(_remote_cluster(ray, address))
         yield ray
 
 
 @contextmanager
-def _started(ray: ModuleType, cpus: int) -> Iterator[None]:
+def _local_cluster(ray: ModuleType, cpus: int) -> Iterator[None]:
     """Start a cluster on loopback, with a token of its own, and end it with the block."""
     # Ray turns its tokens on by itself, and would write one into the home folder.
     token = {"RAY_AUTH_TOKEN": _token(), "RAY_AUTH_MODE": os.environ.get("RAY_AUTH_MODE")}
@@ -73,9 +73,9 @@ def _started(ray: ModuleType, cpus: int) -> Iterator[None]:
 
 
 @contextmanager
-def _joined(ray: ModuleType, address: str) -> Iterator[None]:
-    """Connect to somebody's cluster, which goes on afterwards."""
-    _reach(address)
+def _remote_cluster(ray: ModuleType, address: str) -> Iterator[None]:
+    """Connect to somebody's cluster, which keeps running afterwards."""
+    _check_reachable(address)
     with _connected(ray, f"the Ray cluster at {address}", address=address):
         yield
 
@@ -83,7 +83,7 @@ def _joined(ray: ModuleType, address: str) -> Iterator[None]:
 @contextmanager
 def _connected(ray: ModuleType, what: str, **arguments: Any) -> Iterator[None]:
     # Of a lost node it would write twenty lines of its log to stdout, where results go.
-    with _patched("ray._private.worker", "print_to_stdstream", _say_nothing):
+    with _patched("ray._private.worker", "print_to_stdstream", _silenced):
         try:
             _connect(ray, what, **arguments)
             yield
@@ -91,7 +91,7 @@ def _connected(ray: ModuleType, what: str, **arguments: Any) -> Iterator[None]:
             ray.shutdown()
 
 
-def _say_nothing(*_: Any, **__: Any) -> None:
+def _silenced(*_: Any, **__: Any) -> None:
     pass
 
 
@@ -101,10 +101,10 @@ def _connect(ray: ModuleType, what: str, **arguments: Any) -> None:
         with _sigterm_kept(), chdir("/"):
             ray.init(log_to_driver=False, logging_level=logging.CRITICAL, **arguments)
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-        raise ClusterError(_why(what, str(error))) from error
+        raise ClusterError(_connect_error(what, str(error))) from error
 
 
-def _why(what: str, said: str) -> str:
+def _connect_error(what: str, said: str) -> str:
     if "ersion mismatch" in said:
         return f"{what} runs another version of Python or Ray; install the same versions there and here"
     if "token" in said.lower():
@@ -112,11 +112,11 @@ def _why(what: str, said: str) -> str:
     return f"{what} does not answer; check --ray-address (or RAY_ADDRESS), and that `ray start --head` runs there"
 
 
-def _reach(address: str) -> None:
-    """Knock at an address: Ray itself waits for a minute, and then may end the process.
+def _check_reachable(address: str) -> None:
+    """Check that an address accepts connections: Ray itself waits for a minute, and then may end the process.
 
     Raises:
-        ClusterError: it is no address, or nobody answers.
+        ClusterError: it is not an address, or does not answer.
 
     """
     host, colon, port = address.removeprefix("ray://").rpartition(":")
@@ -124,12 +124,12 @@ def _reach(address: str) -> None:
         return
     if not colon or not host or not port.isdecimal() or not 0 < int(port) < 2**16:
         raise ClusterError(
-            f"{address!r} is no address of a Ray cluster; --ray-address takes HOST:PORT, such as 10.0.0.5:6379"
+            f"{address!r} is not the address of a Ray cluster; --ray-address takes HOST:PORT, such as 10.0.0.5:6379"
         )
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=_REACH_WITHIN_S).close()
     except OSError as error:
-        raise ClusterError(_why(f"the Ray cluster at {address}", "")) from error
+        raise ClusterError(_connect_error(f"the Ray cluster at {address}", "")) from error
 
 
 @contextmanager
@@ -150,7 +150,7 @@ def _patched(module: str, name: str, value: Any) -> Iterator[None]:
 
 @contextmanager
 def _sigterm_kept() -> Iterator[None]:
-    """Leave the process's answer to SIGTERM as it is, which `ray.init` replaces."""
+    """Restore the process's SIGTERM handler, which `ray.init` replaces."""
     main = threading.current_thread() is threading.main_thread()
     before = signal.getsignal(signal.SIGTERM) if main else None
     try:
@@ -162,7 +162,7 @@ def _sigterm_kept() -> Iterator[None]:
 
 @contextmanager
 def _short_folder() -> Iterator[str]:
-    """Make a folder for Ray's sockets and logs that goes with the block."""
+    """Create a folder for Ray's sockets and logs, removed when the block ends."""
     place = tempfile.gettempdir()
     folder = tempfile.mkdtemp(prefix="genrestack-", dir=place if len(place) <= _LONGEST_FOLDER else "/tmp")  # noqa: S108 - its own folder in there
     try:
@@ -173,5 +173,5 @@ def _short_folder() -> Iterator[str]:
 
 @cache
 def _token() -> str:
-    """Make this process's secret: Ray remembers the first one it is given."""
+    """Create this process's secret: Ray remembers the first one it is given."""
     return secrets.token_hex(32)

@@ -17,24 +17,24 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from genrestack_training.errors import ClusterError
 from genrestack_training.fitting.engines import Codes, Rows, longest_first
-from genrestack_training.fitting.progress import Fits
-from genrestack_training.fitting.single_thread import Brought, fit_aside, warn_here
+from genrestack_training.fitting.progress import FitTracker
+from genrestack_training.fitting.single_thread import RemoteFit, fit_single_threaded, replay_warnings
 from genrestack_training.fitting.store import library_versions
 from genrestack_training.fitting.tasks import FitTask, Fitted
 
 RETRIES: Final = 5
-"""How often a fit begins anew after its machine or process was lost; never after an error of its own."""
+"""How often a fit is retried after its machine or process was lost; never after an error of its own."""
 
-_Key = tuple[str, int]
-_News = tuple[_Key, int, int]
+_FitKey = tuple[str, int]
+_FitProgress = tuple[_FitKey, int, int]
 """Of which fit, epochs done and in all; 0 of 0 when it begins."""
 
 
-class RayTasks:
+class RayEngine:
     """One Ray task a fit, each with one CPU and one thread, the long fits first."""
 
     def __init__(self, most: int | None = None) -> None:
-        """Take the cluster that this process is connected to.
+        """Use the cluster that this process is connected to.
 
         Args:
             most: fits at once; None: as many as the cluster has CPUs.
@@ -42,10 +42,12 @@ class RayTasks:
         """
         self._most = most
         cpus = int(ray.cluster_resources().get("CPU", 0))
-        self.lanes = max(1, cpus if most is None else min(most, cpus))
+        self.parallelism = max(1, cpus if most is None else min(most, cpus))
 
-    def run(self, tasks: Sequence[FitTask], rows: Rows, codes: Codes, fits: Fits) -> Iterator[tuple[FitTask, Fitted]]:
-        """Run tasks, giving each result as soon as it is there.
+    def run(
+        self, tasks: Sequence[FitTask], rows: Rows, codes: Codes, fits: FitTracker
+    ) -> Iterator[tuple[FitTask, Fitted]]:
+        """Run tasks, yielding each result as soon as it is there.
 
         Raises:
             ClusterError: a fit was lost too often, or a machine of the cluster is not set up as this one.
@@ -53,26 +55,26 @@ class RayTasks:
         """
         waiting = longest_first(tasks, len(rows))
         data = ray.put(rows), ray.put(codes)
-        with _telling() as paper, _running() as running:
-            desk = _Desk(paper, fits)
-            fit = ray.remote(num_cpus=1, max_retries=RETRIES, retry_exceptions=False)(_fit_there).remote
+        with _progress_actor() as actor, _cancelled_on_exit() as running:
+            reader = _ProgressReader(actor, fits)
+            fit = ray.remote(num_cpus=1, max_retries=RETRIES, retry_exceptions=False)(_fit_remotely).remote
             while waiting or running:
                 while waiting and len(running) < (self._most or len(tasks)):
                     task = waiting.pop(0)
-                    running[fit(task, *data, paper, library_versions())] = task
-                ready, _ = ray.wait([*running, *desk.expected], num_returns=1)
+                    running[fit(task, *data, actor, library_versions())] = task
+                ready, _ = ray.wait([*running, *reader.expected], num_returns=1)
                 if ready[0] not in running:
-                    desk.read()
+                    reader.read()
                     continue
                 task = running[ready[0]]
-                brought = _fetch(ready[0], task)
+                remote = _fetch(ready[0], task)
                 del running[ready[0]]
-                warn_here(brought.warned)
-                desk.close(task.key)
-                yield task, brought.fitted
+                replay_warnings(remote.warned)
+                reader.close(task.key)
+                yield task, remote.fitted
 
 
-def _fit_there(task: FitTask, rows: Rows, codes: Codes, paper: Any, versions: str) -> bytes:
+def _fit_remotely(task: FitTask, rows: Rows, codes: Codes, actor: Any, versions: str) -> bytes:
     """Fit on some machine of the cluster.
 
     The result is packed here: taken out of the object store as it is, its arrays would be read-only, with which an SVC
@@ -83,36 +85,38 @@ def _fit_there(task: FitTask, rows: Rows, codes: Codes, paper: Any, versions: st
             f"the machine {ray.util.get_node_ip_address()} of the Ray cluster has {library_versions()}, and this one "
             f"has {versions}: fits would differ; install the same versions there and here"
         )
-    paper.print.remote(task.key, 0, 0)
-    packed: bytes = cloudpickle.dumps(fit_aside(task, rows, codes, epochs=partial(paper.print.remote, task.key)))
+    actor.print.remote(task.key, 0, 0)
+    packed: bytes = cloudpickle.dumps(
+        fit_single_threaded(task, rows, codes, epochs=partial(actor.print.remote, task.key))
+    )
     return packed
 
 
-def _fetch(result: Any, task: FitTask) -> Brought:
+def _fetch(result: Any, task: FitTask) -> RemoteFit:
     """Unpack a result, or raise what its fit has raised."""
     try:
-        brought: Brought = cloudpickle.loads(ray.get(result))
+        remote: RemoteFit = cloudpickle.loads(ray.get(result))
     except RayTaskError as error:
-        raise _as_here(error) from None
+        raise _original_error(error) from None
     except RayError as error:
-        if lacking := _lacking(str(error)):
-            raise lacking from error
+        if missing := _missing_module(str(error)):
+            raise missing from error
         where = f"fold {task.fold}" if task.fold else "all training rows"
         raise ClusterError(
             f"the fit of {task.part}, {where}, was begun {RETRIES + 1} times and lost with its process or machine each "
             "time; see whether the machines have memory enough, and run the same command again: finished fits are kept"
         ) from error
-    return brought
+    return remote
 
 
-def _as_here(error: RayTaskError) -> BaseException:
-    """Give the exception that the fit has raised, without Ray's wrapping."""
+def _original_error(error: RayTaskError) -> BaseException:
+    """Return the exception that the fit has raised, without Ray's wrapping."""
     cause: BaseException = error.cause
-    return _lacking(str(cause)) or cause
+    return _missing_module(str(cause)) or cause
 
 
-def _lacking(said: str) -> ClusterError | None:
-    """Say what a machine of the cluster lacks, if that is what Ray says."""
+def _missing_module(said: str) -> ClusterError | None:
+    """Return an error that names the module a machine of the cluster lacks, if that is what Ray reports."""
     named = re.search(r"No module named '([^'.]+)", said)
     if named is None:
         return None
@@ -122,8 +126,8 @@ def _lacking(said: str) -> ClusterError | None:
 
 
 @contextmanager
-def _running() -> Iterator[dict[Any, FitTask]]:
-    """Keep account of what runs, and stop what still does when the block ends early."""
+def _cancelled_on_exit() -> Iterator[dict[Any, FitTask]]:
+    """Track the tasks that run, and cancel those that still do when the block ends early."""
     running: dict[Any, FitTask] = {}
     try:
         yield running
@@ -133,55 +137,55 @@ def _running() -> Iterator[dict[Any, FitTask]]:
                 ray.cancel(result, force=True)
 
 
-class _Paper:
-    """Where fits print how far they are: an actor, which nobody's result depends on."""
+class _ProgressActor:
+    """Actor to which fits report their progress; no result depends on it."""
 
     def __init__(self) -> None:
-        self._news: list[_News] = []
+        self._progress: list[_FitProgress] = []
         self._any = asyncio.Event()
 
-    async def print(self, key: _Key, done: int, of: int) -> None:
-        self._news.append((key, done, of))
+    async def print(self, key: _FitKey, done: int, of: int) -> None:
+        self._progress.append((key, done, of))
         self._any.set()
 
-    async def read(self) -> list[_News]:
-        """Wait for news."""
+    async def read(self) -> list[_FitProgress]:
+        """Wait for progress."""
         await self._any.wait()
         self._any.clear()
-        news, self._news = self._news, []
-        return news
+        progress, self._progress = self._progress, []
+        return progress
 
 
 @contextmanager
-def _telling() -> Iterator[Any]:
-    """Start the paper on this process's own machine: losing another one does not lose it."""
+def _progress_actor() -> Iterator[Any]:
+    """Start the progress actor on this process's own machine: losing another one does not lose it."""
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
-    paper = ray.remote(num_cpus=0)(_Paper).options(scheduling_strategy=here).remote()
+    actor = ray.remote(num_cpus=0)(_ProgressActor).options(scheduling_strategy=here).remote()
     try:
-        yield paper
+        yield actor
     finally:
-        ray.kill(paper)
+        ray.kill(actor)
 
 
-class _Desk:
-    """Reads the paper and passes on what it says of fits that are not over."""
+class _ProgressReader:
+    """Forwards the progress of fits that have not ended."""
 
-    def __init__(self, paper: Any, fits: Fits) -> None:
-        self._paper = paper
+    def __init__(self, actor: Any, fits: FitTracker) -> None:
+        self._actor = actor
         self._fits = fits
-        self._over: set[_Key] = set()
-        self.expected = [paper.read.remote()]
-        """The next news; empty once there will be none."""
+        self._over: set[_FitKey] = set()
+        self.expected = [actor.read.remote()]
+        """The next progress; empty once there will be none."""
 
     def read(self) -> None:
-        """Pass on the news that have come."""
+        """Forward the progress that has arrived."""
         try:
-            news = ray.get(self.expected.pop())
+            progress = ray.get(self.expected.pop())
         except RayError:
-            # Somebody watching is no reason to stop fitting.
+            # Progress that is lost is not a reason to stop fitting.
             return
-        self.expected.append(self._paper.read.remote())
-        for key, done, of in news:
+        self.expected.append(self._actor.read.remote())
+        for key, done, of in progress:
             if key in self._over:
                 continue
             if done == 0:
@@ -189,7 +193,7 @@ class _Desk:
             else:
                 self._fits.epoch(key, done, of)
 
-    def close(self, key: _Key) -> None:
-        """Hear no more of a fit that is over."""
+    def close(self, key: _FitKey) -> None:
+        """Ignore further progress of a fit that has ended."""
         self._over.add(key)
         self._fits.end(key)

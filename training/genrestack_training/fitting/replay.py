@@ -19,7 +19,7 @@ from genrestack_training.fitting.tasks import Fitted
 
 @contextmanager
 def replayed(stack: StackingClassifier, fits: Mapping[tuple[str, int], Fitted]) -> Iterator[None]:
-    """Let `stack.fit` within the block take its base estimators' fits from `fits`.
+    """Make `stack.fit` within the block use the base estimators' fits from `fits`.
 
     Args:
         stack: unfitted.
@@ -36,7 +36,7 @@ def replayed(stack: StackingClassifier, fits: Mapping[tuple[str, int], Fitted]) 
 
 
 def _replay_clones(estimator: Any, fits: Iterator[tuple[tuple[str, int], Fitted]]) -> None:
-    """Make every clone of an estimator, and every clone of a clone, take over the next fit when it is fitted."""
+    """Make every clone of an estimator, and every clone of a clone, use the next fit when it is fitted."""
 
     def cloned() -> Any:
         fit = vars(estimator).pop("fit", None)
@@ -69,7 +69,7 @@ def _replaying_fit(estimator: Any, fits: Iterator[tuple[tuple[str, int], Fitted]
 
 
 def _answer_from(estimator: Any, fitted: Fitted, codes: Any) -> None:
-    """Let an estimator that lives for one fold answer with what was predicted for it."""
+    """Make an estimator that lives for one fold return what was predicted for it."""
     probabilities = fitted.probabilities
 
     def predict_proba(X: Any) -> Any:

@@ -1,4 +1,4 @@
-"""A fit away from the process that asked for it: on one thread, with its warnings brought home."""
+"""A fit in another process: on one thread, with its warnings recorded."""
 
 import os
 import sys
@@ -13,42 +13,42 @@ from threadpoolctl import threadpool_limits
 
 from genrestack_training.fitting.tasks import Epochs, FitTask, Fitted, run_fit
 
-Caught = tuple[Warning | str, type[Warning], str, int, str | None]
+CaughtWarning = tuple[Warning | str, type[Warning], str, int, str | None]
 """A warning: message, category, file name, line, module."""
 
 
 @dataclass(frozen=True, eq=False)
-class Brought:
-    """What a fit elsewhere brings home."""
+class RemoteFit:
+    """The result of a fit elsewhere, with its warnings."""
 
     fitted: Fitted
-    warned: tuple[Caught, ...]
+    warned: tuple[CaughtWarning, ...]
 
 
-def fit_aside(
+def fit_single_threaded(
     task: FitTask, rows: npt.NDArray[np.float64], codes: npt.NDArray[np.int64], *, epochs: Epochs | None = None
-) -> Brought:
-    """Fit on one thread and keep what was warned of; the arguments are those of `run_fit`."""
-    with _one_thread(), warnings.catch_warnings(record=True) as caught:
+) -> RemoteFit:
+    """Fit on one thread and record the warnings; the arguments are those of `run_fit`."""
+    with _single_thread(), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         fitted = run_fit(task, rows, codes, epochs=epochs)
-    return Brought(fitted, tuple(_portable(each) for each in caught))
+    return RemoteFit(fitted, tuple(_picklable(each) for each in caught))
 
 
-def warn_here(warned: Iterable[Caught]) -> None:
-    """Warn of what another process was warned of, so that this process's filters decide."""
+def replay_warnings(warned: Iterable[CaughtWarning]) -> None:
+    """Replay another process's warnings, so that this process's filters decide."""
     for message, category, filename, line, module in warned:
         warnings.warn_explicit(message, category, filename, line, module)
 
 
-def _portable(caught: warnings.WarningMessage) -> Caught:
+def _picklable(caught: warnings.WarningMessage) -> CaughtWarning:
     modules = (name for name, module in sys.modules.items() if getattr(module, "__file__", None) == caught.filename)
     return caught.message, caught.category, caught.filename, caught.lineno, next(modules, None)
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
-    """Keep BLAS and OpenMP to one thread, and TensorFlow too if it has not computed anything yet."""
+def _single_thread() -> Iterator[None]:
+    """Limit BLAS and OpenMP to one thread, and TensorFlow too if it has not computed anything yet."""
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
     os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
     with threadpool_limits(1):

@@ -1,4 +1,4 @@
-"""Finished fits on disk, so that a training that was interrupted goes on where it stopped."""
+"""Finished fits on disk, so that an interrupted training resumes where it stopped."""
 
 import contextlib
 import hashlib
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from genrestack_training.errors import RunError
 from genrestack_training.fitting.tasks import FitTask, Fitted
 from genrestack_training.folders.private import private_folder, trusted_file
-from genrestack_training.folders.unfinished import HALF, make_private
+from genrestack_training.folders.unfinished import PARTIAL, make_private
 
 # Raised when the same parameters come to fit something else.
 _REVISION: Final = 1
@@ -31,7 +31,7 @@ class FitStore:
     """
 
     def __init__(self, folder: Path) -> None:
-        """Make the folder, or take up the one that is there.
+        """Create the folder, or use the existing one.
 
         Raises:
             RunError: it cannot be made, or is not this user's own.
@@ -43,7 +43,7 @@ class FitStore:
             pass
 
     def key(self, task: FitTask, data: str) -> str:
-        """Name a fit: two fits of one name are the same fit.
+        """Return the key of a fit: two fits of one key are the same fit.
 
         Args:
             task: an unfitted task.
@@ -58,7 +58,7 @@ class FitStore:
         return digest.hexdigest()
 
     def get(self, key: str) -> Fitted | None:
-        """Fetch a finished fit; None where there is none, or none that can be read.
+        """Load a finished fit; None where there is none, or none that can be read.
 
         Raises:
             RunError: the folder is not, or no longer, this user's own.
@@ -76,7 +76,7 @@ class FitStore:
         return fitted if isinstance(fitted, Fitted) else None
 
     def put(self, key: str, fitted: Fitted) -> None:
-        """Keep a finished fit, whole or not at all.
+        """Write a finished fit, whole or not at all.
 
         Raises:
             RunError: the folder cannot be written, or is not this user's own.
@@ -85,7 +85,7 @@ class FitStore:
         path = self._path(key)
         self._used.add(path)
         with self._opened() as folder:
-            aside = f"{HALF}{secrets.token_hex(8)}"
+            aside = f"{PARTIAL}{secrets.token_hex(8)}"
             try:
                 with _new_file(folder, aside) as file:
                     joblib.dump(fitted, file)
@@ -94,7 +94,7 @@ class FitStore:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(aside, dir_fd=folder)
 
-    def forget(self) -> None:
+    def remove_used(self) -> None:
         """Remove the fits that this training used, once its run is written."""
         for path in self._used:
             path.unlink(missing_ok=True)
@@ -122,7 +122,7 @@ def _new_file(folder: int, name: str) -> Iterator[BinaryIO]:
 
 
 def data_key(rows: npt.NDArray[np.float64], codes: npt.NDArray[np.int64]) -> str:
-    """Give a sha256 of rows and labels, in hexadecimal."""
+    """Return the SHA-256 of rows and labels, in hexadecimal."""
     digest = hashlib.sha256(repr((rows.shape, rows.dtype.str, codes.dtype.str)).encode())
     digest.update(np.ascontiguousarray(rows).tobytes())
     digest.update(np.ascontiguousarray(codes).tobytes())
@@ -143,7 +143,7 @@ def _plain(value: Any) -> Any:
 
 
 def library_versions() -> str:
-    """Name the versions of the libraries that decide what a fit gives."""
+    """Return the versions of the libraries that decide what a fit gives."""
     return ", ".join(f"{name} {_version(name)}" for name in _LIBRARIES)
 
 

@@ -84,7 +84,7 @@ def _trust(path: Path, descriptor: int) -> None:
 
 
 def _not_ours(descriptor: int, forbidden: int, owners: set[int]) -> str:
-    """Say what is wrong with the owner or mode of what is open; "" if nothing is."""
+    """Return what is wrong with the owner or mode of an open file; "" if nothing is."""
     found = os.fstat(descriptor)
     if found.st_uid not in owners:
         return f"belongs to {_user(found.st_uid)} and not to {_user(os.geteuid())}"
@@ -109,7 +109,7 @@ def _descriptor(path: Path, flags: int, folder: int | None = None) -> Iterator[i
     except OSError as exc:
         # Linux says ENOTDIR of a link where a folder is wanted.
         if exc.errno in {errno.ELOOP, errno.ENOTDIR, errno.ENXIO}:
-            what = "a link, or no folder" if flags & os.O_DIRECTORY else "a link, or no regular file"
+            what = "a link, or not a folder" if flags & os.O_DIRECTORY else "a link, or not a regular file"
             raise RunError(f"{path} is {what}, so it is not read; remove it, and run the command again") from exc
         raise
     try:

@@ -18,18 +18,18 @@ from genrestack_common.folders import flush, lock_alone
 from genrestack_training.errors import RunError
 from genrestack_training.folders.private import TRUSTED, private_folder
 
-HALF: Final = ".half-"
+PARTIAL: Final = ".half-"
 """How the name of a file or folder begins that is being written."""
 
 
 def unfinished_path(parent: Path, name: str) -> Path:
-    """Name the unfinished folder of a run."""
+    """Return the path of a run's unfinished folder."""
     return parent / f".{name}.unfinished"
 
 
 @contextmanager
 def unfinished(path: Path) -> Iterator[None]:
-    """Make the folder, or take up the one that is there; when the block ends it goes, if nothing is left in it.
+    """Create the folder, or use the existing one; when the block ends it is removed if it is empty.
 
     Raises:
         RunError: it cannot be made, or is not this user's own.
@@ -47,13 +47,13 @@ def unfinished(path: Path) -> Iterator[None]:
 
 
 def _join(path: Path, held: ExitStack) -> None:
-    """Make or open the folder, and hold a shared lock on it."""
+    """Create or open the folder, and hold a shared lock on it."""
     while True:
         with _named(path):
             make_private(path)
             folder = held.enter_context(private_folder(path))
             if lock_alone(folder):
-                _remove_halves(path)
+                _remove_partial(path)
             with suppress(OSError):
                 fcntl.flock(folder, fcntl.LOCK_SH)
             # Another training may have ended, and removed the folder just before it was locked.
@@ -63,7 +63,7 @@ def _join(path: Path, held: ExitStack) -> None:
 
 
 def make_private(path: Path) -> None:
-    """Make a folder of mode 0700 where there is none yet.
+    """Create a folder of mode 0700 where there is none yet.
 
     Raises:
         OSError: it cannot be made.
@@ -75,9 +75,9 @@ def make_private(path: Path) -> None:
 
 
 @contextmanager
-def half(path: Path) -> Iterator[Path]:
-    """Make a folder to write in, inside an unfinished one; what is left of it at the end goes."""
-    folder = path / f"{HALF}{secrets.token_hex(8)}"
+def partial_folder(path: Path) -> Iterator[Path]:
+    """Create a folder to write in, inside an unfinished one; what is left of it at the end is removed."""
+    folder = path / f"{PARTIAL}{secrets.token_hex(8)}"
     folder.mkdir()
     try:
         yield folder
@@ -85,8 +85,8 @@ def half(path: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def finish(written: Path, folder: Path) -> None:
-    """Let what was written appear as `folder`, flushed to the disk, and closed to other writers.
+def publish(written: Path, folder: Path) -> None:
+    """Rename what was written to `folder`, flushed to the disk, and closed to other writers.
 
     Raises:
         OSError: it cannot be flushed or renamed.
@@ -115,8 +115,8 @@ def _still_there(path: Path, folder: int) -> bool:
         return False
 
 
-def _remove_halves(path: Path) -> None:
-    for left in path.glob(f"{HALF}*"):
+def _remove_partial(path: Path) -> None:
+    for left in path.glob(f"{PARTIAL}*"):
         if left.is_dir():
             shutil.rmtree(left, ignore_errors=True)
         else:

@@ -22,7 +22,7 @@ _STEPS_AN_EXECUTION: Final = 32
 def build_mlp(
     meta: Mapping[str, Any], hidden: Sequence[int], activation: str, dropout: float = 0.0, noise: float = 0.0
 ) -> keras.Sequential:
-    """Make the uncompiled network: one dense layer per width in `hidden`, then a softmax over the classes.
+    """Build the uncompiled network: one dense layer per width in `hidden`, then a softmax over the classes.
 
     Args:
         meta: scikeras' description of the data; `n_features_in_` and `n_classes_` are read.
@@ -69,13 +69,13 @@ class StackableKerasClassifier(KerasClassifier):  # type: ignore[misc]  # sciker
         return self
 
     def execution(self, rows: int) -> Mapping[str, Any]:
-        """Give what Keras is told of how to execute a fit on so many rows, beside what it learns."""
+        """Return the options with which Keras executes a fit on that many rows."""
         # XLA draws random numbers on a CPU so slowly that a fit of the preset `best` takes 15 times as long.
         draws = any(getattr(self, f"model__{name}", 0.0) for name in ("dropout", "noise"))
-        return {} if draws else quick_execution(rows, int(self.epochs), int(self.batch_size))
+        return {} if draws else execution_options(rows, int(self.epochs), int(self.batch_size))
 
     def _forget_execution(self) -> None:
-        """Leave a network that predicts as any other: compiling for the length of a fit would slow its answers."""
+        """Reset how the network is executed: what makes a long fit quicker would slow its predictions."""
         arguments = self._get_compile_kwargs()
         self.model_.compile(**{**arguments, "optimizer": self.model_.optimizer})
 
@@ -83,7 +83,7 @@ class StackableKerasClassifier(KerasClassifier):  # type: ignore[misc]  # sciker
         return {**super()._get_compile_kwargs(), **(self._execution or {})}
 
     def predict_proba(self, X: Any, **kwargs: Any) -> np.ndarray:
-        """Give the probabilities, float32, shape (n, k), for any n including 1."""
+        """Return the probabilities, float32, shape (n, k), for any n including 1."""
         return np.asarray(super().predict_proba(X, **kwargs)).reshape(_num_samples(X), -1)
 
     def __sklearn_tags__(self) -> Any:
@@ -103,7 +103,7 @@ class StackableKerasClassifier(KerasClassifier):  # type: ignore[misc]  # sciker
             self._fit_callbacks = [c for c in self._fit_callbacks if not isinstance(c, _EpochCallback)]
 
 
-def quick_execution(rows: int, epochs: int, batch_size: int) -> dict[str, Any]:
+def execution_options(rows: int, epochs: int, batch_size: int) -> dict[str, Any]:
     """Choose how Keras executes a fit: the arithmetic is the same, up to rounding.
 
     Compiling a training step with XLA, and running several of them without returning to Python, takes half the time
@@ -116,20 +116,20 @@ def quick_execution(rows: int, epochs: int, batch_size: int) -> dict[str, Any]:
 
 
 class _EpochCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is not followed by mypy
-    """Tells a listener how many epochs are done."""
+    """Reports to a listener how many epochs are done."""
 
     def __init__(self, listener: Callable[[int, int], None]) -> None:
         super().__init__()
         self._listener = listener
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:  # noqa: ARG002 - Keras' signature
-        """Pass the count on."""
+        """Report the count."""
         self._listener(epoch + 1, self.params["epochs"])
 
 
 @contextmanager
 def _determinism_restored() -> Iterator[None]:
-    """Leave TensorFlow's op determinism as it is now.
+    """Restore TensorFlow's op determinism when the block ends.
 
     scikeras means to do so, but asks for the old state only after it has set the environment variable that
     TensorFlow answers from.

@@ -121,5 +121,5 @@ def _mlp(settings: MlpSettings, seed: int | None) -> Any:
 
 
 def _regularisation(settings: MlpSettings) -> dict[str, Any]:
-    """Give what is not zero, so that a network without it is the notebook's, parameter for parameter."""
+    """Return what is not zero, so that a network without it is the notebook's, parameter for parameter."""
     return {f"model__{name}": value for name in ("dropout", "noise") if (value := getattr(settings, name))}

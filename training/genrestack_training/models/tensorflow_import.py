@@ -45,7 +45,7 @@ def import_tensorflow() -> None:
 
 @contextmanager
 def _stderr_held_back() -> Iterator[None]:
-    """Keep what is written to file descriptor 2 aside; write it out after all if the block raises."""
+    """Buffer what is written to file descriptor 2; write it out only if the block raises."""
     sys.stderr.flush()
     kept = os.dup(2)
     with tempfile.TemporaryFile() as aside:
@@ -62,7 +62,7 @@ def _stderr_held_back() -> Iterator[None]:
 
 
 def lacks_avx(cpuinfo: Path = CPUINFO) -> bool:
-    """Tell whether this is an x86-64 processor without AVX; False where that cannot be told."""
+    """Return whether this is an x86-64 processor without AVX; False where that is not known."""
     try:
         lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

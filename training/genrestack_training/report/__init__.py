@@ -1,1 +1,1 @@
-"""Reports: one HTML page a run, or two runs side by side, that need nothing from anywhere else."""
+"""Reports: one HTML page a run, or one that compares two, that need nothing from anywhere else."""

@@ -15,7 +15,7 @@ import matplotlib as mpl
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from genrestack_training.report.parts import Chart
+from genrestack_training.report.page import Chart
 
 INK, SOFT, LINE = "#0a0b01", "#0a0b02", "#0a0b03"
 SERIES = ("#0a0b11", "#0a0b12", "#0a0b13", "#0a0b14")
@@ -114,7 +114,7 @@ def _inline(svg: str, key: str, alternative: str) -> Markup:
 
 
 def _value(name: str, value: str, key: str) -> str:
-    """Give an attribute its page-wide name, its variable, its font."""
+    """Rewrite an attribute: page-wide name, CSS variable, font."""
     if name == "id":
         return f"{key}-{value}"
     if name == "href":

@@ -1,4 +1,4 @@
-"""The drawings: numbers → charts. Each takes what it needs and no more, and says in words what is to be seen."""
+"""Charts from numbers. Each takes what it needs and no more, and describes in words what is to be seen."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,10 +9,10 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from genrestack_training.evaluation.introspection import Curve, Range
-from genrestack_training.evaluation.results import Bin, ClassReport, Figure
+from genrestack_training.evaluation.introspection import FeatureRange, LearningCurve
+from genrestack_training.evaluation.results import ClassReport, Figure, ReliabilityBin
 from genrestack_training.report.canvas import INK, LESS, LINE, MORE, SERIES, SOFT, WIDTH, draw
-from genrestack_training.report.parts import Chart
+from genrestack_training.report.page import Chart
 from genrestack_training.report.text import decimal, short, signed
 
 MOST_BARS = 40
@@ -100,7 +100,7 @@ def _legend(axes: Axes, names: Sequence[str]) -> None:
 
 
 def confusion(key: str, alternative: str, labels: Sequence[str], counts: Sequence[Sequence[int]]) -> Chart:
-    """Draw a confusion matrix: true classes down, answers across, each cell shaded by its share of the true class."""
+    """Draw a confusion matrix: true classes down, predicted classes across, cells shaded by share of the row."""
     matrix = np.array(counts, dtype=float)
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     size = min(WIDTH, 1.6 + 0.48 * len(labels))
@@ -114,7 +114,7 @@ def confusion(key: str, alternative: str, labels: Sequence[str], counts: Sequenc
             if len(labels) <= 24:
                 axes.text(j, i, f"{matrix[i, j]:.0f}", ha="center", va="center", fontsize=letters)
         _square(axes, labels, labels, letters)
-        axes.set_xlabel("answered")
+        axes.set_xlabel("predicted class")
         axes.set_ylabel("true class")
 
     return draw(key, alternative, (size, 0.86 * size), paint)
@@ -127,7 +127,7 @@ def _cell(x: float, y: float, colour: str, weight: float) -> Rectangle:
 
 
 def _square(axes: Axes, across: Sequence[str], down: Sequence[str], letters: float) -> None:
-    """Name the lines and columns of a matrix."""
+    """Label the rows and columns of a matrix."""
     axes.set_xlim(-0.5, len(across) - 0.5)
     axes.set_ylim(len(down) - 0.5, -0.5)
     axes.set_xticks(range(len(across)), [short(n, 16) for n in across], rotation=40, ha="right", fontsize=letters)
@@ -162,15 +162,15 @@ def classes(key: str, alternative: str, reports: Sequence[ClassReport]) -> Chart
     return draw(key, alternative, (WIDTH, 0.8 + 0.42 * len(chosen)), paint)
 
 
-def reliability(key: str, alternative: str, models: Mapping[str, Sequence[Bin]]) -> Chart:
-    """Draw how often answers are right against how sure the models were of them; below, how many rows there are."""
+def reliability(key: str, alternative: str, models: Mapping[str, Sequence[ReliabilityBin]]) -> Chart:
+    """Draw a reliability diagram: accuracy against confidence; below, the rows of each bin."""
 
     def paint(canvas: Canvas) -> None:
         axes, below = canvas.subplots(2, 1, height_ratios=[4, 1], sharex=True)
-        axes.plot([0, 1], [0, 1], color=SOFT, linestyle=(0, (4, 3)), linewidth=1, label="as sure as right")
+        axes.plot([0, 1], [0, 1], color=SOFT, linestyle=(0, (4, 3)), linewidth=1, label="perfectly calibrated")
         for number, (name, bins) in enumerate(models.items()):
             _calibration(axes, name, bins, number)
-        axes.set_ylabel("share that is right")
+        axes.set_ylabel("accuracy")
         axes.set_xlim(0, 1)
         axes.set_ylim(0, 1)
         axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1), borderaxespad=0)
@@ -179,7 +179,7 @@ def reliability(key: str, alternative: str, models: Mapping[str, Sequence[Bin]])
         starts, heights = [b.above for b in first], [b.rows for b in first]
         below.bar(starts, heights, 1 / len(first), align="edge", color=SERIES[0], alpha=0.6)
         below.set_ylabel("rows")
-        below.set_xlabel("probability of the answer")
+        below.set_xlabel("confidence")
         below.xaxis.set_major_formatter(PercentFormatter(1))
         axes.yaxis.set_major_formatter(PercentFormatter(1))
         below.yaxis.set_major_locator(MaxNLocator(2, integer=True))
@@ -189,7 +189,7 @@ def reliability(key: str, alternative: str, models: Mapping[str, Sequence[Bin]])
     return draw(key, alternative, (5.4, 4.4), paint)
 
 
-def _calibration(axes: Axes, name: str, bins: Sequence[Bin], number: int) -> None:
+def _calibration(axes: Axes, name: str, bins: Sequence[ReliabilityBin], number: int) -> None:
     known = [(b.confidence, b.accuracy, b.rows) for b in bins if b.confidence is not None and b.accuracy is not None]
     confidence, accuracy, rows = (np.array(values) for values in zip(*known, strict=True))
     whole, colour, place = number == 0, SERIES[number % 4], 3 if number == 0 else 2
@@ -201,7 +201,7 @@ def _calibration(axes: Axes, name: str, bins: Sequence[Bin], number: int) -> Non
 def weights(
     key: str, alternative: str, parts: Mapping[str, np.ndarray], labels: Sequence[str], rows: Sequence[str]
 ) -> Chart:
-    """Draw the meta-learner's coefficients: for each base model, answered classes down and what the model gives across.
+    """Draw the meta-learner's coefficients: for each base model, predicted classes down and the model's outputs across.
 
     Args:
         key: names the chart.
@@ -229,7 +229,7 @@ def weights(
     return draw(key, alternative, (WIDTH + 0.6, 1.0 + (WIDTH - 0.6) / len(parts) * len(rows) / len(labels)), paint)
 
 
-def curves(key: str, alternative: str, learned: Mapping[str, Curve]) -> Chart:
+def curves(key: str, alternative: str, learned: Mapping[str, LearningCurve]) -> Chart:
     """Draw loss and accuracy over the epochs, each network in its colour."""
     counted = any(curve.accuracy for curve in learned.values())
 
@@ -258,8 +258,8 @@ def curves(key: str, alternative: str, learned: Mapping[str, Curve]) -> Chart:
     return draw(key, alternative, (WIDTH if counted else WIDTH / 2, 2.6), paint)
 
 
-def ranges(key: str, alternative: str, features: Sequence[Range]) -> Chart:
-    """Draw which values were held back, on a scale on which every feature was fitted from 0 to 1."""
+def ranges(key: str, alternative: str, features: Sequence[FeatureRange]) -> Chart:
+    """Draw the held-out values, on a scale on which every feature was fitted from 0 to 1."""
     limit = 0.5
 
     def paint(canvas: Canvas) -> None:

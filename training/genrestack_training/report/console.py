@@ -1,4 +1,4 @@
-"""A run's figures, and a comparison of two runs, as tables for a terminal."""
+"""A run's results, and a comparison of two runs, as tables for a terminal."""
 
 import io
 from collections.abc import Iterator
@@ -9,12 +9,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from genrestack_training.comparison import Comparison, Pairing, Shift
+from genrestack_training.comparison import PairedMetric, RunComparison, SplitComparison
 from genrestack_training.data.grouping import UNITS
-from genrestack_training.evaluation.headline import NOUNS
+from genrestack_training.evaluation.headline import SPLIT_PHRASES
 from genrestack_training.evaluation.results import Evaluation, Figure
 from genrestack_training.run.run import Run
-from genrestack_training.run.run_record import Record
+from genrestack_training.run.run_record import RunRecord
 
 _COLUMNS = {
     "balanced_accuracy": "bal.",
@@ -28,27 +28,27 @@ _CHANCE = 0.05
 _TITLES = {"accuracy": "accuracy", "macro_f1": "F1", "log_loss": "loss", "brier": "Brier", "ece": "ECE"}
 
 
-def render(run: Run | Record) -> RenderableType:
-    """Give a run's figures as something a rich console prints: models, other splits, classes, and what they measure."""
+def render(run: Run | RunRecord) -> RenderableType:
+    """Return a run's results as a rich renderable: models, other splits, classes, and what they measure."""
     parts: list[RenderableType] = []
     if run.evaluation is not None:
         parts += [_title(run.evaluation), Padding(model_table(run.evaluation), (1, 0))]
     if run.cross_validation is not None:
         parts += [_title(run.cross_validation), Padding(model_table(run.cross_validation), (1, 0))]
     if run.evaluation is not None and run.evaluation.worth:
-        parts += [Text("The stack without one of its base models", style="bold"), worth_table(run.evaluation)]
+        parts += [Text("Ablation: the stack without each base model", style="bold"), ablation_table(run.evaluation)]
     if run.comparisons:
-        parts += [Text("The whole stack, with rows held back in other ways", style="bold"), split_table(run)]
+        parts += [Text("The whole stack on other splits", style="bold"), split_table(run)]
     if run.evaluation is not None:
-        parts += [Text("Each class, answered by the whole stack", style="bold"), class_table(run.evaluation)]
+        parts += [Text("Each class, by the whole stack", style="bold"), class_table(run.evaluation)]
     meanings = [run.provenance.split_meaning]
     meanings += [] if run.cross_validation is None else [run.cross_validation.meaning]
     meanings += [line for line in (_intervals(run), run.contrast) if line]
     return Group(*parts, *(Text(line) for line in (*meanings, *run.provenance.warnings)))
 
 
-def report_text(run: Run | Record, *, width: int = 100) -> str:
-    """Give the same as plain text, without colours, at most `width` columns wide."""
+def report_text(run: Run | RunRecord, *, width: int = 100) -> str:
+    """Return the same as plain text, without colours, at most `width` columns wide."""
     stream = io.StringIO()
     console = Console(file=stream, width=width, color_system=None, force_terminal=False)
     console.print(render(run))
@@ -56,7 +56,7 @@ def report_text(run: Run | Record, *, width: int = 100) -> str:
 
 
 def model_table(evaluation: Evaluation) -> Table:
-    """Give the stack's figures with each base model's below it."""
+    """Build the table of the stack's metrics with each base model's below it."""
     songs = evaluation.songs is not None
     # Nine columns in eighty: the figures are whole, and a long name gives way.
     table = Table(box=box.SIMPLE, show_edge=False, padding=(0, 1, 0, 0))
@@ -65,41 +65,41 @@ def model_table(evaluation: Evaluation) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
     for name, figures in evaluation.models.items():
         whole = name == "stack"
-        cells = [_spread(figures.rows["accuracy"])]
+        cells = [_with_interval(figures.rows["accuracy"])]
         cells += [f"{figures.songs['accuracy'].value:.3f}"] if figures.songs else []
         cells += [f"{figures.rows[column].value:.3f}" for column in _COLUMNS]
         table.add_row(Text("stack" if whole else f"{name} alone"), *cells, style="bold" if whole else "")
     return table
 
 
-def worth_table(evaluation: Evaluation) -> Table:
-    """Give what each base model adds to the stack."""
+def ablation_table(evaluation: Evaluation) -> Table:
+    """Build the table of the ablation: the stack without each base model."""
     table = Table("without", box=box.SIMPLE)
-    for heading in ("accuracy", "less by", "songs, less by", "loss, more"):
+    for heading in ("accuracy", "drop", "drop, songs", "loss, rise"):
         table.add_column(heading, justify="right")
     for name, worth in evaluation.worth.items():
         gain, songs = worth.accuracy_gain, worth.song_accuracy_gain
         table.add_row(
             Text(name),
             f"{worth.accuracy_without.value:.3f}",
-            _spread(gain),
-            _spread(songs) if songs else "",
+            _with_interval(gain),
+            _with_interval(songs) if songs else "",
             f"{-worth.log_loss_gain.value:.3f}",
         )
     return table
 
 
-def split_table(run: Run | Record) -> Table:
-    """Give the stack's accuracy on every split, the exported model's first."""
-    table = Table("rows held back", box=box.SIMPLE)
+def split_table(run: Run | RunRecord) -> Table:
+    """Build the table of the stack's accuracy on every split, the exported model's first."""
+    table = Table("split", box=box.SIMPLE)
     for heading in ("accuracy", "songs", "loss", "seconds"):
         table.add_column(heading, justify="right", no_wrap=True)
     for evaluation in _evaluations(run):
         stack = evaluation.models["stack"]
         table.add_row(
-            _held_back(evaluation),
-            _spread(stack.rows["accuracy"]),
-            _spread(stack.songs["accuracy"]) if stack.songs else "",
+            _held_out(evaluation),
+            _with_interval(stack.rows["accuracy"]),
+            _with_interval(stack.songs["accuracy"]) if stack.songs else "",
             f"{stack.rows['log_loss'].value:.3f}",
             f"{evaluation.seconds:.0f}",
         )
@@ -107,58 +107,60 @@ def split_table(run: Run | Record) -> Table:
 
 
 def class_table(evaluation: Evaluation) -> Table:
-    """Give precision, recall, F1 and number of rows of each class."""
+    """Build the table of precision, recall, F1 and number of rows of each class."""
     table = Table("class", box=box.SIMPLE)
     for heading in ("precision", "recall", "F1", "rows"):
         table.add_column(heading, justify="right")
     for c in evaluation.classes:
-        table.add_row(Text(c.label), f"{c.precision.value:.3f}", f"{c.recall.value:.3f}", _spread(c.f1), str(c.support))
+        table.add_row(
+            Text(c.label), f"{c.precision.value:.3f}", f"{c.recall.value:.3f}", _with_interval(c.f1), str(c.support)
+        )
     return table
 
 
-def _evaluations(run: Run | Record) -> Iterator[Evaluation]:
+def _evaluations(run: Run | RunRecord) -> Iterator[Evaluation]:
     yield from (e for e in (run.evaluation, *run.comparisons, run.cross_validation) if e is not None)
 
 
 def _title(evaluation: Evaluation) -> Text:
     how = f"in {evaluation.folds} folds " if evaluation.folds > 1 else ""
-    return Text(f"{evaluation.rows} rows held back {how}{NOUNS[evaluation.split]}", style="bold")
+    return Text(f"{evaluation.rows} held-out rows {how}{SPLIT_PHRASES[evaluation.split]}", style="bold")
 
 
-def _held_back(evaluation: Evaluation) -> str:
-    return NOUNS[evaluation.split] + (f", {evaluation.folds} folds" if evaluation.folds > 1 else "")
+def _held_out(evaluation: Evaluation) -> str:
+    return SPLIT_PHRASES[evaluation.split] + (f", {evaluation.folds} folds" if evaluation.folds > 1 else "")
 
 
-def _spread(figure: Figure) -> str:
-    """Give `0.701 [0.66, 0.74]`."""
+def _with_interval(figure: Figure) -> str:
+    """Format as `0.701 [0.66, 0.74]`."""
     if figure.lower is None or figure.upper is None:
         return f"{figure.value:.3f}"
     return f"{figure.value:.3f} [{figure.lower:.2f}, {figure.upper:.2f}]"
 
 
-def _intervals(run: Run | Record) -> str:
+def _intervals(run: Run | RunRecord) -> str:
     found = next((e for e in _evaluations(run) if e.models["stack"].rows["accuracy"].lower is not None), None)
     if found is None:
         return ""
     return (
-        f"In brackets: 95 % intervals, from resampling the {UNITS[found.interval_unit]} held back. "
-        "What each figure means: docs/evaluation.md."
+        f"In brackets: 95 % intervals, from resampling the held-out {UNITS[found.interval_unit]}. "
+        "What each metric means: docs/evaluation.md."
     )
 
 
-def verdict(pairing: Pairing) -> str:
-    """Say in plain words how two runs compare on the rows that both held back, and whether it may be chance."""
-    shift, test = pairing.rows.figures["accuracy"], pairing.rows.test
+def verdict(compared: SplitComparison) -> str:
+    """Describe in plain words how two runs compare on the rows that both held out, and whether it may be chance."""
+    shift, test = compared.rows.figures["accuracy"], compared.rows.test
     sure = "more than chance would make" if test.p < _CHANCE else "no more than chance may make"
-    method = "every turn counted" if test.exact else "10,000 turns"
+    method = "every sign pattern counted" if test.exact else "10,000 sign patterns drawn"
     return (
-        f"Of the {pairing.rows.count} rows that both held back {NOUNS[pairing.split]}, A answers {shift.first:.3f} "
-        f"right and B {shift.second:.3f}: {_difference(shift)}. That is {sure} (p = {test.p:.2g} by a sign-flip test "
-        f"over {test.groups} {UNITS[pairing.unit]}, {method})."
+        f"On the {compared.rows.count} rows held out {SPLIT_PHRASES[compared.split]} by both runs, A is right in "
+        f"{shift.first:.3f} and B in {shift.second:.3f}: {_difference(shift)}. That is {sure} (p = {test.p:.2g} by a "
+        f"sign-flip test over {test.groups} {UNITS[compared.unit]}, {method})."
     )
 
 
-def _difference(shift: Shift) -> str:
+def _difference(shift: PairedMetric) -> str:
     d = shift.difference
     found = f"B less A is {d.value:+.3f}"
     if d.lower is not None and d.upper is not None:
@@ -166,34 +168,36 @@ def _difference(shift: Shift) -> str:
     return found.replace("-", "−")
 
 
-def render_comparison(comparison: Comparison) -> RenderableType:
-    """Give a comparison as something a rich console prints."""
+def render_comparison(comparison: RunComparison) -> RenderableType:
+    """Return a comparison as a rich renderable."""
     parts: list[RenderableType] = []
     for letter, record in (("A", comparison.first), ("B", comparison.second)):
         facts = record.provenance
         parts.append(Text(f"{letter}: {record.name}, preset {facts.preset}, seed {facts.seed}, {facts.created}"))
-    for pairing in comparison.pairings:
-        parts += [Text(f"{pairing.rows.count} rows held back {NOUNS[pairing.split]} by both", style="bold")]
-        parts += [_table(pairing), Text(verdict(pairing))]
+    for compared in comparison.splits:
+        parts += [
+            Text(f"{compared.rows.count} rows held out {SPLIT_PHRASES[compared.split]} by both runs", style="bold")
+        ]
+        parts += [_table(compared), Text(verdict(compared))]
     return Group(*parts, *(Text(note) for note in comparison.notes))
 
 
-def _table(pairing: Pairing) -> Table:
+def _table(compared: SplitComparison) -> Table:
     table = Table("", box=box.SIMPLE)
     for heading in ("A", "B", "B less A", "p"):
         table.add_column(heading, justify="right", no_wrap=True)
     for name, title in _TITLES.items():
-        p = f"{pairing.rows.test.p:.2g}" if name == "accuracy" else ""
-        _row(table, title, pairing.rows.figures[name], p)
-    if pairing.songs is not None:
-        _row(table, "accuracy, songs", pairing.songs.figures["accuracy"], f"{pairing.songs.test.p:.2g}")
-    for name, shift in pairing.models.items():
+        p = f"{compared.rows.test.p:.2g}" if name == "accuracy" else ""
+        _row(table, title, compared.rows.figures[name], p)
+    if compared.songs is not None:
+        _row(table, "accuracy, songs", compared.songs.figures["accuracy"], f"{compared.songs.test.p:.2g}")
+    for name, shift in compared.models.items():
         if name != "stack":
             _row(table, f"accuracy, {name} alone", shift, "")
     return table
 
 
-def _row(table: Table, title: str, shift: Shift, p: str) -> None:
+def _row(table: Table, title: str, shift: PairedMetric, p: str) -> None:
     d = shift.difference
     within = "" if d.lower is None or d.upper is None else f" [{d.lower:+.3f}, {d.upper:+.3f}]"
     table.add_row(Text(title), f"{shift.first:.3f}", f"{shift.second:.3f}", f"{d.value:+.3f}{within}", p)

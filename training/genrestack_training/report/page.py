@@ -1,95 +1,126 @@
-"""Reports as files: a page's parts as one HTML file that needs nothing from anywhere else."""
+"""A report's page: tiles, sections, charts and tables, rendered as one HTML file that needs nothing from elsewhere.
 
-import secrets
+All of it is plain text that the template escapes.
+"""
+
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import version
+from importlib.resources import files
 from pathlib import Path
 
-from genrestack_training.comparison import Comparison
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
+
 from genrestack_training.errors import RunError
-from genrestack_training.report.comparison import comparison_html
-from genrestack_training.report.introspection import inside_sections
-from genrestack_training.report.origin import origin_sections
-from genrestack_training.report.parts import Page
-from genrestack_training.report.rendering import render_page
-from genrestack_training.report.results import foremost, result_sections, tiles
-from genrestack_training.report.text import meaning
-from genrestack_training.run.export_record import ExportRecord, read_export_record
-from genrestack_training.run.run_record import Record
-from genrestack_training.run.storage import find_run, read_record
+from genrestack_training.report.text import clean
 
 
-def report_html(record: Record, exported: ExportRecord | None = None) -> str:
-    """Give the report of a run as one self-contained HTML page.
+@dataclass(frozen=True)
+class Chart:
+    """A drawing with the sentence that stands for it where it cannot be seen."""
 
-    Args:
-        record: the facts of the run.
-        exported: its latest export, if there was one.
-
-    """
-    facts = record.provenance
-    best = foremost(record)
-    lead = record.contrast or (facts.split_meaning if best is None else meaning(best))
-    page = Page(
-        title=record.name,
-        kind="Training report",
-        subtitle=f"Preset {facts.preset} on {facts.data_file}, {facts.created}",
-        tiles=tiles(record),
-        lead=(lead,),
-        notes=facts.warnings,
-        sections=(*result_sections(record), *inside_sections(record), *origin_sections(record, exported)),
-    )
-    return render_page(page)
+    svg: Markup
+    alternative: str
 
 
-def write_report(run: str | Path, output: str | Path | None = None) -> Path:
-    """Write the report of a run anew.
+@dataclass(frozen=True)
+class Grid:
+    """A table of texts; the first cell of a line is its heading."""
 
-    Args:
-        run: the run's folder, or one with several runs in it, of which the latest is taken.
-        output: where to; default: `report.html` in the run's folder.
-
-    Returns:
-        The file.
-
-    Raises:
-        RunError: the folder is not a whole run, or the file cannot be written.
-
-    """
-    folder = find_run(run)
-    page = report_html(read_record(folder), read_export_record(folder))
-    if output is not None:
-        return _written(Path(output), page)
-    # Written beside and renamed: a link that somebody has laid there is replaced, and not what it leads to.
-    beside = folder / f".report-{secrets.token_hex(8)}"
-    with _writing(folder / "report.html") as file:
-        try:
-            with beside.open("x", encoding="utf-8") as new:
-                new.write(page)
-            beside.replace(file)
-        finally:
-            beside.unlink(missing_ok=True)
-    return file
+    caption: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    texts: int = 1
+    """Columns from the left that hold words; the others hold numbers."""
 
 
-def write_comparison(comparison: Comparison, output: str | Path) -> Path:
-    """Write two runs side by side.
+@dataclass(frozen=True)
+class Exhibit:
+    """A chart, a table, or a chart with its numbers as a table folded away below it."""
+
+    title: str = ""
+    chart: Chart | None = None
+    grid: Grid | None = None
+    folded: bool = False
+    """True if the table is opened by the reader even where there is no chart."""
+    aside: bool = False
+    """True if the whole of it is opened by the reader; it then has a title."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """One heading and what stands below it."""
+
+    key: str
+    """Names the section in addresses: `#key`."""
+    title: str
+    lines: tuple[str, ...] = ()
+    exhibits: tuple[Exhibit, ...] = ()
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A headline figure."""
+
+    title: str
+    value: str
+    spread: str = ""
+    """Its interval in words."""
+    note: str = ""
+    strong: bool = False
+
+
+@dataclass(frozen=True)
+class Page:
+    """A whole report."""
+
+    title: str
+    kind: str
+    subtitle: str
+    tiles: tuple[Tile, ...]
+    lead: tuple[str, ...]
+    """Sentences that everybody should read."""
+    notes: tuple[str, ...] = ()
+    """What went not quite as it should."""
+    sections: tuple[Section, ...] = field(default=())
+
+
+def render_page(page: Page) -> str:
+    """Render the HTML of a page; every text on it is escaped."""
+    style = files(__package__).joinpath("style.css").read_text(encoding="utf-8")
+    return _template().render(page=page, style=Markup(style), version=version("genrestack")) + "\n"  # noqa: S704 - ours
+
+
+@cache
+def _template() -> Template:
+    loader = PackageLoader(__package__)
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, finalize=_clean_text)
+    return environment.get_template("page.html")
+
+
+def _clean_text(value: object) -> object:
+    """Replace in names from a table what HTML cannot hold."""
+    return clean(value) if type(value) is str else value
+
+
+def write_page(file: Path, page: str) -> Path:
+    """Write a page.
 
     Raises:
         RunError: the file cannot be written.
 
     """
-    return _written(Path(output), comparison_html(comparison))
-
-
-def _written(file: Path, page: str) -> Path:
-    with _writing(file):
+    with write_errors(file):
         file.write_text(page, encoding="utf-8")
     return file
 
 
 @contextmanager
-def _writing(file: Path) -> Iterator[Path]:
+def write_errors(file: Path) -> Iterator[Path]:
+    """Raise what a file cannot be written for as a RunError."""
     try:
         yield file
     except OSError as exc:

@@ -26,7 +26,7 @@ LINE_EVERY = 15.0
 
 @contextmanager
 def terminal_progress(console: Console | None = None) -> Iterator[Progress]:
-    """Give a `Progress` that a person can watch for the length of the block.
+    """Yield a `Progress` that a person can watch for the length of the block.
 
     Args:
         console: where to show it; stderr by default, so that stdout stays free for results.
@@ -34,7 +34,7 @@ def terminal_progress(console: Console | None = None) -> Iterator[Progress]:
     """
     console = console or Console(stderr=True)
     if not console.is_terminal:
-        yield Lines(console)
+        yield LineProgress(console)
         return
     columns = (
         SpinnerColumn(),
@@ -45,11 +45,11 @@ def terminal_progress(console: Console | None = None) -> Iterator[Progress]:
         _TimeLeft(),
     )
     with Bar(*columns, console=console, refresh_per_second=5) as bar:
-        yield _Live(bar)
+        yield _BarProgress(bar)
 
 
-def describe(step: Step) -> str:
-    """Say in a few words where a fit stands, such as `mlp, fold 2 of 5, epoch 30 of 100`."""
+def describe_step(step: Step) -> str:
+    """Describe in a few words where a fit stands, such as `mlp, fold 2 of 5, epoch 30 of 100`."""
     if step.fraction >= 1.0:
         return "fitted"
     return f"{step.stage}: {_part(step)}" if step.stage else _part(step)
@@ -63,14 +63,14 @@ def _part(step: Step) -> str:
 
 
 def time_left(seconds: float | None) -> str:
-    """Say how long the rest takes: `about 2:05 left`, or nothing where that is not known or no time at all."""
+    """Return how long the rest takes: `about 2:05 left`, or nothing where that is not known or no time at all."""
     if seconds is None or seconds < 1:
         return ""
     minutes, rest = divmod(round(seconds), 60)
     return f"about {minutes}:{rest:02d} left"
 
 
-class Lines:
+class LineProgress:
     """A `Progress` that prints a line when the part changes, and otherwise every `LINE_EVERY` seconds."""
 
     def __init__(self, console: Console) -> None:
@@ -86,7 +86,7 @@ class Lines:
         self._stage, self._printed = stage, now
         left = time_left(step.remaining) if step.fraction < 1.0 else f"in {step.elapsed:.0f} s"
         # Rounded down: 100% is said when it is so.
-        self._print(f"{int(100 * step.fraction):3d}%  {describe(step)}" + (f"  ({left})" if left else ""))
+        self._print(f"{int(100 * step.fraction):3d}%  {describe_step(step)}" + (f"  ({left})" if left else ""))
 
     def note(self, line: str) -> None:
         """Print the line."""
@@ -96,7 +96,7 @@ class Lines:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-class _Live:
+class _BarProgress:
     """A `Progress` that moves a bar."""
 
     def __init__(self, bar: Bar) -> None:
@@ -107,7 +107,7 @@ class _Live:
         self._bar.update(
             self._task,
             completed=step.fraction,
-            description=escape(describe(step)),
+            description=escape(describe_step(step)),
             left=step.remaining,
             at=time.monotonic(),
         )

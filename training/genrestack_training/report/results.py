@@ -1,78 +1,82 @@
-"""How good the stack is: the sections of a report that are about rows held back."""
+"""How good the stack is: the sections of a report on held-out rows."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from genrestack_training.evaluation.results import Bin, Evaluation, Figure
+from genrestack_training.evaluation.results import Evaluation, Figure, ReliabilityBin
 from genrestack_training.report import charts
-from genrestack_training.report.parts import Exhibit, Grid, Section, Tile
+from genrestack_training.report.page import Exhibit, Grid, Section, Tile
 from genrestack_training.report.text import (
-    FIGURES,
-    LESS_IS_BETTER,
-    by_song,
+    LOWER_IS_BETTER,
+    METRIC_TITLES,
     clean,
     decimal,
-    held_back,
-    meaning,
+    describe_intervals,
+    describe_split,
+    has_songs,
+    held_out,
     model_title,
     percent,
-    resampled,
     share,
     signed,
-    spread,
+    with_interval,
 )
-from genrestack_training.run.run_record import Record
+from genrestack_training.run.run_record import RunRecord
 
-_WORTH = (
-    "The stack's accuracy less that of a stack without the model, on the same rows. Right of zero the model helps; a "
-    "line that crosses zero may be chance."
+_ABLATION = (
+    "What each base model adds: the stack's accuracy less that of a stack without the model, on the same rows. Right "
+    "of zero the model helps; a line that crosses zero may be chance."
 )
-_CONFUSION = "A line for each true class; the colour is the share of the class's rows. Blue cells are right answers."
+_CONFUSION = (
+    "One row for each true class, one column for each predicted class; the colour is the share of the class's rows. "
+    "Blue cells are right."
+)
 _CLASSES = (
-    "Precision: of the rows answered with the class, the share that are of it. Recall: of its rows, the share answered "
-    "with it. F1 is high only if both are. Thin lines are 95 % intervals."
+    "Precision: of the rows predicted as the class, the share that are of it. Recall: of its rows, the share predicted "
+    "as it. F1 is high only if both are. Thin lines are 95 % intervals."
 )
-_RELIABILITY = (
-    "Rows are put together by the probability of their answer, larger marks stand for more rows. On the dashed line, "
-    "answers given with 70 % are right in 70 % of the cases; below it a model is too sure of itself."
+_CALIBRATION = (
+    "Is the stack as sure as it is right? Rows are binned by the probability of their predicted class "
+    "(confidence); larger marks stand for more rows. On the dashed line, predictions made with 70 % are right in 70 % "
+    "of the cases; below it a model is overconfident."
 )
-_CONFUSED = "With the wrong answers that the stack was surest of: rows to listen to first."
+_CONFUSED = "With the most confident wrong predictions: rows to listen to first."
 
 
-def evaluations(record: Record) -> tuple[Evaluation, ...]:
-    """Give every evaluation of a run, the exported model's first."""
+def evaluations(record: RunRecord) -> tuple[Evaluation, ...]:
+    """Return every evaluation of a run, the exported model's first."""
     return tuple(e for e in (record.evaluation, *record.comparisons, record.cross_validation) if e is not None)
 
 
-def foremost(record: Record) -> Evaluation | None:
-    """Give the evaluation to go by: of several, the one that keeps most apart, rather in folds; None without any."""
+def primary_evaluation(record: RunRecord) -> Evaluation | None:
+    """Return the evaluation to go by: the coarsest split, cross-validated if possible; None without any."""
     every = evaluations(record)
     order = ("random", "track", "artist")
     return max(every, key=lambda e: (order.index(e.split), e.folds > 1), default=None)
 
 
-def tiles(record: Record) -> tuple[Tile, ...]:
-    """Give the headline figures, those to go by first."""
-    best = foremost(record)
+def tiles(record: RunRecord) -> tuple[Tile, ...]:
+    """Return the headline metrics, those to go by first."""
+    best = primary_evaluation(record)
     if best is None:
-        return (Tile("Accuracy", "not known", note="every row was fitted, so that none was left to measure on"),)
+        return (Tile("Accuracy", "not known", note="every row was fitted, none was held out to measure on"),)
     stack = best.models["stack"]
     found = [_accuracy_tile(best, strong=True)]
-    if stack.songs is not None and by_song(best):
+    if stack.songs is not None and has_songs(best):
         value, within = percent(stack.songs["accuracy"])
-        found.append(Tile("Accuracy, whole recordings", value, within, f"{best.songs} recordings held back"))
+        found.append(Tile("Accuracy, whole recordings", value, within, f"{best.songs} held-out recordings"))
     others = [e for e in evaluations(record) if e is not best]
     found += [_accuracy_tile(e) for e in others]
     f1, error = stack.rows["macro_f1"], stack.rows["ece"]
-    found.append(Tile("Macro F1", decimal(f1.value), _within(f1), f"held back {held_back(best)}"))
-    found.append(Tile("Calibration error", decimal(error.value), _within(error), "0 is a stack as sure as it is right"))
+    found.append(Tile("Macro F1", decimal(f1.value), _within(f1), f"held out {held_out(best)}"))
+    found.append(Tile("Calibration error", decimal(error.value), _within(error), "ECE; 0 is perfectly calibrated"))
     return tuple(found)
 
 
 def _accuracy_tile(evaluation: Evaluation, *, strong: bool = False) -> Tile:
     value, within = percent(evaluation.models["stack"].rows["accuracy"])
-    note = f"{evaluation.rows} rows held back"
-    return Tile(f"Accuracy, held back {held_back(evaluation)}", value, within, note, strong=strong)
+    note = f"{evaluation.rows} held-out (test) rows"
+    return Tile(f"Accuracy, held out {held_out(evaluation)}", value, within, note, strong=strong)
 
 
 def _within(figure: Figure) -> str:
@@ -81,82 +85,82 @@ def _within(figure: Figure) -> str:
     return f"95 % interval {decimal(figure.lower)} to {decimal(figure.upper)}"
 
 
-def detailed(record: Record) -> tuple[Evaluation, ...]:
-    """Give the evaluations that are shown class by class: the one to go by, and the exported model's own."""
-    best, own = foremost(record), record.evaluation
+def detailed_evaluations(record: RunRecord) -> tuple[Evaluation, ...]:
+    """Return the evaluations that are shown class by class: the one to go by, and the exported model's own."""
+    best, own = primary_evaluation(record), record.evaluation
     return tuple(e for e in (best, None if own is best else own) if e is not None)
 
 
-def result_sections(record: Record) -> Iterator[Section]:
-    """Give the sections on figures; none of a run that has none."""
+def result_sections(record: RunRecord) -> Iterator[Section]:
+    """Yield the sections on metrics; none for a run that has none."""
     every = evaluations(record)
     if not every:
         return
     if len(every) > 1:
         yield _splits(record, every)
-    shown = detailed(record)
-    yield Section("models", "The stack and its base models", (resampled(shown[0]),), _each(_models, shown))
+    shown = detailed_evaluations(record)
+    yield Section("models", "The stack and its base models", (describe_intervals(shown[0]),), _each(_models, shown))
     if any(e.worth for e in shown):
-        yield Section("worth", "What each base model adds", (_WORTH,), _each(_worth, shown))
-    yield Section("confusion", "What was answered for what", (_CONFUSION,), _each(_confusion, shown))
-    yield Section("classes", "Each class", (_CLASSES,), _each(_classes, shown))
-    yield Section("reliability", "Is it as sure as it is right?", (_RELIABILITY,), _each(_reliability, shown))
+        yield Section("worth", "Ablation: the stack without each base model", (_ABLATION,), _each(_ablation, shown))
+    yield Section("confusion", "Confusion matrix", (_CONFUSION,), _each(_confusion, shown))
+    yield Section("classes", "Metrics of each class", (_CLASSES,), _each(_classes, shown))
+    yield Section("reliability", "Calibration", (_CALIBRATION,), _each(_calibration, shown))
     if any(e.confused for e in shown):
-        yield Section("confused", "Most confused", (_CONFUSED,), _each(_confused, shown))
+        yield Section("confused", "Most confused pairs", (_CONFUSED,), _each(_confused, shown))
 
 
 def _each(make: Callable[[Evaluation], Iterable[Exhibit]], shown: Sequence[Evaluation]) -> tuple[Exhibit, ...]:
-    """Show an evaluation after the other; those after the first are for the reader to open."""
+    """Show one evaluation after the other; those after the first are folded."""
     return tuple(replace(exhibit, aside=number > 0) for number, e in enumerate(shown) for exhibit in make(e))
 
 
 def _title(evaluation: Evaluation) -> str:
-    return f"Rows held back {held_back(evaluation)}"
+    return f"Rows held out {held_out(evaluation)}"
 
 
-def _splits(record: Record, every: tuple[Evaluation, ...]) -> Section:
+def _splits(record: RunRecord, every: tuple[Evaluation, ...]) -> Section:
     lines = []
     for e in every:
         stack = e.models["stack"]
-        lines.append(charts.Whisker(held_back(e), stack.rows["accuracy"], strong=True))
-        if stack.songs is not None and by_song(e):
-            lines.append(charts.Whisker(held_back(e), stack.songs["accuracy"], series=1))
+        lines.append(charts.Whisker(held_out(e), stack.rows["accuracy"], strong=True))
+        if stack.songs is not None and has_songs(e):
+            lines.append(charts.Whisker(held_out(e), stack.songs["accuracy"], series=1))
     songs = any(line.series for line in lines)
-    told = ", ".join(f"{decimal(e.accuracy)} {held_back(e)}" for e in every)
+    summary = ", ".join(f"{decimal(e.accuracy)} {held_out(e)}" for e in every)
     chart = charts.whiskers(
         "splits",
-        f"Accuracy of the whole stack by how rows were held back: {told}.",
+        f"Accuracy of the whole stack by split: {summary}.",
         lines,
         axis="accuracy of the whole stack",
         legend=("windows", "whole recordings") if songs else (),
     )
     rows = tuple(
         (
-            held_back(e),
-            spread(e.models["stack"].rows["accuracy"]),
-            spread(e.models["stack"].songs["accuracy"]) if e.models["stack"].songs else "–",
-            spread(e.models["stack"].rows["log_loss"]),
+            held_out(e),
+            with_interval(e.models["stack"].rows["accuracy"]),
+            with_interval(e.models["stack"].songs["accuracy"]) if e.models["stack"].songs else "–",
+            with_interval(e.models["stack"].rows["log_loss"]),
             str(e.rows),
             str(e.fitted_rows),
             " ".join(decimal(a) for a in e.fold_accuracy) if e.folds > 1 else "",
         )
         for e in every
     )
-    head = ("Rows held back", "Accuracy", "Whole recordings", "Log loss", "Rows", "Fitted", "Each fold")
-    meanings = tuple(f"{held_back(e).capitalize()}: {meaning(e)}" for e in every)
-    own = "The same settings, fitted anew for each line."
+    head = ("Split", "Accuracy", "Whole recordings", "Log loss", "Rows", "Fitted", "Each fold")
+    meanings = tuple(f"{held_out(e).capitalize()}: {describe_split(e)}" for e in every)
+    own = "The same settings, fitted again for each split: how rows are held out matters."
     if record.evaluation is not None:
-        own += f" The model that was exported is the one with rows held back {held_back(record.evaluation)}."
+        own += f" The exported model is the one with rows held out {held_out(record.evaluation)}."
     return Section(
         "splits",
-        "How rows were held back matters",
+        "Accuracy by split",
         (own, *meanings),
-        (Exhibit(chart=chart, grid=Grid("The whole stack, by how rows were held back", head, rows)),),
+        (Exhibit(chart=chart, grid=Grid("The whole stack, by split", head, rows)),),
     )
 
 
 def _models(evaluation: Evaluation) -> Iterator[Exhibit]:
-    windows = by_song(evaluation)
+    windows = has_songs(evaluation)
     yield Exhibit(_title(evaluation) + (", window by window" if windows else ""), grid=_model_grid(evaluation, "rows"))
     if windows:
         yield Exhibit(_title(evaluation) + ", whole recordings", grid=_model_grid(evaluation, "songs"))
@@ -166,41 +170,41 @@ def _model_grid(evaluation: Evaluation, level: str) -> Grid:
     rows = []
     for name, model in evaluation.models.items():
         figures = getattr(model, level)
-        rows.append((model_title(name), *(spread(figures[f]) for f in FIGURES)))
-    by = "row" if level == "rows" else "recording, each answered by the mean of its rows' probabilities"
-    caption = f"Figures by {by}; of the last {len(LESS_IS_BETTER)} columns, less is better"
-    return Grid(caption, ("Model", *FIGURES.values()), tuple(rows))
+        rows.append((model_title(name), *(with_interval(figures[f]) for f in METRIC_TITLES)))
+    by = "row" if level == "rows" else "recording, predicted by the mean of its rows' probabilities"
+    caption = f"Metrics by {by}; in the last {len(LOWER_IS_BETTER)} columns, lower is better"
+    return Grid(caption, ("Model", *METRIC_TITLES.values()), tuple(rows))
 
 
-def _worth(evaluation: Evaluation) -> Iterator[Exhibit]:
+def _ablation(evaluation: Evaluation) -> Iterator[Exhibit]:
     if not evaluation.worth:
         return
     lines = []
     for name, worth in evaluation.worth.items():
         lines.append(charts.Whisker(clean(name), worth.accuracy_gain, strong=True))
-        if worth.song_accuracy_gain is not None and by_song(evaluation):
+        if worth.song_accuracy_gain is not None and has_songs(evaluation):
             lines.append(charts.Whisker(clean(name), worth.song_accuracy_gain, series=1))
-    told = ", ".join(f"{clean(n)} {signed(w.accuracy_gain.value)}" for n, w in evaluation.worth.items())
+    summary = ", ".join(f"{clean(n)} {signed(w.accuracy_gain.value)}" for n, w in evaluation.worth.items())
     chart = charts.whiskers(
         f"worth-{evaluation.split}-{evaluation.folds}",
-        f"What each base model adds to the stack's accuracy: {told}.",
+        f"Ablation, what each base model adds to the stack's accuracy: {summary}.",
         lines,
         axis="accuracy of the stack less that of a stack without the model",
-        legend=("windows", "whole recordings") if by_song(evaluation) else (),
+        legend=("windows", "whole recordings") if has_songs(evaluation) else (),
         zero=True,
     )
     rows = tuple(
         (
             clean(name),
-            spread(w.accuracy_without),
-            spread(w.accuracy_gain),
-            spread(w.song_accuracy_gain),
-            spread(w.log_loss_gain),
+            with_interval(w.accuracy_without),
+            with_interval(w.accuracy_gain),
+            with_interval(w.song_accuracy_gain),
+            with_interval(w.log_loss_gain),
         )
         for name, w in evaluation.worth.items()
     )
     head = ("Without", "Accuracy", "The model adds", "It adds, whole recordings", "It adds to the log loss")
-    grid = Grid("Stacks without one base model", head, rows)
+    grid = Grid("The stack without each base model", head, rows)
     yield Exhibit(_title(evaluation), chart, grid)
 
 
@@ -208,11 +212,11 @@ def _confusion(evaluation: Evaluation) -> Iterator[Exhibit]:
     labels, counts = [clean(c.label) for c in evaluation.classes], evaluation.confusion
     right = sum(counts[i][i] for i in range(len(labels)))
     worst = "".join(
-        f"; most often {clean(c.truth)} was taken for {clean(c.answer)} ({c.rows})" for c in evaluation.confused[:1]
+        f"; most often {clean(c.truth)} was predicted as {clean(c.answer)} ({c.rows})" for c in evaluation.confused[:1]
     )
     text = f"Confusion matrix of {len(labels)} classes: {right} of {evaluation.rows} rows are on the diagonal{worst}."
     rows = tuple((label, *map(str, line)) for label, line in zip(labels, counts, strict=True))
-    grid = Grid("Rows of each true class by answer", ("True class", *labels), rows)
+    grid = Grid("Rows of each true class by predicted class", ("True class", *labels), rows)
     key = f"confusion-{evaluation.split}-{evaluation.folds}"
     yield Exhibit(_title(evaluation), charts.confusion(key, text, labels, counts), grid)
 
@@ -224,18 +228,20 @@ def _classes(evaluation: Evaluation) -> Iterator[Exhibit]:
         f"Bars of precision, recall and F1 of {len(reports)} classes; F1 is highest for {clean(order[-1].label)} with "
         f"{decimal(order[-1].f1.value)} and lowest for {clean(order[0].label)} with {decimal(order[0].f1.value)}."
     )
-    rows = tuple((clean(c.label), *(spread(f) for f in (c.precision, c.recall, c.f1)), str(c.support)) for c in reports)
-    grid = Grid("Figures of each class", ("Class", "Precision", "Recall", "F1", "Rows"), rows)
+    rows = tuple(
+        (clean(c.label), *(with_interval(f) for f in (c.precision, c.recall, c.f1)), str(c.support)) for c in reports
+    )
+    grid = Grid("Metrics of each class", ("Class", "Precision", "Recall", "F1", "Rows"), rows)
     key = f"classes-{evaluation.split}-{evaluation.folds}"
     yield Exhibit(_title(evaluation), charts.classes(key, text, reports), grid)
 
 
-def _reliability(evaluation: Evaluation) -> Iterator[Exhibit]:
+def _calibration(evaluation: Evaluation) -> Iterator[Exhibit]:
     error = evaluation.models["stack"].rows["ece"].value
     sure = _mean_confidence(evaluation.models["stack"].reliability)
     text = (
-        f"Reliability diagram: on average the stack gives its answers {share(sure)} and is right in "
-        f"{share(evaluation.accuracy)}; its calibration error is {decimal(error)}."
+        f"Reliability diagram: the stack's mean confidence is {share(sure)}, its accuracy "
+        f"{share(evaluation.accuracy)}; its expected calibration error is {decimal(error)}."
     )
     models = {model_title(name): m.reliability for name, m in evaluation.models.items()}
     rows = tuple(
@@ -244,13 +250,13 @@ def _reliability(evaluation: Evaluation) -> Iterator[Exhibit]:
         for b in bins
         if b.rows
     )
-    head = ("Probability of the answer", "Model", "Rows", "Mean probability", "Share right")
+    head = ("Confidence", "Model", "Rows", "Mean confidence", "Accuracy")
     key = f"reliability-{evaluation.split}-{evaluation.folds}"
     chart = charts.reliability(key, text, models)
     yield Exhibit(_title(evaluation), chart, Grid("Bins of the diagram", head, rows, texts=2))
 
 
-def _mean_confidence(bins: tuple[Bin, ...]) -> float:
+def _mean_confidence(bins: tuple[ReliabilityBin, ...]) -> float:
     return sum(b.rows * (b.confidence or 0.0) for b in bins) / max(1, sum(b.rows for b in bins))
 
 
@@ -269,5 +275,5 @@ def _confused(evaluation: Evaluation) -> Iterator[Exhibit]:
         )
         for c in evaluation.confused
     )
-    head = ("True class", "Taken for", "For example (probability of the wrong answer)", "Rows")
+    head = ("True class", "Predicted", "For example (probability of the wrong class)", "Rows")
     yield Exhibit(_title(evaluation), grid=Grid("Pairs confused most often", head, rows, texts=3))

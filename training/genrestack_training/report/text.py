@@ -4,10 +4,10 @@ import unicodedata
 from collections.abc import Mapping
 
 from genrestack_training.data.grouping import UNITS
-from genrestack_training.evaluation.headline import NOUNS
+from genrestack_training.evaluation.headline import SPLIT_PHRASES
 from genrestack_training.evaluation.results import Evaluation, Figure
 
-FIGURES: Mapping[str, str] = {
+METRIC_TITLES: Mapping[str, str] = {
     "accuracy": "Accuracy",
     "balanced_accuracy": "Balanced accuracy",
     "macro_f1": "Macro F1",
@@ -16,51 +16,51 @@ FIGURES: Mapping[str, str] = {
     "brier": "Brier score",
     "ece": "Calibration error",
 }
-"""Every figure of `measures.NAMES`, in the order of the tables."""
-LESS_IS_BETTER = frozenset({"log_loss", "brier", "ece"})
+"""Every metric of `metrics.METRIC_NAMES`, in the order of the tables."""
+LOWER_IS_BETTER = frozenset({"log_loss", "brier", "ece"})
 
 
 def clean(text: str) -> str:
-    """Give text that a page can hold, on one line: what would break it or turn it around becomes U+FFFD."""
+    """Return text that a page can hold, on one line: what would break it or turn it around becomes U+FFFD."""
     one_line = " ".join(text.split())
     return "".join("\N{REPLACEMENT CHARACTER}" if _harmful(c) else c for c in one_line)
 
 
 def _harmful(character: str) -> bool:
-    """Tell control characters, halves of characters, and marks that change the direction of what follows."""
+    """Return whether it is a control character, a surrogate, or a mark that changes the direction of text."""
     return unicodedata.category(character) in {"Cc", "Cs"} or "\u202a" <= character <= "\u202e"
 
 
 def short(text: str, most: int = 22) -> str:
-    """Give a name that fits beside a chart."""
+    """Shorten a name to fit beside a chart."""
     text = clean(text)
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def decimal(value: float | None, digits: int = 3) -> str:
-    """Give `0.701`, and `–` for what is not known."""
+    """Format as `0.701`, and `–` for what is not known."""
     return "–" if value is None else f"{value:.{digits}f}".replace("-", "−")
 
 
 def signed(value: float, digits: int = 3) -> str:
-    """Give `+0.012` or `−0.012`."""
+    """Format as `+0.012` or `−0.012`."""
     return f"{value:+.{digits}f}".replace("-", "−")
 
 
 def points(difference: float) -> str:
-    """Give `+1.2` for a difference of 0.012 between two shares."""
+    """Format as `+1.2` a difference of 0.012 between two shares."""
     return f"{100 * float(f'{difference:.3f}'):+.1f}".replace("-", "−")
 
 
 def interval(figure: Figure, digits: int = 3) -> str:
-    """Give `0.662 to 0.741`, and nothing where there is no interval."""
+    """Format as `0.662 to 0.741`, and nothing where there is no interval."""
     if figure.lower is None or figure.upper is None:
         return ""
     return f"{decimal(figure.lower, digits)} to {decimal(figure.upper, digits)}"
 
 
-def spread(figure: Figure | None, digits: int = 3) -> str:
-    """Give `0.701 (0.662 to 0.741)`."""
+def with_interval(figure: Figure | None, digits: int = 3) -> str:
+    """Format as `0.701 (0.662 to 0.741)`."""
     if figure is None:
         return "–"
     within = interval(figure, digits)
@@ -68,24 +68,24 @@ def spread(figure: Figure | None, digits: int = 3) -> str:
 
 
 def percent(figure: Figure) -> tuple[str, str]:
-    """Give `70.1 %` and `95 % interval 66.2 to 74.1`."""
+    """Format as `70.1 %` and `95 % interval 66.2 to 74.1`."""
     if figure.lower is None or figure.upper is None:
         return share(figure.value), ""
     return share(figure.value), f"95 % interval {_hundredfold(figure.lower)} to {_hundredfold(figure.upper)}"
 
 
 def probability(p: float) -> str:
-    """Give a p-value with two digits that count."""
+    """Format a p-value with two significant digits."""
     return f"{p:.2g}"
 
 
 def general(value: float) -> str:
-    """Give a number of any size with four digits that count."""
+    """Format a number of any size with four significant digits."""
     return f"{value:.4g}".replace("-", "−")
 
 
 def share(value: float) -> str:
-    """Give `3.2 %`."""
+    """Format as `3.2 %`."""
     return f"{_hundredfold(value)} %"
 
 
@@ -95,39 +95,39 @@ def _hundredfold(value: float) -> str:
 
 
 def model_title(name: str) -> str:
-    """Name a model in a table."""
+    """Return a model's name in a table."""
     return "Whole stack" if name == "stack" else f"{clean(name)} alone"
 
 
-def held_back(evaluation: Evaluation) -> str:
-    """Give `by artist, 5 folds`."""
-    return NOUNS.get(evaluation.split, evaluation.split) + (
+def held_out(evaluation: Evaluation) -> str:
+    """Return how rows were held out, such as `by artist, 5 folds`."""
+    return SPLIT_PHRASES.get(evaluation.split, evaluation.split) + (
         f", {evaluation.folds} folds" if evaluation.folds > 1 else ""
     )
 
 
-def by_song(evaluation: Evaluation) -> bool:
-    """Tell whether figures of whole recordings say more than those of rows."""
+def has_songs(evaluation: Evaluation) -> bool:
+    """Return whether metrics of whole recordings differ from those of rows."""
     return evaluation.songs is not None and evaluation.songs < evaluation.rows
 
 
-def meaning(evaluation: Evaluation) -> str:
-    """Say in two sentences what was held back, and what the figures measure."""
+def describe_split(evaluation: Evaluation) -> str:
+    """Describe in two sentences what was held out, and what the metrics measure."""
     if evaluation.folds == 1:
         return evaluation.meaning
     named = UNITS[evaluation.unit]
     every = f"the {evaluation.groups} {named}" if evaluation.unit == evaluation.interval_unit else f"all {named}"
     return (
-        f"In {evaluation.folds} folds, each of {every} was held back once from a stack fitted on the others: "
+        f"In {evaluation.folds} folds, each of {every} was held out once from a stack fitted on the others: "
         f"{evaluation.rows} rows in all. {evaluation.meaning.partition('. ')[2]}"
     ).strip()
 
 
-def resampled(evaluation: Evaluation) -> str:
-    """Say what the intervals of an evaluation are made from."""
+def describe_intervals(evaluation: Evaluation) -> str:
+    """Describe what the intervals of an evaluation are computed from."""
     if evaluation.models["stack"].rows["accuracy"].lower is None:
         return "There are too few groups of rows for intervals."
     return (
-        f"Intervals are 95 % intervals: the {evaluation.groups} {UNITS[evaluation.interval_unit]} held back were "
-        "resampled 2,000 times, each with all its rows."
+        f"Intervals are 95 % intervals: the {evaluation.groups} held-out {UNITS[evaluation.interval_unit]} were "
+        "resampled 2,000 times (bootstrap), each with all its rows."
     )

@@ -8,19 +8,19 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 _JSON_NAMES = {str: "string", bool: "boolean", int: "integer", float: "number", type(None): "null"}
 
 
-def to_plain(value: Any) -> Any:
-    """Give a value made of dataclasses, mappings, tuples, texts and numbers as JSON has it."""
+def to_json(value: Any) -> Any:
+    """Convert dataclasses, mappings, tuples, texts and numbers to plain JSON values."""
     if is_dataclass(value):
-        return {f.name: to_plain(getattr(value, f.name)) for f in fields(value)}
+        return {f.name: to_json(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, Mapping):
-        return {str(key): to_plain(item) for key, item in value.items()}
+        return {str(key): to_json(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [to_plain(item) for item in value]
+        return [to_json(item) for item in value]
     return value
 
 
-def from_plain(kind: Any, value: Any) -> Any:
-    """Undo `to_plain`.
+def from_json(kind: Any, value: Any) -> Any:
+    """Reverse `to_json`.
 
     Raises:
         TypeError, KeyError: the value is not of that kind.
@@ -30,23 +30,23 @@ def from_plain(kind: Any, value: Any) -> Any:
         return value
     if is_dataclass(kind):
         hints = get_type_hints(kind)
-        return kind(**{f.name: from_plain(hints[f.name], value[f.name]) for f in fields(kind)})  # type: ignore[operator]  # a class
+        return kind(**{f.name: from_json(hints[f.name], value[f.name]) for f in fields(kind)})  # type: ignore[operator]  # a class
     if get_origin(kind) in {Union, types.UnionType}:
         (other,) = (k for k in get_args(kind) if k is not type(None))
-        return None if value is None else from_plain(other, value)
+        return None if value is None else from_json(other, value)
     if get_origin(kind) is tuple:
-        return tuple(from_plain(get_args(kind)[0], item) for item in value)
+        return tuple(from_json(get_args(kind)[0], item) for item in value)
     if get_origin(kind) is Mapping:
-        return {key: from_plain(get_args(kind)[1], item) for key, item in value.items()}
+        return {key: from_json(get_args(kind)[1], item) for key, item in value.items()}
     if kind is float and type(value) is int:
         return float(value)
     if type(value) is not kind:
-        raise TypeError(f"{value!r} is no {kind.__name__}")
+        raise TypeError(f"{value!r} is not a {kind.__name__}")
     return value
 
 
-def schema_of(kind: type) -> dict[str, Any]:
-    """Give the JSON Schema (draft 7) of what `to_plain` makes of a dataclass."""
+def json_schema(kind: type) -> dict[str, Any]:
+    """Return the JSON Schema (draft 7) of what `to_json` makes of a dataclass."""
     definitions: dict[str, Any] = {}
     return {**_schema(kind, definitions), "definitions": definitions}
 

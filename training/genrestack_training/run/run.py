@@ -9,8 +9,8 @@ from sklearn.ensemble import StackingClassifier
 
 from genrestack_training.config.settings import Settings
 from genrestack_training.evaluation.headline import contrast, headline
-from genrestack_training.evaluation.introspection import Insight
-from genrestack_training.evaluation.predictions import Answers
+from genrestack_training.evaluation.introspection import Introspection
+from genrestack_training.evaluation.predictions import Predictions
 from genrestack_training.evaluation.results import Evaluation
 from genrestack_training.models.stack import Scaler
 
@@ -22,7 +22,7 @@ class Provenance:
     data_file: str
     data_sha256: str
     row_count: int
-    """Rows of the table, fitted and held back."""
+    """Rows of the table, fitted and held out."""
     fitted_rows: int
     seed: int
     preset: str
@@ -53,31 +53,31 @@ class Run:
     training_labels: np.ndarray
     """str, shape (m,)."""
     reference_rows: np.ndarray
-    """Unscaled rows that were not fitted, float64, shape (n, f): the test rows, or made ones if none were held back."""
+    """Unscaled rows that were not fitted, float64, shape (n, f): the test rows, or synthetic ones if there are none."""
     reference_labels: np.ndarray | None
-    """str, shape (n,); None if the reference rows were made."""
+    """str, shape (n,); None if the reference rows are synthetic."""
     evaluation: Evaluation | None
-    """None if no rows were held back."""
+    """None if no rows were held out."""
     settings: Settings
     provenance: Provenance
-    insight: Insight
+    insight: Introspection
     comparisons: tuple[Evaluation, ...] = ()
     """Of the same stack fitted on other splits, for comparison; their stacks are not kept."""
     cross_validation: Evaluation | None = None
     """Over folds, if that was asked for."""
-    answers: Mapping[str, Answers] = field(default_factory=dict)
-    """By "evaluation", "track_split", …, "folds": what the figures were made of. Empty of a run that was read back:
-    `load_answers` reads them."""
+    answers: Mapping[str, Predictions] = field(default_factory=dict)
+    """By "evaluation", "track_split", …, "folds": what the metrics are computed from. Empty for a run that was read
+    back: `load_answers` reads them."""
     path: Path | None = None
     """The run's folder; None if it was not written."""
 
     def scaled(self, rows: np.ndarray) -> np.ndarray:
-        """Give raw rows, shape (n, f), as the stack takes them."""
+        """Return raw rows, shape (n, f), scaled for the stack."""
         return rows if self.scaler is None else np.asarray(self.scaler.transform(rows))
 
     @property
     def metrics(self) -> dict[str, float]:
-        """Headline figures by name ("accuracy", "accuracy.knn", …); empty if no rows were held back for any."""
+        """Headline metrics by name ("accuracy", "accuracy.knn", …); empty if no rows were held out for any."""
         return headline(self.evaluation, self.comparisons, self.cross_validation)
 
     @property
@@ -87,5 +87,5 @@ class Run:
 
     @property
     def reference_made(self) -> bool:
-        """True if the reference rows were made from training rows, because every row was fitted."""
+        """True if the reference rows were synthesised from training rows, because every row was fitted."""
         return self.reference_labels is None

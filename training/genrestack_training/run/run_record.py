@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from genrestack_training.evaluation.introspection import Insight
+from genrestack_training.evaluation.introspection import Introspection
 from genrestack_training.evaluation.results import Evaluation
-from genrestack_training.run.json_codec import from_plain, schema_of, to_plain
+from genrestack_training.run.json_codec import from_json, json_schema, to_json
 from genrestack_training.run.run import Provenance, Run
 
 FORMAT = 2
@@ -15,13 +15,13 @@ FORMAT = 2
 
 
 @dataclass(frozen=True)
-class Record:
-    """The facts of a run: figures, settings and provenance."""
+class RunRecord:
+    """The record of a run: results, settings and provenance."""
 
     format: int
     name: str
     metrics: Mapping[str, float]
-    """Headline figures, as they go into the model's manifest."""
+    """Headline metrics, as they go into the model's manifest."""
     contrast: str
     """Why a random split's figure differs from a grouped one's; "" if there are not both."""
     evaluation: Evaluation | None
@@ -29,17 +29,17 @@ class Record:
     comparisons: tuple[Evaluation, ...]
     """Of the same stack fitted on other splits."""
     cross_validation: Evaluation | None
-    insight: Insight
+    insight: Introspection
     classes: tuple[str, ...]
     feature_names: tuple[str, ...]
     reference_made: bool
-    """True if the reference rows were made from training rows, because every row was fitted."""
+    """True if the reference rows were synthesised from training rows, because every row was fitted."""
     provenance: Provenance
     settings: Mapping[str, Any]
 
     @classmethod
-    def of(cls, run: Run) -> "Record":
-        """Take the facts of a run."""
+    def from_run(cls, run: Run) -> "RunRecord":
+        """Build the record of a run."""
         return cls(
             format=FORMAT,
             name=run.name,
@@ -53,19 +53,19 @@ class Record:
             feature_names=run.feature_names,
             reference_made=run.reference_made,
             provenance=run.provenance,
-            settings=to_plain(run.settings),
+            settings=to_json(run.settings),
         )
 
     @classmethod
-    def of_plain(cls, facts: Any) -> "Record":
-        """Read what `to_plain` gave; raises TypeError, KeyError or AttributeError if it is something else."""
-        record: Record = from_plain(cls, facts)
+    def from_json(cls, facts: Any) -> "RunRecord":
+        """Read what `to_json` gave; raises TypeError, KeyError or AttributeError if it is something else."""
+        record: RunRecord = from_json(cls, facts)
         return record
 
 
 def schema() -> dict[str, Any]:
-    """Give the JSON Schema of `metrics.json`."""
-    return {"$schema": "http://json-schema.org/draft-07/schema#", **schema_of(Record)}
+    """Return the JSON Schema of `metrics.json`."""
+    return {"$schema": "http://json-schema.org/draft-07/schema#", **json_schema(RunRecord)}
 
 
 if __name__ == "__main__":

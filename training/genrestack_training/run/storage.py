@@ -21,13 +21,13 @@ from genrestack_common.files import UnreadableFileError, read_text
 from genrestack_training.config.presets import resolve_settings
 from genrestack_training.data.limits import check_fits
 from genrestack_training.errors import RunError, TableError, TrainingError
-from genrestack_training.evaluation.predictions import Answers, from_arrays, to_arrays
+from genrestack_training.evaluation.predictions import Predictions, from_arrays, to_arrays
 from genrestack_training.folders.private import trusted_file, trusted_folder
-from genrestack_training.folders.unfinished import finish, half, unfinished, unfinished_path
+from genrestack_training.folders.unfinished import partial_folder, publish, unfinished, unfinished_path
 from genrestack_training.models.stack import Scaler
-from genrestack_training.run.json_codec import to_plain
+from genrestack_training.run.json_codec import to_json
 from genrestack_training.run.run import Run
-from genrestack_training.run.run_record import FORMAT, Record
+from genrestack_training.run.run_record import FORMAT, RunRecord
 
 FILES = ("stack.joblib", "scaler.joblib", "reference.npz", "answers.npz", "metrics.json", "report.html")
 # What unpickling bytes that are not, or no longer, a pickle of these libraries has been seen to raise.
@@ -45,7 +45,7 @@ DAMAGED = (
     struct.error,
     zlib.error,
 )
-_LARGEST_FACTS = 256 * 2**20
+_MAX_RECORD_BYTES = 256 * 2**20
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -86,7 +86,7 @@ def plan_run_folder(name: str, *, runs_dir: str | Path | None, run_dir: str | Pa
 
 
 def run_name(table: Path) -> str:
-    """Name a run after its table: the file's name up to the first dot, other characters as hyphens."""
+    """Return the run's name for a table: the file's name up to the first dot, other characters as hyphens."""
     return re.sub(r"[^A-Za-z0-9_-]+", "-", table.name.split(".")[0]).strip("-_")[:100] or "model"
 
 
@@ -106,9 +106,9 @@ def write_run(run: Run, folder: Path, unfinished_in: Path | None = None, *, repo
     _refuse_existing(folder)
     place = unfinished_path(folder.parent, folder.name) if unfinished_in is None else unfinished_in
     try:
-        with unfinished(place), half(place) as written:
+        with unfinished(place), partial_folder(place) as written:
             _write_files(run, written, report)
-            finish(written, folder)
+            publish(written, folder)
     except OSError as exc:
         raise RunError(
             f"could not write the run to {folder}: {exc.strerror or 'no space left'}; free some space on that disk, "
@@ -162,7 +162,7 @@ def load_run(path: str | Path) -> Run:
         ) from exc
 
 
-def read_record(path: str | Path) -> Record:
+def read_record(path: str | Path) -> RunRecord:
     """Read the facts of a run, and nothing that would run code.
 
     Args:
@@ -174,13 +174,13 @@ def read_record(path: str | Path) -> Record:
     """
     folder = find_run(path)
     try:
-        return Record.of_plain(_read_facts(folder))
+        return RunRecord.from_json(_read_record_file(folder))
     except (KeyError, TypeError, AttributeError) as exc:
         raise RunError(f"{folder / 'metrics.json'} does not hold what a run holds; train again") from exc
 
 
-def load_answers(path: str | Path) -> dict[str, Answers]:
-    """Read what a run's figures were made of: the answers to every row held back, by "evaluation", "folds", ….
+def load_answers(path: str | Path) -> dict[str, Predictions]:
+    """Read what a run's figures were made of: the answers to every row held out, by "evaluation", "folds", ….
 
     Args:
         path: as `load_run` takes it.
@@ -203,7 +203,7 @@ def _refuse_existing(folder: Path) -> None:
 
 
 def _next_folder(parent: Path) -> Path:
-    """Name a folder by the time, to the second, that is not there yet."""
+    """Return a folder named by the time, to the second, that does not exist yet."""
     now = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     names = (now if count == 1 else f"{now}-{count}" for count in range(1, 1000))
     return next(parent / name for name in names if not (parent / name).exists())
@@ -224,12 +224,12 @@ def _write_files(run: Run, folder: Path, report: str | None) -> None:
 
 def _json(run: Run) -> str:
     # Long lists of numbers stand on one line each: easier to read, and half the size.
-    text = json.dumps(to_plain(Record.of(run)), indent=1, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(to_json(RunRecord.from_run(run)), indent=1, ensure_ascii=False, allow_nan=False)
     return re.sub(r"\[[^\[\]{}\"]*\]", lambda found: " ".join(found[0].split()), text) + "\n"
 
 
 def find_run(path: str | Path) -> Path:
-    """Give the folder itself if it is a run, else the latest run in it.
+    """Return the folder itself if it is a run, else the latest run in it.
 
     Raises:
         RunError: there is no whole run.
@@ -248,17 +248,17 @@ def find_run(path: str | Path) -> Path:
     return folder
 
 
-def _read_facts(folder: Path) -> dict[str, Any]:
+def _read_record_file(folder: Path) -> dict[str, Any]:
     file = folder / "metrics.json"
     try:
-        facts = json.loads(read_text(file, _LARGEST_FACTS))
+        values = json.loads(read_text(file, _MAX_RECORD_BYTES))
     except UnreadableFileError as exc:
         raise RunError(str(exc)) from exc
     except (ValueError, RecursionError) as exc:
         raise RunError(f"{file} is broken: it is not JSON; train again") from exc
-    if not isinstance(facts, dict) or facts.get("format") != FORMAT:
+    if not isinstance(values, dict) or values.get("format") != FORMAT:
         raise RunError(f"{file} is not of a run in format {FORMAT}; train again with this version")
-    return facts
+    return values
 
 
 def _read_arrays(folder: Path, name: str = "reference.npz") -> dict[str, np.ndarray]:

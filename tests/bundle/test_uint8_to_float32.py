@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from sklearn.neighbors import KNeighborsClassifier
 
-from genrestack_bundle.runtime.uint8_to_float32 import widened
+from genrestack_bundle.runtime.uint8_to_float32 import uint8_to_float32
 from genrestack_export.converters.knn import knn_graph, read_knn
 
 COUNT, WIDTH = 2500, 12
@@ -46,17 +46,17 @@ def test_answers_are_the_same_to_the_last_bit(search: bytes, points: npt.NDArray
     near = points[rng.integers(0, COUNT, 200)] + rng.normal(scale=0.1, size=(200, WIDTH))
     far = rng.normal(scale=1e6, size=(50, WIDTH))
     rows = np.concatenate([points[:50], near, far, np.full((1, WIDTH), 1e300)])
-    wide = widened(search)
+    wide = uint8_to_float32(search)
     onnx.checker.check_model(onnx.load_model_from_string(wide), full_check=True)
     assert np.array_equal(run(search, rows), run(wide, rows))
 
 
 def test_no_product_of_uint8_is_left(search: bytes) -> None:
-    before, after = operators(search), operators(widened(search))
+    before, after = operators(search), operators(uint8_to_float32(search))
     assert before["MatMulInteger"] == 3
     assert after["MatMulInteger"] == 0
     assert after["MatMul"] == before["MatMul"] + 3
-    model = onnx.load_model_from_string(widened(search))
+    model = onnx.load_model_from_string(uint8_to_float32(search))
     assert not [tensor.name for tensor in model.graph.initializer if tensor.data_type == TensorProto.UINT8]
     assert not [
         node
@@ -69,7 +69,7 @@ def test_no_product_of_uint8_is_left(search: bytes) -> None:
 def test_a_graph_without_uint8_stays_as_it_is(points: npt.NDArray[np.float64]) -> None:
     fitted = KNeighborsClassifier(5).fit(points, np.arange(COUNT) % 4)
     graph = bytes(knn_graph(read_knn("knn", fitted)).SerializeToString())
-    assert widened(graph) is graph
+    assert uint8_to_float32(graph) is graph
 
 
 Change = Callable[[onnx.ModelProto], None]
@@ -119,4 +119,4 @@ def test_what_might_be_rounded_or_is_unknown_stays_as_it_is(search: bytes, chang
     model = onnx.load_model_from_string(search)
     change(model)
     graph = model.SerializeToString()
-    assert widened(graph) is graph
+    assert uint8_to_float32(graph) is graph

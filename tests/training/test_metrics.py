@@ -22,10 +22,17 @@ from genrestack_training import (
     Table,
 )
 from genrestack_training.data.splits import Split
-from genrestack_training.evaluation.bootstrap import Resamples, interval
+from genrestack_training.evaluation.bootstrap import Resamples, percentile_interval
 from genrestack_training.evaluation.evaluate import evaluate
-from genrestack_training.evaluation.metrics import BINS, NAMES, Sums, class_figures, measure, sums_by_group
-from genrestack_training.evaluation.predictions import Answers, by_song
+from genrestack_training.evaluation.metrics import (
+    BINS,
+    METRIC_NAMES,
+    Sums,
+    class_metrics,
+    compute_metrics,
+    sums_by_group,
+)
+from genrestack_training.evaluation.predictions import Predictions, average_by_song
 from genrestack_training.evaluation.results import Figure
 
 Make = Callable[..., Table]
@@ -62,7 +69,7 @@ def theirs(truth: np.ndarray, p: np.ndarray, decisions: np.ndarray) -> dict[str,
 
 def ours(truth: np.ndarray, p: np.ndarray, decisions: np.ndarray) -> dict[str, float]:
     sums = sums_by_group(truth, p, decisions, np.zeros(len(truth), dtype=int), 1)
-    return {name: float(value[0]) for name, value in measure(sums).items()}
+    return {name: float(value[0]) for name, value in compute_metrics(sums).items()}
 
 
 @pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true", "ignore:A single label was found")
@@ -71,12 +78,12 @@ def ours(truth: np.ndarray, p: np.ndarray, decisions: np.ndarray) -> dict[str, f
 def test_every_figure_is_scikit_learns(rows: int, classes: int, seed: int, sharp: float) -> None:
     truth, p, decisions = draw(rows, classes, seed, sharp=sharp)
     found = ours(truth, p, decisions)
-    assert tuple(found) == NAMES
+    assert tuple(found) == METRIC_NAMES
     assert found == pytest.approx(theirs(truth, p, decisions), abs=1e-12)
     sums = sums_by_group(truth, p, decisions, np.zeros(rows, dtype=int), 1)
     expected = precision_recall_fscore_support(truth, decisions, labels=np.arange(classes), zero_division=0)
     for name, values in zip(("precision", "recall", "f1"), expected, strict=False):
-        np.testing.assert_allclose(class_figures(sums)[name][0], values, atol=1e-12)
+        np.testing.assert_allclose(class_metrics(sums)[name][0], values, atol=1e-12)
 
 
 @pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true")
@@ -108,7 +115,7 @@ def test_a_resample_is_the_rows_of_the_drawn_groups() -> None:
     for i, drawn in enumerate(weights.astype(int)):
         rows = np.repeat(np.arange(200), drawn[groups])
         expected = theirs(truth[rows], p[rows], decisions[rows])
-        assert {name: values[i] for name, values in measure(found).items()} == pytest.approx(expected, abs=1e-9)
+        assert {name: values[i] for name, values in compute_metrics(found).items()} == pytest.approx(expected, abs=1e-9)
 
 
 def test_pieces_of_the_resampling_are_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,7 +137,7 @@ def test_the_interval_is_scipys_bootstrap_of_groups() -> None:
     parts = sums_by_group(truth, p, decisions, groups, 60)
     spread = Resamples(60, seed=0).sums(parts)
     assert spread is not None
-    found = interval(float(np.mean(truth == decisions)), measure(spread)["accuracy"])
+    found = percentile_interval(float(np.mean(truth == decisions)), compute_metrics(spread)["accuracy"])
     means = (truth == decisions).reshape(60, 10).mean(axis=1)
     expected = bootstrap((means,), np.mean, n_resamples=2000, method="percentile", rng=1).confidence_interval
     assert (found.lower, found.upper) == pytest.approx((expected.low, expected.high), abs=0.006)
@@ -145,7 +152,7 @@ def test_rows_that_go_together_widen_the_interval() -> None:
             sums_by_group(truth, p, decisions, groups, len(np.unique(groups)))
         )
         assert spread is not None
-        figure = interval(0.5, measure(spread)["accuracy"])
+        figure = percentile_interval(0.5, compute_metrics(spread)["accuracy"])
         assert figure.lower is not None
         assert figure.upper is not None
         widths.append(figure.upper - figure.lower)
@@ -154,11 +161,11 @@ def test_rows_that_go_together_widen_the_interval() -> None:
 
 def test_one_group_has_no_interval() -> None:
     assert Resamples(1, seed=0).sums(Sums(np.ones((1, 2, 2)), np.ones((1, 3)), np.ones((1, BINS, 3)))) is None
-    assert interval(0.5, None) == Figure(0.5, None, None)
+    assert percentile_interval(0.5, None) == Figure(0.5, None, None)
 
 
-def answers(truth: np.ndarray, p: np.ndarray, tracks: np.ndarray | None) -> Answers:
-    return Answers(
+def predictions(truth: np.ndarray, p: np.ndarray, tracks: np.ndarray | None) -> Predictions:
+    return Predictions(
         classes=tuple("abcdefghij"[: p.shape[1]]),
         rows=np.arange(len(truth)),
         truth=truth,
@@ -174,7 +181,7 @@ def test_a_song_is_answered_by_the_mean_of_its_rows() -> None:
     truth, p, _ = draw(90, 3, 5)
     tracks = np.array([f"t{i % 30}" for i in range(90)])
     truth = truth[:30][np.arange(90) % 30]
-    songs = by_song(answers(truth, p, tracks))
+    songs = average_by_song(predictions(truth, p, tracks))
     assert songs is not None
     assert songs.tracks is not None
     assert len(songs.rows) == 30
@@ -184,8 +191,8 @@ def test_a_song_is_answered_by_the_mean_of_its_rows() -> None:
         assert songs.truth[i] == truth[own][0]
         assert songs.rows[i] == np.flatnonzero(own)[0]
     np.testing.assert_array_equal(songs.decisions["stack"], np.argmax(songs.probabilities["stack"], axis=1))
-    assert by_song(answers(truth, p, None)) is None
-    two_labels = by_song(answers(np.array([0, 1]), np.full((2, 3), 1 / 3), np.array(["t", "t"])))
+    assert average_by_song(predictions(truth, p, None)) is None
+    two_labels = average_by_song(predictions(np.array([0, 1]), np.full((2, 3), 1 / 3), np.array(["t", "t"])))
     assert two_labels is not None
     assert two_labels.truth.tolist() == [0, 1]
 
@@ -195,7 +202,7 @@ def test_examples_are_those_the_stack_was_surest_of() -> None:
     p = np.array([[0.4, 0.6], [0.1, 0.9], [0.3, 0.7], [0.2, 0.8], [0.9, 0.1], [0.6, 0.4]])
     split = Split("random", np.arange(6), np.arange(6), "")
     names = np.array([f"{i}.wav" for i in range(6)])
-    found = evaluate(answers(truth, p, None), [split], interval_unit="row", filenames=names, seconds=1.0, seed=0)
+    found = evaluate(predictions(truth, p, None), [split], interval_unit="row", filenames=names, seconds=1.0, seed=0)
     first, second = found.confused
     assert (first.truth, first.answer, first.rows) == ("a", "b", 4)
     assert [(e.row, e.filename, e.probability) for e in first.examples] == [

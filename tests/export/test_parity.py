@@ -11,16 +11,16 @@ from sklearn.ensemble import StackingClassifier
 
 from genrestack_bundle import ComposedSession, open_bundle, prove
 from genrestack_export import ExportError, ParityError
-from genrestack_export.parity import Expected, prove_export
+from genrestack_export.parity import ExpectedOutputs, check_parity
 
 
-def _refused(case: Case, complaint: str, **changes: Any) -> None:
-    with pytest.raises(ExportError, match=complaint):
+def _refused(case: Case, expected_message: str, **changes: Any) -> None:
+    with pytest.raises(ExportError, match=expected_message):
         case.export(**changes)
     assert not case.models_dir.exists()
 
 
-def _prove(path: Any) -> None:
+def _verify(path: Any) -> None:
     bundle = open_bundle(path)
     prove(ComposedSession(bundle.compose(), part_names=bundle.part_names, provider="cpu", threads=1), bundle)
 
@@ -43,15 +43,15 @@ class AnotherLabel(StackingClassifier):  # type: ignore[misc]  # scikit-learn ha
         return labels
 
 
-def _unproven(case: Case, complaint: str, **options: Any) -> str:
-    with pytest.raises(ParityError, match=complaint) as refused:
+def _parity_failure(case: Case, expected_message: str, **options: Any) -> str:
+    with pytest.raises(ParityError, match=expected_message) as refused:
         case.export(**options)
     assert not case.models_dir.exists()
     return str(refused.value)
 
 
 def test_disagreement_is_no_bundle(fit: FitStack) -> None:
-    message = _unproven(
+    message = _parity_failure(
         fit(stacking=OffByALittle), r"Worst is reference row 2 \(\|Δp\| [0-9.e-]+\); parts beyond .*: none"
     )
     assert "No bundle was written" in message
@@ -59,7 +59,7 @@ def test_disagreement_is_no_bundle(fit: FitStack) -> None:
 
 
 def test_another_label_is_no_bundle(fit: FitStack) -> None:
-    message = _unproven(
+    message = _parity_failure(
         fit(stacking=AnotherLabel), r"Worst is reference row 4 .*where the original says class \d and the graph \d"
     )
     assert re.search(r"labels (\d+) of (\d+)", message)
@@ -73,8 +73,8 @@ def test_worst_row_may_be_a_copy(fit: FitStack) -> None:
             return proba
 
     case = fit(stacking=OffAtTheEnd)
-    _unproven(case, r"Worst is made row 23 ")
-    _unproven(case, r"Worst is copied training row 23 ", training_rows=case.training)
+    _parity_failure(case, r"Worst is synthetic row 23 ")
+    _parity_failure(case, r"Worst is copied training row 23 ", training_rows=case.training)
 
 
 @pytest.mark.parametrize("single", [True, False])
@@ -83,9 +83,9 @@ def test_double_is_named_where_it_would_help(small: Case, single: bool) -> None:
     bundle = open_bundle(small.export())
     session = ComposedSession(bundle.compose(), part_names=bundle.part_names, provider="cpu", threads=1)
     golden = replace(bundle.golden, probabilities=bundle.golden.probabilities + 0.01)
-    expected = Expected(golden, [f"row {i}" for i in range(len(golden.rows))], ties=0)
+    expected = ExpectedOutputs(golden, [f"row {i}" for i in range(len(golden.rows))], ties=0)
     with pytest.raises(ParityError) as refused:
-        prove_export(session, expected, {"stack": 5e-4, "first": 5e-4}, single=single)
+        check_parity(session, expected, {"stack": 5e-4, "first": 5e-4}, single=single)
     assert ('Try precision="double"' in str(refused.value)) is single
 
 
@@ -122,6 +122,6 @@ def test_one_reference_row_with_a_raw_network(fit: FitStack) -> None:
     network = make_network(hidden=(4,), activation="relu", normalise=False, sigmoid=False, classes=3, seed=0)
     case = fit(network.set_params(epochs=1))
     path = case.export(reference_rows=case.rows[:1])
-    _prove(path)
+    _verify(path)
     part = open_bundle(path).model.parts[1]
     assert part.estimator.endswith(".KerasClassifier")
