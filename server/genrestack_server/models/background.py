@@ -4,6 +4,7 @@ import asyncio
 import ctypes
 import functools
 import sys
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -64,6 +65,17 @@ def give_back() -> None:
     """Return what was freed in small blocks, where the C library is glibc."""
     if library := _glibc():
         library.malloc_trim(0)
+
+
+def give_back_once_freed(held: object, background: BackgroundThread) -> None:
+    """Call `give_back` in a thread, soon after the last reference to an object is gone."""
+    weakref.finalize(held, _give_back_soon, asyncio.get_running_loop(), background).atexit = False
+
+
+def _give_back_soon(loop: asyncio.AbstractEventLoop, background: BackgroundThread) -> None:
+    # Called by whichever thread let go last, and a moment before the memory is free.
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(background.submit, give_back)
 
 
 class MemoryTrimmer:

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import time
-import weakref
 from collections.abc import Callable, Container, Coroutine, Sequence
 from functools import partial
 from typing import Any, Final
@@ -21,11 +20,11 @@ from genrestack_server.errors import (
     StartError,
     StillLoading,
 )
-from genrestack_server.models.background import BackgroundThread, give_back, keep_little
+from genrestack_server.models.background import BackgroundThread, give_back_once_freed, keep_little
 from genrestack_server.models.fingerprint import Folders, FolderStatus, poll_folders
 from genrestack_server.models.loader import load_version, why
 from genrestack_server.models.registry import Registry, ServedModel, VersionState
-from genrestack_server.models.repository import Trouble, Versions, find_models, look, versions_of
+from genrestack_server.models.repository import Trouble, Versions, look, models_at_start, versions_of
 from genrestack_server.models.version_policy import VersionPolicy
 from genrestack_server.telemetry.observer import Observer
 
@@ -84,19 +83,7 @@ class ModelManager:
             StartError: a model named in the configuration is not in the repository.
 
         """
-        config = self._config
-        try:
-            found = find_models(config.models_dir)
-        except RepositoryError as error:
-            if not config.allow_empty:
-                raise
-            _log.warning("nothing is served: %s", error)
-            return []
-        if config.repository_mode == "explicit":
-            self._require(config.load_models, found, "model to load", "--load-model")
-            return list(dict.fromkeys(config.load_models))
-        self._require([config.default_model or found[0]], found, "default model", "--default-model")
-        return found
+        return models_at_start(self._config)
 
     async def start(self, names: Sequence[str]) -> None:
         """Load these models, newest good versions first.
@@ -204,14 +191,6 @@ class ModelManager:
         self._cancellation.cancel()
         for task in self._tasks:
             task.cancel()
-
-    def _require(self, names: Sequence[str], found: Sequence[str], what: str, option: str) -> None:
-        for name in names:
-            if name not in found:
-                raise StartError(
-                    f"the {what} {name!r} is not in {self._config.models_dir}: {listed(found)}; "
-                    f"name one of these with {option}"
-                )
 
     async def _start(self, name: str) -> None:
         versions = await self._background.run(versions_of, self._config.models_dir / name)
@@ -327,7 +306,8 @@ class ModelManager:
             self._reject(name, version, loaded)
             return loaded
         folder.loaded, folder.refused, folder.unchanged = loaded.sums, None, 0
-        self._free_afterwards(self._registry.versions(name).get(version))
+        if (replaced := self._registry.versions(name).get(version)) is not None:
+            give_back_once_freed(replaced, self._background)
         self._registry.add(loaded)
         self._changed(name, version)
         self._observers.loaded(loaded, time.monotonic() - began)
@@ -366,16 +346,11 @@ class ModelManager:
 
     def _unload(self, name: str, version: int, reason: str) -> None:
         _log.info("%s/%d is no longer served: %s", name, version, reason)
-        self._free_afterwards(self._registry.remove(name, version))
+        give_back_once_freed(self._registry.remove(name, version), self._background)
         self._registry.set_state(name, version, VersionState.UNAVAILABLE, reason)
         self._folders.of(name, version).loaded = None
         self._changed(name, version)
         self._observers.unloaded(name, version)
-
-    def _free_afterwards(self, served: ServedModel | None) -> None:
-        """Once the last request has let a version go, give its memory back to the system too."""
-        if served is not None:
-            weakref.finalize(served, _give_back_soon, asyncio.get_running_loop(), self._background).atexit = False
 
     def _forget_gone(self, name: str, present: Versions) -> None:
         """Forget folders that are gone and are not served."""
@@ -404,9 +379,3 @@ def _log_abandoned(work: "asyncio.Task[None]") -> None:
     """Log what went wrong with a load that nobody waits for any more, unless it has been said already."""
     if not work.cancelled() and (error := work.exception()) is not None and not isinstance(error, RequestError):
         _log.error("a model could not be loaded, and whoever asked for it has left", exc_info=error)
-
-
-def _give_back_soon(loop: asyncio.AbstractEventLoop, background: BackgroundThread) -> None:
-    # Called by whichever thread let go last, and a moment before the memory is free.
-    if not loop.is_closed():
-        loop.call_soon_threadsafe(background.submit, give_back)

@@ -2,10 +2,13 @@
 
 import logging
 from bisect import bisect_left
+from collections.abc import Sequence
 from pathlib import Path
 
 from genrestack_bundle import BundleError, list_models, list_repository, list_versions
-from genrestack_server.errors import RepositoryError
+from genrestack_common.text import listed
+from genrestack_server.config.server_config import ServerConfig
+from genrestack_server.errors import RepositoryError, StartError
 
 _log = logging.getLogger(__name__)
 
@@ -55,6 +58,42 @@ def find_models(models_dir: Path) -> list[str]:
     if names := _names(models_dir):
         return names
     raise RepositoryError(_why_none(models_dir))
+
+
+def models_at_start(config: ServerConfig) -> list[str]:
+    """Return the models that a server loads when it starts.
+
+    Raises:
+        RepositoryError: there is nothing to serve (unless `allow_empty`).
+        StartError: a model named in the configuration is not in the repository.
+
+    """
+    try:
+        found = find_models(config.models_dir)
+    except RepositoryError as error:
+        if not config.allow_empty:
+            raise
+        _log.warning("nothing is served: %s", error)
+        return []
+    if config.repository_mode == "explicit":
+        require_models(config.load_models, found, config.models_dir, "model to load", "--load-model")
+        return list(dict.fromkeys(config.load_models))
+    require_models([config.default_model or found[0]], found, config.models_dir, "default model", "--default-model")
+    return found
+
+
+def require_models(names: Sequence[str], found: Sequence[str], models_dir: Path, what: str, option: str) -> None:
+    """Raise an error that names the first model which is not in the repository.
+
+    Raises:
+        StartError: there is one.
+
+    """
+    for name in names:
+        if name not in found:
+            raise StartError(
+                f"the {what} {name!r} is not in {models_dir}: {listed(found)}; name one of these with {option}"
+            )
 
 
 def versions_of(model_dir: Path) -> Versions:

@@ -17,7 +17,7 @@ from genrestack_server.errors import (
 from genrestack_server.models.background import BackgroundThread
 from genrestack_server.models.manager import ModelManager
 from genrestack_server.models.registry import Registry, ServedModel
-from genrestack_server.models.repository import Versions, find_models, look
+from genrestack_server.models.repository import Versions, find_models, look, require_models
 
 _REFUSED_S: Final = 10.0
 """A model that could not be loaded is not tried again for so long: each attempt costs as much as a good one."""
@@ -59,7 +59,9 @@ class DemandManager(ModelManager):
                 raise
             found = []
         if self._config.default_model is not None:
-            self._require([self._config.default_model], found, "default model", "default_model")
+            require_models(
+                [self._config.default_model], found, self._config.models_dir, "default model", "default_model"
+            )
         return []
 
     async def _sync(self, name: str, versions: Versions) -> None:
