@@ -10,10 +10,10 @@ from client.liar import described
 
 from genrestack import InvalidInput, ModelInfo
 from genrestack._core.rows import check_finite, to_rows
-from genrestack.cli.columns import match_columns
 from genrestack.cli.songs.timeline import letters
-from genrestack.cli.table import Table, open_table
-from genrestack.cli.table_error import TableError
+from genrestack.cli.tables.columns import match_columns
+from genrestack.cli.tables.table import Table, open_table
+from genrestack.cli.tables.table_error import TableError
 from genrestack.model_info import FeatureInfo
 from genrestack.songs.aggregate import check_model
 

@@ -6,8 +6,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from genrestack.cli.table import open_table
-from genrestack.cli.table_error import TableError
+from genrestack.cli.tables.table import open_table
+from genrestack.cli.tables.table_error import TableError
 
 ROWS = 300_000
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from genrestack import Client, ModelInfo, Prediction
-    from genrestack.cli.columns import Batch, Columns
-    from genrestack.cli.table import Table
+    from genrestack.cli.tables.columns import Batch, Columns
+    from genrestack.cli.tables.table import Table
     from genrestack.cli.writers import Tally, Writer
 
 BATCH_ROWS: Final = 256
@@ -103,7 +103,7 @@ def predict(
 
 def _are_tables(ctx: click.Context, files: tuple[Path, ...]) -> bool:
     """Return, by their names, whether the files are tables; raises click.UsageError for tables and songs at once."""
-    from genrestack.cli.table import is_table
+    from genrestack.cli.tables.table import is_table
 
     tables = [path for path in files if is_table(path)]
     if tables and len(tables) < len(files):
@@ -151,7 +151,7 @@ def _counted_on_failure(tally: "Tally") -> Iterator[None]:
 
 def _check_files(files: tuple[Path, ...]) -> None:
     # All of them, before the first answer is printed.
-    from genrestack.cli.table_error import TableError
+    from genrestack.cli.tables.table_error import TableError
 
     for path in files:
         if path.is_dir():
@@ -164,9 +164,9 @@ def _predict_file(
     client: "Client", info: "ModelInfo", path: Path, label: str, writer: "Writer", tally: "Tally", *, base: bool
 ) -> None:
     from genrestack import InvalidInput
-    from genrestack.cli.columns import located, match_columns
     from genrestack.cli.progress import reading
-    from genrestack.cli.table import open_table
+    from genrestack.cli.tables.columns import located, match_columns
+    from genrestack.cli.tables.table import open_table
 
     with open_table(path, BATCH_ROWS) as table:
         columns = match_columns(table, info.feature_names, label)
@@ -213,7 +213,7 @@ def _described(info: "ModelInfo", predictions: "Iterable[Prediction]") -> "Itera
 
 
 def _rows(table: "Table", columns: "Columns", waiting: "deque[Batch]") -> "Iterator[npt.NDArray[np.float64]]":
-    from genrestack.cli.columns import batches
+    from genrestack.cli.tables.columns import batches
 
     for batch in batches(table, columns):
         waiting.append(batch)

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from genrestack.cli.table import Table
+from genrestack.cli.tables.table import Table
 from genrestack_common.text import printable
 
 

@@ -12,8 +12,8 @@ import numpy.typing as npt
 from genrestack._core.options import ClientOptions
 from genrestack._core.request import ModelSpec, predict_request, rows_per_message
 from genrestack._core.rows import Rows, invalid
-from genrestack.cli.columns import batches, match_columns
-from genrestack.cli.table import open_table
+from genrestack.cli.tables.columns import batches, match_columns
+from genrestack.cli.tables.table import open_table
 from genrestack.model_info import FeatureInfo, ModelInfo
 
 _DIFFERENT: Final = 64

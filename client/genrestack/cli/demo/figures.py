@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from genrestack import Client, ModelInfo, SongPrediction
-from genrestack.cli.columns import Batch, batches, match_columns
-from genrestack.cli.table import open_table
+from genrestack.cli.tables.columns import Batch, batches, match_columns
+from genrestack.cli.tables.table import open_table
 
 BATCH_ROWS: Final = 256
 _MEASURED_SECONDS: Final = 2.0

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from genrestack.cli.table import IDENTIFIERS, Cells, Chunk, Table
-from genrestack.cli.table_error import TableError
+from genrestack.cli.tables.table import IDENTIFIERS, Cells, Chunk, Table
+from genrestack.cli.tables.table_error import TableError
 from genrestack.errors import InvalidInput
 from genrestack_common.text import quoted, quoted_list
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Final
 
-from genrestack.cli.table_error import TableError
+from genrestack.cli.tables.table_error import TableError
 from genrestack_common.text import quoted
 
 _LONGEST_TEXT: Final = 2**14

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Final, cast
 
-from genrestack.cli.parquet import open_parquet
-from genrestack.cli.table_error import TableError
+from genrestack.cli.tables.parquet import open_parquet
+from genrestack.cli.tables.table_error import TableError
 
 IDENTIFIERS: Final = ("filename", "length")
 """Columns of the published layout that tell rows apart and are no features."""
