@@ -2,7 +2,7 @@
 
     $ genrestack demo
     $ genrestack serve demo/models &
-    $ python examples/song.py demo/song.wav
+    $ python examples/song.py demo/song.flac
 
 Any recording will do (wav, flac, ogg, mp3); the client needs its extra: `pip install "genrestack[audio]"`.
 """
@@ -35,5 +35,5 @@ def main(path: str, target: str) -> None:
 
 
 if __name__ == "__main__":
-    song_file = sys.argv[1] if len(sys.argv) > 1 else "demo/song.wav"
+    song_file = sys.argv[1] if len(sys.argv) > 1 else "demo/song.flac"
     main(song_file, sys.argv[2] if len(sys.argv) > 2 else "localhost:50051")

@@ -77,7 +77,7 @@ def test_the_quickstart_ends_as_it_says(followed: tuple[Path, str]) -> None:
     folder, said = followed
     assert "240 of 240 labels" in said
     assert "the style it was made in" in said
-    assert said.count("song.wav\n") >= 3
+    assert said.count("song.flac\n") >= 3
     shown = [line for block in blocks(QUICKSTART, "console") for line in block.splitlines() if "SERVING" in line]
     assert len(shown) == 2
     for line in shown:

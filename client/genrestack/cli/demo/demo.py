@@ -1,11 +1,16 @@
 """The steps of `genrestack demo`."""
 
+import csv
+import gzip
+import io
 import os
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from genrestack.cli.demo.figures import BATCH_ROWS, Figures, take_figures
-from genrestack.cli.demo.processes import Background, free_port, run_command, run_python
+from genrestack.cli.demo.processes import Background, free_port, run_command
 from genrestack.cli.models import parity_text
 from genrestack.cli.songs.timeline import percent
 from genrestack_common.text import printable
@@ -25,29 +30,10 @@ NAME: Final = "synthetic"
 PRESET: Final = "demo"
 WHAT_IT_IS: Final = "ten synthesised styles, made by a program; not real music"
 
-# Runs in a process of its own: the client meets the audio package in one module alone, and this is not it. The rows of
-# the second table are sorted so that its first ones are of different styles.
-_WRITE_MUSIC: Final = """
-import csv, gzip, io, sys
-from genrestack_audio import RATE
-from genrestack_audio.synth import DEMO_SONG, demo_table, render, write_wav
-def numbers(row):
-    style, *song_and_window = row[0].split(".")
-    return song_and_window
-header, *rows = csv.reader(io.StringIO(gzip.decompress(demo_table()).decode()))
-heard = [row for row in rows if int(numbers(row)[0]) % 5]
-unheard = sorted((row for row in rows if int(numbers(row)[0]) % 5 == 0), key=numbers)
-samples = render(DEMO_SONG.style, DEMO_SONG.seconds, RATE, DEMO_SONG.seed)
-songs, unseen, song = sys.argv[1:]
-try:
-    for path, part in ((songs, heard), (unseen, unheard)):
-        with open(path, "w", newline="") as file:
-            csv.writer(file, lineterminator="\\n").writerows([header, *part])
-    write_wav(song, samples, RATE)
-except OSError as error:
-    sys.exit(f"Error: cannot write {error.filename or song} ({error.strerror}); choose another folder with --dir")
-print(DEMO_SONG.style, end="")
-"""
+SONG_STYLE: Final = "synth-waltz"
+"""The style that the song was made in; `tools/make_demo_data.py` made it and the table."""
+_UNHEARD: Final = 5
+"""Every fifth song of the table is kept out of training."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +55,7 @@ class Places:
     @property
     def song(self) -> Path:
         """A synthesised song that is in neither table."""
-        return self.folder / "song.wav"
+        return self.folder / "song.flac"
 
     @property
     def picture(self) -> Path:
@@ -95,7 +81,7 @@ def run_demo(folder: Path) -> None:
     """Go the whole way; raises click.ClickException naming the command that failed."""
     started = time.monotonic()
     places = Places(folder)
-    style = write_music(places)
+    write_music(places)
     run_command(
         "train", places.songs, "--preset", PRESET, "--models", places.models, "--name", NAME,
         # Figures of songs never heard come from the table put aside above, asked over the wire.
@@ -110,11 +96,11 @@ def run_demo(folder: Path) -> None:
         run_command("predict", places.unseen, *asking, "--limit", 5)
         run_command("predict", places.song, *asking, "--plot", places.picture)
         figures = take_figures(address, NAME, places.songs, places.unseen, places.song)
-    _close(_facts(figures, style, address, places), time.monotonic() - started)
+    _close(_facts(figures, address, places), time.monotonic() - started)
 
 
-def write_music(places: Places) -> str:
-    """Write the tables and the song; give the style that the song was made in."""
+def write_music(places: Places) -> None:
+    """Write the tables and the song."""
     try:
         places.folder.mkdir(parents=True, exist_ok=True)
         # Asked here: the lines above run in another process, and the server's log comes much later.
@@ -127,13 +113,36 @@ def write_music(places: Places) -> str:
     click.echo(f"#   {places.songs}: songs to train on, a row for each of their three windows")
     click.echo(f"#   {places.unseen}: every fifth song, kept out of training as a whole, to ask about")
     click.echo(f"#   {places.song}: a song that is in neither table")
-    return run_python(_WRITE_MUSIC, places.songs, places.unseen, places.song, what="writing the synthesised music")
+    try:
+        _write_data(places)
+    except OSError as error:
+        raise click.ClickException(
+            f"cannot write {error.filename or places.folder} ({error.strerror}); choose another folder with --dir"
+        ) from error
 
 
-def _facts(figures: Figures, style: str, address: str, places: Places) -> dict[str, str]:
+def _write_data(places: Places) -> None:
+    data = files(__package__) / "data"
+    text = gzip.decompress((data / "songs.csv.gz").read_bytes()).decode()
+    header, *rows = csv.reader(io.StringIO(text))
+    heard = [row for row in rows if int(_song_and_window(row)[0]) % _UNHEARD]
+    # Sorted, so that the first rows are of different styles.
+    unheard = sorted((row for row in rows if int(_song_and_window(row)[0]) % _UNHEARD == 0), key=_song_and_window)
+    for path, part in ((places.songs, heard), (places.unseen, unheard)):
+        with path.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file, lineterminator="\n").writerows([header, *part])
+    places.song.write_bytes((data / "song.flac").read_bytes())
+
+
+def _song_and_window(row: Sequence[str]) -> list[str]:
+    """Return the numbers in a file name such as `synth-waltz.007.2.wav`."""
+    return row[0].split(".")[1:]
+
+
+def _facts(figures: Figures, address: str, places: Places) -> dict[str, str]:
     info, unheard, song = figures.info, figures.unheard, figures.song
     answer = f"{song.label} ({percent(float(song.probabilities.max()))})"
-    verdict = "the style it was made in" if song.label == style else f"but it was made in {style}"
+    verdict = "the style it was made in" if song.label == SONG_STYLE else f"but it was made in {SONG_STYLE}"
     return {
         "preset": info.provenance.preset or PRESET,
         "held-out rows": f"{info.metrics['accuracy']:.3f} right; drawn at random, so other windows of the same songs "

@@ -44,22 +44,6 @@ def run_command(*arguments: Argument) -> None:
         )
 
 
-def run_python(script: str, *arguments: Argument, what: str) -> str:
-    """Run a few lines of Python in a process of their own; give the few words they print.
-
-    Raises:
-        click.ClickException: they failed.
-
-    """
-    argv = [sys.executable, "-P", "-c", script, *map(str, arguments)]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE) as process:
-        status = _wait(process)
-        said = process.stdout.read() if process.stdout else b""
-    if status:
-        raise click.ClickException(f"{what} failed with exit status {status}; what it said stands above")
-    return said.decode()
-
-
 class Background:
     """A subcommand that runs beside the others and is stopped at the end, whatever happens."""
 

@@ -1,7 +1,6 @@
-"""What the demo trains on and what it classifies: both synthetic."""
+"""The songs of the demo's table, and the one it classifies: all synthetic."""
 
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Final
 
 TABLE_SEEDS: Final = range(40)
@@ -21,11 +20,3 @@ class DemoSong:
 
 DEMO_SONG: Final = DemoSong("synth-waltz", 1000, 30.0)
 """The song that the demo classifies; it is not in the table."""
-
-
-def demo_table() -> bytes:
-    """Read the table of synthesised songs: gzipped CSV in the layout of the published tables.
-
-    Made by `python tools/make_demo_table.py` from `TABLE_SEEDS` of each of `STYLES`, by this package's extractor.
-    """
-    return files("genrestack_audio").joinpath("data", "demo.csv.gz").read_bytes()

@@ -3,13 +3,13 @@
 import numpy as np
 
 from genrestack_audio.features.columns import RATE
-from genrestack_audio.synth.arrange import Note, Score, arrange
-from genrestack_audio.synth.dice import Dice
-from genrestack_audio.synth.drums import hit
-from genrestack_audio.synth.style import Style, Voice
-from genrestack_audio.synth.styles import VOICES, style_named
-from genrestack_audio.synth.voices import tone
-from genrestack_audio.synth.wav import STEP
+from tools.synth.arrange import Note, Score, arrange
+from tools.synth.dice import Dice
+from tools.synth.drums import hit
+from tools.synth.style import Style, Voice
+from tools.synth.styles import VOICES, style_named
+from tools.synth.voices import tone
+from tools.synth.wav import STEP
 
 _LENGTHS = (0.1, 600.0)
 _RATES = (8_000, 96_000)

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from genrestack_audio.synth.dice import Dice
-from genrestack_audio.synth.style import Drum, Part, Style
+from tools.synth.dice import Dice
+from tools.synth.style import Drum, Part, Style
 
 SECTION_BARS = 4
 _STRENGTH = {"X": 1, "x": 0, "o": -1}

@@ -8,7 +8,7 @@ overlap in each of these, so that telling them apart takes several features at o
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from genrestack_audio.synth.style import Drum, Part, Style, Voice
+from tools.synth.style import Drum, Part, Style, Voice
 
 _MAJOR = (0, 2, 4, 5, 7, 9, 11)
 _MINOR = (0, 2, 3, 5, 7, 8, 10)

@@ -4,7 +4,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from genrestack_audio.synth.style import Voice
+from tools.synth.style import Voice
 
 _CYCLE = 2048
 _TOP = 0.45

@@ -7,11 +7,11 @@ what a model learns from them says nothing of how well it hears real music.
     write_wav("song.wav", samples, 22_050)
 """
 
-from genrestack_audio.synth.demo import DEMO_SONG, DemoSong, demo_table
-from genrestack_audio.synth.render import render
-from genrestack_audio.synth.style import Drum, Part, Style, Voice
-from genrestack_audio.synth.styles import STYLES, style_named
-from genrestack_audio.synth.wav import write_wav
+from tools.synth.demo import DEMO_SONG, DemoSong
+from tools.synth.render import render
+from tools.synth.style import Drum, Part, Style, Voice
+from tools.synth.styles import STYLES, style_named
+from tools.synth.wav import write_wav
 
 __all__ = [
     "DEMO_SONG",
@@ -21,7 +21,6 @@ __all__ = [
     "Part",
     "Style",
     "Voice",
-    "demo_table",
     "render",
     "style_named",
     "write_wav",

@@ -1,18 +1,18 @@
-"""Write a synthesised song: `python -m genrestack_audio.synth synth-waltz song.wav --seed 7`."""
+"""Write a synthesised song: `python -m tools.synth synth-waltz song.wav --seed 7`."""
 
 import argparse
 from pathlib import Path
 
 from genrestack_audio.features.columns import RATE
-from genrestack_audio.synth import STYLES, render, write_wav
+from tools.synth import STYLES, render, write_wav
 
 
 def main() -> None:
     """Read the command line and write the song."""
     parser = argparse.ArgumentParser(
-        prog="python -m genrestack_audio.synth",
+        prog="python -m tools.synth",
         description="Write a synthetic song to a .wav file.",
-        epilog="Example: python -m genrestack_audio.synth synth-waltz song.wav --seed 7",
+        epilog="Example: python -m tools.synth synth-waltz song.wav --seed 7",
     )
     parser.add_argument("style", choices=STYLES, metavar="STYLE", help=", ".join(STYLES))
     parser.add_argument("output", type=Path, metavar="FILE", help="the .wav file; replaced if it exists")

@@ -8,9 +8,9 @@ import pytest
 from librosa.beat import beat_track
 
 from genrestack_audio import RATE, open_sound
-from genrestack_audio.synth import STYLES, Style, render, write_wav
-from genrestack_audio.synth.arrange import arrange
-from genrestack_audio.synth.dice import Dice
+from tools.synth import STYLES, Style, render, write_wav
+from tools.synth.arrange import arrange
+from tools.synth.dice import Dice
 
 
 def test_the_dice_fall_the_same_way_on_every_numpy() -> None:
@@ -78,7 +78,7 @@ def test_the_command_writes_a_song_and_needs_no_librosa(tmp_path: Path) -> None:
     code = (
         "import sys; sys.modules['librosa'] = sys.modules['scipy'] = sys.modules['soundfile'] = None; "
         f"sys.argv[1:] = ['synth-techno', {str(tmp_path / 'song.wav')!r}, '--seconds', '1']; "
-        "from genrestack_audio.synth.__main__ import main; main()"
+        "from tools.synth.__main__ import main; main()"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
     with open_sound(tmp_path / "song.wav") as sound:

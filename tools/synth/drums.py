@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from genrestack_audio.synth.dice import Dice
+from tools.synth.dice import Dice
 
 Drummer = Callable[[np.ndarray, int, Dice], np.ndarray]
 

@@ -1,8 +1,8 @@
-"""Make the embedded demo table again: `python tools/make_demo_table.py [OUTPUT]`.
+"""Make the table and the song that `genrestack demo` ships: `python tools/make_demo_data.py [FOLDER]`.
 
-Renders the songs of `genrestack_audio.synth`, computes their features with the package's own extractor and writes
-`audio/genrestack_audio/data/demo.csv.gz`, or OUTPUT. All of it is synthetic. The same machine writes the same bytes
-each time; another one may differ in the last digits.
+Renders the songs of `tools.synth`, computes their features with the audio package's own extractor and writes
+`songs.csv.gz` and `song.flac` into `client/genrestack/cli/demo/data`, or FOLDER. All of it is synthetic. The same
+machine writes the same table each time; another one may differ in the last digits.
 """
 
 import csv
@@ -15,13 +15,16 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+import soundfile
 from rich.progress import track
 
-from genrestack_audio import FEATURE_NAMES, RATE, Windows, extract_windows
-from genrestack_audio.synth import STYLES, render
-from genrestack_audio.synth.demo import TABLE_SECONDS, TABLE_SEEDS
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-TABLE = Path(__file__).resolve().parent.parent / "audio" / "genrestack_audio" / "data" / "demo.csv.gz"
+from genrestack_audio import FEATURE_NAMES, RATE, Windows, extract_windows
+from tools.synth import DEMO_SONG, STYLES, render
+from tools.synth.demo import TABLE_SECONDS, TABLE_SEEDS
+
+DATA = Path(__file__).resolve().parent.parent / "client" / "genrestack" / "cli" / "demo" / "data"
 HEADER = ("filename", "length", *FEATURE_NAMES, "label")
 _PROCESSES = 2
 
@@ -55,17 +58,24 @@ def write_table(output: Path, rows: Iterable[Sequence[str]]) -> None:
     output.write_bytes(gzip.compress(text.getvalue().encode(), compresslevel=9, mtime=0))
 
 
-def main(output: Path) -> None:
-    """Make the whole table, in two processes."""
+def write_song(output: Path) -> None:
+    """Write the demo's song, losslessly, in 16 bits."""
+    samples = render(DEMO_SONG.style, DEMO_SONG.seconds, RATE, DEMO_SONG.seed)
+    soundfile.write(output, samples, RATE, subtype="PCM_16")
+
+
+def main(folder: Path) -> None:
+    """Make the song, and in two processes the table."""
     # One thread each: the work is too small to be split up further. The processes read it when they start.
     os.environ["OMP_NUM_THREADS"] = "1"
-    every = songs()
+    write_song(folder / "song.flac")
+    every, output = songs(), folder / "songs.csv.gz"
     with get_context("spawn").Pool(_PROCESSES) as pool:
-        made = track(pool.imap(rows_of, every), description="made songs", total=len(every))
+        made = track(pool.imap(rows_of, every), description="synthesised songs", total=len(every))
         rows = [row for song in made for row in song]
     write_table(output, rows)
-    print(f"{output}: {len(rows)} rows of {len(every)} made songs, {output.stat().st_size / 1000:.0f} kB")
+    print(f"{output}: {len(rows)} rows of {len(every)} synthesised songs, {output.stat().st_size / 1000:.0f} kB")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else TABLE)
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else DATA)
