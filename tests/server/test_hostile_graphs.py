@@ -219,7 +219,7 @@ def test_what_waits_behind_a_run_that_does_not_end_is_refused(
     async def walk(bench: Bench) -> None:
         heavy = bench.ask(operator.served, hot_rows(IN_THREAD))
         await asyncio.to_thread(operator.begun.wait)
-        behind = [bench.ask(operator.served, draw_rows(20), patient=patient) for patient in (False, False, True)]
+        behind = [bench.ask(operator.served, draw_rows(20), backpressured=waits) for waits in (False, False, True)]
         with pytest.raises(RunEndedError):
             await heavy
         for caller in behind:

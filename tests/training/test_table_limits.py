@@ -92,7 +92,7 @@ def test_parquet_files_that_are_too_large_unpacked(tmp_path: Path) -> None:
     rows = parquet(tmp_path / "rows.parquet", pa.array(np.zeros(many)), pa.array(np.zeros(many, np.int8)))
     lists = parquet(
         tmp_path / "lists.parquet",
-        pa.ListArray.from_arrays(pa.array([0, many, many + 1], pa.int32()), pa.array(np.zeros(many + 1))),
+        pa.ListArray.from_arrays(pa.array([0, 2 * many, 2 * many + 1], pa.int32()), pa.array(np.zeros(2 * many + 1))),
     )
     labels = parquet(
         tmp_path / "labels.parquet",
@@ -105,7 +105,7 @@ def test_parquet_files_that_are_too_large_unpacked(tmp_path: Path) -> None:
     assert max(path.stat().st_size for path in (rows, lists, labels, texts)) < MIB
     with memory(300 * MIB):
         refused(rows, "says that it has 5,000,000 rows of 2 columns, which takes about 640 MB of memory")
-        refused(lists, r"2 rows of 2 columns with 5,000,001 values in lists")
+        refused(lists, r"2 rows of 2 columns with 10,000,001 values in lists")
         refused(labels, r"'label' holds 20,000 characters in data row 1 \('xxx.*…'\), at most 1,000 are allowed")
         refused(texts, "column 'label' has no label in data rows 1, 2, 3, 4, 5 and 99995 more")
         refused(texts, "column 'a' is not numeric: data row 1 holds 'xxx", need_label=False, label="none")
