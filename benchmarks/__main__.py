@@ -8,18 +8,18 @@ from typing import Final
 import click
 from rich.console import Console
 
-from benchmarks.call import one_call
-from benchmarks.crowd import crowd
-from benchmarks.effort import FULL, QUICK, Effort
-from benchmarks.figure import Figure
-from benchmarks.in_process import many_rows, one_row
-from benchmarks.machine import this_machine
-from benchmarks.parity import parity
-from benchmarks.prepared import Prepared, prepare
-from benchmarks.report import Report, print_report, to_json, write_into
-from benchmarks.start import start
-from benchmarks.stock_parts import stock_parts
-from benchmarks.stream import stream
+from benchmarks.contestants.prepared import Prepared, prepare
+from benchmarks.reporting.effort import FULL, QUICK, Effort
+from benchmarks.reporting.figure import Figure
+from benchmarks.reporting.machine import this_machine
+from benchmarks.reporting.report import Report, print_report, to_json, write_into
+from benchmarks.suites.call import one_call
+from benchmarks.suites.concurrency import crowd
+from benchmarks.suites.in_process import many_rows, one_row
+from benchmarks.suites.parity import parity
+from benchmarks.suites.start import start
+from benchmarks.suites.stock_parts import stock_parts
+from benchmarks.suites.stream import stream
 
 BENCHMARKS: Final[dict[str, Callable[[Prepared, Effort], tuple[Figure, ...]]]] = {
     "one-row": one_row,

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from benchmarks.figure import Baseline, bounded, quicker
+from benchmarks.reporting.figure import Baseline, bounded, quicker
 from genrestack_audio import FEATURE_NAMES, RATE, extract, open_sound, read_segments
 from genrestack_audio.features.columns import HOP, N_FFT
 from genrestack_audio.features.reference import extract_with_librosa

@@ -14,13 +14,13 @@ import click
 import numpy as np
 from rich.console import Console
 
-from benchmarks.contest import ROOT, environment
-from benchmarks.figure import Baseline, Figure, bounded, reached
-from benchmarks.floor import floor_seconds, steps
-from benchmarks.machine import Machine, this_machine
-from benchmarks.marked import write_between
-from benchmarks.prepared import REAL_TABLE
-from benchmarks.report import figure_table, markdown_table
+from benchmarks.contestants.contest import ROOT, environment
+from benchmarks.contestants.prepared import REAL_TABLE
+from benchmarks.reporting.figure import Baseline, Figure, bounded, reached
+from benchmarks.reporting.machine import Machine, this_machine
+from benchmarks.reporting.page_section import write_between
+from benchmarks.reporting.report import figure_table, markdown_table
+from benchmarks.training.floor import floor_seconds, steps
 
 BEGIN: Final = "<!-- fit: begin; written by `python -m benchmarks.fit --write` -->"
 END: Final = "<!-- fit: end -->"
@@ -134,7 +134,7 @@ def _trained(who: str, table: Path, seed: int, epochs: int, folder: Path) -> Row
     arrays = folder / f"{who}-{seed}.npz"
     request = {"who": who, "table": str(table), "seed": seed, "epochs": epochs, "arrays": str(arrays)}
     begun = time.monotonic()
-    told = _asked("benchmarks.fitted", request)
+    told = _asked("benchmarks.training.fitted", request)
     with np.load(arrays) as saved:
         parts = {part: saved[part] for part in _PARTS}
     whole = time.monotonic() - begun
@@ -146,7 +146,7 @@ def _floor(table: Path, row: Row, epochs: int, cores: int) -> tuple[float, float
     features, classes = row["arrays"]["rows"].shape[1], row["arrays"]["knn"].shape[1]
     count = steps(row["rows"], _FOLDS, epochs, _BATCH)
     network = floor_seconds((features, *_HIDDEN, classes), _BATCH, count, cores)
-    svc = _asked("benchmarks.grown", {"part": "svc", "table": str(table), "times": 1, "only_rows": None})
+    svc = _asked("benchmarks.growth.measurement", {"part": "svc", "table": str(table), "times": 1, "only_rows": None})
     # libsvm's time grows with the square of the rows.
     fits = 1 + _FOLDS * (1 - 1 / _FOLDS) ** 2
     return network, svc["fit_seconds"] * fits / cores

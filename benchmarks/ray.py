@@ -14,10 +14,10 @@ from typing import Any, Final
 import click
 import numpy as np
 
-from benchmarks.contest import ROOT
-from benchmarks.machine import Machine, this_machine
-from benchmarks.serving import genrestack_server, process
-from benchmarks.subjects import open_only_bundle
+from benchmarks.contestants.contest import ROOT
+from benchmarks.contestants.subjects import open_only_bundle
+from benchmarks.reporting.machine import Machine, this_machine
+from benchmarks.serving.servers import genrestack_server, process
 from genrestack_proto.matrix import to_matrix
 from genrestack_proto.v1.prediction_pb2 import PredictRequest
 
@@ -174,14 +174,14 @@ def _in_turns(addresses: dict[str, str], load: Load, request: bytes, *, quick: b
         ],
     }
     # By its input: requests are longer than a command line may be.
-    command = [sys.executable, "-m", "benchmarks.callers", "-"]
+    command = [sys.executable, "-m", "benchmarks.serving.callers", "-"]
     done = subprocess.run(command, input=json.dumps(spec), stdout=subprocess.PIPE, check=True, text=True, cwd=ROOT)
     blocks: dict[str, list[dict[str, Any]]] = json.loads(done.stdout)
     return blocks
 
 
 def _prepared() -> Path:
-    from benchmarks.prepared import prepare
+    from benchmarks.contestants.prepared import prepare
 
     return prepare(None).single
 

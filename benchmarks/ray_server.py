@@ -7,7 +7,7 @@ import os
 import sys
 from typing import Final
 
-from benchmarks.contest import threads
+from benchmarks.contestants.contest import threads
 
 PORT: Final = 50061
 

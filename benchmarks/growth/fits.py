@@ -12,11 +12,11 @@ from typing import Any, Final
 
 import click
 
-from benchmarks.contest import ROOT, environment
-from benchmarks.machine import Machine, this_machine
-from benchmarks.marked import write_between
-from benchmarks.prepared import CACHE, REAL_TABLE
-from benchmarks.steps import make_table
+from benchmarks.contestants.contest import ROOT, environment
+from benchmarks.contestants.prepared import CACHE, REAL_TABLE
+from benchmarks.contestants.steps import make_table
+from benchmarks.reporting.machine import Machine, this_machine
+from benchmarks.reporting.page_section import write_between
 
 PARTS: Final = ("knn", "svc", "mlp", "stack")
 BEGIN: Final = "<!-- growth: begin; written by `python -m benchmarks.growth fits --write` -->"
@@ -114,7 +114,7 @@ def _measured(part: str, table: Path, times: int, only_rows: int | None, load: f
     kept = CACHE / "growth" / f"{_key(request, table)}.json"
     if not kept.exists():
         click.echo(f"measuring {part} at {times}× …", err=True)
-        command = [sys.executable, "-W", "ignore", "-m", "benchmarks.grown", json.dumps(request)]
+        command = [sys.executable, "-W", "ignore", "-m", "benchmarks.growth.measurement", json.dumps(request)]
         done = subprocess.run(command, check=True, cwd=ROOT, env=environment(), stdout=subprocess.PIPE, text=True)
         kept.parent.mkdir(parents=True, exist_ok=True)
         aside = kept.with_suffix(".writing")

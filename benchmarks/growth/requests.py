@@ -18,9 +18,9 @@ import grpc
 import numpy as np
 from google.protobuf.message import Message
 
+from benchmarks.contestants.subjects import open_only_bundle
 from benchmarks.growth.fits import exponent
-from benchmarks.serving import connected, genrestack_server
-from benchmarks.subjects import open_only_bundle
+from benchmarks.serving.servers import connected, genrestack_server
 from genrestack_bundle import Bundle
 from genrestack_proto.inference import open_inference_pb2 as oip
 from genrestack_proto.matrix import to_matrix

@@ -10,10 +10,9 @@ from typing import Final
 import click
 from rich.console import Console
 
-from benchmarks.contest import ROOT
-from benchmarks.contest import environment as quiet
-from benchmarks.machine import this_machine
-from benchmarks.marked import write_between
+from benchmarks.contestants.contest import ROOT
+from benchmarks.contestants.contest import environment as quiet
+from benchmarks.contestants.prepared import CACHE, prepare
 from benchmarks.peers.contestants import REFERENCE, Files, contestants
 from benchmarks.peers.effort import FULL, QUICK
 from benchmarks.peers.environments import environment
@@ -21,7 +20,8 @@ from benchmarks.peers.page import BEGIN, END, Comparison, print_comparison, to_j
 from benchmarks.peers.picture import draw
 from benchmarks.peers.rounds import measure_all
 from benchmarks.peers.turn import PeerFailed
-from benchmarks.prepared import CACHE, prepare
+from benchmarks.reporting.machine import this_machine
+from benchmarks.reporting.page_section import write_between
 
 KEYS: Final = tuple(each.key for each in contestants())
 # Without a terminal to fit into.

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from benchmarks.contest import ROOT, threads
+from benchmarks.contestants.contest import ROOT, threads
+from benchmarks.contestants.prepared import Prepared
 from benchmarks.peers.environments import OURS, Environment
 from benchmarks.peers.messages import JSON, MODEL, OPEN_INFERENCE, PREDICT, Protocol
 from benchmarks.peers.unpickled import MODEL as MODEL_VARIABLE
-from benchmarks.prepared import Prepared
 
 REFERENCE: Final = "scikit-learn"
 _BATCH = 64

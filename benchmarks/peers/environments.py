@@ -12,8 +12,8 @@ from typing import Final
 
 import click
 
-from benchmarks.contest import ROOT
-from benchmarks.prepared import CACHE
+from benchmarks.contestants.contest import ROOT
+from benchmarks.contestants.prepared import CACHE
 
 REQUIREMENTS: Final = Path(__file__).parent / "requirements"
 OURS: Final = "genrestack"

@@ -30,7 +30,7 @@ def make(spec: dict[str, Any]) -> Answer:
 
         pipeline = load(spec["path"])
         return lambda rows: probabilities(pipeline, rows)
-    from benchmarks.stock import StockSessions
+    from benchmarks.contestants.stock import StockSessions
 
     return StockSessions(Path(spec["path"]), threads=int(spec["threads"])).answer
 

@@ -8,11 +8,11 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.machine import Machine
 from benchmarks.peers.contestants import REFERENCE
 from benchmarks.peers.measured import MEASURES, Result
 from benchmarks.peers.numbers import number, written
 from benchmarks.peers.verdict import best_of, not_first
+from benchmarks.reporting.machine import Machine
 
 BEGIN: Final = "<!-- peers: begin; written by `python -m benchmarks.peers --write` -->"
 END: Final = "<!-- peers: end -->"

@@ -16,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 import psutil
 
-from benchmarks.contest import ROOT
+from benchmarks.contestants.contest import ROOT
 from benchmarks.peers.asking import asking, first_answer
 from benchmarks.peers.contestants import Contestant, Files, Place, surroundings
 from benchmarks.peers.effort import Block

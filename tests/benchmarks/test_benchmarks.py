@@ -9,14 +9,14 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks.__main__ import main
-from benchmarks.call import one_call
-from benchmarks.crowd import crowd
-from benchmarks.effort import Effort
-from benchmarks.figure import Baseline, Figure, bounded, quicker, reached, share, slower
-from benchmarks.machine import Machine
-from benchmarks.report import BEGIN, END, Report, cells, to_json, write_into
-from benchmarks.start import start
-from benchmarks.stream import stream
+from benchmarks.reporting.effort import Effort
+from benchmarks.reporting.figure import Baseline, Figure, bounded, quicker, reached, share, slower
+from benchmarks.reporting.machine import Machine
+from benchmarks.reporting.report import BEGIN, END, Report, cells, to_json, write_into
+from benchmarks.suites.call import one_call
+from benchmarks.suites.concurrency import crowd
+from benchmarks.suites.start import start
+from benchmarks.suites.stream import stream
 
 SCANT = Effort(
     rounds=1,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.fit import compare, same
-from benchmarks.floor import floor_seconds, products, steps
+from benchmarks.training.floor import floor_seconds, products, steps
 
 
 def training(seconds: float, accuracy: float, svc: float = 0.5) -> dict[str, Any]:

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from benchmarks.grown import SPREAD, grow
 from benchmarks.growth import fits as growth
 from benchmarks.growth.__main__ import main
 from benchmarks.growth.fits import BEGIN, END, duration, exponent, render
-from benchmarks.machine import Machine
-from benchmarks.marked import write_between
+from benchmarks.growth.measurement import SPREAD, grow
+from benchmarks.reporting.machine import Machine
+from benchmarks.reporting.page_section import write_between
 
 MACHINE = Machine(
     "a CPU", 2, 0.0, "3.11", "Linux", dict.fromkeys(("keras", "numpy", "scikit-learn", "tensorflow"), "1"), "2025-01-01"

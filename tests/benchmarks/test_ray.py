@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from click import ClickException
 
-from benchmarks.machine import Machine
 from benchmarks.ray import BEGIN, END, PLAIN, Load, render, summed_up, write_into
+from benchmarks.reporting.machine import Machine
 
 MACHINE = Machine("a CPU", 2, 0.0, "3.11", "Linux", {}, "2025-01-01")
 ONE, MANY = Load(1, 1), Load(8, 256)

@@ -21,21 +21,21 @@ APART: Final = ("otel", "ray")
 # What pins or compares generated files is left out, and so is what needs further tools.
 SERVING_TESTS: Final = (
     "tests/proto/test_matrix.py",
-    "tests/client/test_client.py",
-    "tests/client/test_async_client.py",
-    "tests/client/test_stream.py",
-    "tests/client/test_tls.py",
-    "tests/server/test_core.py",
-    "tests/server/test_batcher.py",
-    "tests/server/test_calls.py",
-    "tests/server/test_bad_input.py",
-    "tests/server/test_predict.py",
+    "tests/client/sdk/test_client.py",
+    "tests/client/sdk/test_async_client.py",
+    "tests/client/sdk/test_stream.py",
+    "tests/client/sdk/test_tls.py",
+    "tests/server/service/test_core.py",
+    "tests/server/inference/test_batcher.py",
+    "tests/server/service/test_calls.py",
+    "tests/server/service/test_bad_input.py",
+    "tests/server/service/test_predict.py",
     "tests/server/test_lifecycle.py",
-    "tests/server/test_rebuild.py",
-    "tests/server/test_reload.py",
-    "tests/server/test_stream.py",
-    "tests/server/test_metrics.py",
-    "tests/server/test_reflection.py",
+    "tests/server/rpc/test_rebuild.py",
+    "tests/server/models/test_reload.py",
+    "tests/server/rpc/test_stream.py",
+    "tests/server/telemetry/test_metrics.py",
+    "tests/server/rpc/test_reflection.py",
 )
 WHOLE: Final = (
     "tests/bundle",
@@ -45,12 +45,12 @@ WHOLE: Final = (
     "tests/training/test_evaluation.py",
     "tests/training/test_run_folder.py",
     "tests/training/test_train.py",
-    "tests/client/test_rows.py",
-    "tests/client/test_real_server.py",
+    "tests/client/sdk/test_rows.py",
+    "tests/client/sdk/test_real_server.py",
     "tests/server/test_real_model.py",
     *SERVING_TESTS,
 )
-APART_TESTS: Final = ("tests/server/test_traces.py", "tests/server/test_ray_app.py")
+APART_TESTS: Final = ("tests/server/telemetry/test_traces.py", "tests/server/ray_app/test_ray_app.py")
 # Here pytest's own process is a driver of Ray, which has crashed in one that had run other tests before.
 ALONE_TESTS: Final = ("tests/training/test_ray.py",)
 

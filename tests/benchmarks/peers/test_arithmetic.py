@@ -11,8 +11,6 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from benchmarks.machine import Machine
-from benchmarks.marked import write_between
 from benchmarks.peers.__main__ import main
 from benchmarks.peers.contestants import REFERENCE, contestants
 from benchmarks.peers.effort import BATCHES, CROWD, ONE
@@ -23,6 +21,8 @@ from benchmarks.peers.page import BEGIN, END, Comparison, lines, print_compariso
 from benchmarks.peers.picture import draw, place
 from benchmarks.peers.turn import Loaded, Turn
 from benchmarks.peers.verdict import not_first
+from benchmarks.reporting.machine import Machine
+from benchmarks.reporting.page_section import write_between
 
 PAGE = Path(__file__).parents[3] / "docs" / "benchmarks.md"
 MACHINE = Machine("a CPU", 2, 0.0, "3.11", "Linux", {"numpy": "2"}, "2025-01-01")

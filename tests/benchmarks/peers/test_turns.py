@@ -14,6 +14,8 @@ from sklearn.datasets import load_digits
 from sklearn.preprocessing import MinMaxScaler
 from support.stacks import FittedStack, export
 
+from benchmarks.contestants.prepared import Prepared
+from benchmarks.contestants.stock import convert_parts
 from benchmarks.peers.contestants import REFERENCE, Files, contestants
 from benchmarks.peers.effort import BATCHES, CROWD, ONE, Block, Effort
 from benchmarks.peers.environments import current
@@ -21,8 +23,6 @@ from benchmarks.peers.measured import MEASURES
 from benchmarks.peers.pickled import make_pipeline
 from benchmarks.peers.rounds import measure_all
 from benchmarks.peers.turn import PeerFailed, memory_mb, started
-from benchmarks.prepared import Prepared
-from benchmarks.stock import convert_parts
 
 SCANT = Effort(1, (Block(ONE, 1, 1, 0.1, 3), Block(CROWD, 4, 1, 0.2, 8), Block(BATCHES, 2, 256, 0.1, 2)))
 ROWS = 300

@@ -1,0 +1,1 @@
+"""What is compared, prepared once, each in a process of its own."""

@@ -1,0 +1,1 @@
+"""Figures, the machine they are of, and how they are written down."""

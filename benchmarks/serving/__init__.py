@@ -1,0 +1,1 @@
+"""Servers and callers as processes of their own."""

@@ -1,0 +1,45 @@
+"""One row and 256 rows: the composed graph against the stack it was made from."""
+
+from benchmarks.contestants.contest import Spec, composed, contest, original
+from benchmarks.contestants.prepared import Prepared
+from benchmarks.reporting.effort import Effort
+from benchmarks.reporting.figure import Baseline, Figure, quicker
+
+_SINGLE, _DOUBLE = "composed graph, single", "composed graph, double"
+_PREDICT, _DIRECT = "the notebook's stack, Keras predict()", "the notebook's stack, model(x)"
+
+
+def one_row(prepared: Prepared, effort: Effort) -> tuple[Figure, ...]:
+    """Time the answer to one row, in process."""
+    return _against_the_stack(prepared, effort, 1, "1 row", 150)
+
+
+def many_rows(prepared: Prepared, effort: Effort) -> tuple[Figure, ...]:
+    """Time the answer to 256 rows, in process."""
+    return _against_the_stack(prepared, effort, 256, "256 rows", 4)
+
+
+def _against_the_stack(prepared: Prepared, effort: Effort, rows: int, what: str, least: float) -> tuple[Figure, ...]:
+    specs: dict[str, Spec] = {
+        _PREDICT: original(prepared.run),
+        _SINGLE: composed(prepared.single),
+        _DIRECT: original(prepared.run, direct=True),
+        _DOUBLE: composed(prepared.double),
+    }
+    times = contest(specs, prepared.rows, rows, effort)
+
+    def line(candidate: str, baseline: str, least: float | None) -> Figure:
+        return quicker(
+            f"{what}, {candidate}",
+            times.median_ms(candidate),
+            Baseline(baseline, times.median_ms(baseline)),
+            least=least,
+            note=times.spread(baseline, candidate),
+        )
+
+    return (
+        line(_SINGLE, _PREDICT, least),
+        line(_SINGLE, _DIRECT, None),
+        line(_DOUBLE, _PREDICT, None),
+        line(_DOUBLE, _DIRECT, None),
+    )

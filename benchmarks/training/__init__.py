@@ -1,0 +1,1 @@
+"""What `benchmarks.fit` compares, each in a process of its own."""
