@@ -140,6 +140,8 @@ class Batcher:
     def _admit(self, request: PendingRequest) -> None:
         if self.stuck:
             raise Stuck(_STUCK)
+        if request.deadline is not None and request.deadline <= request.admitted:
+            raise DeadlineExceeded("the deadline had already passed when the request arrived; allow more time")
         if not self._backpressured and self._fits(request):
             self._queue.put(request)
             self._wake(hurried=request.high_priority)
@@ -202,7 +204,8 @@ class Batcher:
             request.fail(DeadlineExceeded("the deadline passed while the rows waited; allow more time or send less"))
         if taken.slices:
             self._run_batch(Batch(taken.slices, now), now)
-        self._admit_waiting()
+        if self._backpressured:
+            self._admit_waiting()
         if self._queue.rows:
             self._wake()
 
@@ -244,14 +247,15 @@ class Batcher:
     def _end(self, batch: Batch, result: RunResult) -> None:
         self._running -= 1
         self._in_thread.pop(batch, None)
-        for request in batch.end(result):
-            self._queue.leave(request)
         if not result.ended:
             self._throughput.note(batch.rows, result.seconds)
+        for request in batch.end(result):
+            self._queue.leave(request)
         self._observers.executed(batch.served, batch.rows, batch.requests, result.seconds)
         if self.stuck:
             self._set_stuck(False)
-        self._admit_waiting()
+        if self._backpressured:
+            self._admit_waiting()
         if self._queue.rows:
             self._wake()
 

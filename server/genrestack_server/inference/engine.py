@@ -1,17 +1,11 @@
 """What answers rows, whatever asks: which version, admission, batches, execution; and what loads the versions."""
 
-from collections.abc import Awaitable
-
-from genrestack_bundle import Answer
-from genrestack_proto.matrix import FloatMatrix
-from genrestack_server.call import Call
 from genrestack_server.config.server_config import ServerConfig
-from genrestack_server.errors import DeadlineExceeded
 from genrestack_server.inference.admission import AdmissionControl
 from genrestack_server.inference.batcher import Batcher
 from genrestack_server.inference.executor import Executor
 from genrestack_server.models.manager import Changed, Command, ModelManager
-from genrestack_server.models.registry import Registry, ServedModel
+from genrestack_server.models.registry import Registry
 from genrestack_server.telemetry.observer import Observer
 
 
@@ -45,24 +39,8 @@ class Engine:
         self.manager = manager(config, self.registry, observers, changed, broadcast)
         self.admission = AdmissionControl(max_calls)
         self.batcher = Batcher(Executor(), observers, config)
-
-    def predict(self, served: ServedModel, rows: FloatMatrix, call: Call) -> Awaitable[Answer]:
-        """Answer checked rows, float32 of shape (n, f).
-
-        Args:
-            served: the version that answers.
-            rows: finite, contiguous, in the model's column order.
-            call: the request these rows came with: its deadline and its priority.
-
-        Raises:
-            DeadlineExceeded: the deadline has passed.
-            QueueFull: too many rows wait already.
-            InvalidInput: the model has no finite answer for some row.
-
-        """
-        if call.is_late():
-            raise DeadlineExceeded("the deadline had already passed when the request arrived; allow more time")
-        return self.batcher.run(served, rows, call)
+        self.predict = self.batcher.run
+        """Answers checked rows; see `Batcher.run`."""
 
     def close(self) -> None:
         """Fail what waits, and end the run under way."""

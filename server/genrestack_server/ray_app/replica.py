@@ -16,6 +16,7 @@ from genrestack_proto.v1 import prediction_pb2 as pb
 from genrestack_server.call import Call
 from genrestack_server.config.server_config import ServerConfig
 from genrestack_server.errors import NotFound
+from genrestack_server.inference.validation import check_bytes
 from genrestack_server.models.repository import Versions, versions_of
 from genrestack_server.models.version_policy import VersionPolicy
 from genrestack_server.ray_app.core import Core
@@ -59,6 +60,7 @@ class Replica:
 
         async def work(call: Call) -> pb.PredictResponse:
             asked = await self._ensured(pb.PredictRequest, data)
+            check_bytes(len(asked), self._config)
             with self._core.engine.admission.admit():
                 return await self._core.prediction.predict(asked, call)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from functools import partial
+from operator import methodcaller
 from typing import Any, NoReturn, TypeAlias, TypeVar
 
 import grpc
@@ -16,6 +16,10 @@ from genrestack_server.service.status import BY_NUMBER, DETAILS_KEY, to_status
 _T = TypeVar("_T")
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 MethodHandler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+
+
+serialized: Callable[[Message], bytes] = methodcaller("SerializeToString")
+"""Returns a message's bytes."""
 
 
 class RpcHandler:
@@ -34,10 +38,11 @@ class RpcHandler:
         """
 
         async def answer(_: object, context: Context) -> Message:
-            result = await self.lifecycle.run(Call(method), partial(work, context), context)
-            if isinstance(result, status_pb2.Status):
-                await end_with(context, result)
-            return result
+            call = Call(method)
+            with self.lifecycle.running(call) as running:
+                call.read_context(context)
+                return await work(context, call)
+            return await end_with(context, running.status)
 
         # Not `unary_unary`, which reads first: see `request_reader`.
         return grpc.stream_unary_rpc_method_handler(answer, None, serialized)
@@ -71,8 +76,3 @@ async def end_with(context: Context, status: status_pb2.Status) -> NoReturn:
         await context.abort(BY_NUMBER[status.code], status.message, details)
     except grpc.aio.InternalError:
         raise asyncio.CancelledError from None
-
-
-def serialized(message: Message) -> bytes:
-    """Return a message's bytes."""
-    return message.SerializeToString()

@@ -7,7 +7,7 @@ from genrestack_proto.v1.model_pb2 import Model
 from genrestack_server.call import Call
 from genrestack_server.config.server_config import ServerConfig
 from genrestack_server.inference.engine import Engine
-from genrestack_server.inference.validation import check_bytes, check_request
+from genrestack_server.inference.validation import check_request
 from genrestack_server.models.registry import LONG_FIELDS, Registry, ServedModel
 from genrestack_server.service.messages import LARGE_BYTES, parse_request, run_in_thread
 
@@ -42,21 +42,17 @@ class Prediction:
     def get_model(self, data: bytes, call: Call) -> pb.GetModelResponse:
         """Describe the version a request means."""
         request = parse_request(pb.GetModelRequest, data)
-        served = self._found(request.model, request.version, call)
+        served = self._registry.find(request.model, request.version)
+        call.model, call.version = served.name, served.version
         return pb.GetModelResponse(model=to_model(served, self._registry))
 
     def _unpacked(self, data: bytes, call: Call) -> tuple[pb.PredictRequest, ServedModel, FloatMatrix]:
-        check_bytes(len(data), self._config)
         request = parse_request(pb.PredictRequest, data)
-        served = self._found(request.model, request.version, call)
+        served = self._registry.find(request.model, request.version)
+        call.model, call.version = served.name, served.version
         rows = check_request(request, served, self._config)
         call.rows = len(rows)
         return request, served, rows
-
-    def _found(self, model: str, version: int, call: Call) -> ServedModel:
-        served = self._registry.find(model, version)
-        call.model, call.version = served.name, served.version
-        return served
 
 
 def to_predict_response(request: pb.PredictRequest, served: ServedModel, answer: Answer) -> pb.PredictResponse:

@@ -51,6 +51,14 @@ def test_a_prediction_holds_what_the_server_said(scripted: Client) -> None:
     assert scripted.predict(rows).base == {}
 
 
+def test_a_prediction_becomes_a_table(scripted: Client) -> None:
+    answered = scripted.predict(made_rows(2))
+    frame = answered.to_frame()
+    assert list(frame.columns) == ["label", *answered.classes]
+    assert frame["label"].tolist() == answered.labels
+    assert np.array_equal(frame[list(answered.classes)].to_numpy(), answered.probabilities)
+
+
 def test_names_travel_and_decide_the_order(scripted: Client, script: Script) -> None:
     turned = scripted.predict({"c": [0.0], "b": [0.0], "a": [3.0]})
     assert turned.labels == ["high"]
