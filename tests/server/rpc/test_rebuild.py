@@ -88,29 +88,35 @@ def answers(running: Supervised) -> bool:
 def taken(running: Supervised, fragile: Fragile) -> Iterator[None]:
     """Take the port of a server in the moment in which gRPC closes it."""
     got = threading.Event()
-    with socket.socket() as other:
-        # Connections that were closed a moment ago may still have it.
-        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held: list[socket.socket] = []
 
-        def take() -> None:
-            while not got.is_set():
-                try:
-                    other.bind(("127.0.0.1", running.port))
-                    other.listen()
-                except OSError:
-                    continue
-                got.set()
-
-        thread = threading.Thread(target=take)
-        thread.start()
-        try:
-            # The server may be quicker, and is attacked again then.
-            while not got.is_set():
-                fragile.attack(running)
-            yield
-        finally:
+    def take() -> None:
+        while not got.is_set():
+            # A new one each time: one that is bound, and may not listen because the server does, cannot be bound again.
+            other = socket.socket()
+            # Connections that were closed a moment ago may still have it.
+            other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                other.bind(("127.0.0.1", running.port))
+                other.listen()
+            except OSError:
+                other.close()
+                continue
+            held.append(other)
             got.set()
-            thread.join()
+
+    thread = threading.Thread(target=take)
+    thread.start()
+    try:
+        # The server may be quicker, and is attacked again then.
+        while not got.is_set():
+            fragile.attack(running)
+        yield
+    finally:
+        got.set()
+        thread.join()
+        for other in held:
+            other.close()
 
 
 def test_what_is_in_flight_is_answered(tiny_models: Path, tmp_path: Path, fragile: Fragile) -> None:
