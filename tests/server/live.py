@@ -58,7 +58,9 @@ class RunServer(Protocol):
 
 @contextmanager
 def running_server(models_dir: Path, **options: Any) -> Iterator[Running]:
-    config = replace(ServerConfig(models_dir=models_dir, port=0, threads=1, grace=5, management="open"), **options)
+    # A run that is held waits for as long as the machine takes; the limit is the subject of tests that set it.
+    limits = {"grace": 5, "max_compute_seconds": 3600}
+    config = replace(ServerConfig(models_dir=models_dir, port=0, threads=1, management="open"), **(limits | options))
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()

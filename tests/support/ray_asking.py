@@ -26,7 +26,7 @@ from genrestack_proto.v1.prediction_pb2_grpc import PredictionServiceStub
 FILE = Path(__file__).resolve().parents[2] / "deploy" / "ray" / "serve.yaml"
 PORT = 50077
 TARGET = f"127.0.0.1:{PORT}"
-PATIENCE_S = 120.0
+PATIENCE_S = 600.0
 SLOW = 3000
 """Products for each row of the model `slow`: about half a second."""
 STACKS = {"tiny": TinyStack.draw(0), "second": TinyStack.draw(1), "third": TinyStack.draw(2), "slow": TinyStack.draw(3)}
