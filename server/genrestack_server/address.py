@@ -39,7 +39,7 @@ def check_address(host: str, port: int, prefix: str = "") -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether only this machine reaches every address a host name stands for.
+    """Return whether only this machine reaches every address a host name stands for.
 
     Raises:
         AddressError: the name is not known here.

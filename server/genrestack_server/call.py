@@ -15,7 +15,7 @@ REQUEST_ID_KEY: Final = "x-request-id"
 TRACE_KEY: Final = "traceparent"
 PRIORITY_KEY: Final = "genrestack-priority"
 PRIORITIES: Final = {"high": True, "normal": False}
-"""What the metadata may say, and whether that is urgent."""
+"""What the metadata may say, and whether that is the high priority."""
 # A caller's own id goes into every log line of its request.
 _MAX_REQUEST_ID: Final = 128
 
@@ -57,11 +57,11 @@ class Call:
     admitted: float = 0.0
     """Moment at which its rows joined the queue; 0: they never did."""
     queued_s: float = 0.0
-    """Time between admission and the start of the (first) execution that computed its rows."""
+    """Time between admission and the start of the (first) batch that computed its rows."""
     compute_s: float = 0.0
-    """Time of the execution(s) it took part in."""
+    """Time to run the batch(es) it took part in."""
     batch_rows: int = 0
-    """Rows of the last execution it took part in."""
+    """Rows of the last batch it took part in."""
     ended: float = 0.0
     code: grpc.StatusCode = grpc.StatusCode.OK
 
@@ -109,7 +109,7 @@ def new_request_id() -> str:
 
 
 def is_high_priority(priority: str) -> bool:
-    """Tell whether a priority is the upper one.
+    """Return whether a priority is the upper one.
 
     Raises:
         InvalidInput: it is neither.

@@ -8,10 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from genrestack.errors import InvalidInput, Violation
-from genrestack_common.text import quoted
+from genrestack_common.text import quoted, quoted_list
 
 _SHAPES = "give an array of shape (rows, features), a DataFrame, a list of rows, or dicts by feature name"
-_LISTED = 5
 _REPORTED = 10
 _FIELD_CHARACTERS = 100
 _LARGEST = float(np.finfo(np.float32).max)
@@ -115,10 +114,10 @@ def _from_records(rows: list[Mapping[Any, Any]]) -> Rows:
     names = _names_of(rows[0])
     for number, row in enumerate(rows):
         if missing := [name for name in names if name not in row]:
-            raise invalid(f"rows[{number}]", f"lacks {_listed(missing)}, which row 0 has")
+            raise invalid(f"rows[{number}]", f"lacks {quoted_list(missing)}, which row 0 has")
         if len(row) != len(names):
             unknown = [name for name in row if name not in rows[0]]
-            raise invalid(f"rows[{number}]", f"has {_listed(unknown)}, which row 0 has not")
+            raise invalid(f"rows[{number}]", f"has {quoted_list(unknown)}, which row 0 has not")
     return _finish(_object_matrix([[row[name] for name in names] for row in rows]), names)
 
 
@@ -190,11 +189,6 @@ def _is_sequence(row: object) -> bool:
 
 def _kind(value: object) -> str:
     return "None" if value is None else f"of type {type(value).__name__}"
-
-
-def _listed(names: Sequence[object]) -> str:
-    shown = ", ".join(map(quoted, names[:_LISTED]))
-    return f"{shown} and {len(names) - _LISTED} more" if len(names) > _LISTED else shown
 
 
 def to_numbers(array: npt.NDArray[Any], names: Sequence[str]) -> npt.NDArray[Any]:

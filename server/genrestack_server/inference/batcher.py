@@ -228,7 +228,7 @@ class Batcher:
         self._executor.start(batch.served, batch.matrix, limit, partial(self._end, batch))
 
     def _is_quick(self, batch: Batch, now: float) -> bool:
-        """Tell whether to run at once, on the loop."""
+        """Return whether to run at once, on the loop."""
         return (
             self._running == 1
             and batch.requests == 1
@@ -293,7 +293,7 @@ class BatchWindow:
         self._quiet = 0
 
     def keep_waiting(self, waiting_rows: int) -> bool:
-        """Tell whether the loop should first turn once more."""
+        """Return whether the loop should first turn once more."""
         if self._company < _COMPANY:
             return False
         self._quiet = self._quiet + 1 if waiting_rows == self._seen else 0

@@ -120,7 +120,7 @@ class RequestQueue(Generic[J]):
         return taken
 
     def _normal_priority_first(self) -> bool:
-        """Tell whether it is the turn of normal priority."""
+        """Return whether it is the turn of normal priority."""
         high_priority = any(pair.high_priority for pair in self._queues.values())
         normal = any(pair.normal for pair in self._queues.values())
         if not (high_priority and normal):

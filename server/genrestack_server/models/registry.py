@@ -259,7 +259,7 @@ class Registry:
         self._snapshot = None
 
     def is_default_version(self, served: ServedModel) -> bool:
-        """Tell whether a version is the one that answers when none is named."""
+        """Return whether a version is the one that answers when none is named."""
         return self._newest(self._table.get(served.name, {})) is served
 
     def find(self, name: str, version: int) -> ServedModel:

@@ -22,7 +22,7 @@ class Versions(tuple[int, ...]):
     __slots__ = ()
 
     def __contains__(self, version: object) -> bool:
-        """Tell whether a number is among them."""
+        """Return whether a number is among them."""
         place = bisect_left(self, version) if isinstance(version, int) else len(self)
         return place < len(self) and self[place] == version
 

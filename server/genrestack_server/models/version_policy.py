@@ -43,7 +43,7 @@ class VersionPolicy:
         return sorted((v for v in versions if self.listed is None or v in self.listed), reverse=True)
 
     def satisfied(self, good: int) -> bool:
-        """Tell whether so many good versions are as many as are served."""
+        """Return whether so many good versions are as many as are served."""
         return self.latest is not None and good >= self.latest
 
     def __str__(self) -> str:

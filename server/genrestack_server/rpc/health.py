@@ -56,7 +56,7 @@ class Health:
             self._announce()
 
     def is_serving(self, name: str) -> bool:
-        """Tell whether a name is served."""
+        """Return whether a name is served."""
         return bool(self._status.get(name) == SERVING)
 
     def drain(self) -> None:

@@ -155,7 +155,7 @@ async def decompressed(data: bytes, max_bytes: int) -> bytes:
 
 
 def is_compressed(data: bytes) -> bool:
-    """Tell whether data are gzip's or zlib's."""
+    """Return whether data are gzip's or zlib's."""
     if data.startswith(_GZIP):
         return True
     return len(data) > 1 and data[0] == _ZLIB and (data[0] << 8 | data[1]) % 31 == 0
