@@ -90,7 +90,7 @@ def test_from_loading_to_stopped(tiny_models: Path, monkeypatch: pytest.MonkeyPa
         go_on.wait(GUARD_S)
         return load_version(*arguments)
 
-    monkeypatch.setattr("genrestack_server.models.manager.load_version", waiting)
+    monkeypatch.setattr("genrestack_server.models.reconciler.load_version", waiting)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()

@@ -4,7 +4,8 @@ from genrestack_server.config.server_config import ServerConfig
 from genrestack_server.inference.admission import AdmissionControl
 from genrestack_server.inference.batcher import Batcher
 from genrestack_server.inference.executor import Executor
-from genrestack_server.models.manager import Changed, Command, ModelManager
+from genrestack_server.models.manager import Command, ModelManager
+from genrestack_server.models.reconciler import Changed
 from genrestack_server.models.registry import Registry
 from genrestack_server.telemetry.observer import Observer
 

@@ -2,12 +2,10 @@
 
 import asyncio
 import logging
-import time
-from collections.abc import Callable, Container, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
-from genrestack_bundle import Cancellation, LoadCancelledError, ProviderError
 from genrestack_common.text import listed, quoted
 from genrestack_server.config.server_config import ServerConfig
 from genrestack_server.errors import (
@@ -17,24 +15,17 @@ from genrestack_server.errors import (
     NotFound,
     RepositoryError,
     RequestError,
-    StartError,
     StillLoading,
 )
-from genrestack_server.models.background import BackgroundThread, give_back_once_freed, keep_little
-from genrestack_server.models.fingerprint import Folders, FolderStatus, poll_folders
-from genrestack_server.models.loader import load_version, why
-from genrestack_server.models.registry import Registry, ServedModel, VersionState
+from genrestack_server.models.background import BackgroundThread, keep_little
+from genrestack_server.models.reconciler import Changed, Reconciler
+from genrestack_server.models.registry import Registry
 from genrestack_server.models.repository import Trouble, Versions, look, models_at_start, versions_of
-from genrestack_server.models.version_policy import VersionPolicy
 from genrestack_server.telemetry.observer import Observer
 
 _log = logging.getLogger(__name__)
 
-Changed = Callable[[str, int], None]
 Command = Callable[[str, str], None]
-
-# So many folders are looked at before the event loop hears of it.
-_FOLDERS_AT_ONCE: Final = 250
 
 
 class ModelManager:
@@ -58,22 +49,17 @@ class ModelManager:
         """
         self._config = config
         self._registry = registry
-        self._observers = observers
-        self._changed = changed
         self._broadcast = broadcast
-        self._policy = VersionPolicy.parse(config.version_policy)
-        self._folders = Folders()
         self._background = BackgroundThread("genrestack-load")
+        self._reconciler = Reconciler(config, registry, observers, changed, self._background)
         self._lock = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._trouble = Trouble()
-        self._loading = False
-        self._cancellation = Cancellation()
 
     @property
     def busy(self) -> bool:
         """Whether a version is being loaded just now; `close` ends that, but not within one step of it."""
-        return self._loading
+        return self._reconciler.loading
 
     def find_models(self) -> list[str]:
         """Return the models to load at start.
@@ -163,7 +149,7 @@ class ModelManager:
             if name not in self._registry.names():
                 await self._versions_of(name)
             for version in self._registry.versions(name):
-                self._unload(name, version, "it was unloaded by request")
+                self._reconciler.unload(name, version, "it was unloaded by request")
 
     async def look_once(self) -> None:
         """Look at the repository, and act on what is new, changed, or gone."""
@@ -181,20 +167,20 @@ class ModelManager:
                 versions = found.get(name, Versions())
                 if versions is not None:
                     await self._sync(name, versions)
-            for name in {*self._registry.models_with_state(), *self._folders.names()} - found.keys():
+            for name in self._reconciler.known() - found.keys():
                 self._registry.set_on_disk(name, Versions())
-                self._forget_gone(name, Versions())
+                self._reconciler.forget_gone(name, Versions())
 
     def close(self) -> None:
         """Begin nothing more; what is being loaded ends as soon as it can, and is not served."""
         self._background.close()
-        self._cancellation.cancel()
+        self._reconciler.cancel()
         for task in self._tasks:
             task.cancel()
 
     async def _start(self, name: str) -> None:
         versions = await self._background.run(versions_of, self._config.models_dir / name)
-        refused = await self._reconcile(name, versions, tolerant=False)
+        refused = await self._reconciler.reconcile(name, versions, tolerant=False)
         if not self._registry.versions(name):
             because = f" ({refused[0]})" if refused else ""
             raise RepositoryError(
@@ -213,16 +199,15 @@ class ModelManager:
 
     async def _load_now(self, name: str, then: Callable[[], None]) -> None:
         versions = await self._versions_of(name)
-        for folder in self._folders.of_model(name).values():
-            folder.refused = None
-        refused = await self._reconcile(name, versions, tolerant=False)
+        self._reconciler.retry_refused(name)
+        refused = await self._reconciler.reconcile(name, versions, tolerant=False)
         if refused:
             now = listed(str(version) for version in self._registry.versions(name))
             raise LoadRejected(f"{refused[0]}; " + (f"served: {now}" if now else "no version of it is served"))
         if not self._registry.versions(name):
             raise LoadRejected(
-                f"model {name!r} has no version that is to be served (the version policy is {self._policy}); "
-                f"it has {listed(map(str, versions))}"
+                f"model {name!r} has no version that is to be served "
+                f"(the version policy is {self._reconciler.policy}); it has {listed(map(str, versions))}"
             )
         then()
 
@@ -241,123 +226,9 @@ class ModelManager:
 
     async def _sync(self, name: str, versions: Versions) -> None:
         if self._config.repository_mode == "poll":
-            await self._reconcile(name, versions)
-            return
-        folders, served = self._folders.of_model(name), self._registry.versions(name)
-        for version in self._registry.with_state(name):
-            if version not in served and (version not in folders or folders[version].refused is None):
-                self._registry.clear_state(name, version)
-        self._registry.set_on_disk(name, versions, "it is not loaded")
-        self._forget_gone(name, versions)
-
-    async def _reconcile(self, name: str, present: Versions, *, tolerant: bool = True) -> list[str]:
-        """Serve what the policy wants of a model; return the versions refused, each with its reason."""
-        good: set[int] = set()
-        refused: list[str] = []
-        temporarily_missing = (
-            self._folders.temporarily_missing(name, self._registry.versions(name), present) if tolerant else []
-        )
-        candidates = await self._background.run(self._policy.candidates, [*present, *temporarily_missing])
-        polled = 0
-        while polled < len(candidates) and not self._policy.satisfied(len(good)):
-            statuses = await self._poll(
-                name, candidates[polled : polled + _FOLDERS_AT_ONCE], len(good), tolerant=tolerant
-            )
-            polled += len(statuses)
-            for each in statuses:
-                if reason := await self._apply(name, each):
-                    refused.append(f"{name}/{each.version}: {reason}")
-                if each.version in self._registry.versions(name):
-                    good.add(each.version)
-        self._unload_others(name, present, good)
-        return refused
-
-    async def _poll(self, name: str, versions: Sequence[int], good: int, *, tolerant: bool) -> list[FolderStatus]:
-        return await self._background.run(
-            poll_folders,
-            self._config.models_dir / name,
-            versions,
-            self._folders.of_model(name),
-            enough=None if self._policy.latest is None else self._policy.latest - good,
-            tolerant=tolerant,
-        )
-
-    async def _apply(self, name: str, status: FolderStatus) -> str:
-        """Load a version if it is new or changed; return the reason if it is refused now."""
-        if status.fingerprint is None:
-            if not self._folders.of(name, status.version).absent:
-                self._registry.clear_state(name, status.version)
-            return ""
-        if status.refused:
-            return ""
-        if status.lacking and self._folders.of(name, status.version).still_copying(status.fingerprint):
-            reason = f"it is not complete yet: {status.lacking}"
-            self._registry.set_state(name, status.version, VersionState.UNAVAILABLE, reason)
-            return ""
-        return await self._load(name, status.version, status.fingerprint)
-
-    async def _load(self, name: str, version: int, fingerprint: bytes) -> str:
-        folder = self._folders.of(name, version)
-        self._registry.set_state(name, version, VersionState.LOADING)
-        began = time.monotonic()
-        loaded = await self._background.run(self._attempt, name, version)
-        if isinstance(loaded, str):
-            folder.refused = fingerprint
-            self._reject(name, version, loaded)
-            return loaded
-        folder.loaded, folder.refused, folder.unchanged = loaded.sums, None, 0
-        if (replaced := self._registry.versions(name).get(version)) is not None:
-            give_back_once_freed(replaced, self._background)
-        self._registry.add(loaded)
-        self._changed(name, version)
-        self._observers.loaded(loaded, time.monotonic() - began)
-        return ""
-
-    def _attempt(self, name: str, version: int) -> ServedModel | str:
-        self._loading = True
-        try:
-            return load_version(name, version, self._config, self._cancellation)
-        except LoadCancelledError as error:
-            raise Draining("the server is stopping; ask another server") from error
-        except ProviderError as error:
-            if self._registry.loading:
-                raise StartError(str(error)) from error
-            return str(error)
-        except Exception as error:  # noqa: BLE001 - whatever an untrusted bundle provokes refuses it, and only it
-            return why(error, self._config.models_dir)
-        finally:
-            self._loading = False
-
-    def _reject(self, name: str, version: int, reason: str) -> None:
-        others = self._registry.versions(name)
-        serving = f"; still serving {name}/{max(others)}" if others else ""
-        _log.error("rejected %s/%d: %s%s", name, version, reason, serving)
-        self._registry.set_state(name, version, VersionState.UNAVAILABLE, reason)
-        self._observers.load_failed(name, version, reason)
-
-    def _unload_others(self, name: str, present: Versions, good: Container[int]) -> None:
-        reason = f"the version policy is {self._policy}"
-        for version in self._registry.versions(name):
-            if version not in good:
-                self._unload(name, version, reason if version in present else "its folder is gone")
-                self._registry.clear_state(name, version)
-        self._registry.set_on_disk(name, present, f"it is not served: {reason}")
-        self._forget_gone(name, present)
-
-    def _unload(self, name: str, version: int, reason: str) -> None:
-        _log.info("%s/%d is no longer served: %s", name, version, reason)
-        give_back_once_freed(self._registry.remove(name, version), self._background)
-        self._registry.set_state(name, version, VersionState.UNAVAILABLE, reason)
-        self._folders.of(name, version).loaded = None
-        self._changed(name, version)
-        self._observers.unloaded(name, version)
-
-    def _forget_gone(self, name: str, present: Versions) -> None:
-        """Forget folders that are gone and are not served."""
-        for version in {*self._registry.with_state(name), *self._folders.of_model(name)}.difference(present):
-            if version not in self._registry.versions(name):
-                self._folders.clear_state(name, version)
-                self._registry.clear_state(name, version)
+            await self._reconciler.reconcile(name, versions)
+        else:
+            self._reconciler.note(name, versions)
 
     def _only_explicit(self, does: str) -> None:
         if self._registry.loading:
@@ -378,4 +249,4 @@ class ModelManager:
 def _log_abandoned(work: "asyncio.Task[None]") -> None:
     """Log what went wrong with a load that nobody waits for any more, unless it has been said already."""
     if not work.cancelled() and (error := work.exception()) is not None and not isinstance(error, RequestError):
-        _log.error("a model could not be loaded, and whoever asked for it has left", exc_info=error)
+        _log.error("a model could not be loaded, and its caller has left", exc_info=error)

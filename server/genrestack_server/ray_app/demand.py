@@ -66,7 +66,7 @@ class DemandManager(ModelManager):
 
     async def _sync(self, name: str, versions: Versions) -> None:
         if self._registry.versions(name):
-            await self._reconcile(name, versions)
+            await self._reconciler.reconcile(name, versions)
 
 
 class Held:
