@@ -14,6 +14,12 @@ from support.tools import need
 
 TESTS = Path(__file__).parents[2]
 SAME = 1e-6
+PATIENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # Serve ends a proxy that is not ready in five seconds, again and again on a machine with more to do.
+    "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "600",
+    "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "600",
+}
 
 
 def seen_of(part: str, folder: Path) -> dict[str, Any]:
@@ -27,7 +33,7 @@ def seen_of(part: str, folder: Path) -> dict[str, Any]:
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "RAY_USAGE_STATS_ENABLED": "0"},
+        env={**os.environ, **PATIENT},
     )
     assert done.returncode == 0, done.stderr[-4000:]
     seen: dict[str, Any] = json.loads((folder / "seen.json").read_text(encoding="utf-8"))
