@@ -4,8 +4,8 @@ from genrestack_bundle.errors import BundleError, LoadCancelledError, ParityErro
 from genrestack_bundle.golden import Golden
 from genrestack_bundle.layout import list_models, list_repository, list_versions
 from genrestack_bundle.manifest import read_sums
-from genrestack_bundle.parity import prove
-from genrestack_bundle.provider_selection import Proven, proven_session
+from genrestack_bundle.parity import verify_parity
+from genrestack_bundle.provider_selection import VerifiedSession, verified_session
 from genrestack_bundle.reader import Bundle, open_bundle, still_missing
 from genrestack_bundle.runtime.answer import Answer, WrongAnswerError, verify_answer
 from genrestack_bundle.runtime.compose import base_output, compose
@@ -22,9 +22,9 @@ __all__ = [
     "Golden",
     "LoadCancelledError",
     "ParityError",
-    "Proven",
     "ProviderError",
     "RunLimit",
+    "VerifiedSession",
     "WrongAnswerError",
     "base_output",
     "compose",
@@ -32,10 +32,10 @@ __all__ = [
     "list_repository",
     "list_versions",
     "open_bundle",
-    "prove",
-    "proven_session",
     "read_sums",
     "still_missing",
+    "verified_session",
     "verify_answer",
+    "verify_parity",
     "write_bundle",
 ]

@@ -4,7 +4,7 @@ BundleError            unreadable, incomplete, altered or unsafe; the message na
 ├── ParityError        the graphs do not answer what the original estimator answered
 └── ProviderError      the execution provider asked for is not there
 
-LoadCancelledError     nothing is wrong: whoever wanted the bundle loaded no longer does
+LoadCancelledError     nothing is wrong: the bundle is no longer wanted
 """
 
 

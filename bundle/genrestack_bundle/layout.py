@@ -87,7 +87,7 @@ def list_versions(model_dir: Path) -> list[int]:
 def list_models(models_dir: Path) -> list[str]:
     """Names of the models in a repository that have at least one version folder, in alphabetical order.
 
-    A model's folder that cannot be read counts as one, so that whoever asks for its versions hears of it.
+    A model's folder that cannot be read counts as one, so that asking for its versions raises.
 
     Raises:
         BundleError: the repository is there and cannot be read.

@@ -54,7 +54,7 @@ def agrees(parity: Parity) -> bool:
     )
 
 
-def prove(
+def verify_parity(
     session: ComposedSession, bundle: Bundle, *, within_s: float = 60.0, cancellation: Cancellation | None = None
 ) -> Parity:
     """Run a bundle's golden rows through its composed graph under the provider that really runs.

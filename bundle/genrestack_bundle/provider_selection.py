@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from genrestack_bundle.errors import BundleError
-from genrestack_bundle.parity import prove
+from genrestack_bundle.parity import verify_parity
 from genrestack_bundle.reader import Bundle
 from genrestack_bundle.runtime.providers import PROVIDERS, candidates
 from genrestack_bundle.runtime.session import LOAD_S, ComposedSession
@@ -12,7 +12,7 @@ from genrestack_proto.v1.model_pb2 import Parity
 
 
 @dataclass(frozen=True)
-class Proven:
+class VerifiedSession:
     """A session that answers its bundle's golden rows."""
 
     session: ComposedSession
@@ -22,14 +22,14 @@ class Proven:
     """Why each better provider was not taken: its word, and the reason."""
 
 
-def proven_session(
+def verified_session(
     bundle: Bundle,
     *,
     provider: str = "auto",
     device: int = 0,
     threads: int | None = None,
     cancellation: Cancellation | None = None,
-) -> Proven:
+) -> VerifiedSession:
     """Compose a bundle and verify it under the provider asked for; `auto`: under the best that starts and agrees.
 
     Args:
@@ -59,7 +59,7 @@ def proven_session(
             within_s=max(LOAD_S, PROVIDERS[word].verify_s),
             cancellation=cancellation,
         )
-        return session, prove(session, bundle, within_s=PROVIDERS[word].verify_s, cancellation=cancellation)
+        return session, verify_parity(session, bundle, within_s=PROVIDERS[word].verify_s, cancellation=cancellation)
 
     graph = bundle.compose()
     for word in words[:-1]:
@@ -68,6 +68,6 @@ def proven_session(
         except BundleError as error:
             passed_over.append(f"{word}: {error}")
         else:
-            return Proven(session, parity, tuple(passed_over))
+            return VerifiedSession(session, parity, tuple(passed_over))
     session, parity = verify(words[-1])
-    return Proven(session, parity, tuple(passed_over))
+    return VerifiedSession(session, parity, tuple(passed_over))

@@ -174,7 +174,7 @@ class Health(StrEnum):
     """Answer of `grpc.health.v1`; compares equal to its name."""
 
     SERVING = "SERVING"
-    """At least one model (or the model asked about) is proven, warm and answering."""
+    """At least one model (or the model asked about) is verified, warm and answering."""
     NOT_SERVING = "NOT_SERVING"
     """Starting, draining, or nothing is loaded."""
     UNKNOWN = "UNKNOWN"

@@ -34,7 +34,7 @@ class CallContext(Protocol):
 class Call:
     """One request from its arrival to its answer: a unary call, or one item of a stream. Times are monotonic seconds.
 
-    A front end makes it, the core fills it in, and whoever observes reads it when it has ended. It never holds feature
+    A front end makes it, the core fills it in, and observers read it when it has ended. It never holds feature
     values or tokens.
     """
 
@@ -66,7 +66,7 @@ class Call:
     code: grpc.StatusCode = grpc.StatusCode.OK
 
     def read_context(self, context: CallContext) -> None:
-        """Take deadline, priority, request id and trace context from what the transport knows of the call.
+        """Read deadline, priority, request id and trace context from what the transport knows of the call.
 
         Raises:
             InvalidInput: there is no such priority.

@@ -104,7 +104,7 @@ def memory(cgroup: Path = CGROUP, membership: Path = MEMBERSHIP) -> Row:
 
 
 def models(models_dir: Path) -> Iterator[Row]:
-    """Verify the newest version of every model in a repository; the server also proves it before it serves."""
+    """Verify the newest version of every model in a repository; the server runs its golden rows as well."""
     try:
         names = list_models(models_dir) if models_dir.is_dir() else []
     except (BundleError, OSError) as error:
@@ -129,4 +129,4 @@ def _model(models_dir: Path, name: str) -> Row:
     except BundleError as error:
         return subject, "problem", str(error), "copy it again, or take the version away: the one before is served"
     rows = counted(len(bundle.golden.rows), "golden row")
-    return subject, "ok", f"{name}/{versions[-1]} is whole: every hash agrees, {rows} to prove it by", ""
+    return subject, "ok", f"{name}/{versions[-1]} is whole: every hash agrees, {rows} to check parity by", ""

@@ -156,7 +156,7 @@ class Unavailable(RequestError):
 
 
 class StillLoading(Unavailable):
-    """Models are still being loaded, proven and warmed up."""
+    """Models are still being loaded, verified and warmed up."""
 
 
 class Stuck(Unavailable):

@@ -98,7 +98,7 @@ class Server:
         self._stopped = asyncio.Event()
 
     async def start(self) -> None:
-        """Listen, load, prove and warm up every model, then say SERVING.
+        """Listen, load, verify and warm up every model, then say SERVING.
 
         Health answers NOT_SERVING from the first moment; a prediction is refused as UNAVAILABLE until its model is
         there. Returns early, serving nothing, if `stop` is called meanwhile.
@@ -121,7 +121,7 @@ class Server:
                 await self._listen(security)
             await self.engine.manager.start(names)
             self._announce_services()
-            # The kernel hands connections to whoever listens: one of several workers does so once it can answer.
+            # The kernel hands connections to every process that listens: a worker does so once it can answer.
             if self.shares_port:
                 await self._listen(security)
             self.engine.manager.watch()

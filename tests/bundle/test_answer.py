@@ -16,8 +16,8 @@ from genrestack_bundle import (
     ComposedSession,
     WrongAnswerError,
     open_bundle,
-    prove,
     verify_answer,
+    verify_parity,
 )
 
 
@@ -102,4 +102,6 @@ def test_a_version_whose_golden_rows_show_it_is_refused(
     change_graph(folder, "meta.onnx", change)
     bundle = open_bundle(folder)
     with pytest.raises(BundleError, match=f"tiny/1 gives a wrong answer to its golden rows: .*{complaint}.*; export"):
-        prove(ComposedSession(bundle.compose(), part_names=bundle.part_names, provider="cpu", threads=1), bundle)
+        verify_parity(
+            ComposedSession(bundle.compose(), part_names=bundle.part_names, provider="cpu", threads=1), bundle
+        )

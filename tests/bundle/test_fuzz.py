@@ -11,7 +11,7 @@ from bundle.reseal import read, replace, reseal_text
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from genrestack_bundle import BundleError, ComposedSession, open_bundle, prove
+from genrestack_bundle import BundleError, ComposedSession, open_bundle, verify_parity
 
 fuzz = settings(
     max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -20,7 +20,7 @@ fuzz = settings(
 
 def _use(bundle: Path) -> None:
     opened = open_bundle(bundle)
-    prove(ComposedSession(opened.compose(), part_names=opened.part_names, provider="cpu", threads=1), opened)
+    verify_parity(ComposedSession(opened.compose(), part_names=opened.part_names, provider="cpu", threads=1), opened)
 
 
 @pytest.fixture

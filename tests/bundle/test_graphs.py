@@ -10,7 +10,7 @@ import pytest
 from bundle.reseal import change_graph, replace, reseal
 from onnx import TensorProto, helper, numpy_helper
 
-from genrestack_bundle import BundleError, ComposedSession, graph_checks, open_bundle, prove
+from genrestack_bundle import BundleError, ComposedSession, graph_checks, open_bundle, verify_parity
 
 
 def _external(tensor: TensorProto) -> None:
@@ -172,7 +172,7 @@ def test_names_that_are_not_text(digits: Path) -> None:
 
 def _whole_way(bundle: Path) -> None:
     opened = open_bundle(bundle)
-    prove(ComposedSession(opened.compose(), part_names=opened.part_names, provider="cpu", threads=1), opened)
+    verify_parity(ComposedSession(opened.compose(), part_names=opened.part_names, provider="cpu", threads=1), opened)
 
 
 def _rename_output(model: onnx.ModelProto) -> None:
@@ -288,4 +288,4 @@ def test_graph_that_never_ends(digits: Path) -> None:
     opened = open_bundle(digits)
     session = ComposedSession(opened.compose(), part_names=opened.part_names, provider="cpu", threads=1)
     with pytest.raises(BundleError, match=r"digits/1 needs more than 0\.5 s for its golden rows"):
-        prove(session, opened, within_s=0.5)
+        verify_parity(session, opened, within_s=0.5)

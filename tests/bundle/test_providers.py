@@ -9,7 +9,7 @@ import onnxruntime
 import pytest
 from bundle.reseal import replace
 
-from genrestack_bundle import Bundle, ComposedSession, ParityError, ProviderError, open_bundle, proven_session
+from genrestack_bundle import Bundle, ComposedSession, ParityError, ProviderError, open_bundle, verified_session
 from genrestack_bundle.runtime import providers as providers_module
 from genrestack_bundle.runtime import session as session_module
 from genrestack_bundle.runtime.providers import (
@@ -87,15 +87,15 @@ def test_products_keep_their_precision() -> None:
 def test_a_provider_that_takes_nothing_is_refused(monkeypatch: pytest.MonkeyPatch, opened: Bundle) -> None:
     stand_in(monkeypatch, Provider("cuda", IDLE))
     with pytest.raises(ProviderError, match=f"{IDLE} runs none of the graph's operators; choose --provider cpu"):
-        proven_session(opened, provider="cuda", threads=1)
+        verified_session(opened, provider="cuda", threads=1)
 
 
 def test_auto_goes_on_to_the_next_and_says_why(monkeypatch: pytest.MonkeyPatch, opened: Bundle) -> None:
     stand_in(monkeypatch, Provider("cuda", IDLE))
-    proven = proven_session(opened, threads=1)
-    assert proven.session.provider == CPU
-    assert proven.parity.labels_agreed == proven.parity.rows
-    (reason,) = proven.passed_over
+    verified = verified_session(opened, threads=1)
+    assert verified.session.provider == CPU
+    assert verified.parity.labels_agreed == verified.parity.rows
+    (reason,) = verified.passed_over
     assert reason.startswith(f"cuda: {IDLE} runs none")
 
 
@@ -109,7 +109,7 @@ def test_a_gpu_that_does_not_start_is_refused_with_what_is_missing(
     with pytest.raises(
         ProviderError, match=r"does not start here: there is no NVIDIA driver.*nvidia-smi.*provider cpu"
     ):
-        proven_session(opened, provider="cuda")
+        verified_session(opened, provider="cuda")
 
 
 @pytest.fixture
@@ -138,15 +138,15 @@ def test_a_gpu_that_answers_otherwise_is_not_offered(opened: Bundle) -> None:
         r"digits/1 does not answer its golden rows under .*labels \d+ of \d+.*; serve it with --provider cpu"
     )
     with pytest.raises(ParityError, match=monkeypatched):
-        proven_session(opened, provider="cuda", threads=1)
+        verified_session(opened, provider="cuda", threads=1)
 
 
 @pytest.mark.usefixtures("wrong_gpu")
 def test_auto_leaves_a_gpu_that_answers_otherwise(opened: Bundle) -> None:
-    proven = proven_session(opened, threads=1)
-    assert not proven.session.gpu
-    assert proven.parity.labels_agreed == proven.parity.rows
-    (reason,) = proven.passed_over
+    verified = verified_session(opened, threads=1)
+    assert not verified.session.gpu
+    assert verified.parity.labels_agreed == verified.parity.rows
+    (reason,) = verified.passed_over
     assert reason.startswith("cuda: digits/1 does not answer its golden rows")
 
 
@@ -158,7 +158,7 @@ def test_a_bundle_at_fault_is_not_blamed_on_the_provider(digits: Path) -> None:
     np.savez(buffer, allow_pickle=False, **arrays)
     replace(digits, "golden.npz", buffer.getvalue())
     with pytest.raises(ParityError, match="export it again"):
-        proven_session(open_bundle(digits), threads=1)
+        verified_session(open_bundle(digits), threads=1)
 
 
 def test_devices_of_the_cpu_are_all_one(opened: Bundle) -> None:

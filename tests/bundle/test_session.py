@@ -1,4 +1,4 @@
-"""The composed graph, in onnxruntime, and the proof of its golden rows."""
+"""The composed graph, in onnxruntime, and the parity check on its golden rows."""
 
 import io
 import threading
@@ -25,7 +25,7 @@ from genrestack_bundle import (
     ProviderError,
     base_output,
     open_bundle,
-    prove,
+    verify_parity,
 )
 from genrestack_common.resources import usable_cpus
 from genrestack_export import export_stack
@@ -222,11 +222,11 @@ class Watch:
 
 sys.meta_path.insert(0, Watch())
 from pathlib import Path
-from genrestack_bundle import ComposedSession, open_bundle, prove
+from genrestack_bundle import ComposedSession, open_bundle, verify_parity
 print("light:", not {"onnxruntime", "onnx"} & set(sys.modules))
 bundle = open_bundle(Path(sys.argv[1]))
 session = ComposedSession(bundle.compose(), part_names=bundle.part_names, provider="cpu")
-print("labels:", prove(session, bundle).labels_agreed == len(bundle.golden.rows))
+print("labels:", verify_parity(session, bundle).labels_agreed == len(bundle.golden.rows))
 heavy = {"tensorflow", "keras", "sklearn", "pandas", "scipy", "skl2onnx", "tf2onnx", "joblib", "scikeras"}
 print("heavy:", sorted(heavy & {name.partition(".")[0] for name in sys.modules}))
 """
@@ -238,7 +238,7 @@ def test_a_process_that_runs_a_model_stays_light_and_silent(models_dir: Path) ->
 
 
 def test_proof_passes(session: ComposedSession, opened: Bundle) -> None:
-    parity = prove(session, opened)
+    parity = verify_parity(session, opened)
     assert parity.rows == parity.labels_agreed == len(opened.golden.rows) > 50
     assert 0 <= parity.max_abs_difference <= parity.tolerance == opened.model.parity.tolerance
     assert [part.name for part in parity.parts] == ["knn", "svc"]
@@ -273,7 +273,7 @@ def test_altered_golden_rows_are_noticed(digits: Path, array: str, value: float,
     bundle = open_bundle(digits)
     session = ComposedSession(bundle.compose(), part_names=bundle.part_names, provider="cpu", threads=1)
     with pytest.raises(ParityError, match=rf"digits/1 does not answer its golden rows under {CPU}: .*{complaint}"):
-        prove(session, bundle)
+        verify_parity(session, bundle)
 
 
 def test_difference_within_the_tolerance_passes_and_beyond_it_does_not(digits: Path) -> None:
@@ -286,7 +286,7 @@ def test_difference_within_the_tolerance_passes_and_beyond_it_does_not(digits: P
         bundle = open_bundle(digits)
         session = ComposedSession(bundle.compose(), part_names=bundle.part_names, provider="cpu", threads=1)
         if passes:
-            assert prove(session, bundle).parts[0].max_abs_difference == pytest.approx(moved, rel=1e-3)
+            assert verify_parity(session, bundle).parts[0].max_abs_difference == pytest.approx(moved, rel=1e-3)
         else:
             with pytest.raises(ParityError, match=r"knn 6\.0e-04"):
-                prove(session, bundle)
+                verify_parity(session, bundle)

@@ -17,8 +17,8 @@ from genrestack_bundle import (
     LoadCancelledError,
     RunLimit,
     open_bundle,
-    prove,
-    proven_session,
+    verified_session,
+    verify_parity,
 )
 from genrestack_bundle.runtime.watchdog import TimeLimit
 
@@ -118,7 +118,7 @@ def test_parts_of_a_graph_are_not_run_while_it_is_loaded(tmp_path: Path) -> None
     bundle = open_bundle(write_hostile(tmp_path, "tiny", "scaler.onnx", folded(5000, 2000)))
     session = _session(bundle)
     with pytest.raises(BundleError, match=r"tiny/1 needs more than 0\.2 s for its golden rows"):
-        prove(session, bundle, within_s=0.2)
+        verify_parity(session, bundle, within_s=0.2)
 
 
 def test_loading_has_a_time_limit(tmp_path: Path) -> None:
@@ -129,12 +129,12 @@ def test_loading_has_a_time_limit(tmp_path: Path) -> None:
 
 def test_loading_can_be_cancelled(tmp_path: Path) -> None:
     bundle, cancellation = open_bundle(write_tiny(tmp_path, "tiny", TinyStack.draw())), Cancellation()
-    proven_session(bundle, threads=1, cancellation=cancellation)
+    verified_session(bundle, threads=1, cancellation=cancellation)
     cancellation.cancel()
     with pytest.raises(LoadCancelledError):
         _session(bundle, cancellation=cancellation)
     with pytest.raises(LoadCancelledError):
-        proven_session(bundle, threads=1, cancellation=cancellation)
+        verified_session(bundle, threads=1, cancellation=cancellation)
 
 
 def test_golden_rows_that_never_end_can_be_cancelled(tmp_path: Path) -> None:
@@ -142,4 +142,4 @@ def test_golden_rows_that_never_end_can_be_cancelled(tmp_path: Path) -> None:
     session = _session(bundle)
     threading.Timer(0.1, cancellation.cancel).start()
     with pytest.raises(LoadCancelledError):
-        prove(session, bundle, within_s=10 * LONG_S, cancellation=cancellation)
+        verify_parity(session, bundle, within_s=10 * LONG_S, cancellation=cancellation)

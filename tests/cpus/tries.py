@@ -95,7 +95,7 @@ class Tries:
 
     def _answers(self, machine: Machine) -> tuple[Any, dict[str, Any]]:
         out = self.folder / "answers.npz"
-        measured = machine.measured("proving", out, *self.bundles)
+        measured = machine.measured("golden_rows", out, *self.bundles)
         with np.load(out) as file:
             return measured, dict(file)
 

@@ -13,7 +13,7 @@ from genrestack_training.run_export import export_run
 
 
 def hold_together(run: Run, models: Path, precision: str, tolerance: float) -> None:
-    """Compare the stack, its proof, and what a server answers for the rows held back."""
+    """Compare the stack, its parity, and what a server answers for the rows held back."""
     path = export_run(run, models, name=precision, precision=precision)  # type: ignore[arg-type]  # one of the two
     parity = open_bundle(path).model.parity
     assert parity.labels_agreed == parity.rows >= len(run.reference_rows)

@@ -31,7 +31,7 @@ LONG = settings(max_examples=300, deadline=None, suppress_health_check=list(Heal
 
 
 def hold_together(drawn: Drawn) -> None:
-    """Fit, export, serve, and compare the three on rows of which the proof saw none."""
+    """Fit, export, serve, and compare the three on rows of which the parity check saw none."""
     fitted = fit_drawn(drawn)
     rows = fresh_rows(fitted)
     with tempfile.TemporaryDirectory() as folder:

@@ -11,14 +11,14 @@ from sklearn.ensemble import StackingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC
 
-from genrestack_bundle import ComposedSession, open_bundle, prove
+from genrestack_bundle import ComposedSession, open_bundle, verify_parity
 from genrestack_export import export_stack
 from genrestack_proto.v1.model_pb2 import PRECISION_DOUBLE, PRECISION_SINGLE, Provenance
 
 
 def _verify(path: Any) -> None:
     bundle = open_bundle(path)
-    prove(ComposedSession(bundle.compose(), part_names=bundle.part_names, provider="cpu", threads=1), bundle)
+    verify_parity(ComposedSession(bundle.compose(), part_names=bundle.part_names, provider="cpu", threads=1), bundle)
 
 
 def test_manifest(fit: FitStack) -> None:

@@ -1,4 +1,4 @@
-"""No bundle without a proof: rows on which the graphs and the original disagree."""
+"""No bundle without parity: rows on which the graphs and the original disagree."""
 
 import re
 from dataclasses import replace
@@ -9,7 +9,7 @@ import pytest
 from export.conftest import Case, FitStack, knn
 from sklearn.ensemble import StackingClassifier
 
-from genrestack_bundle import ComposedSession, open_bundle, prove
+from genrestack_bundle import ComposedSession, open_bundle, verify_parity
 from genrestack_export import ExportError, ParityError
 from genrestack_export.parity import ExpectedOutputs, check_parity
 
@@ -22,7 +22,7 @@ def _refused(case: Case, expected_message: str, **changes: Any) -> None:
 
 def _verify(path: Any) -> None:
     bundle = open_bundle(path)
-    prove(ComposedSession(bundle.compose(), part_names=bundle.part_names, provider="cpu", threads=1), bundle)
+    verify_parity(ComposedSession(bundle.compose(), part_names=bundle.part_names, provider="cpu", threads=1), bundle)
 
 
 class OffByALittle(StackingClassifier):  # type: ignore[misc]  # scikit-learn has no types

@@ -8,7 +8,7 @@ import pytest
 from server.live import running_server
 from support.stacks import FittedStack
 
-from genrestack_bundle import Bundle, ComposedSession, ProviderError, open_bundle, prove, proven_session
+from genrestack_bundle import Bundle, ComposedSession, ProviderError, open_bundle, verified_session, verify_parity
 from genrestack_bundle.runtime.providers import PROVIDERS, available, start
 from genrestack_proto.matrix import to_matrix
 from genrestack_proto.v1.prediction_pb2 import GetModelRequest, PredictRequest
@@ -38,14 +38,14 @@ def opened(models_dir: Path) -> Bundle:
 
 
 def test_golden_rows_agree_under_cuda(opened: Bundle) -> None:
-    proven = proven_session(opened, provider="cuda")
-    assert proven.session.provider == CUDA
-    assert proven.parity.labels_agreed == proven.parity.rows > 50
+    verified = verified_session(opened, provider="cuda")
+    assert verified.session.provider == CUDA
+    assert verified.parity.labels_agreed == verified.parity.rows > 50
 
 
 def test_auto_takes_it(opened: Bundle) -> None:
-    proven = proven_session(opened)
-    assert (proven.session.provider, proven.passed_over) == (CUDA, ())
+    verified = verified_session(opened)
+    assert (verified.session.provider, verified.passed_over) == (CUDA, ())
 
 
 def test_products_are_not_shortened(opened: Bundle) -> None:
@@ -82,7 +82,7 @@ def test_a_server_on_the_gpu(models_dir: Path, small_stack: FittedStack) -> None
 
 def test_a_gpu_that_is_not_there(opened: Bundle) -> None:
     with pytest.raises(ProviderError, match=re.escape("it cannot use GPU 999; nvidia-smi lists the GPUs there are")):
-        proven_session(opened, provider="cuda", device=999)
+        verified_session(opened, provider="cuda", device=999)
 
 
 def test_tensorrt_agrees_or_is_refused(opened: Bundle) -> None:
@@ -90,4 +90,4 @@ def test_tensorrt_agrees_or_is_refused(opened: Bundle) -> None:
     _need("tensorrt")
     session = ComposedSession(opened.compose(), part_names=opened.part_names, provider="tensorrt")
     assert session.nodes.get("TensorrtExecutionProvider", 0) > 0
-    prove(session, opened)
+    verify_parity(session, opened)

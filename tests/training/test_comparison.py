@@ -13,7 +13,7 @@ from sklearn.metrics import accuracy_score, f1_score, log_loss
 from support.pages import check_page
 from training.conftest import LIGHT
 
-from genrestack_training import Run, RunError, load_answers, load_table, save_run, train
+from genrestack_training import Run, RunError, load_predictions, load_table, save_run, train
 from genrestack_training.cli.report import report
 from genrestack_training.comparison import RunComparison, compare_runs
 from genrestack_training.evaluation.sign_flip import FLIPS, sign_flip_test
@@ -81,7 +81,7 @@ def test_chance_is_called_by_its_name() -> None:
 
 def test_both_are_measured_on_the_rows_they_share(comparison: RunComparison, windowed_run: Run, other_run: Run) -> None:
     assert [(p.split, p.folds) for p in comparison.splits] == [("track", (1, 3)), ("random", (1, 1))]
-    first, second = windowed_run.answers["track_split"], other_run.answers["folds"]
+    first, second = windowed_run.predictions["track_split"], other_run.predictions["folds"]
     shared = np.intersect1d(first.rows, second.rows)
     by_track = comparison.splits[0]
     assert by_track.rows.count == len(shared) == len(first.rows)
@@ -127,7 +127,7 @@ def test_the_page_shows_the_same(comparison: RunComparison) -> None:
 
 def test_what_only_one_has_is_said(windowed_run: Run, other_run: Run, tmp_path: Path) -> None:
     assert windowed_run.path is not None
-    alone = replace(other_run, cross_validation=None, answers={"evaluation": other_run.answers["evaluation"]})
+    alone = replace(other_run, cross_validation=None, predictions={"evaluation": other_run.predictions["evaluation"]})
     found = compare_runs(windowed_run.path, save_run(alone, tmp_path / "alone"))
     assert [p.split for p in found.splits] == ["random"]
     assert found.notes == ("Only the first run has metrics of rows held out by recording.",)
@@ -135,9 +135,9 @@ def test_what_only_one_has_is_said(windowed_run: Run, other_run: Run, tmp_path: 
 
 def test_groups_have_to_be_the_same(windowed_run: Run, tmp_path: Path) -> None:
     assert windowed_run.path is not None
-    answers = load_answers(windowed_run.path)
+    answers = load_predictions(windowed_run.path)
     moved = {key: replace(a, groups=np.roll(a.groups, 1)) for key, a in answers.items()}
-    other = save_run(replace(windowed_run, answers=moved), tmp_path / "moved")
+    other = save_run(replace(windowed_run, predictions=moved), tmp_path / "moved")
     with pytest.raises(RunError, match=r"into different recordings\..*same --groups"):
         compare_runs(windowed_run.path, other)
 
@@ -149,7 +149,7 @@ def test_runs_on_different_tables_are_refused(windowed_run: Run, tmp_path: Path)
 
 
 def test_runs_that_held_nothing_back_are_refused(windowed_run: Run, tmp_path: Path) -> None:
-    nothing = save_run(replace(windowed_run, evaluation=None, comparisons=(), answers={}), tmp_path / "nothing")
+    nothing = save_run(replace(windowed_run, evaluation=None, comparisons=(), predictions={}), tmp_path / "nothing")
     _refused(nothing, nothing, "cannot be compared. Neither held out rows. Train both with the same --split")
 
 

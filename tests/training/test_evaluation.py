@@ -14,7 +14,7 @@ from genrestack_training import (
     SettingsError,
     Table,
     TableError,
-    load_answers,
+    load_predictions,
     load_table,
     train,
 )
@@ -35,7 +35,7 @@ def test_the_worth_of_a_model_is_that_of_a_stack_without_it(
     overrides = {"stack": {**LIGHT["stack"], "passthrough": passthrough, "folds": 3}, "meta": {"max_iter": 1000}}
     run = train(load_table(tmp_path / "w.csv"), overrides=overrides, split="track", run_dir=tmp_path / "run")
     assert run.evaluation is not None
-    found = load_answers(tmp_path / "run")["evaluation"]
+    found = load_predictions(tmp_path / "run")["evaluation"]
     for name in ("knn", "svc"):
         (other,) = [(n, e) for n, e in run.stack.estimators if n != name]
         reduced = StackingClassifier(
@@ -43,7 +43,7 @@ def test_the_worth_of_a_model_is_that_of_a_stack_without_it(
         )
         reduced.fit(run.scaled(run.training_rows), run.training_labels)
         expected = reduced.predict_proba(run.scaled(run.reference_rows))
-        np.testing.assert_allclose(run.answers["evaluation"].without[name], expected, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(run.predictions["evaluation"].without[name], expected, rtol=0, atol=1e-12)
         np.testing.assert_allclose(found.without[name], expected, rtol=0, atol=1e-7)
         accuracy = reduced.score(run.scaled(run.reference_rows), run.reference_labels)
         worth = run.evaluation.worth[name]
@@ -53,7 +53,7 @@ def test_the_worth_of_a_model_is_that_of_a_stack_without_it(
 
 def test_the_answers_are_the_fitted_stacks(compared: Run) -> None:
     rows = compared.scaled(compared.reference_rows)
-    kept = compared.answers["evaluation"]
+    kept = compared.predictions["evaluation"]
     np.testing.assert_allclose(kept.probabilities["stack"], compared.stack.predict_proba(rows), rtol=0, atol=1e-15)
     for name, estimator in compared.stack.named_estimators_.items():
         np.testing.assert_allclose(kept.probabilities[name], estimator.predict_proba(rows), rtol=0, atol=1e-15)
@@ -111,7 +111,7 @@ def test_cross_validation_answers_every_row_once(compared: Run, windows: Table) 
     folded = compared.cross_validation
     assert folded is not None
     assert (folded.split, folded.folds, folded.rows) == ("artist", 3, 108)
-    assert sorted(compared.answers["folds"].rows.tolist()) == list(range(108))
+    assert sorted(compared.predictions["folds"].rows.tolist()) == list(range(108))
     assert len(folded.fold_accuracy) == 3
     assert compared.provenance.split == "random"
     assert compared.metrics["accuracy.artist_folds"] == folded.accuracy
@@ -131,8 +131,8 @@ def test_a_grouped_split_is_the_first_of_the_folds(windows: Table, split: str, f
         return
     assert run.evaluation is not None
     assert run.evaluation.accuracy == run.cross_validation.fold_accuracy[0]
-    held_back = run.answers["evaluation"].rows
-    np.testing.assert_array_equal(run.answers["folds"].rows[: len(held_back)], held_back)
+    held_back = run.predictions["evaluation"].rows
+    np.testing.assert_array_equal(run.predictions["folds"].rows[: len(held_back)], held_back)
 
 
 def test_folds_and_comparisons_that_cannot_be(windows: Table) -> None:

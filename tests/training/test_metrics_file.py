@@ -15,7 +15,7 @@ from genrestack_training import (
     Run,
     RunError,
     Table,
-    load_answers,
+    load_predictions,
     load_run,
     train,
 )
@@ -54,9 +54,9 @@ def test_a_run_with_all_its_figures_is_read_back(compared: Run) -> None:
     assert read.cross_validation == compared.cross_validation
     assert read.insight == compared.insight
     assert read.contrast == compared.contrast != ""
-    kept = load_answers(compared.path)
-    assert set(kept) == set(compared.answers) == {"evaluation", "track_split", "folds"}
-    for key, before in compared.answers.items():
+    kept = load_predictions(compared.path)
+    assert set(kept) == set(compared.predictions) == {"evaluation", "track_split", "folds"}
+    for key, before in compared.predictions.items():
         np.testing.assert_array_equal(kept[key].rows, before.rows)
         np.testing.assert_array_equal(kept[key].decisions["svc"], before.decisions["svc"])
         np.testing.assert_allclose(kept[key].probabilities["stack"], before.probabilities["stack"], rtol=0, atol=1e-7)
@@ -64,7 +64,7 @@ def test_a_run_with_all_its_figures_is_read_back(compared: Run) -> None:
     (compared.path / "answers.npz").rename(compared.path / "aside")
     np.savez(compared.path / "answers.npz", allow_pickle=False, **{"evaluation/rows": np.arange(3)})
     with pytest.raises(RunError, match=r"answers\.npz does not hold what a run holds"):
-        load_answers(compared.path)
+        load_predictions(compared.path)
     (compared.path / "aside").rename(compared.path / "answers.npz")
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from training.conftest import LIGHT
 
-from genrestack_training import Run, RunError, RunWarning, Table, load_answers, load_run, save_run, train
+from genrestack_training import Run, RunError, RunWarning, Table, load_predictions, load_run, save_run, train
 from genrestack_training.report.console import report_text
 from genrestack_training.run.storage import FILES, run_name
 
@@ -35,7 +35,7 @@ def test_a_run_is_read_back_as_it_was(tiny_run: Run) -> None:
         if isinstance(before, np.ndarray):
             np.testing.assert_array_equal(after, before)
             assert after.dtype == before.dtype
-        elif field.name not in {"stack", "scaler", "answers"}:
+        elif field.name not in {"stack", "scaler", "predictions"}:
             assert after == before, field.name
     rows = tiny_run.reference_rows
     answers, again = tiny_run.stack.predict_proba(tiny_run.scaled(rows)), read.stack.predict_proba(read.scaled(rows))
@@ -120,7 +120,7 @@ def test_a_broken_file_is_named(folder: Path, name: str, content: bytes) -> None
 def test_broken_answers_are_named_and_leave_the_run_readable(folder: Path, content: bytes) -> None:
     (folder / "answers.npz").write_bytes(content)
     with pytest.raises(RunError, match=r"answers\.npz"):
-        load_answers(folder)
+        load_predictions(folder)
     assert load_run(folder).name == "small"
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from genrestack_training.report.console import render, report_text
     from genrestack_training.report.progress_bar import terminal_progress
     from genrestack_training.run.run import Provenance, Run
-    from genrestack_training.run.storage import RunWarning, load_answers, load_run
+    from genrestack_training.run.storage import RunWarning, load_predictions, load_run
     from genrestack_training.training import save_run, train
 
 # Public name → module; scikit-learn and pandas are imported when a name that needs them is first asked for.
@@ -47,7 +47,7 @@ _HOME = {
     "build_scaler": "models.stack",
     "build_stack": "models.stack",
     "find_grouping": "data.grouping",
-    "load_answers": "run.storage",
+    "load_predictions": "run.storage",
     "load_run": "run.storage",
     "load_table": "data.table",
     "read_groups": "data.groups_file",
@@ -93,7 +93,7 @@ __all__ = [
     "build_scaler",
     "build_stack",
     "find_grouping",
-    "load_answers",
+    "load_predictions",
     "load_run",
     "load_table",
     "read_groups",

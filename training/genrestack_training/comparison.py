@@ -15,7 +15,7 @@ from genrestack_training.evaluation.predictions import STACK, Predictions, avera
 from genrestack_training.evaluation.results import Evaluation, Figure
 from genrestack_training.evaluation.sign_flip import SignFlipTest, sign_flip_test
 from genrestack_training.run.run_record import RunRecord
-from genrestack_training.run.storage import load_answers, read_record
+from genrestack_training.run.storage import load_predictions, read_record
 
 _SEED = 42
 
@@ -100,7 +100,7 @@ def compare_runs(first: str | Path, second: str | Path) -> RunComparison:
     """
     records = read_record(first), read_record(second)
     _check_same_table(*records)
-    evaluated = _evaluated(records[0], load_answers(first)), _evaluated(records[1], load_answers(second))
+    evaluated = _evaluated(records[0], load_predictions(first)), _evaluated(records[1], load_predictions(second))
     splits, notes = [], []
     for split in ("artist", "track", "random"):
         both = _matching_evaluations(split, evaluated[0], evaluated[1])

@@ -114,7 +114,7 @@ def train(
             evaluation=results.evaluation,
             comparisons=results.comparisons,
             cross_validation=results.cross_validation,
-            answers=results.predictions,
+            predictions=results.predictions,
         )
         if folder is not None:
             run = replace(run, path=write_run(run, folder, place, report=_report_html(run) if report else None))

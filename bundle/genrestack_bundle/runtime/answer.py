@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 # What float32 arithmetic and many classes may cost; the client allows as much.
 _SUM_TOLERANCE: Final = 1e-3
-# Up to so many values, Python's own numbers are quicker than numpy's calls.
+# Up to this many values, Python's own numbers are quicker than numpy's calls.
 _FEW: Final = 64
 _INT64: Final = np.dtype(np.int64)
 _FLOAT32: Final = np.dtype(np.float32)

@@ -20,7 +20,7 @@ from genrestack_common.resources import usable_cpus
 if TYPE_CHECKING:
     import onnxruntime
 
-# Up to so many rows, waking further threads costs more than they save: a session of one thread answers.
+# Up to this many rows, waking further threads costs more than they save: a session of one thread answers.
 NARROW_ROWS = 16
 LOAD_S: Final = 300.0
 """Seconds in which a session has to be created."""
@@ -47,7 +47,7 @@ class ComposedSession:
             graph: what `compose` made.
             part_names: the base estimators' names, in the order of the stack.
             provider: `cpu`, `cuda`, `tensorrt`, or `auto`, the best of them that starts here; which of those answers
-                rightly is for `proven_session` to say.
+                rightly is for `verified_session` to say.
             threads: intra-op threads; None: as many as this process may use.
             device: number of the GPU, where the provider runs on one.
             bound: whether rows are handed over where the graph runs, so that they cross once; None: on a GPU.

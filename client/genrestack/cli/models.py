@@ -65,7 +65,7 @@ def _table(found: "Sequence[ModelInfo]") -> "Table":
         "accuracy",
         "precision",
         "provider",
-        "proven here",
+        "verified here",
         "data",
         "made",
         box=box.SIMPLE,

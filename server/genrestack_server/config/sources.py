@@ -79,7 +79,7 @@ def read_environment(environ: Mapping[str, str]) -> dict[str, Any]:
 
 
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:
-    """Say of every variable with our prefix that sets nothing what it may have been meant as."""
+    """Suggest, for every variable with our prefix that sets nothing, what it may have been meant as."""
     known = {CONFIG_VARIABLE, *map(variable, settings_of(ServerConfig).values())}
     strays = sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
     return [f"the environment variable {name} sets nothing{did_you_mean(name, known)}" for name in strays]

@@ -35,7 +35,7 @@ class AdmissionControl:
 
     @contextmanager
     def admit(self) -> Iterator[None]:
-        """Let one call in for as long as the block lasts.
+        """Admit one call for as long as the block lasts.
 
         Raises:
             Draining: the server is stopping.
@@ -60,12 +60,12 @@ class AdmissionControl:
                 self._empty.set()
 
     def close(self) -> None:
-        """Let nothing more in, and wait for no request any longer."""
+        """Admit nothing more, and stop waiting for requests."""
         self._closed = True
         self.waiting.evict(_draining())
 
     async def wait_quiet(self, quiet_s: float, timeout_s: float) -> None:
-        """Wait until nobody was refused for so long; at most so many seconds."""
+        """Wait until nobody was refused for `quiet_s`; at most `timeout_s`."""
         end = time.monotonic() + timeout_s
         before = -1
         while before != self._refused and time.monotonic() < end:
@@ -73,7 +73,7 @@ class AdmissionControl:
             await asyncio.sleep(quiet_s)
 
     async def wait_idle(self, timeout_s: float) -> bool:
-        """Wait until nothing is in flight, at most so many seconds; tell whether that came about."""
+        """Wait until nothing is in flight, at most `timeout_s`; return whether that came about."""
         try:
             async with asyncio.timeout(timeout_s):
                 await self._empty.wait()

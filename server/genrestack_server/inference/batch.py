@@ -61,7 +61,7 @@ class Batch:
     """The pieces of one batch, all of the same version."""
 
     def __init__(self, slices: list[RowSlice[PendingRequest]], now: float) -> None:
-        """Put the rows together.
+        """Concatenate the rows.
 
         Args:
             pieces: at least one.
@@ -126,7 +126,7 @@ def run_now(served: ServedModel, rows: FloatMatrix, limit: RunLimit) -> RunResul
         with limit:
             answer = served.session.run(rows, limit.options)
         finite = verify_answer(answer, len(rows), len(served.classes))
-    except Exception as error:  # noqa: BLE001 - onnxruntime's errors share no class, and whoever waits has to be told
+    except Exception as error:  # noqa: BLE001 - onnxruntime's errors share no class, and every caller has to be told
         answer = took_too_long(served, len(rows)) if limit.over else error
     return RunResult(answer, finite, time.perf_counter() - began, isinstance(answer, RunEndedError))
 

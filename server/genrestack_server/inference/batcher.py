@@ -39,7 +39,7 @@ _MEMORY: Final = 0.5
 _LEAST_S: Final = 0.02
 _MOST_S: Final = 5.0
 _UNKNOWN_S: Final = 1.0
-# A batch counts half as much after so many seconds of others.
+# Seconds of other batches after which one counts half as much.
 _HALF_LIFE_S: Final = 5.0
 
 
@@ -118,7 +118,7 @@ class Batcher:
             raise
 
     def close(self) -> None:
-        """Take nothing more, fail what waits, and end the run under way."""
+        """Accept nothing more, fail what waits, and end the run under way."""
         self._closed = True
         self._fail_all(Draining("the server has stopped; ask another server"))
         self._executor.close()
@@ -166,7 +166,7 @@ class Batcher:
         self._admit_waiting()
 
     def _admit_waiting(self) -> None:
-        """Let those who wait for room into the queue, in the order in which they came."""
+        """Admit requests that wait for room into the queue, in the order in which they came."""
         while self._backpressured and self._fits(request := next(iter(self._backpressured))):
             del self._backpressured[request]
             self._queue.put(request)
@@ -301,7 +301,7 @@ class BatchWindow:
         return self._quiet < _QUIET_TURNS
 
     def begun(self, requests: int) -> None:
-        """Take note of a batch, and of how many requests it answers."""
+        """Record a batch, and of how many requests it answers."""
         self._company = max(float(requests), self._company * _MEMORY)
         self._seen = self._quiet = 0
 
@@ -314,13 +314,13 @@ class ThroughputEstimator:
         self._seconds = 0.0
 
     def note(self, rows: int, seconds: float) -> None:
-        """Take note of a batch."""
+        """Record a batch."""
         kept = 0.5 ** (seconds / _HALF_LIFE_S)
         self._rows = self._rows * kept + rows
         self._seconds = self._seconds * kept + seconds
 
     def retry_after(self, rows: int) -> float:
-        """Estimate how long so many waiting rows take; between 20 ms and 5 s, and 1 s before anything was computed."""
+        """Estimate how long this many waiting rows take; 20 ms to 5 s, and 1 s before anything was computed."""
         if not self._seconds:
             return _UNKNOWN_S
         return min(max(rows * self._seconds / self._rows, _LEAST_S), _MOST_S)

@@ -44,7 +44,7 @@ class Executor:
         self._thread.submit(_run_for, asyncio.get_running_loop(), served, rows, limit, then)
 
     def close(self) -> None:
-        """Take nothing more, drop what still waits, and end the run under way."""
+        """Accept nothing more, drop what still waits, and end the run under way."""
         self._thread.shutdown(wait=False, cancel_futures=True)
         self.cancellation.cancel()
 

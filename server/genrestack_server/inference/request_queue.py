@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final, Generic, NamedTuple, TypeVar
 
 HIGH_PRIORITY_RUN: Final = 3
-"""So many batches in a row may put those of high priority first while others wait."""
+"""Batches in a row that may put high priority first while others wait."""
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -55,7 +55,7 @@ class BatchSlice(Generic[J]):
 
 
 class _VersionQueues(Generic[J]):
-    """The two queues of one version. Ordered dictionaries, so that whoever leaves does so at once."""
+    """The two queues of one version. Ordered dictionaries, so that a request can be removed at once."""
 
     __slots__ = ("high_priority", "normal")
 
@@ -86,7 +86,7 @@ class RequestQueue(Generic[J]):
         self._high_priority_run = 0
 
     def put(self, request: J) -> None:
-        """Let a request join its queue."""
+        """Add a request to its queue."""
         pair = self._queues.get(request.version)
         if pair is None:
             pair = self._queues[request.version] = _VersionQueues()
@@ -94,7 +94,7 @@ class RequestQueue(Generic[J]):
         self.rows += request.rows - request.taken
 
     def leave(self, request: J) -> None:
-        """Take a request out; nothing happens if it no longer waits."""
+        """Remove a request; nothing happens if it no longer waits."""
         pair = self._queues.get(request.version)
         if pair is not None and request in pair.of(request):
             del pair.of(request)[request]
@@ -102,7 +102,7 @@ class RequestQueue(Generic[J]):
             self._tidy(request.version, pair)
 
     def take(self, now: float) -> BatchSlice[J]:
-        """Take the rows of one batch; none are left waiting if it is empty.
+        """Return the rows of one batch, removed from the queue; none are left waiting if it is empty.
 
         Args:
             now: what deadlines are compared with.

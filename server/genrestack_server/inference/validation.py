@@ -15,7 +15,7 @@ from genrestack_server.errors import InvalidInput, Violation
 from genrestack_server.models.registry import ServedModel
 
 MAX_VIOLATIONS: Final = 5
-"""So many are described; the total is always said."""
+"""Maximum number of problems described; the total is always given."""
 # Names are compared with the model's where there may be about as many; of more, their number is all there is to say.
 _COLUMNS_WORTH_NAMING: Final = 2
 
@@ -169,7 +169,7 @@ def _ends(names: Sequence[str]) -> str:
 
 
 def column_order(given: Sequence[str], columns: int, served: ServedModel) -> npt.NDArray[np.intp] | None:
-    """Say which given column stands where the model wants it, shape (f,); None if they already stand right.
+    """Return which given column stands where the model wants it, shape (f,); None if they already stand right.
 
     Raises:
         InvalidInput: a name is unknown, doubled or missing, or there are not as many names as columns.

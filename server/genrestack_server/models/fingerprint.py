@@ -24,7 +24,7 @@ _NOTHING: Final[Mapping[int, "Folder"]] = MappingProxyType({})
 
 
 def fingerprint(folder: Path, sums: bytes | None) -> Fingerprint:
-    """Take the fingerprint of a folder; links to folders are followed, links in it are not.
+    """Compute the fingerprint of a folder; links to folders are followed, links in it are not.
 
     The content of SHA256SUMS alone tells whether something else is to be served. The rest tells whether what was no
     good has been mended. No inode numbers: some network file systems make new ones up at every look.
@@ -92,7 +92,7 @@ def poll_folders(
         model_dir: the model's folder.
         versions: which; the first come first.
         known: what is remembered of them; not to be changed meanwhile.
-        enough: so many that are served end the search; None: look at all.
+        enough: number of served versions that ends the search; None: look at all.
         patient: whether a folder that lacks something may yet be being copied.
 
     """

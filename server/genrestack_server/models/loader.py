@@ -1,4 +1,4 @@
-"""From a version's folder to a version that may be served: verified, composed, proven, warm."""
+"""From a version's folder to a version that may be served: verified, composed, its golden rows checked, warm."""
 
 import logging
 import secrets
@@ -17,7 +17,7 @@ from genrestack_bundle import (
     RunLimit,
     WrongAnswerError,
     open_bundle,
-    proven_session,
+    verified_session,
     verify_answer,
 )
 from genrestack_common.text import clipped, counted, printable
@@ -51,12 +51,12 @@ def load_version(
     """
     began = time.monotonic()
     bundle = open_bundle(config.models_dir / name / str(version))
-    proven = proven_session(
+    verified = verified_session(
         bundle, provider=config.provider, device=config.device, threads=config.threads, cancellation=cancellation
     )
-    for reason in proven.passed_over:
+    for reason in verified.passed_over:
         _log.warning("%s/%d: auto passes over %s", name, version, reason)
-    session, parity = proven.session, proven.parity
+    session, parity = verified.session, verified.parity
     inline_max_rows = _WarmUp(bundle, session, config.max_compute_seconds, cancellation).inline_max_rows()
     _log.info(
         "%s/%d is ready after %.1f s: %d golden rows agree, largest difference %.1e; %s",

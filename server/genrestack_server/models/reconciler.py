@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 Changed = Callable[[str, int], None]
 
-# So many folders are looked at before the event loop hears of it.
+# Maximum folders looked at before the event loop hears of it.
 _FOLDERS_AT_ONCE: Final = 250
 
 

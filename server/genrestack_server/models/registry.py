@@ -21,13 +21,13 @@ _LABEL_FRAME_BYTES: Final = 3
 
 @dataclass(frozen=True, eq=False)
 class ServedModel:
-    """One version of one model: verified, proven and warm."""
+    """One version of one model: verified and warm."""
 
     model: Model
     """The manifest, with `runtime` filled in; not to be changed."""
     session: ComposedSession
     inline_max_rows: int = 0
-    """So many rows take less than the event loop may stop for."""
+    """Maximum number of rows that take less time than the event loop may stop for."""
     sums: bytes = b""
     """What stood in its SHA256SUMS; the same as long as the version is."""
 
@@ -77,12 +77,12 @@ class ServedModel:
 
     @cached_property
     def label_bytes(self) -> int:
-        """The longest class's name has so many bytes."""
+        """Bytes of the longest class's name."""
         return max(len(name.encode()) for name in self.classes)
 
     @cached_property
     def bytes_a_row(self) -> tuple[int, int]:
-        """At most so many bytes answer one row: without the base estimators' probabilities, and with them."""
+        """Maximum bytes that answer one row: without the base estimators' probabilities, and with them."""
         label = self.label_bytes + _LABEL_FRAME_BYTES
         table = len(self.classes) * _FLOAT_BYTES
         parts = sum(part.kind == PART_KIND_BASE for part in self.model.parts)
@@ -98,7 +98,7 @@ class VersionState(StrEnum):
     """What becomes of a version that is known."""
 
     LOADING = "loading"
-    """It is being verified, composed, proven and warmed up."""
+    """It is being verified, composed and warmed up."""
     READY = "ready"
     """It answers."""
     UNLOADING = "unloading"
@@ -184,7 +184,7 @@ class Registry:
         self.clear_state(served.name, served.version)
 
     def remove(self, name: str, version: int) -> ServedModel:
-        """Serve a version no longer; whoever holds it ends on it."""
+        """Serve a version no longer; requests that hold it end on it."""
         served = self._table[name][version]
         self._set(name, {number: other for number, other in self._table[name].items() if number != version})
         self._leaving[name, version] = weakref.ref(served)

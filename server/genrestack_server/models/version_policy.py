@@ -14,7 +14,7 @@ class VersionPolicy:
     """The newest N good versions, all good ones, or those of a list that are good."""
 
     latest: int | None = None
-    """At most so many, the newest first; None: no bound."""
+    """Maximum number of versions, the newest first; None: no bound."""
     listed: frozenset[int] | None = None
     """Only these; None: any."""
 
@@ -43,7 +43,7 @@ class VersionPolicy:
         return sorted((v for v in versions if self.listed is None or v in self.listed), reverse=True)
 
     def satisfied(self, good: int) -> bool:
-        """Return whether so many good versions are as many as are served."""
+        """Return whether this many good versions are as many as are served."""
         return self.latest is not None and good >= self.latest
 
     def __str__(self) -> str:

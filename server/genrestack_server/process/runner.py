@@ -53,7 +53,7 @@ def run(config: ServerConfig, announce: Announce) -> int:
 
 
 class ServerRunner:
-    """A server's way from its start to its end, whoever asks for that."""
+    """The lifecycle of a server, from start to end."""
 
     def __init__(self, grace_s: float) -> None:
         """Begin without a server: a stop may be asked for while its libraries are still being imported.
@@ -132,7 +132,7 @@ async def _serve(config: ServerConfig, announce: Announce) -> NoReturn:
 
 
 def startup_banner(server: "Server") -> list[str]:
-    """Say what is served, where, and by what."""
+    """Return what is served, where, and by what."""
     workers = server.config.workers if server.shares_port else 1
     each = f" in each of {workers} workers" if workers > 1 else ""
     lines = [
@@ -146,7 +146,7 @@ def startup_banner(server: "Server") -> list[str]:
 
 
 def insecure_bind_warnings(config: ServerConfig) -> list[str]:
-    """Say what lies open to whoever reaches the port, and which setting closes it; nothing on loopback."""
+    """Return what is open to anyone who reaches the port, and which setting closes it; nothing on loopback."""
     if is_loopback(config.host):
         return []
     lines = []

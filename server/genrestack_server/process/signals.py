@@ -70,7 +70,7 @@ def take_signals(config: ServerConfig, stop: Callable[[signal.Signals], None], r
 
 
 def _heard_elsewhere(_number: int, _frame: FrameType | None) -> None:
-    """Let the thread of `take_signals` do what there is to do."""
+    """Wake the thread of `take_signals`."""
 
 
 def _call(loop: asyncio.AbstractEventLoop, work: Callable[[], None]) -> None:

@@ -124,7 +124,7 @@ class Supervisor:
         return INTERRUPTED if self._interrupted else DRAINED
 
     def stop(self, number: signal.Signals) -> None:
-        """Let every worker finish what is in flight and end; the second time, end at once."""
+        """Drain every worker and stop; the second time, stop at once."""
         self._at_once = self._forced = self._stopping.is_set()
         self._interrupted = number is signal.SIGINT and self._announce is not None
         if self._at_once:
@@ -134,7 +134,7 @@ class Supervisor:
             self._end(self._config.grace + self._policy.kill_after)
 
     def reload(self) -> None:
-        """Let every worker read certificates and tokens again."""
+        """Make every worker read certificates and tokens again."""
         for worker in self._workers.values():
             worker.tell("reload")
 
@@ -197,7 +197,7 @@ class Supervisor:
                 worker.tell(command, name)
 
     def _judge(self, worker: WorkerHandle, status: int) -> None:
-        """Take note of a worker that nobody told to end, and give up where another one would be no better."""
+        """Record a worker that ended by itself, and give up where another one would fare no better."""
         how = "no longer answered and was killed" if worker.stuck else ending(status)
         if self.totals is not None:
             self.totals.restarts.labels("stuck" if worker.stuck else "ended").inc()
@@ -238,7 +238,7 @@ class Supervisor:
         worker.tell("leave" if self._at_once or self._failure is not None else "drain")
 
     async def _watch(self) -> None:
-        """Kill whoever is stuck, and at the very end whoever is left."""
+        """Kill workers that are stuck, and after the grace period those that are left."""
         before = time.monotonic()
         while True:
             await asyncio.sleep(_TICK_S)

@@ -78,7 +78,7 @@ class WorkerHandle:
         return cls(number, process, (reader, writer))
 
     async def follow(self, heard: Callable[["WorkerHandle"], None]) -> int:
-        """Take its messages until it has ended; returns its exit status, negative for a signal.
+        """Read its messages until it has ended; return its exit status, negative for a signal.
 
         Args:
             heard: called after each message.
@@ -126,7 +126,7 @@ class WorkerHandle:
 
 
 def ending(status: int) -> str:
-    """Say how a process ended, e.g. `was killed by SIGKILL`."""
+    """Describe how a process ended, e.g. `was killed by SIGKILL`."""
     if status >= 0:
         return f"ended with status {status}"
     try:

@@ -126,7 +126,7 @@ async def _serve(line: ControlChannel, config: ServerConfig) -> NoReturn:
     )
     life = ServerRunner(config.grace)
     # The supervisor's orders come over the line; a signal from somebody else lets this worker finish and end, and no
-    # second one is counted, as whoever signals a whole group would send two.
+    # second one is counted, as signalling a whole group would send two.
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, life.stop)
     loop.set_exception_handler(report_unhandled)

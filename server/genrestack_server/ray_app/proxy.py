@@ -91,7 +91,7 @@ class _Named:
         return getattr(self._context, name)
 
     def invocation_metadata(self) -> tuple[Any, ...]:
-        """Give the caller's metadata, and the model."""
+        """Return the caller's metadata, and the model."""
         others = (pair for pair in self._context.invocation_metadata() or () if pair[0] != MODEL_ID_KEY)
         return (*others, (MODEL_ID_KEY, self._model))
 
@@ -117,7 +117,7 @@ def named(kind: type[pb.PredictRequest | pb.GetModelRequest], data: bytes, given
 
 
 def meant(code: int, text: str) -> status_pb2.Status:
-    """Say what a failure of Ray's own means to a caller; Ray's texts hold addresses, ids and traces.
+    """Translate a failure of Ray's own for a caller; Ray's texts hold addresses, ids and traces.
 
     A replica of ours says itself what went wrong, so that INTERNAL means that it was lost with the request.
     """
@@ -148,7 +148,7 @@ _BY_NUMBER: Final = {code.value[0]: code for code in grpc.StatusCode}
 
 
 def _number(code: Any) -> int:
-    """Take a code as gRPC keeps it: a number, or one of the names."""
+    """Return a code as gRPC keeps it: a number, or one of the names."""
     return int(code.value[0] if isinstance(code, grpc.StatusCode) else code)
 
 

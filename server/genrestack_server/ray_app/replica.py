@@ -85,7 +85,7 @@ class Replica:
         return await self._answered("GetModel", grpc_context, work, pb.GetModelResponse)
 
     async def Check(self, data: bytes, grpc_context: Any) -> Any:  # noqa: N802 - gRPC's name
-        """Say whether the application, or one model, can be asked; that there is a replica to say so is half of it."""
+        """Return whether the application, or one model, answers; that a replica answers this at all is half of it."""
 
         async def work(_: Call) -> Any:
             name = parse_request(health_pb2.HealthCheckRequest, data).service
@@ -179,10 +179,10 @@ class _Arrived:
         self._context = context
 
     def time_remaining(self) -> None:
-        """Give no deadline: Ray keeps it."""
+        """Return None: Ray keeps the deadline."""
 
     def invocation_metadata(self) -> Any:
-        """Give the caller's metadata."""
+        """Return the caller's metadata."""
         return self._context.invocation_metadata()
 
 

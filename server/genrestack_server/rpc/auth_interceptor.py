@@ -1,4 +1,4 @@
-"""Authorization before every call: whoever may not call is refused before the request is read."""
+"""Authorization before every call: a caller without permission is refused before the request is read."""
 
 import time
 from collections.abc import Awaitable, Callable

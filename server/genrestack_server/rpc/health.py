@@ -50,7 +50,7 @@ class Health:
         return grpc.method_handlers_generic_handler(SERVICE_NAME, handlers)
 
     def set(self, name: str, *, serving: bool) -> None:
-        """Say whether a name is served; ignored once the server drains."""
+        """Set whether a name is served; ignored once the server drains."""
         if not self.draining:
             self._status[name] = SERVING if serving else NOT_SERVING
             self._announce()
@@ -60,7 +60,7 @@ class Health:
         return bool(self._status.get(name) == SERVING)
 
     def drain(self) -> None:
-        """Say NOT_SERVING of everything from now on, and end every Watch that has heard it."""
+        """Set everything to NOT_SERVING from now on, and end every Watch that has heard it."""
         self.draining = True
         self._status = dict.fromkeys(self._status, NOT_SERVING)
         self._announce()

@@ -171,7 +171,7 @@ class InferenceService:
 
 
 async def _refusal(data: bytes, status: status_pb2.Status) -> pb.ModelStreamInferResponse:
-    """Say why there is no answer, and to which request: the protocol has a place for the id, and none for a code."""
+    """Build the response that holds an error and the request's id; the protocol has no place for a code."""
     response = pb.ModelStreamInferResponse(error_message=status.message)
     with suppress(InvalidInput):
         parse = partial(parse_request, pb.ModelInferRequest, data)
@@ -181,7 +181,7 @@ async def _refusal(data: bytes, status: status_pb2.Status) -> pb.ModelStreamInfe
 
 
 def _final(response: pb.ModelStreamInferResponse) -> pb.ModelStreamInferResponse:
-    """Say that no further answer to the same item follows; callers of models that answer several times wait for it."""
+    """Build the response that ends the answers to one item; callers of models that answer several times wait for it."""
     response.infer_response.parameters["triton_final_response"].bool_param = True
     return response
 

@@ -162,7 +162,7 @@ def is_compressed(data: bytes) -> bool:
 
 
 def _decompress(data: bytes, max_bytes: int) -> bytes | None:
-    """Return at most so many bytes; None if there are more."""
+    """Return the message's bytes; None if there are more than `max_bytes`."""
     stream = zlib.decompressobj(_WINDOW)
     try:
         found = stream.decompress(data, max_bytes + 1)

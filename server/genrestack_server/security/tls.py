@@ -25,7 +25,7 @@ _HANDSHAKE_TURNS: Final = 6
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Contents of the PEM files, proven to belong together."""
+    """Contents of the PEM files, checked to belong together."""
 
     chain: bytes
     key: bytes

@@ -21,7 +21,7 @@ _SELF = "supervisor"
 
 
 def pack(families: Iterable[Metric]) -> Packed:
-    """Take what the families say, less the moments at which their series began."""
+    """Return the families' samples, less the moments at which their series began."""
     return [
         [family.name, family.type, family.documentation, [[s.name, s.labels, s.value] for s in _told(family)]]
         for family in families
@@ -50,12 +50,12 @@ class Together(Collector):
         self._gone: Packed = []
 
     def update(self, worker: str, packed: Packed) -> None:
-        """Take a process's latest figures."""
+        """Store a process's latest figures."""
         with self._lock:
             self._living[worker] = packed
 
     def retire_worker(self, worker: str) -> None:
-        """Keep what a process that is gone has counted."""
+        """Add what a process that has ended counted to the total."""
         with self._lock:
             last = self._living.pop(worker, [])
             self._gone = _added([self._gone, [family for family in last if _lasts(family)]])
@@ -125,11 +125,11 @@ class Totals(Collector):
         self._together = Together()
 
     def update(self, worker: str, packed: Packed) -> None:
-        """Take a worker's latest figures."""
+        """Store a worker's latest figures."""
         self._together.update(worker, packed)
 
     def retire_worker(self, worker: str) -> None:
-        """Keep what a worker that has ended counted."""
+        """Add what a worker that has ended counted to the total."""
         self._together.retire_worker(worker)
 
     def collect(self) -> Iterator[Metric]:

@@ -42,7 +42,7 @@ class GrpcLog(logging.Handler):
         self._mutex = threading.Lock()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take note of a record."""
+        """Count a record."""
         self.note(record.msg, record.exc_info[0] if record.exc_info else None)
 
     def note(self, template: object, error: type[BaseException] | None) -> None:
@@ -96,7 +96,7 @@ class _Counting(logging.Logger):
 
 
 def install() -> None:
-    """Put a `GrpcLog` in the place of every other handler that gRPC's records would reach, once."""
+    """Install a `GrpcLog` in place of every other handler that gRPC's records would reach, once."""
     logger, busiest = logging.getLogger(_LOGGERS), logging.getLogger(_BUSIEST)
     if not any(isinstance(handler, GrpcLog) for handler in logger.handlers):
         logger.addHandler(GrpcLog())

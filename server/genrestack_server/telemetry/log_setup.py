@@ -13,7 +13,7 @@ from typing import Any, Final, TextIO
 from genrestack_server.config.server_config import LogFormat
 
 LOGGER: Final = "genrestack_server"
-# Lines that may wait for whoever reads them; a reader that stops costs lines, not requests.
+# Lines that may wait for a reader; a reader that stops costs lines, not requests.
 _WAITING: Final = 10_000
 _FLUSH_S: Final = 2.0
 

@@ -132,11 +132,11 @@ class Metrics(Observer, Collector):
         self._rebuilds.inc()
 
     def collect(self) -> Iterator[Metric]:
-        """Say what was counted."""
+        """Return what was counted."""
         yield from unpack(self.packed())
 
     def packed(self) -> Packed:
-        """Say what was counted, for another process."""
+        """Return what was counted, for another process."""
         return pack(self.registry.collect())
 
     def _series_of(self, key: tuple[str, int, str, grpc.StatusCode]) -> _Series:

@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 from genrestack_server.address import address_error, check_address, join_address, resolve
 
 MOST_CONNECTIONS: Final = 16
-"""Open at once; one more ends the oldest, so that whoever holds them open keeps nobody else out."""
+"""Open at once; one more ends the oldest, so that a caller who holds them open keeps nobody else out."""
 # From the first byte to the last, however they trickle.
 _WITHIN_S: Final = 10.0
 _BACKLOG: Final = 64
@@ -162,7 +162,7 @@ class Endpoint:
 
 
 def head_of(received: bytes) -> bytes | None:
-    """Take request line and headers out of what was received; None while their end is missing."""
+    """Parse request line and headers from what was received; None while their end is missing."""
     found = _END.search(received := received.lstrip(b"\r\n"))
     return None if found is None else received[: found.start()]
 

@@ -34,25 +34,25 @@ class Observer:
     """Is told what happens; every method does nothing here. Calls come from the event loop and must return at once."""
 
     def call_ended(self, call: Call) -> None:
-        """Take note of a call, answered or not."""
+        """Record a call, answered or not."""
 
     def executed(self, served: Version, rows: int, requests: int, seconds: float) -> None:
-        """Take note of one execution of a composed session."""
+        """Record one execution of a composed session."""
 
     def rejected(self, reason: str) -> None:
-        """Take note of a request refused before any work, e.g. `queue_full`, `deadline`, `draining`, `token`."""
+        """Record a request refused before any work, e.g. `queue_full`, `deadline`, `draining`, `token`."""
 
     def loaded(self, served: Version, seconds: float) -> None:
-        """Take note of a version that is served from now on."""
+        """Record a version that is served from now on."""
 
     def unloaded(self, name: str, version: int) -> None:
-        """Take note of a version that is no longer served."""
+        """Record a version that is no longer served."""
 
     def load_failed(self, name: str, version: int, reason: str) -> None:
-        """Take note of a version that was refused."""
+        """Record a version that was refused."""
 
     def rebuilt(self) -> None:
-        """Take note of a gRPC server that was rebuilt because gRPC had closed its port."""
+        """Record a gRPC server that was rebuilt because gRPC had closed its port."""
 
 
 class Observers(Observer):
@@ -70,7 +70,7 @@ class Observers(Observer):
             self.add(observer)
 
     def add(self, observer: Observer) -> None:
-        """Tell one more from now on."""
+        """Add an observer."""
         told: tuple[tuple[str, list[Any]], ...] = (
             ("call_ended", self._call_ended),
             ("executed", self._executed),
@@ -85,36 +85,36 @@ class Observers(Observer):
                 methods.append(getattr(observer, name))
 
     def call_ended(self, call: Call) -> None:
-        """Tell all."""
+        """Notify all observers."""
         for tell in self._call_ended:
             tell(call)
 
     def executed(self, served: Version, rows: int, requests: int, seconds: float) -> None:
-        """Tell all."""
+        """Notify all observers."""
         for tell in self._executed:
             tell(served, rows, requests, seconds)
 
     def rejected(self, reason: str) -> None:
-        """Tell all."""
+        """Notify all observers."""
         for tell in self._rejected:
             tell(reason)
 
     def loaded(self, served: Version, seconds: float) -> None:
-        """Tell all."""
+        """Notify all observers."""
         for tell in self._loaded:
             tell(served, seconds)
 
     def unloaded(self, name: str, version: int) -> None:
-        """Tell all."""
+        """Notify all observers."""
         for tell in self._unloaded:
             tell(name, version)
 
     def load_failed(self, name: str, version: int, reason: str) -> None:
-        """Tell all."""
+        """Notify all observers."""
         for tell in self._load_failed:
             tell(name, version, reason)
 
     def rebuilt(self) -> None:
-        """Tell all."""
+        """Notify all observers."""
         for tell in self._rebuilt:
             tell()

@@ -65,7 +65,7 @@ class Telemetry:
             self.metrics_url = self._open.enter_context(endpoint)
 
     def close(self) -> None:
-        """Let go of what was opened; may take a moment."""
+        """Close what was opened; may take a moment."""
         self._open.close()
 
 

@@ -65,9 +65,9 @@ class Run:
     """Of the same stack fitted on other splits, for comparison; their stacks are not kept."""
     cross_validation: Evaluation | None = None
     """Over folds, if that was asked for."""
-    answers: Mapping[str, Predictions] = field(default_factory=dict)
+    predictions: Mapping[str, Predictions] = field(default_factory=dict)
     """By "evaluation", "track_split", …, "folds": what the metrics are computed from. Empty for a run that was read
-    back: `load_answers` reads them."""
+    back: `load_predictions` reads them."""
     path: Path | None = None
     """The run's folder; None if it was not written."""
 

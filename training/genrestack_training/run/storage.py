@@ -179,7 +179,7 @@ def read_record(path: str | Path) -> RunRecord:
         raise RunError(f"{folder / 'metrics.json'} does not hold what a run holds; train again") from exc
 
 
-def load_answers(path: str | Path) -> dict[str, Predictions]:
+def load_predictions(path: str | Path) -> dict[str, Predictions]:
     """Read what a run's figures were made of: the answers to every row held out, by "evaluation", "folds", ….
 
     Args:
@@ -217,7 +217,7 @@ def _write_files(run: Run, folder: Path, report: str | None) -> None:
         arrays["labels"] = run.reference_labels
     np.savez_compressed(folder / "reference.npz", allow_pickle=False, **arrays)
     (folder / "metrics.json").write_text(_json(run), encoding="utf-8")
-    np.savez_compressed(folder / "answers.npz", allow_pickle=False, **to_arrays(run.answers))
+    np.savez_compressed(folder / "answers.npz", allow_pickle=False, **to_arrays(run.predictions))
     if report is not None:
         (folder / "report.html").write_text(report, encoding="utf-8")
 

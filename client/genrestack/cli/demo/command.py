@@ -21,7 +21,7 @@ _TERMINATED: Final = 143
     show_default=True, help="Where the tables, the song, the run and the model go; they stay there to be looked at.",
 )  # fmt: skip
 def demo(folder: Path) -> None:
-    """Train, export, prove and serve a stack, and have it classify a song; about a minute, no download.
+    """Train, export, verify and serve a stack, and have it classify a song; about a minute, no download.
 
     The music is ten synthesised styles, made by a program; it is not real music, and the figures say nothing of how
     well real genres are told apart. Every command that runs is shown with a $ before it.

@@ -18,7 +18,7 @@ ModelIndex = pb.RepositoryIndexResponse.ModelIndex
 async def index(registry: Registry, *, only_ready: bool) -> pb.RepositoryIndexResponse:
     """List every version that is known, or only those that are ready; not to be changed, as others are handed it too.
 
-    A long list is made in another thread, and once: until something changes, whoever asks is given the same.
+    A long list is made in another thread, and once: until something changes, all callers are given the same.
     """
     snapshot = registry.snapshot()
     if len(snapshot) > _LARGE:

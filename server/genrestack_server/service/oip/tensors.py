@@ -42,7 +42,7 @@ def base_name(output: str) -> str:
 
 
 def bytes_a_row(output: str, served: ServedModel) -> int:
-    """At most so many bytes answer one row of an output."""
+    """Maximum bytes that answer one row of an output."""
     if output == LABEL:
         return served.label_bytes + _LENGTH.size
     return _INDEX.itemsize if output == CLASS_INDEX else len(served.classes) * FLOATS["FP32"].itemsize
