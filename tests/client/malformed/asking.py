@@ -1,0 +1,29 @@
+"""What both clients raise at an answer that is nonsense."""
+
+from typing import Any
+
+import numpy as np
+from client.liar import Liar
+from client.twins import TWINS, Ask, Raised, outcome
+
+from genrestack import (
+    Client,
+)
+
+
+def raised(clients: list[Client], ask: Ask) -> Raised:
+    """Ask both; return what they agree on."""
+    seen = [outcome(ask, client) for client in clients]
+    assert seen[0] == seen[1]
+    assert isinstance(seen[0], Raised)
+    return seen[0]
+
+
+def rows(count: int) -> "np.ndarray[Any, Any]":
+    return np.zeros((count, 2))
+
+
+def anew(liar: Liar, ask: Ask, **settings: Any) -> Raised:
+    """Ask by clients with other settings."""
+    with liar.serving() as target, TWINS[0](target, **settings) as one, TWINS[1](target, **settings) as other:
+        return raised([one, other], ask)
