@@ -18,7 +18,7 @@ from genrestack.errors import InvalidInput, ProtocolError, Violation
 from genrestack.model_info import ModelInfo
 from genrestack.prediction import Prediction
 from genrestack.songs.song_prediction import OutsideRange, SongPrediction
-from genrestack_common.text import quoted_list
+from genrestack_common.text import listed, quoted_list
 
 SLACK: Final = 0.01
 """How far outside, in widths of the range, still counts as inside: recordings that training has not seen differ."""
@@ -110,12 +110,10 @@ class RangeCheck:
         """Return a line for a person, if it concerns more than a few windows."""
         if self._any < WORTH_A_WARNING * max(self._windows, 1) or not self._any:
             return ()
-        found = self.outside()
-        worst = ", ".join(_told(feature) for feature in found[:_NAMED_FEATURES])
-        more = f" and {len(found) - _NAMED_FEATURES} more" if len(found) > _NAMED_FEATURES else ""
+        worst = listed(map(_told, self.outside()), _NAMED_FEATURES)
         warning = (
             f"{self._any} of {self._windows} windows have features outside the ranges the model was trained on: "
-            f"{worst}{more}; the answer is a guess there. The usual cause is a wrong sample rate or another kind of "
+            f"{worst}; the answer is a guess there. The usual cause is a wrong sample rate or another kind of "
             "audio: compare with a recording of the kind it was trained on"
         )
         return (warning,)

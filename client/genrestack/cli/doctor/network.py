@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
 from genrestack.cli.doctor.finding import Finding, note, ok, problem
+from genrestack_common.text import listed
 
 if TYPE_CHECKING:
     from genrestack import Client
@@ -77,9 +78,8 @@ def look_at_server(client: "Client", shown: str) -> Finding:
 
 
 def _served(client: "Client") -> str:
-    models = [f"{model.name}/{model.version}" for model in client.models()]
-    more = f" and {len(models) - _SHOWN_MODELS:,} more" if len(models) > _SHOWN_MODELS else ""
-    return ", ".join(models[:_SHOWN_MODELS]) + more or "no model yet"
+    models = (f"{model.name}/{model.version}" for model in client.models())
+    return listed(models, _SHOWN_MODELS) or "no model yet"
 
 
 def look_at_proxies(server: str, environ: Mapping[str, str] = os.environ) -> Iterator[Finding]:
