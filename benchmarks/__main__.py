@@ -9,26 +9,26 @@ import click
 from rich.console import Console
 
 from benchmarks.contestants.prepared import Prepared, prepare
-from benchmarks.reporting.effort import FULL, QUICK, Effort
+from benchmarks.reporting.budget import FULL, QUICK, Budget
 from benchmarks.reporting.figure import Figure
 from benchmarks.reporting.machine import this_machine
 from benchmarks.reporting.report import Report, print_report, to_json, write_into
 from benchmarks.suites.call import one_call
-from benchmarks.suites.concurrency import crowd
+from benchmarks.suites.concurrency import many_callers
 from benchmarks.suites.in_process import many_rows, one_row
 from benchmarks.suites.parity import parity
 from benchmarks.suites.start import start
 from benchmarks.suites.stock_parts import stock_parts
 from benchmarks.suites.stream import stream
 
-BENCHMARKS: Final[dict[str, Callable[[Prepared, Effort], tuple[Figure, ...]]]] = {
+BENCHMARKS: Final[dict[str, Callable[[Prepared, Budget], tuple[Figure, ...]]]] = {
     "one-row": one_row,
     "many-rows": many_rows,
     "stock-parts": stock_parts,
-    "call": lambda prepared, effort: one_call(prepared.single, effort),
-    "stream": lambda prepared, effort: stream(prepared.single, effort),
-    "crowd": lambda prepared, effort: crowd(prepared.single, effort),
-    "start": lambda prepared, effort: start(prepared.single, effort),
+    "call": lambda prepared, budget: one_call(prepared.single, budget),
+    "stream": lambda prepared, budget: stream(prepared.single, budget),
+    "many-callers": lambda prepared, budget: many_callers(prepared.single, budget),
+    "start": lambda prepared, budget: start(prepared.single, budget),
     "parity": parity,
 }
 # Without a terminal to fit into.
@@ -73,11 +73,11 @@ def main(run: Path | None, only: tuple[str, ...], quick: bool, json_file: Path |
             raise click.ClickException(str(error)) from error
 
 
-def _measure(prepared: Prepared, effort: Effort, names: tuple[str, ...]) -> list[Figure]:
+def _measure(prepared: Prepared, budget: Budget, names: tuple[str, ...]) -> list[Figure]:
     figures: list[Figure] = []
     for name in names:
         click.echo(f"measuring {name} …", err=True)
-        figures += BENCHMARKS[name](prepared, effort)
+        figures += BENCHMARKS[name](prepared, budget)
     return figures
 
 

@@ -15,7 +15,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.reporting.effort import Effort
+from benchmarks.reporting.budget import Budget
 
 ROOT = Path(__file__).resolve().parents[2]
 # OpenMP's and OpenBLAS's threads spin for some milliseconds after their work is done.
@@ -124,15 +124,15 @@ class Times:
         return f"half of the rounds between {low:.3g} and {high:.3g}"
 
 
-def contest(specs: Mapping[str, Spec], rows_file: Path, rows: int, effort: Effort) -> Times:
+def contest(specs: Mapping[str, Spec], rows_file: Path, rows: int, budget: Budget) -> Times:
     """Measure contestants in turns, on calls of so many rows."""
     with ExitStack() as stack:
         workers = {name: stack.enter_context(Worker(spec, rows_file)) for name, spec in specs.items()}
         for worker in workers.values():
-            worker.time(rows, effort.block_seconds)
+            worker.time(rows, budget.block_seconds)
         taken: dict[str, list[list[float]]] = {name: [] for name in workers}
-        for _ in range(effort.rounds):
+        for _ in range(budget.rounds):
             for name, worker in workers.items():
                 time.sleep(_SETTLE)
-                taken[name].append(worker.time(rows, effort.block_seconds))
+                taken[name].append(worker.time(rows, budget.block_seconds))
     return Times(taken)

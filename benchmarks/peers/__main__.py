@@ -13,13 +13,13 @@ from rich.console import Console
 from benchmarks.contestants.contest import ROOT
 from benchmarks.contestants.contest import environment as quiet
 from benchmarks.contestants.prepared import CACHE, prepare
+from benchmarks.peers.budget import FULL, QUICK
+from benchmarks.peers.contestant_run import PeerFailed
 from benchmarks.peers.contestants import REFERENCE, Files, contestants
-from benchmarks.peers.effort import FULL, QUICK
 from benchmarks.peers.environments import environment
 from benchmarks.peers.page import BEGIN, END, Comparison, print_comparison, to_json, to_markdown
 from benchmarks.peers.picture import draw
 from benchmarks.peers.rounds import measure_all
-from benchmarks.peers.turn import PeerFailed
 from benchmarks.reporting.machine import this_machine
 from benchmarks.reporting.page_section import write_between
 
@@ -69,13 +69,13 @@ def main(
     files = Files(prepared, pickle_of(prepared.run))
     if install_only:
         return
-    machine, effort = this_machine(), QUICK if quick else FULL
+    machine, budget = this_machine(), QUICK if quick else FULL
     kept = {name: environment(name) for name in dict.fromkeys(("load", *(each.environment for each in who)))}
     try:
-        results = measure_all(who, files, effort, kept.__getitem__)
+        results = measure_all(who, files, budget, kept.__getitem__)
     except PeerFailed as error:
         raise click.ClickException(str(error)) from error
-    comparison = Comparison(prepared.table, machine, effort.rounds, quick, results)
+    comparison = Comparison(prepared.table, machine, budget.rounds, quick, results)
     print_comparison(comparison, Console(width=None if sys.stdout.isatty() else _WIDTH))
     _keep(comparison, json_file, plot, document)
 

@@ -17,7 +17,7 @@ from typing import Any, TextIO
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.peers.effort import PATIENCE
+from benchmarks.peers.budget import PATIENCE
 
 Answer = Callable[[npt.NDArray[np.float32]], npt.NDArray[Any]]
 _WARM_UP_S = 0.3

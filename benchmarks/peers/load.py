@@ -14,7 +14,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
-from benchmarks.peers.effort import PATIENCE
+from benchmarks.peers.budget import PATIENCE
 
 Call = Callable[[bytes], Awaitable[object]]
 _WARM_UP_S = 0.3

@@ -8,9 +8,9 @@ from typing import Final
 
 import numpy as np
 
-from benchmarks.peers.effort import BATCHES, CROWD, ONE
+from benchmarks.peers.budget import BATCHES, MANY_CALLERS, ONE
+from benchmarks.peers.contestant_run import ContestantRun
 from benchmarks.peers.messages import Probabilities
-from benchmarks.peers.turn import Turn
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ class Measure:
 MEASURES: Final = (
     Measure("one_p50", "1 row, 1 caller, p50", "ms"),
     Measure("one_p99", "1 row, 1 caller, p99", "ms"),
-    Measure("crowd_p50", "1 row, 64 callers, p50", "ms"),
-    Measure("crowd_p99", "1 row, 64 callers, p99", "ms"),
-    Measure("crowd_rate", "1 row, 64 callers, rows/s", "rows/s", more_is_better=True),
+    Measure("many_callers_p50", "1 row, 64 callers, p50", "ms"),
+    Measure("many_callers_p99", "1 row, 64 callers, p99", "ms"),
+    Measure("many_callers_rate", "1 row, 64 callers, rows/s", "rows/s", more_is_better=True),
     Measure("batch_rate", "256 rows a request, 4 callers, rows/s", "rows/s", more_is_better=True),
     Measure("start", "start to the first answer", "s"),
     Measure("memory", "resident memory", "MB"),
@@ -57,15 +57,15 @@ class Result:
     """Why there are no figures."""
 
 
-def values_of(turns: Sequence[Turn]) -> Values:
+def values_of(turns: Sequence[ContestantRun]) -> Values:
     """Give percentiles over the calls of all rounds, and medians over rounds of what a round gives once."""
-    one, crowd = _taken_ms(turns, ONE), _taken_ms(turns, CROWD)
+    one, many_callers = _taken_ms(turns, ONE), _taken_ms(turns, MANY_CALLERS)
     return {
         "one_p50": percentile(one, 50),
         "one_p99": percentile(one, 99),
-        "crowd_p50": percentile(crowd, 50),
-        "crowd_p99": percentile(crowd, 99),
-        "crowd_rate": statistics.median(_rate(turn, CROWD, 1) for turn in turns),
+        "many_callers_p50": percentile(many_callers, 50),
+        "many_callers_p99": percentile(many_callers, 99),
+        "many_callers_rate": statistics.median(_rate(turn, MANY_CALLERS, 1) for turn in turns),
         "batch_rate": statistics.median(_rate(turn, BATCHES, 256) for turn in turns),
         "start": statistics.median(turn.start_seconds for turn in turns),
         "memory": max(turn.memory_mb for turn in turns),
@@ -84,10 +84,10 @@ def percentile(values: Sequence[float], share: float) -> float:
     return ordered[max(0, math.ceil(share / 100 * len(ordered)) - 1)]
 
 
-def _taken_ms(turns: Sequence[Turn], block: str) -> list[float]:
+def _taken_ms(turns: Sequence[ContestantRun], block: str) -> list[float]:
     return [1e3 * seconds for turn in turns for seconds in turn.loads[block].taken]
 
 
-def _rate(turn: Turn, block: str, rows: int) -> float:
+def _rate(turn: ContestantRun, block: str, rows: int) -> float:
     load = turn.loads[block]
     return rows * len(load.taken) / load.seconds

@@ -9,12 +9,12 @@ from benchmarks.peers.measured import MEASURES, Measure, Result
 from benchmarks.peers.numbers import number
 
 PANELS: Final = (
-    ("one_p50", "one_p99"), ("crowd_p50", "crowd_p99"), ("batch_rate",), ("start",), ("memory",), ("installed",),
+    ("one_p50", "one_p99"), ("many_callers_p50", "many_callers_p99"), ("batch_rate",), ("start",), ("memory",), ("installed",),
 )  # fmt: skip
 """Measures of each panel; a second one is the far end of a line."""
 _TITLES: Final = {
     "one_p50": "1 row, 1 caller: p50 to p99",
-    "crowd_p50": "1 row, 64 callers: p50 to p99",
+    "many_callers_p50": "1 row, 64 callers: p50 to p99",
     "batch_rate": "256 rows a request, 4 callers",
 }
 _WIDTH, _MARGIN = 960, 16

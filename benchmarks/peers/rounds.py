@@ -4,33 +4,33 @@ from collections.abc import Sequence
 
 import click
 
+from benchmarks.peers.budget import Budget
+from benchmarks.peers.contestant_run import ContestantRun, PeerFailed, Tool, measure_contestant, started
 from benchmarks.peers.contestants import REFERENCE, Contestant, Files
-from benchmarks.peers.effort import Effort
 from benchmarks.peers.measured import Result, Values, compared, values_of
 from benchmarks.peers.messages import Probabilities
-from benchmarks.peers.turn import PeerFailed, Tool, Turn, started, take_turn
 
 
-def measure_all(who: Sequence[Contestant], files: Files, effort: Effort, tool: Tool) -> list[Result]:
+def measure_all(who: Sequence[Contestant], files: Files, budget: Budget, tool: Tool) -> list[Result]:
     """Give every contestant a turn in each round; one that fails is left out of the rounds that follow.
 
     Raises:
         PeerFailed: the reference, with which all answers are compared, failed.
 
     """
-    turns: dict[str, list[Turn]] = {each.key: [] for each in who}
+    turns: dict[str, list[ContestantRun]] = {each.key: [] for each in who}
     answers: dict[str, Probabilities] = {}
     failures: dict[str, str] = {}
-    for number in range(effort.rounds):
+    for number in range(budget.rounds):
         for each in who:
             if each.key in failures:
                 continue
-            click.echo(f"round {number + 1} of {effort.rounds}: {each.name} …", err=True)
+            click.echo(f"round {number + 1} of {budget.rounds}: {each.name} …", err=True)
             try:
                 with started(each, files, tool) as running:
                     if number == 0:
                         answers[each.key] = running.answers()
-                    turns[each.key].append(take_turn(running, effort.blocks))
+                    turns[each.key].append(measure_contestant(running, budget.blocks))
             except PeerFailed as error:
                 if each.key == REFERENCE:
                     raise
@@ -40,7 +40,7 @@ def measure_all(who: Sequence[Contestant], files: Files, effort: Effort, tool: T
 
 
 def _result(
-    who: Contestant, turns: Sequence[Turn], answers: dict[str, Probabilities], failure: str, tool: Tool
+    who: Contestant, turns: Sequence[ContestantRun], answers: dict[str, Probabilities], failure: str, tool: Tool
 ) -> Result:
     environment = tool(who.environment)
     values: Values = {}

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.contestants.subjects import open_only_bundle
-from benchmarks.reporting.effort import Effort
+from benchmarks.reporting.budget import Budget
 from benchmarks.reporting.figure import Baseline, Figure, slower
 from benchmarks.serving.echo import METHOD
 from benchmarks.serving.servers import connected, echo_server, genrestack_server
@@ -26,7 +26,7 @@ _STUB, _SDK = "Predict, 1 row, gRPC stub", "Client.predict, 1 row"
 Call = Callable[[npt.NDArray[np.float32]], object]
 
 
-def one_call(repository: Path, effort: Effort) -> tuple[Figure, ...]:
+def one_call(repository: Path, budget: Budget) -> tuple[Figure, ...]:
     """Time one-row calls in turns with an echo; one caller, each call waits for the one before."""
     rows = open_only_bundle(repository).golden.rows
     request = PredictRequest(rows=to_matrix(rows[:1]))
@@ -41,7 +41,7 @@ def one_call(repository: Path, effort: Effort) -> tuple[Figure, ...]:
                 _STUB: lambda row: stub.Predict(PredictRequest(rows=to_matrix(row))),
                 _SDK: client.predict,
             }
-            times = _in_turns(calls, rows, effort.calls)
+            times = _in_turns(calls, rows, budget.calls)
     baseline = Baseline(_ECHO, _median_ms(times[_ECHO]))
     sizes = f"{len(sent)} bytes there, {size} back"
     return (

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from benchmarks.contestants.contest import ROOT
 from benchmarks.contestants.subjects import open_only_bundle
-from benchmarks.reporting.effort import Effort
+from benchmarks.reporting.budget import Budget
 from benchmarks.reporting.figure import Baseline, Figure, bounded, reached, share
 from benchmarks.serving.echo import METHOD
 from benchmarks.serving.servers import connected, echo_server, process
@@ -42,7 +42,7 @@ class _Observed:
         return counts
 
 
-def crowd(repository: Path, effort: Effort) -> tuple[Figure, ...]:
+def many_callers(repository: Path, budget: Budget) -> tuple[Figure, ...]:
     """Let 64 callers call each server in turns, each caller waiting for its answer before it calls again."""
     row = open_only_bundle(repository).golden.rows[:1]
     request = PredictRequest(rows=to_matrix(row))
@@ -52,7 +52,7 @@ def crowd(repository: Path, effort: Effort) -> tuple[Figure, ...]:
         with echo_server(size) as echo:
             addresses = {_ECHO: (echo, METHOD), _ON: (on.address, _PREDICT), _OFF: (off.address, _PREDICT)}
             before = on.executions()
-            blocks = _measured(addresses, request.SerializeToString(), effort)
+            blocks = _measured(addresses, request.SerializeToString(), budget)
             after = on.executions()
     return _figures(blocks, {name: after[name] - before[name] for name in after})
 
@@ -71,11 +71,11 @@ def _figures(blocks: dict[str, list[dict[str, Any]]], counts: dict[str, float]) 
     )
 
 
-def _measured(addresses: dict[str, tuple[str, str]], request: bytes, effort: Effort) -> dict[str, list[dict[str, Any]]]:
+def _measured(addresses: dict[str, tuple[str, str]], request: bytes, budget: Budget) -> dict[str, list[dict[str, Any]]]:
     spec = {
         "callers": _CALLERS,
-        "seconds": effort.crowd_seconds,
-        "rounds": effort.crowd_rounds,
+        "seconds": budget.many_callers_seconds,
+        "rounds": budget.many_callers_rounds,
         "contestants": [
             {"name": name, "address": address, "method": method, "request": request.hex()}
             for name, (address, method) in addresses.items()

@@ -2,31 +2,31 @@
 
 from benchmarks.contestants.contest import Spec, composed, contest, original
 from benchmarks.contestants.prepared import Prepared
-from benchmarks.reporting.effort import Effort
+from benchmarks.reporting.budget import Budget
 from benchmarks.reporting.figure import Baseline, Figure, quicker
 
 _SINGLE, _DOUBLE = "composed graph, single", "composed graph, double"
 _PREDICT, _DIRECT = "the notebook's stack, Keras predict()", "the notebook's stack, model(x)"
 
 
-def one_row(prepared: Prepared, effort: Effort) -> tuple[Figure, ...]:
+def one_row(prepared: Prepared, budget: Budget) -> tuple[Figure, ...]:
     """Time the answer to one row, in process."""
-    return _against_the_stack(prepared, effort, 1, "1 row", 150)
+    return _against_the_stack(prepared, budget, 1, "1 row", 150)
 
 
-def many_rows(prepared: Prepared, effort: Effort) -> tuple[Figure, ...]:
+def many_rows(prepared: Prepared, budget: Budget) -> tuple[Figure, ...]:
     """Time the answer to 256 rows, in process."""
-    return _against_the_stack(prepared, effort, 256, "256 rows", 4)
+    return _against_the_stack(prepared, budget, 256, "256 rows", 4)
 
 
-def _against_the_stack(prepared: Prepared, effort: Effort, rows: int, what: str, least: float) -> tuple[Figure, ...]:
+def _against_the_stack(prepared: Prepared, budget: Budget, rows: int, what: str, least: float) -> tuple[Figure, ...]:
     specs: dict[str, Spec] = {
         _PREDICT: original(prepared.run),
         _SINGLE: composed(prepared.single),
         _DIRECT: original(prepared.run, direct=True),
         _DOUBLE: composed(prepared.double),
     }
-    times = contest(specs, prepared.rows, rows, effort)
+    times = contest(specs, prepared.rows, rows, budget)
 
     def line(candidate: str, baseline: str, least: float | None) -> Figure:
         return quicker(

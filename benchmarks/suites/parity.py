@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from benchmarks.contestants.contest import Spec, Worker, composed, original, stock
 from benchmarks.contestants.prepared import Prepared
-from benchmarks.reporting.effort import Effort
+from benchmarks.reporting.budget import Budget
 from benchmarks.reporting.figure import Baseline, Figure, bounded, share
 
 _STACK, _KNN = "the notebook's stack", "knn"
@@ -18,7 +18,7 @@ _PROMISED = {"single": 5e-4, "double": 5e-6}
 Probabilities = npt.NDArray[np.float64]
 
 
-def parity(prepared: Prepared, effort: Effort) -> tuple[Figure, ...]:  # noqa: ARG001 - one signature for all
+def parity(prepared: Prepared, budget: Budget) -> tuple[Figure, ...]:  # noqa: ARG001 - one signature for all
     """Compare answers on every held-back row, both sides given the same float32 values."""
     with tempfile.TemporaryDirectory() as folder:
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from benchmarks.contestants.contest import Worker, composed
 from benchmarks.contestants.subjects import open_only_bundle
-from benchmarks.reporting.effort import Effort
+from benchmarks.reporting.budget import Budget
 from benchmarks.reporting.figure import Baseline, Figure, share
 from benchmarks.serving.servers import connected, genrestack_server
 from genrestack import Client
@@ -25,7 +25,7 @@ _STUB, _SDK = "PredictStream, 256-row batches, gRPC stub", "Client.predict_strea
 Rows = npt.NDArray[np.float32]
 
 
-def stream(repository: Path, effort: Effort) -> tuple[Figure, ...]:
+def stream(repository: Path, budget: Budget) -> tuple[Figure, ...]:
     """Compare rows a second; client and server share the cores that the graph in process has for itself."""
     golden = open_only_bundle(repository).golden.rows
     rows = np.ascontiguousarray(np.resize(golden, (16 * _ROWS, golden.shape[1])))
@@ -44,7 +44,7 @@ def stream(repository: Path, effort: Effort) -> tuple[Figure, ...]:
                 _STUB: lambda count: _by_stub(stub, batches, count),
                 _SDK: lambda count: _by_client(client, batches, count),
             }
-            rates = _measure(worker, ways, effort)
+            rates = _measure(worker, ways, budget)
     baseline = Baseline("the same graph in process", statistics.median(rates[""]))
     least = {_STUB: 0.8}
     note = f"{threads} threads on either side"
@@ -54,12 +54,12 @@ def stream(repository: Path, effort: Effort) -> tuple[Figure, ...]:
     )
 
 
-def _measure(worker: Worker, ways: dict[str, Callable[[int], float]], effort: Effort) -> dict[str, list[float]]:
+def _measure(worker: Worker, ways: dict[str, Callable[[int], float]], budget: Budget) -> dict[str, list[float]]:
     rates: dict[str, list[float]] = {name: [] for name in ("", *ways)}
-    for turn in range(effort.stream_rounds + 1):
-        calls = worker.time(_ROWS, effort.block_seconds)
+    for turn in range(budget.stream_rounds + 1):
+        calls = worker.time(_ROWS, budget.block_seconds)
         seconds = {"": sum(calls) / len(calls)}
-        seconds |= {name: way(effort.stream_batches) / effort.stream_batches for name, way in ways.items()}
+        seconds |= {name: way(budget.stream_batches) / budget.stream_batches for name, way in ways.items()}
         if turn:  # the first turn warms up
             for name, taken in seconds.items():
                 rates[name].append(_ROWS / taken)

@@ -9,24 +9,24 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks.__main__ import main
-from benchmarks.reporting.effort import Effort
+from benchmarks.reporting.budget import Budget
 from benchmarks.reporting.figure import Baseline, Figure, bounded, quicker, reached, share, slower
 from benchmarks.reporting.machine import Machine
 from benchmarks.reporting.report import BEGIN, END, Report, cells, to_json, write_into
 from benchmarks.suites.call import one_call
-from benchmarks.suites.concurrency import crowd
+from benchmarks.suites.concurrency import many_callers
 from benchmarks.suites.start import start
 from benchmarks.suites.stream import stream
 
-SCANT = Effort(
+SCANT = Budget(
     rounds=1,
     block_seconds=0.01,
     calls=20,
     stream_rounds=2,
     stream_batches=2,
     starts=1,
-    crowd_rounds=1,
-    crowd_seconds=0.2,
+    many_callers_rounds=1,
+    many_callers_seconds=0.2,
 )
 MACHINE = Machine("a CPU", 2, 0.0, "3.11", "Linux", {"numpy": "2"}, "2025-01-01")
 
@@ -44,7 +44,7 @@ def test_figures_over_the_wire(models_dir: Path) -> None:
 
 
 def test_many_callers(models_dir: Path) -> None:
-    rate, spread, rows, gain = crowd(models_dir, SCANT)
+    rate, spread, rows, gain = many_callers(models_dir, SCANT)
     assert rate.baseline is not None
     assert gain.baseline is not None
     assert min(rate.value, rate.baseline.value, gain.baseline.value) > 0

@@ -12,36 +12,36 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from benchmarks.peers.__main__ import main
+from benchmarks.peers.budget import BATCHES, MANY_CALLERS, ONE
+from benchmarks.peers.contestant_run import ContestantRun, Loaded
 from benchmarks.peers.contestants import REFERENCE, contestants
-from benchmarks.peers.effort import BATCHES, CROWD, ONE
 from benchmarks.peers.environments import REQUIREMENTS
 from benchmarks.peers.measured import MEASURES, Result, compared, percentile, values_of
 from benchmarks.peers.numbers import number
 from benchmarks.peers.page import BEGIN, END, Comparison, lines, print_comparison, to_json, to_markdown
 from benchmarks.peers.picture import draw, place
-from benchmarks.peers.turn import Loaded, Turn
 from benchmarks.peers.verdict import not_first
 from benchmarks.reporting.machine import Machine
 from benchmarks.reporting.page_section import write_between
 
 PAGE = Path(__file__).parents[3] / "docs" / "benchmarks.md"
 MACHINE = Machine("a CPU", 2, 0.0, "3.11", "Linux", {"numpy": "2"}, "2025-01-01")
-VALUES = {"one_p50": 40.0, "crowd_rate": 100.0, "start": 5.0, "apart": 0.0, "labels": 100.0}
+VALUES = {"one_p50": 40.0, "many_callers_rate": 100.0, "start": 5.0, "apart": 0.0, "labels": 100.0}
 PEER = Result(REFERENCE, "scikit-learn", "in process", False, {"scikit-learn": "1"}, VALUES, (VALUES, VALUES))
 QUICKER_START = Result(
     "other", "Other | one", "HTTP", False, {"other": "2"}, {**VALUES, "start": 0.4, "apart": 0.2, "labels": 90.0}
 )
 OURS = Result("genrestack-1", "GenreStack, 1 worker", "gRPC", True, {"genrestack": "0.1"},
-              {"one_p50": 1.0, "crowd_rate": 2000.0, "start": 0.5, "apart": 5e-5, "labels": 100.0})  # fmt: skip
+              {"one_p50": 1.0, "many_callers_rate": 2000.0, "start": 0.5, "apart": 5e-5, "labels": 100.0})  # fmt: skip
 
 
-def turn(start: float, memory: float) -> Turn:
+def turn(start: float, memory: float) -> ContestantRun:
     loads = {
         ONE: Loaded(1.0, (0.001, 0.002, 0.003)),
-        CROWD: Loaded(2.0, tuple(0.01 * n for n in range(1, 101))),
+        MANY_CALLERS: Loaded(2.0, tuple(0.01 * n for n in range(1, 101))),
         BATCHES: Loaded(4.0, (1.0, 1.0)),
     }
-    return Turn(start, loads, memory)
+    return ContestantRun(start, loads, memory)
 
 
 def comparison(*results: Result, busy: bool = False) -> Comparison:
@@ -52,7 +52,7 @@ def test_figures_of_turns() -> None:
     values = values_of([turn(1.0, 100.0), turn(2.0, 300.0), turn(9.0, 200.0)])
     assert values == pytest.approx(
         {
-            "one_p50": 2.0, "one_p99": 3.0, "crowd_p50": 500.0, "crowd_p99": 990.0, "crowd_rate": 50.0,
+            "one_p50": 2.0, "one_p99": 3.0, "many_callers_p50": 500.0, "many_callers_p99": 990.0, "many_callers_rate": 50.0,
             "batch_rate": 128.0, "start": 2.0, "memory": 300.0,
         }
     )  # fmt: skip
@@ -82,7 +82,7 @@ def test_where_we_are_not_first() -> None:
 
 
 def test_more_is_better_where_it_is() -> None:
-    slow = replace(OURS, values={**OURS.values, "crowd_rate": 99.0})
+    slow = replace(OURS, values={**OURS.values, "many_callers_rate": 99.0})
     (line,) = not_first([PEER, slow], REFERENCE)
     assert line == "1 row, 64 callers, rows/s: scikit-learn 100 rows/s; GenreStack, 1 worker 99 rows/s"
 

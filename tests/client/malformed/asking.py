@@ -3,8 +3,8 @@
 from typing import Any
 
 import numpy as np
+from client.both_clients import BOTH_CLIENTS, Ask, Raised, outcome
 from client.liar import Liar
-from client.twins import TWINS, Ask, Raised, outcome
 
 from genrestack import (
     Client,
@@ -25,5 +25,9 @@ def rows(count: int) -> "np.ndarray[Any, Any]":
 
 def anew(liar: Liar, ask: Ask, **settings: Any) -> Raised:
     """Ask by clients with other settings."""
-    with liar.serving() as target, TWINS[0](target, **settings) as one, TWINS[1](target, **settings) as other:
+    with (
+        liar.serving() as target,
+        BOTH_CLIENTS[0](target, **settings) as one,
+        BOTH_CLIENTS[1](target, **settings) as other,
+    ):
         return raised([one, other], ask)

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
+from client.both_clients import BOTH_CLIENTS
 from client.conftest import QUICK
 from client.liar import Liar
-from client.twins import TWINS
 
 from genrestack import (
     Client,
@@ -16,7 +16,11 @@ from genrestack import (
 def serving() -> Iterator[tuple[Liar, list[Client]]]:
     """One server, and a client of either kind."""
     liar = Liar()
-    with liar.serving() as target, TWINS[0](target, retry=QUICK) as one, TWINS[1](target, retry=QUICK) as other:
+    with (
+        liar.serving() as target,
+        BOTH_CLIENTS[0](target, retry=QUICK) as one,
+        BOTH_CLIENTS[1](target, retry=QUICK) as other,
+    ):
         yield liar, [one, other]
 
 

@@ -5,10 +5,10 @@ from itertools import count
 from typing import Any
 
 import pytest
+from client.both_clients import BOTH_CLIENTS, outcome
 from client.conftest import QUICK
 from client.liar import Liar, described, telling
 from client.malformed.asking import raised, rows
-from client.twins import TWINS, outcome
 from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2
 
@@ -113,7 +113,7 @@ def test_a_watch_that_lies_to_a_client_of_several_servers(name: str) -> None:
     """gRPC itself reads these answers: a call ends all the same, as an answer or as nobody serving."""
     liar = Liar(watch=WATCHES[name])
     with liar.serving() as target:
-        for make in TWINS:
+        for make in BOTH_CLIENTS:
             with make(f"ipv4:{target}", retry=QUICK, timeout=20) as client:
                 met = outcome(lambda c: c.predict(rows(1)), client)
                 assert isinstance(met, Prediction) or met.kind is Unavailable

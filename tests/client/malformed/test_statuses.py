@@ -5,11 +5,11 @@ from typing import Any
 
 import grpc
 import pytest
+from client.both_clients import Raised, outcome
 from client.conftest import QUICK
 from client.liar import Liar, aborting, truth
 from client.malformed.asking import anew, raised, rows
 from client.servicer import bad_request, failure
-from client.twins import Raised, outcome
 from google.protobuf import any_pb2
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2

@@ -6,9 +6,9 @@ from itertools import count
 from typing import Any
 
 import pytest
+from client.both_clients import Raised, outcome
 from client.liar import Liar, item, truth
 from client.malformed.asking import rows
-from client.twins import Raised, outcome
 from google.protobuf.message import Message
 from google.rpc import status_pb2
 

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pytest
+from client.both_clients import until
 from client.servicer import Script, answer, probabilities, serving
-from client.twins import until
 from support.waiting import GUARD_S
 
 from genrestack import AsyncClient, Cancelled, ClientClosed, DeadlineExceeded, InvalidInput

@@ -7,9 +7,9 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+from client.both_clients import BOTH_CLIENTS, Raised, outcome
 from client.conftest import QUICK
 from client.servicer import Breaking, Script, failure, retry_info, serving
-from client.twins import TWINS, Raised, outcome
 from google.rpc import status_pb2
 from support.waiting import GUARD_S
 
@@ -27,7 +27,7 @@ def rows(count: int) -> "np.ndarray[Any, Any]":
 
 
 def test_a_full_queue_is_come_back_to_when_it_said() -> None:
-    for make in TWINS:
+    for make in BOTH_CLIENTS:
         script = Script(failures=[failure(FULL, "full", retry_info(0.2))] * 2)
         with serving(script) as target, make(target, retry=QUICK) as client:
             assert len(client.predict(rows(2))) == 2
@@ -37,7 +37,7 @@ def test_a_full_queue_is_come_back_to_when_it_said() -> None:
 
 
 def test_a_full_queue_is_come_back_to_more_often_than_there_are_attempts() -> None:
-    for make in TWINS:
+    for make in BOTH_CLIENTS:
         script = Script(failures=[failure(FULL, "full", retry_info(0.01))] * 20)
         with serving(script) as target, make(target, retry=QUICK) as client:
             assert len(client.predict(rows(2))) == 2
@@ -45,7 +45,7 @@ def test_a_full_queue_is_come_back_to_more_often_than_there_are_attempts() -> No
 
 
 def test_what_the_deadline_leaves_no_time_for_is_given_up_at_once() -> None:
-    for make in TWINS:
+    for make in BOTH_CLIENTS:
         # The second wait has no end that a test would see.
         waits = [retry_info(0.01), retry_info(600)]
         script = Script(failures=[failure(FULL, "the queue is full", wait) for wait in waits])
@@ -62,7 +62,7 @@ def test_what_the_deadline_leaves_no_time_for_is_given_up_at_once() -> None:
 def test_retries_turned_off_are_off() -> None:
     never = RetryOptions(attempts=1)
     for code, detail in ((FULL, [retry_info(0.01)]), (AWAY, [])):
-        for make in TWINS:
+        for make in BOTH_CLIENTS:
             script = Script(failures=[failure(code, "no", *detail)])
             with serving(script) as target, make(target, retry=never) as client:
                 assert isinstance(outcome(lambda c: c.predict(rows(1)), client), Raised)
@@ -72,7 +72,7 @@ def test_retries_turned_off_are_off() -> None:
 @pytest.mark.parametrize("attempts", [2, 5, 10])
 def test_grpc_itself_repeats_what_was_unavailable(attempts: int) -> None:
     retry = RetryOptions(attempts=attempts, initial_backoff=0.005, max_backoff=0.01)
-    for make in TWINS:
+    for make in BOTH_CLIENTS:
         script = Script(failures=[failure(AWAY, "restarting")] * 50)
         with (
             serving(script) as target,
@@ -92,7 +92,7 @@ TORN = failure(grpc.StatusCode.INTERNAL, "Stream removed (RST_STREAM (Received R
 
 
 def test_what_a_closing_server_cuts_off_is_repeated() -> None:
-    for make in TWINS:
+    for make in BOTH_CLIENTS:
         script = Script(failures=[failure(CUT_OFF, "closing")] * 3)
         with serving(script) as target, make(target, retry=QUICK) as client:
             assert len(client.predict(rows(2))) == 2
@@ -110,7 +110,7 @@ def test_an_answer_that_breaks_off_is_asked_for_again(told: status_pb2.Status) -
     """Once an answer has begun, gRPC itself repeats nothing."""
     # Waits so long that even on a busy machine no call takes the time of several.
     slow = RetryOptions(attempts=2, initial_backoff=0.5)
-    for make in TWINS:
+    for make in BOTH_CLIENTS:
         breaks = Breaking(told, times=1)
         with breaks.serving() as target, make(target, retry=slow) as client:
             assert len(client.predict(rows(2))) == 2
@@ -126,7 +126,7 @@ def test_an_answer_that_breaks_off_is_asked_for_again(told: status_pb2.Status) -
 
 
 def test_an_internal_error_of_the_server_is_not_repeated() -> None:
-    for make in TWINS:
+    for make in BOTH_CLIENTS:
         script = Script(failures=[failure(grpc.StatusCode.INTERNAL, "internal error 1a2b3c4d")])
         with serving(script) as target, make(target, retry=QUICK) as client, pytest.raises(Internal, match="1a2b3c4d"):
             client.predict(rows(2))
@@ -144,7 +144,7 @@ def test_attempts_of_grpc_itself_fit_into_the_time_they_took(seconds: float, att
 
 
 def test_a_large_message_is_repeated_too() -> None:
-    for make in TWINS:
+    for make in BOTH_CLIENTS:
         script = Script(failures=[failure(AWAY)])
         with serving(script) as target, make(target, retry=QUICK, max_message_rows=10**6) as client:
             assert len(client.predict(rows(200_000))) == 200_000
@@ -153,7 +153,7 @@ def test_a_large_message_is_repeated_too() -> None:
 
 @pytest.mark.parametrize("form", ["list", "ipv4"])
 def test_several_servers_are_asked_in_turn_and_a_dead_one_is_left_out(form: str) -> None:
-    for make in TWINS:
+    for make in BOTH_CLIENTS:
         one, other = Script(), Script()
         with serving(one) as first:
             with serving(other) as second:
@@ -176,7 +176,7 @@ def test_several_servers_are_asked_in_turn_and_a_dead_one_is_left_out(form: str)
 
 def test_all_of_several_servers_away_is_said() -> None:
     targets = [f"127.0.0.1:{free_port(0)}", f"127.0.0.1:{free_port(0)}"]
-    for make in TWINS:
+    for make in BOTH_CLIENTS:
         with make(targets, retry=QUICK) as client, pytest.raises(Unavailable, match="nothing answers at") as caught:
             client.predict(rows(1))
         assert ",".join(targets) in str(caught.value)

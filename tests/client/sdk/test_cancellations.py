@@ -14,7 +14,7 @@ from urllib.request import urlopen
 
 import numpy as np
 import pytest
-from client.twins import until
+from client.both_clients import until
 from hard.lengths import times
 from server.live import end_process, serve_process
 from server.tiny_bundle import TinyStack, draw_rows, write_tiny

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from client.both_clients import BOTH_CLIENTS, until
 from client.servicer import Script, serving
-from client.twins import TWINS, until
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
@@ -27,7 +27,7 @@ def test_priority_and_id_travel_with_every_message_of_an_input() -> None:
     script = Script()
     marks: dict[str, Any] = {"priority": "high", "request_id": "case-17"}
     with serving(script) as target:
-        for make in TWINS:
+        for make in BOTH_CLIENTS:
             with make(target, max_message_rows=2) as client:
                 client.predict(rows(7), **marks)
                 list(client.predict_stream([rows(1), rows(5)], **marks))
@@ -47,7 +47,7 @@ def test_priority_and_id_travel_with_every_message_of_an_input() -> None:
     ],
 )
 def test_marks_are_checked(marks: dict[str, Any], field: str) -> None:
-    for make in TWINS:
+    for make in BOTH_CLIENTS:
         with make("127.0.0.1:1") as client:
             for ask in (client.predict, client.predict_stream):
                 with pytest.raises(InvalidInput) as caught:
@@ -118,7 +118,7 @@ def test_closing_a_client_cancels_its_calls_at_the_server() -> None:
 def test_a_stream_that_is_taken_to_its_end_ends_well() -> None:
     script = Script()
     with serving(script) as target:
-        for make in TWINS:
+        for make in BOTH_CLIENTS:
             with make(target) as client:
                 assert len(list(client.predict_stream([rows(1)] * 5))) == 5
         assert script.ended == [True, True]

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from client.both_clients import BOTH_CLIENTS
 from client.servicer import Script, serving
-from client.twins import TWINS
 from server.live import Command, end_process, serve_process
 from server.tiny_bundle import TinyStack, draw_rows, write_tiny
 from support.waiting import GUARD_S, until
@@ -74,7 +74,7 @@ def test_when_none_of_several_serves_that_is_said(tmp_path: Path) -> None:
     one, first = started(tmp_path, "--allow-empty")
     other, second = started(tmp_path, "--allow-empty")
     try:
-        for make in TWINS:
+        for make in BOTH_CLIENTS:
             with make([first, second], retry=RetryOptions(attempts=1)) as client:
                 assert client.health() is Health.NOT_SERVING
                 with pytest.raises(Unavailable, match=r"none of .* serves now: .* ask each by itself"):

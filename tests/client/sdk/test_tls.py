@@ -8,8 +8,8 @@ from typing import Any
 
 import grpc
 import pytest
+from client.both_clients import BOTH_CLIENTS, outcome
 from client.servicer import FEATURES, Script, serving
-from client.twins import TWINS, outcome
 from support.certificates import EXPIRED, Authority, Pair
 
 import genrestack
@@ -49,7 +49,7 @@ def encrypted(pair: Pair, clients: Authority | None = None, script: Script | Non
 def met(target: str | list[str], **settings: Any) -> Any:
     """Ask by both clients; return what they agree on."""
     seen = []
-    for make in TWINS:
+    for make in BOTH_CLIENTS:
         with make(target, retry=ONCE, **settings) as client:
             seen.append(outcome(lambda c: c.predict(ROW).labels, client))
     assert seen[0] == seen[1]

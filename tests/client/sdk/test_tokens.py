@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from client.both_clients import BOTH_CLIENTS, outcome
 from client.servicer import FEATURES, Script, serving
-from client.twins import TWINS, outcome
 from support.waiting import GUARD_S
 
 from genrestack import TLS, AsyncClient, Client, GenreStackError, InvalidInput, Unauthenticated
@@ -19,7 +19,7 @@ ROW = [dict.fromkeys(FEATURES, 0.5)]
 def test_every_kind_of_call_carries_it() -> None:
     script = Script(token=SECRET)
     with serving(script) as target:
-        for make in TWINS:
+        for make in BOTH_CLIENTS:
             with make(target, token=SECRET) as client:
                 client.predict(ROW)
                 client.models()
@@ -32,7 +32,7 @@ def test_every_kind_of_call_carries_it() -> None:
 )
 def test_a_refusal_says_what_to_give(settings: dict[str, Any], told: str) -> None:
     with serving(Script(token=SECRET)) as target:
-        for make in TWINS:
+        for make in BOTH_CLIENTS:
             with make(target, **settings) as client:
                 for ask in (lambda c: c.predict(ROW), lambda c: c.predict_stream([ROW])):
                     raised = outcome(ask, client)

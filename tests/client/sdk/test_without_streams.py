@@ -8,10 +8,10 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+from client.both_clients import BOTH_CLIENTS
 from client.conftest import QUICK
 from client.sdk.test_stream import Batch, check, made_batches
 from client.servicer import Script, answer, bad_request, failure, retry_info, serving
-from client.twins import TWINS
 from google.rpc import status_pb2
 from support.waiting import GUARD_S
 
@@ -38,7 +38,7 @@ def target(script: Script) -> Iterator[str]:
         yield address
 
 
-@pytest.fixture(params=TWINS, ids=["blocking", "awaited"])
+@pytest.fixture(params=BOTH_CLIENTS, ids=["blocking", "awaited"])
 def client(request: pytest.FixtureRequest, target: str) -> Iterator[Client]:
     make: Callable[..., Client] = request.param
     with make(target, retry=QUICK) as made:
@@ -151,7 +151,7 @@ def test_a_server_that_stays_away_ends_the_stream(client: Client, script: Script
 
 def test_a_batch_over_the_servers_limit_is_halved(script: Script) -> None:
     with serving(script, message_bytes=3000, streams=False) as target:
-        for make in TWINS:
+        for make in BOTH_CLIENTS:
             with make(target, retry=QUICK) as client:
                 batches = [*made_batches(2), *made_batches(1, rows=900), *made_batches(1)]
                 check(client.predict_stream(batches), batches)
@@ -195,7 +195,7 @@ def test_a_closed_stream_ends_its_calls(client: Client, script: Script) -> None:
 
 @pytest.mark.parametrize("on_error", ["raise", "return"])
 def test_a_closed_client_ends_its_streams(script: Script, target: str, on_error: Any) -> None:
-    for make in TWINS:
+    for make in BOTH_CLIENTS:
         with make(target) as client:
             stream = client.predict_stream(made_batches(20), in_flight=2, on_error=on_error)
             next(stream)
@@ -212,7 +212,7 @@ def test_a_server_that_speaks_something_else() -> None:
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:
-        for make in TWINS:
+        for make in BOTH_CLIENTS:
             with make(f"127.0.0.1:{port}") as client, pytest.raises(Unsupported):
                 list(client.predict_stream(made_batches(3), on_error="return"))
     finally:

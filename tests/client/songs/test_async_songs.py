@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from client.twins import TWINS, Ask, assert_same, outcome
+from client.both_clients import BOTH_CLIENTS, Ask, assert_same, outcome
 from support.songs import KINDS, write_recording
 from support.waiting import GUARD_S
 
@@ -38,7 +38,7 @@ ASKED: dict[str, Any] = {
 def test_songs_are_asked_alike(song_server_apart: str, song: Path, name: str) -> None:
     ask: Ask = lambda client: ASKED[name](client, song)  # noqa: E731
     seen = []
-    for make in TWINS:
+    for make in BOTH_CLIENTS:
         with make(song_server_apart, timeout=GUARD_S) as client:
             seen.append(outcome(ask, client))
     assert_same(*seen)

@@ -18,8 +18,8 @@ import psutil
 
 from benchmarks.contestants.contest import ROOT
 from benchmarks.peers.asking import asking, first_answer
+from benchmarks.peers.budget import Block
 from benchmarks.peers.contestants import Contestant, Files, Place, surroundings
-from benchmarks.peers.effort import Block
 from benchmarks.peers.environments import Environment
 from benchmarks.peers.messages import Probabilities, Protocol, Rows
 
@@ -46,7 +46,7 @@ class Loaded:
 
 
 @dataclass(frozen=True)
-class Turn:
+class ContestantRun:
     """What a turn measured."""
 
     start_seconds: float
@@ -71,10 +71,10 @@ class Running:
     memory_mb: Callable[[], float]
 
 
-def take_turn(running: Running, blocks: Sequence[Block]) -> Turn:
+def measure_contestant(running: Running, blocks: Sequence[Block]) -> ContestantRun:
     """Do the loads, one after the other, and weigh the processes."""
     loads = {block.name: running.load(block) for block in blocks}
-    return Turn(running.start_seconds, loads, running.memory_mb())
+    return ContestantRun(running.start_seconds, loads, running.memory_mb())
 
 
 @contextmanager

@@ -9,9 +9,9 @@ import grpc
 import numpy as np
 import pandas as pd
 import pytest
+from client.both_clients import BOTH_CLIENTS, Ask, Raised, assert_same, outcome
 from client.conftest import QUICK
 from client.servicer import Script, answer, bad_request, failure, probabilities, retry_info, serving
-from client.twins import TWINS, Ask, Raised, assert_same, outcome
 from google.rpc import status_pb2
 from server.tiny_bundle import FEATURES, draw_rows
 
@@ -29,7 +29,7 @@ FRAME = pd.DataFrame(draw_rows(250), columns=list(FEATURES))
 def both(target: str, ask: Ask, **settings: Any) -> Any:
     """Ask both clients; return what they agree on."""
     seen = []
-    for make in TWINS:
+    for make in BOTH_CLIENTS:
         with make(target, **{"retry": QUICK, **settings}) as client:
             seen.append(outcome(ask, client))
     assert_same(*seen)
@@ -197,7 +197,7 @@ def test_streams_go_alike(name: str) -> None:
     seen = []
     # A server for each, at the same address: a stream that was left early still takes from its script for a moment.
     port = free_port(0)
-    for make in TWINS:
+    for make in BOTH_CLIENTS:
         prepare(script := Script())
         with serving(script, port) as target, make(target, retry=QUICK) as client:
             seen.append(outcome(ask, client))
@@ -228,7 +228,7 @@ def test_a_fault_in_a_later_message_names_the_original_row_alike() -> None:
 )
 def test_one_deadline_covers_everything_alike(script: Script, ask: Ask) -> None:
     with serving(script) as target:
-        for make in TWINS:
+        for make in BOTH_CLIENTS:
             with make(target, max_message_rows=1) as client, pytest.raises(DeadlineExceeded):
                 ask(client)
 
@@ -244,7 +244,7 @@ def test_nothing_there_is_said_alike() -> None:
 
 def test_a_server_that_comes_up_during_the_retries_is_taken_up_alike() -> None:
     patient = genrestack.RetryOptions(attempts=100, initial_backoff=0.02, max_backoff=0.1)
-    for make in TWINS:
+    for make in BOTH_CLIENTS:
         port = free_port(0)
         batches = np.array_split(numbered(24), 8)
         with make(f"127.0.0.1:{port}", retry=patient) as client:

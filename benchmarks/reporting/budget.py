@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Effort:
+class Budget:
     """Repetitions; every contestant is measured in short blocks that take turns."""
 
     rounds: int
@@ -16,27 +16,27 @@ class Effort:
     stream_rounds: int
     stream_batches: int
     starts: int
-    crowd_rounds: int
-    crowd_seconds: float
+    many_callers_rounds: int
+    many_callers_seconds: float
 
 
-FULL = Effort(
+FULL = Budget(
     rounds=20,
     block_seconds=0.25,
     calls=3000,
     stream_rounds=9,
     stream_batches=40,
     starts=5,
-    crowd_rounds=7,
-    crowd_seconds=2.0,
+    many_callers_rounds=7,
+    many_callers_seconds=2.0,
 )
-QUICK = Effort(
+QUICK = Budget(
     rounds=3,
     block_seconds=0.1,
     calls=200,
     stream_rounds=2,
     stream_batches=4,
     starts=1,
-    crowd_rounds=1,
-    crowd_seconds=0.5,
+    many_callers_rounds=1,
+    many_callers_seconds=0.5,
 )

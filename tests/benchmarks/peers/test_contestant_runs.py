@@ -16,15 +16,15 @@ from support.stacks import FittedStack, export
 
 from benchmarks.contestants.prepared import Prepared
 from benchmarks.contestants.stock import convert_parts
+from benchmarks.peers.budget import BATCHES, MANY_CALLERS, ONE, Block, Budget
+from benchmarks.peers.contestant_run import PeerFailed, memory_mb, started
 from benchmarks.peers.contestants import REFERENCE, Files, contestants
-from benchmarks.peers.effort import BATCHES, CROWD, ONE, Block, Effort
 from benchmarks.peers.environments import current
 from benchmarks.peers.measured import MEASURES
 from benchmarks.peers.pickled import make_pipeline
 from benchmarks.peers.rounds import measure_all
-from benchmarks.peers.turn import PeerFailed, memory_mb, started
 
-SCANT = Effort(1, (Block(ONE, 1, 1, 0.1, 3), Block(CROWD, 4, 1, 0.2, 8), Block(BATCHES, 2, 256, 0.1, 2)))
+SCANT = Budget(1, (Block(ONE, 1, 1, 0.1, 3), Block(MANY_CALLERS, 4, 1, 0.2, 8), Block(BATCHES, 2, 256, 0.1, 2)))
 ROWS = 300
 
 

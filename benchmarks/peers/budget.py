@@ -19,20 +19,20 @@ class Block:
 
 
 PATIENCE = 5.0
-ONE, CROWD, BATCHES = "one caller", "64 callers", "256 rows"
+ONE, MANY_CALLERS, BATCHES = "one caller", "64 callers", "256 rows"
 
 
 @dataclass(frozen=True)
-class Effort:
+class Budget:
     """Rounds, and what each contestant does in a round."""
 
     rounds: int
     blocks: tuple[Block, ...]
 
 
-FULL = Effort(
-    rounds=5, blocks=(Block(ONE, 1, 1, 3.0, 20), Block(CROWD, 64, 1, 4.0, 128), Block(BATCHES, 4, 256, 3.0, 8))
+FULL = Budget(
+    rounds=5, blocks=(Block(ONE, 1, 1, 3.0, 20), Block(MANY_CALLERS, 64, 1, 4.0, 128), Block(BATCHES, 4, 256, 3.0, 8))
 )
-QUICK = Effort(
-    rounds=1, blocks=(Block(ONE, 1, 1, 1.0, 5), Block(CROWD, 64, 1, 1.0, 64), Block(BATCHES, 4, 256, 1.0, 4))
+QUICK = Budget(
+    rounds=1, blocks=(Block(ONE, 1, 1, 1.0, 5), Block(MANY_CALLERS, 64, 1, 1.0, 64), Block(BATCHES, 4, 256, 1.0, 4))
 )

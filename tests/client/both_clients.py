@@ -74,7 +74,7 @@ def driven(*args: Any, **settings: Any) -> Client:
     return cast(Client, Driven(*args, **settings))
 
 
-TWINS: tuple[Callable[..., Client], ...] = (Client, driven)
+BOTH_CLIENTS: tuple[Callable[..., Client], ...] = (Client, driven)
 
 
 @dataclass
