@@ -9,7 +9,8 @@ from benchmarks.peers.measured import MEASURES, Measure, Result
 from benchmarks.peers.numbers import number
 
 PANELS: Final = (
-    ("one_p50", "one_p99"), ("many_callers_p50", "many_callers_p99"), ("batch_rate",), ("start",), ("memory",), ("installed",),
+    ("one_p50", "one_p99"), ("many_callers_p50", "many_callers_p99"), ("batch_rate",),
+    ("start",), ("memory",), ("installed",),
 )  # fmt: skip
 """Measures of each panel; a second one is the far end of a line."""
 _TITLES: Final = {

@@ -52,8 +52,8 @@ def test_figures_of_turns() -> None:
     values = values_of([turn(1.0, 100.0), turn(2.0, 300.0), turn(9.0, 200.0)])
     assert values == pytest.approx(
         {
-            "one_p50": 2.0, "one_p99": 3.0, "many_callers_p50": 500.0, "many_callers_p99": 990.0, "many_callers_rate": 50.0,
-            "batch_rate": 128.0, "start": 2.0, "memory": 300.0,
+            "one_p50": 2.0, "one_p99": 3.0, "many_callers_p50": 500.0, "many_callers_p99": 990.0,
+            "many_callers_rate": 50.0, "batch_rate": 128.0, "start": 2.0, "memory": 300.0,
         }
     )  # fmt: skip
 
