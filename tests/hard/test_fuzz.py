@@ -37,12 +37,12 @@ class Seen:
     worst: float = 0.0
     wrong: list[str] = field(default_factory=list)
 
-    def note(self, sent: Sent, code: str, *, violations: int | None = None) -> None:
+    def note(self, sent: Sent, code: str, *, violations: int | None = None, details: str = "") -> None:
         """Judge the status of one message."""
         self.codes[code] += 1
         bad = code not in ALLOWED or (sent.valid and code != "OK") or violations == 0
         if bad and len(self.wrong) < 5:
-            self.wrong.append(f"{sent.path} {code}: {sent.data[:400].hex()}")
+            self.wrong.append(f"{sent.path} {code} ({details}): {sent.data[:400].hex()}")
 
     def compare(self, sent: Sent, data: bytes, expected: Expected) -> None:
         """Compare the answer to a valid message."""
@@ -123,7 +123,8 @@ async def _call(channel: grpc.aio.Channel, sent: Sent, seen: Seen, expected: Exp
     except grpc.aio.AioRpcError as error:
         metadata = dict(error.trailing_metadata() or ())
         status = status_pb2.Status.FromString(metadata.get("grpc-status-details-bin", b""))
-        seen.note(sent, error.code().name, violations=_violations(error.code().name, status))
+        code, details = error.code().name, error.details() or ""
+        seen.note(sent, code, violations=_violations(code, status), details=details)
     else:
         seen.note(sent, "OK")
         seen.compare(sent, answer, expected)

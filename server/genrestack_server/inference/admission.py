@@ -11,6 +11,10 @@ from genrestack_server.errors import DeadlineExceeded, Draining, RequestError, T
 
 # Most calls take less, and who was only unlucky may come back at once.
 _RETRY_AFTER_S: Final = 0.1
+# An honest caller's request is read in less, on a busy machine too: until then its call is not ended for another's.
+_GRACE_S: Final = 1.0
+# Calls that may stand in line for a place; with more, the oldest of those that have one is ended at once.
+_IN_LINE: Final = 64
 
 
 class AdmissionControl:
@@ -101,13 +105,38 @@ class WaitingCalls:
 
         """
         self._limit = limit
+        self._since: dict[asyncio.Task[Any], float] = {}
+        self._line: list[asyncio.Future[None]] = []
+        self._make_room_timer: asyncio.TimerHandle | None = None
         self._due: dict[asyncio.Task[Any], float] = {}
         self._evicted: dict[asyncio.Task[Any], RequestError] = {}
         self._sweep: asyncio.TimerHandle | None = None
 
+    @property
+    def limited(self) -> bool:
+        """Whether there is a limit on how many wait."""
+        return self._limit is not None
+
     def __len__(self) -> int:
         """Return how many wait."""
         return len(self._due)
+
+    async def room(self) -> None:
+        """Return once there is a place: a free one, or that of a call that has had its own for long enough.
+
+        The newest in line goes first: in a flood of calls that send nothing, that is the honest one.
+        """
+        loop = asyncio.get_running_loop()
+        while self._limit is not None and len(self._due) >= self._limit and len(self._line) < _IN_LINE:
+            turn = loop.create_future()
+            self._line.append(turn)
+            if self._make_room_timer is None:
+                self._make_room()
+            try:
+                await turn
+            finally:
+                if turn in self._line:
+                    self._line.remove(turn)
 
     @contextmanager
     def waiting(self, timeout_s: float | None = None) -> Iterator[None]:
@@ -126,7 +155,8 @@ class WaitingCalls:
         assert task is not None  # noqa: S101 - a coroutine runs in a task
         if self._limit is not None and len(self._due) >= self._limit:
             self.evict_oldest()
-        self._due[task] = math.inf if timeout_s is None else task.get_loop().time() + timeout_s
+        self._since[task] = task.get_loop().time()
+        self._due[task] = math.inf if timeout_s is None else self._since[task] + timeout_s
         if timeout_s is not None and self._sweep is None:
             self._sweep = task.get_loop().call_at(self._due[task], self._evict_late)
         try:
@@ -139,7 +169,9 @@ class WaitingCalls:
             raise error from None
         finally:
             self._due.pop(task, None)
+            self._since.pop(task, None)
             self._evicted.pop(task, None)
+            self._wake()
 
     def evict_oldest(self) -> bool:
         """End the call that has waited longest, and tell whether there was one."""
@@ -153,6 +185,24 @@ class WaitingCalls:
         """End every call that waits, with this."""
         for task in list(self._due):
             self._evict(task, error)
+
+    def _make_room(self) -> None:
+        """End those who have had a place for long enough, as long as there is a line, and come back for the next."""
+        loop, self._make_room_timer = asyncio.get_running_loop(), None
+        for _ in range(len(self._line)):
+            since = self._since[next(iter(self._due))] if self._due else math.inf
+            if since + _GRACE_S > loop.time():
+                break
+            self.evict_oldest()
+        if self._limit is not None and len(self._due) < self._limit:
+            self._wake()
+        if self._line:
+            oldest = min((self._since[task] for task in self._due), default=loop.time())
+            self._make_room_timer = loop.call_at(oldest + _GRACE_S, self._make_room)
+
+    def _wake(self) -> None:
+        if self._line and not (turn := self._line.pop()).done():
+            turn.set_result(None)
 
     def _evict(self, task: "asyncio.Task[Any]", error: RequestError) -> None:
         del self._due[task]

@@ -69,6 +69,8 @@ class RequestReader:
             asyncio.CancelledError: the call is over.
 
         """
+        if self._waiting.limited:
+            await self._waiting.room()
         with self._waiting.waiting(_ARRIVES_WITHIN_S):
             data = await context.read()
             more = await context.read() if isinstance(data, bytes) else None
