@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from genrestack_export.errors import ExportError, ParityError, UnsupportedEstimator
-    from genrestack_export.exporter import export_model, export_stack
+    from genrestack_export.exporter import export_stack
+    from genrestack_export.model_exporter import export_model
     from genrestack_export.parity_rows import Float32Warning
 
 # Public name → module; scikit-learn and onnxruntime are imported when a name that needs them is first asked for.
@@ -14,7 +15,7 @@ _HOME = {
     "Float32Warning": "parity_rows",
     "ParityError": "errors",
     "UnsupportedEstimator": "errors",
-    "export_model": "exporter",
+    "export_model": "model_exporter",
     "export_stack": "exporter",
 }
 

@@ -1,4 +1,4 @@
-"""`export_stack`, `export_model`: a fitted stack becomes a bundle, after a parity check against the original."""
+"""`export_stack`, `export_source`: a fitted stack becomes a bundle, after a parity check against the original."""
 
 import importlib.metadata
 import json
@@ -16,15 +16,15 @@ from genrestack_bundle.layout import METRICS, REPORT, check_model_name
 from genrestack_bundle.parity import largest_difference
 from genrestack_bundle.runtime.compose import compose
 from genrestack_export import parity_rows
-from genrestack_export.class_names import name_classes
-from genrestack_export.columns import column_names, select_columns
 from genrestack_export.converters.parts import ConvertedPart, Precision, convert_base, convert_meta, convert_scaler
 from genrestack_export.errors import ExportError
+from genrestack_export.finding.class_names import name_classes
 from genrestack_export.onnx_graph.builder import ML_OPSET, OPSET
 from genrestack_export.parity import ExpectedOutputs, ParityResult, check_parity, tolerances
 from genrestack_export.parity_rows import tied_rows
+from genrestack_export.remedies import check_probabilities
 from genrestack_export.source_stack import SourceStack, predict_scaled, read_source_stack, rows_without_names
-from genrestack_export.unwrap import SourceModel, unwrap
+from genrestack_export.unwrap import SourceModel
 from genrestack_proto.v1.model_pb2 import (
     PRECISION_DOUBLE,
     PRECISION_SINGLE,
@@ -99,67 +99,6 @@ def export_stack(
     )
 
 
-def export_model(
-    obj: Any,
-    scaler: Any = None,
-    *,
-    feature_names: Sequence[str] | None = None,
-    classes: Any = None,
-    reference_rows: npt.ArrayLike,
-    models_dir: str | Path,
-    name: str,
-    precision: Precision = "single",
-    training_rows: npt.ArrayLike | None = None,
-    metrics: Mapping[str, float] | None = None,
-    provenance: Provenance | None = None,
-    report: Mapping[str, bytes] | Callable[[Parity], Mapping[str, bytes]] | None = None,
-) -> Path:
-    """Export the model in whatever wraps it, as the next version of a model.
-
-    Args:
-        obj: a fitted stack, a `Pipeline` that ends with one, a search over one, or a dict, tuple or list of a stack
-            and what belongs to it: scaler, label encoder, names.
-        scaler: the fitted transformer in front of it, if `obj` does not contain it.
-        feature_names: names of the raw columns, in the order of the fit; default: those that it was fitted with.
-        classes: a fitted `LabelEncoder`, names in the order of the model's `classes_`, or a dict from code to name;
-            default: what `obj` contains, or the `str` of `classes_`.
-        reference_rows: raw rows the model was not fitted on, shape (n, f), n ≥ 1; of a DataFrame the columns that the
-            model was fitted on are taken by their names.
-        models_dir: as for `export_stack`, like all that follows.
-        name: the model's name.
-        precision: "single" or "double".
-        training_rows: raw rows the model was fitted on, shape (m, f).
-        metrics: headline metrics for the manifest, by name.
-        provenance: where the model comes from.
-        report: `report.html` and `metrics.json`, or what makes them.
-
-    Returns:
-        `models_dir/<name>/<version>`.
-
-    Raises:
-        UnsupportedEstimator: an estimator or parameter has no exact graph.
-        ExportError: an argument is not what it has to be, or `obj` holds several models.
-        ParityError: the graphs do not answer what the original answers; nothing is written.
-        BundleError: the bundle cannot be written.
-
-    """
-    source = unwrap(obj, scaler, classes)
-    names = column_names(source, feature_names, reference_rows)
-    return export_source(
-        source,
-        feature_names=names,
-        classes=source.classes,
-        reference_rows=select_columns(reference_rows, names),
-        models_dir=models_dir,
-        name=name,
-        precision=precision,
-        training_rows=None if training_rows is None else select_columns(training_rows, names),
-        metrics=metrics,
-        provenance=provenance,
-        report=report,
-    )
-
-
 def export_source(
     given: SourceModel,
     *,
@@ -191,6 +130,7 @@ def export_source(
     parts = [convert_base(i, n, e, len(names), single=single) for i, (n, e) in enumerate(source.base.items())]
     with rows_without_names():
         expected = _expected_outputs(source, rows, seen, names)
+    check_probabilities("the model", stack, expected.golden.probabilities)
     parts = [_choose_precision(source, expected.golden, position, part) for position, part in enumerate(parts)]
     whole = [*around[0], *parts, *around[1]]
     model = Model(

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from genrestack_common.text import listed
-from genrestack_export.class_names import is_label_encoder, name_classes
-from genrestack_export.contents import Contents, look_into
 from genrestack_export.errors import ExportError
-from genrestack_export.preprocessing import check_not_twice, same_fits
-from genrestack_export.wrappers import Peeled, flatten, join
+from genrestack_export.finding.class_names import is_label_encoder, name_classes
+from genrestack_export.finding.contents import Contents, look_into
+from genrestack_export.finding.preprocessing import check_not_twice, same_fits
+from genrestack_export.finding.wrappers import Peeled, flatten, join
 
 
 @dataclass(frozen=True)

@@ -94,8 +94,8 @@ class _Pickles:
 
 
 def _export_pickles(files: _Pickles, rows: Path, label: str, models_dir: Path, name: str, precision: Any) -> None:
-    from genrestack_export.columns import shared_columns
     from genrestack_export.exporter import export_source
+    from genrestack_export.finding.columns import shared_columns
     from genrestack_export.own_code import own_code
     from genrestack_training import load_table
 
@@ -123,7 +123,7 @@ def _export_pickles(files: _Pickles, rows: Path, label: str, models_dir: Path, n
 
 def _find_model(files: _Pickles, code: Mapping[str, Any]) -> "SourceModel":
     """Load the files, find the model in them, and print what was found."""
-    from genrestack_export.class_names import is_code, read_class_names
+    from genrestack_export.finding.class_names import is_code, read_class_names
     from genrestack_export.pickles import load_pickle
     from genrestack_export.unwrap import unwrap
 

@@ -17,10 +17,10 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from genrestack_common.text import counted, listed, quoted
-from genrestack_export.class_names import is_code, is_label_encoder, is_names, name_classes
 from genrestack_export.errors import ExportError, UnsupportedEstimator
-from genrestack_export.preprocessing import pick_transformers
-from genrestack_export.wrappers import Peeled, flatten, is_search, peel
+from genrestack_export.finding.class_names import is_code, is_label_encoder, is_names, name_classes
+from genrestack_export.finding.preprocessing import pick_transformers
+from genrestack_export.finding.wrappers import Peeled, flatten, is_search, peel
 
 _MODEL = {"model", "clf", "classifier", "estimator", "stack", "stacking", "ensemble", "voting", "pipeline", "pipe"}
 _CLASSES = {

@@ -9,7 +9,7 @@ from sklearn.exceptions import NotFittedError
 
 from genrestack_common.text import listed, quoted
 from genrestack_export.errors import ExportError
-from genrestack_export.wrappers import Peeled
+from genrestack_export.finding.wrappers import Peeled
 
 # More transformers than this are not put in order by their widths.
 _ORDERED = 4
