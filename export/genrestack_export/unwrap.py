@@ -10,7 +10,7 @@ from genrestack_common.text import listed
 from genrestack_export.errors import ExportError
 from genrestack_export.finding.class_names import is_label_encoder, name_classes
 from genrestack_export.finding.contents import Contents, look_into
-from genrestack_export.finding.preprocessing import check_not_twice, same_fits
+from genrestack_export.finding.preprocessing import check_not_twice, feeds, same_fits
 from genrestack_export.finding.wrappers import Peeled, flatten, join
 
 
@@ -67,7 +67,8 @@ def _in_front(scaler: Any, found: Contents) -> tuple[Any, ...]:
     given = tuple(flatten(scaler))
     if not given or same_fits(given, inside):
         return inside
-    if found.transformers:
+    behind = (*found.peeled.transformers, found.peeled.model)[0]
+    if found.transformers and feeds(given[-1], behind):
         raise ExportError(
             f"a scaler was given, and {type(found.transformers[0]).__name__} lies beside the model as well; leave one "
             "of the two out"

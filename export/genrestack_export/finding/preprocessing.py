@@ -43,7 +43,7 @@ def pick_transformers(beside: list[tuple[str, Chain]], peeled: Peeled) -> Chain:
         fitting = list(_orders(chains, peeled)) if len(chains) <= _ORDERED else []
         if len(fitting) != 1:
             names = listed(
-                f"{quoted(name)} ({'+'.join(type(one).__name__ for one in chain)})" for name, chain in chains
+                f"{quoted(name)} ({' -> '.join(type(one).__name__ for one in chain)})" for name, chain in chains
             )
             raise ExportError(
                 f"several transformers lie beside the model, and nothing says in which order rows pass them: {names}; "
@@ -79,11 +79,13 @@ def _orders(chains: list[tuple[str, Chain]], peeled: Peeled) -> Iterator[Chain]:
     for order in permutations(chain for _, chain in chains):
         steps = tuple(one for chain in order for one in chain)
         after = [*steps[1:], *(peeled.transformers[:1] or (peeled.model,))]
-        if all(_fits(_width_out(a), getattr(b, "n_features_in_", None)) for a, b in zip(steps, after, strict=True)):
+        if all(feeds(a, b) for a, b in zip(steps, after, strict=True)):
             yield steps
 
 
-def _fits(given: int | None, taken: int | None) -> bool:
+def feeds(transformer: Any, following: Any) -> bool:
+    """Return whether one gives as many columns as the other takes; True where one of them does not know."""
+    given, taken = _width_out(transformer), getattr(following, "n_features_in_", None)
     return given is None or taken is None or given == taken
 
 
