@@ -4,13 +4,15 @@ A pickle names its functions and classes by module and name. Those of a notebook
 another program by the time the pickle is read, and Keras knows layers of somebody's own only if they were registered.
 """
 
+import builtins
+import dis
 import importlib
 import inspect
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from genrestack_export.errors import ExportError
@@ -30,7 +32,7 @@ def own_code(files: Sequence[Path]) -> Iterator[dict[str, Any]]:
         ExportError: a file is missing, or does not run.
 
     """
-    path, modules = list(sys.path), dict(sys.modules)
+    path, modules, registered = list(sys.path), dict(sys.modules), set(_registered())
     names: dict[str, Any] = {}
     try:
         for file in files:
@@ -39,6 +41,10 @@ def own_code(files: Sequence[Path]) -> Iterator[dict[str, Any]]:
         with _in_main(own):
             yield own
     finally:
+        own_ids = {id(value) for value in names.values()}
+        for name, value in list(_registered().items()):
+            if name not in registered and id(value) in own_ids:
+                del _registered()[name]
         sys.path[:] = path
         for name in {_module_name(file) for file in files}:
             sys.modules.pop(name, None)
@@ -51,6 +57,10 @@ def keras_objects(names: Mapping[str, Any]) -> Iterator[None]:
     """Let Keras load networks with these layers, losses and functions, and with Lambdas.
 
     Keras refuses Lambdas because they are code. So is the pickle that they are in.
+
+    Raises:
+        NameError: inside, when a Lambda is loaded that uses what is defined neither here nor in `names`.
+
     """
     from keras.saving import custom_object_scope
     from keras.src.saving.serialization_lib import SafeModeScope
@@ -59,7 +69,9 @@ def keras_objects(names: Mapping[str, Any]) -> Iterator[None]:
     original = python_utils.func_load
 
     def load_function(code: Any, defaults: Any = None, closure: Any = None, globs: Any = None) -> Any:
-        return original(code, defaults, closure, globs or {**_aliases(), **names})
+        function = original(code, defaults, closure, globs or {**_aliases(), **names})
+        _check_globals(function.__code__, function.__globals__)
+        return function
 
     python_utils.func_load = load_function
     try:
@@ -67,6 +79,27 @@ def keras_objects(names: Mapping[str, Any]) -> Iterator[None]:
             yield
     finally:
         python_utils.func_load = original
+
+
+def _registered() -> dict[str, Any]:
+    """Return what is registered with Keras, by name, without importing it."""
+    if "keras" not in sys.modules:
+        return {}
+    from keras.saving import get_custom_objects
+
+    found: dict[str, Any] = get_custom_objects()
+    return found
+
+
+def _check_globals(code: CodeType, known: Mapping[str, Any]) -> None:
+    """Raise NameError for what a function refers to in vain, which would show only when it is called."""
+    for instruction in dis.get_instructions(code):
+        name = str(instruction.argval)
+        if instruction.opname in {"LOAD_GLOBAL", "LOAD_NAME"} and name not in known and not hasattr(builtins, name):
+            raise NameError(f"name {name!r} is not defined", name=name)
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType):
+            _check_globals(inner, known)
 
 
 def _by_registered_name(names: Mapping[str, Any]) -> dict[str, Any]:

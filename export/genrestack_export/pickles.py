@@ -74,7 +74,7 @@ def load_pickle(path: Path, code: Mapping[str, Any] | None = None) -> Any:
     except MemoryError:
         raise
     except Exception as error:
-        raise ExportError(f"{path} {_reason(error, given=bool(own))}") from error
+        raise ExportError(f"{path} {_reason(error, given=code is not None)}") from error
 
 
 def _load(path: Path, own: Mapping[str, Any], *, keras: bool) -> Any:

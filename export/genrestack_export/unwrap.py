@@ -46,7 +46,7 @@ def unwrap(obj: Any, scaler: Any = None, classes: Any = None) -> SourceModel:
     """
     found = look_into(obj)
     transformers = _in_front(scaler, found)
-    known = getattr(found.peeled.model, "classes_", None)
+    known = _classes(found.peeled.model)
     names, source = (None, "") if known is None else found.name_classes(known)
     if classes is not None and known is not None:
         names, source = name_classes(classes, known), _origin(classes)
@@ -59,6 +59,15 @@ def unwrap(obj: Any, scaler: Any = None, classes: Any = None) -> SourceModel:
         feature_names=found.feature_names(first) if fitted_names is None else tuple(map(str, fitted_names)),
         found=_describe(found.peeled, transformers, source),
     )
+
+
+def _classes(model: Any) -> Any:
+    """Return the classes that a model knows; a bare network knows codes, one an output."""
+    shape = getattr(model, "output_shape", None)
+    if hasattr(model, "classes_") or not isinstance(shape, tuple):
+        return getattr(model, "classes_", None)
+    # One sigmoid speaks of two classes.
+    return range(max(int(shape[-1] or 0), 2))
 
 
 def _in_front(scaler: Any, found: Contents) -> tuple[Any, ...]:

@@ -104,7 +104,7 @@ def _export_pickles(files: _Pickles, rows: Path, label: str, models_dir: Path, n
     for note in table.notes:
         click.echo(note, err=True)
     with own_code(files.code) as code:
-        source = _find_model(files, code)
+        source = _find_model(files, code if files.code else None)
         columns = shared_columns(source, table.feature_names)
         if unknown := [column for column in table.feature_names if column not in columns]:
             click.echo(f"left out, since the model was not fitted on them: {quoted_list(unknown)}", err=True)
@@ -121,7 +121,7 @@ def _export_pickles(files: _Pickles, rows: Path, label: str, models_dir: Path, n
     print_export(path, models_dir)
 
 
-def _find_model(files: _Pickles, code: Mapping[str, Any]) -> "SourceModel":
+def _find_model(files: _Pickles, code: Mapping[str, Any] | None) -> "SourceModel":
     """Load the files, find the model in them, and print what was found."""
     from genrestack_export.finding.class_names import is_code, read_class_names
     from genrestack_export.pickles import load_pickle
