@@ -46,6 +46,9 @@ _UNKNOWN_TO_KERAS = re.compile(
     r"(?:Could not locate (?:class|function|object) |Unknown (?:layer|object|(?:loss|activation|metric) function)"
     r":? |Cannot deserialize object of type |Could not interpret [\w ]+ identifier: )['`\"]?([\w>.]+)"
 )
+# How a pickle begins, of protocol 2 or later.
+_PICKLE = b"\x80"
+_LZ4 = b"\x04\x22\x4d\x18"
 _NETWORKS = {b"\x89HDF": "HDF5", b"PK\x03\x04": "a zip archive"}
 
 
@@ -78,12 +81,24 @@ def load_pickle(path: Path, code: Mapping[str, Any] | None = None) -> Any:
 
 
 def _load(path: Path, own: Mapping[str, Any], *, keras: bool) -> Any:
+    if not keras:
+        return _load_all(path)
+    with keras_objects(own):
+        return _load_all(path)
+
+
+def _load_all(path: Path) -> Any:
+    """Load the object of a file; or a tuple of all, where several were dumped one after the other."""
     import joblib
 
-    if not keras:
-        return joblib.load(path)
-    with keras_objects(own):
-        return joblib.load(path)
+    objects: list[Any] = []
+    with path.open("rb") as file:
+        while not objects or file.peek(1).startswith(_PICKLE):
+            compressed = not file.peek(1).startswith(_PICKLE)
+            objects.append(joblib.load(path if compressed else file))
+            if compressed:
+                break
+    return objects[0] if len(objects) == 1 else tuple(objects)
 
 
 def _check_file(path: Path) -> None:
@@ -94,6 +109,8 @@ def _check_file(path: Path) -> None:
         raise ExportError(f"there is no file {path}; check the path") from error
     except OSError as error:
         raise ExportError(f"{path} cannot be read: {error.strerror or 'not a file'}; name the pickle's file") from error
+    if start == _LZ4 and importlib.util.find_spec("lz4") is None:
+        raise ExportError(f"{path} is compressed by LZ4, which is not installed here; install the package lz4")
     if start in _NETWORKS and path.suffix in {".keras", ".h5", ".hdf5"}:
         raise ExportError(
             f"{path} is a network saved by Keras ({_NETWORKS[start]}), not a pickle; export the fitted stack or "

@@ -384,6 +384,28 @@ def test_no_model(obj: Any, found: str, supported: str, tmp_path: Path) -> None:
     assert supported in str(refused.value)
 
 
+class Wrapper(Holder):
+    """Somebody's own class that answers by what it holds."""
+
+    def predict(self, rows: Any) -> Any:
+        return self.inner.predict(self.scaler.transform(rows))  # type: ignore[attr-defined]
+
+
+def test_class_that_answers_by_code_of_its_own(tmp_path: Path) -> None:
+    with pytest.raises(
+        UnsupportedEstimator, match=r"the stack: Wrapper is not .*holds inner: StackingCl.*, scaler: MinMax"
+    ):
+        _export(Wrapper(inner=STACK, scaler=SCALER), tmp_path)
+
+
+def test_encoder_of_something_else_is_left_aside() -> None:
+    source = unwrap({"model": CODED, "scaler": SCALER, "encoder": LabelEncoder().fit(["yes", "no"])})
+    assert source.classes is None
+    assert source.found.endswith(
+        "; labels from the model: left aside LabelEncoder 'encoder', which knows other classes"
+    )
+
+
 def test_competing_models_by_name() -> None:
     """Without a stack, and with two models, the one that is called a model is meant."""
     found = unwrap({"baseline": SVC().fit(SCALED, CODES), "model": knn().fit(SCALED, CODES), "scaler": SCALER}).found

@@ -1,7 +1,9 @@
 """`genrestack export --stack` with what people have pickled: wrapped stacks, names of classes, code of their own."""
 
+import json
 import pickle
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +92,18 @@ def test_dict_with_scaler_and_encoder(files: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("dump", [joblib.dump, pickle.dump], ids=["joblib", "pickle"])
+def test_several_objects_in_one_file(files: Path, dump: Any) -> None:
+    """Dumped one after the other: whoever reads the first alone loses the scaler."""
+    scaler = MinMaxScaler().fit(TRAINING)
+    with (files / "mine.joblib").open("wb") as file:
+        for obj in (_stack().fit(scaler.transform(TRAINING), CODES), scaler, ENCODER, ROWS):
+            dump(obj, file)
+    result = _export(files, None)
+    assert list(_model(files, result).classes) == WORDS
+    assert "found: MinMaxScaler -> StackingClassifier of knn; labels from LabelEncoder\n" in result.output
+
+
 def test_two_models(files: Path) -> None:
     fitted = {"first": _stack().fit(TRAINING, LABELS), "second": _stack().fit(TRAINING, LABELS)}
     _one_line(_export(files, fitted), "the dict holds 2 models: 'first' (StackingClassifier), 'second' (StackingClass")
@@ -117,9 +131,12 @@ def test_codes_are_pointed_out(files: Path) -> None:
     assert "its classes are codes (0, 1, 2); name them with --classes\n" in result.output
 
 
-@pytest.mark.parametrize("form", ["commas", "lines", "windows", "one line", "joblib", "pickle", "list", "dict"])
+@pytest.mark.parametrize(
+    "form",
+    ["commas", "lines", "windows", "one line", "joblib", "pickle", "list", "dict", ".npy", "objects.npy", ".json"],
+)
 def test_classes(files: Path, form: str) -> None:
-    given: object = files / "names"
+    given: Any = files / "names"
     match form:
         case "commas":
             given = "blues, jazz,röck"
@@ -135,8 +152,14 @@ def test_classes(files: Path, form: str) -> None:
             (files / "names").write_bytes(pickle.dumps(ENCODER))
         case "list":
             joblib.dump(WORDS, files / "names")
-        case _:
+        case "dict":
             joblib.dump(dict(enumerate(WORDS)), files / "names")
+        case ".json":
+            given = files / "names.json"
+            given.write_text(json.dumps({str(code): word for code, word in enumerate(WORDS)}))
+        case _:
+            given = files / "names.npy"
+            np.save(given, np.array(WORDS, dtype=object if form == "objects.npy" else None), allow_pickle=True)
     result = _export(files, _stack().fit(TRAINING, CODES), "--classes", given)
     assert list(_model(files, result).classes) == WORDS
     assert "; labels from " in result.output
@@ -156,13 +179,24 @@ def test_classes(files: Path, form: str) -> None:
         ("names", b"\n\n", "names holds no class names; write one a line"),
         ("names", b"a\nb\xff\n", "names is neither text in UTF-8 (byte 3) nor a pickle; write one class name a line"),
         ("names", b"a\nb\nc\nd\n", "but got a, b, c, d"),
+        ("names.json", b'{"0": ', "names.json, line 1: this is not JSON; write a list of names"),
+        (
+            "names.json",
+            b"3",
+            "names.json holds something else (int); a fitted LabelEncoder or a list of names is needed",
+        ),
+        ("names.npy", b"blues", "names.npy is not an array that NumPy saved; write it with numpy.save"),
         ("names.pkl", b"blues\n", "names.pkl is not a pickle of an estimator"),
         (
             "names.pkl",
             pickle.dumps(OneHotEncoder()),
-            "names.pkl holds a OneHotEncoder; a fitted LabelEncoder or a list",
+            "names.pkl holds something else (OneHotEncoder); a fitted LabelEncoder or a list",
         ),
-        ("names.pkl", pickle.dumps(LabelEncoder()), "names.pkl holds a LabelEncoder; a fitted LabelEncoder or a list"),
+        (
+            "names.pkl",
+            pickle.dumps(LabelEncoder()),
+            "names.pkl holds something else (LabelEncoder); a fitted LabelEncoder or a list",
+        ),
         (
             "names.pkl",
             pickle.dumps(LabelEncoder().fit(["a", "b"])),
@@ -274,6 +308,11 @@ def _named(module: str, name: str) -> bytes:
         (_named("sklearn.svm", "OldSVC"), ("other library versions", "'OldSVC' of 'sklearn.svm'", "scikit-learn ")),
         (_named("__main__", "Network"), ("needs 'Network' of the notebook or script", "--code FILE.py")),
         (_named("dill", "f"), ("needs the Python module 'dill', which is not installed here; install it",)),
+        pytest.param(
+            b"\x04\x22\x4d\x18rest",
+            ("is compressed by LZ4, which is not installed here; install the package lz4",),
+            marks=pytest.mark.skipif(find_spec("lz4") is not None, reason="lz4 is installed"),
+        ),
         (b"PK\x03\x04model.pkl", ("is not a pickle of an estimator",)),
     ],
 )

@@ -1,8 +1,10 @@
 """Names of classes: from a label encoder, a list, a mapping of codes, a text file or a pickle."""
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -60,7 +62,9 @@ def check_names(names: list[str], known: Iterable[Any]) -> None:
 
 
 def read_class_names(given: str) -> Any:
-    """Return what `--classes` names: `blues,jazz,rock`, a text file of one name a line, or a pickled label encoder.
+    """Return what `--classes` names: `blues,jazz,rock`, a file of names, or a pickled label encoder.
+
+    Files of names are text of one name a line, JSON, or an array that NumPy saved.
 
     Raises:
         ExportError: there is no such file, or it holds neither names nor a label encoder.
@@ -75,6 +79,8 @@ def read_class_names(given: str) -> Any:
         content = path.read_bytes()
     except OSError as error:
         raise ExportError(f"{given} cannot be read: {error.strerror}; name another file") from error
+    if path.suffix.lower() == ".npy":
+        return _array(path)
     if path.suffix.lower() in _PICKLE_SUFFIXES or content.startswith(_PICKLED):
         return _unpickled(path)
     try:
@@ -83,6 +89,8 @@ def read_class_names(given: str) -> Any:
         raise ExportError(
             f"{given} is neither text in UTF-8 (byte {error.start}) nor a pickle; write one class name a line"
         ) from error
+    if path.suffix.lower() == ".json":
+        return _json(path, "\n".join(lines))
     names = [line.strip() for line in lines if line.strip()]
     if len(names) == 1:
         names = [name.strip() for name in names[0].split(",")]
@@ -115,11 +123,32 @@ def _is_file(path: Path) -> bool:
 def _unpickled(path: Path) -> Any:
     from genrestack_export.pickles import load_pickle
 
-    loaded = load_pickle(path)
+    return _checked(path, load_pickle(path))
+
+
+def _array(path: Path) -> Any:
+    """Read what `numpy.save` made of an encoder's `classes_`: an array of objects is a pickle."""
+    try:
+        return _checked(path, np.load(path, allow_pickle=True))
+    except (OSError, ValueError, EOFError, ImportError, UnpicklingError) as error:
+        if isinstance(error, ExportError):
+            raise
+        raise ExportError(f"{path} is not an array that NumPy saved; write it with numpy.save") from error
+
+
+def _json(path: Path, text: str) -> Any:
+    try:
+        return _checked(path, json.loads(text))
+    except json.JSONDecodeError as error:
+        raise ExportError(f"{path}, line {error.lineno}: this is not JSON; write a list of names") from error
+
+
+def _checked(path: Path, loaded: Any) -> Any:
     if is_label_encoder(loaded) or isinstance(loaded, Mapping) or is_names(loaded):
         return loaded
     raise ExportError(
-        f"{path} holds a {type(loaded).__name__}; a fitted LabelEncoder or a list of names is needed for classes"
+        f"{path} holds something else ({type(loaded).__name__}); a fitted LabelEncoder or a list of names is needed "
+        "for classes"
     )
 
 

@@ -74,7 +74,10 @@ class Contents:
             except ExportError:
                 continue
         if not fitting:
-            return None, ""
+            left = listed(
+                f"{type(value).__name__} {quoted(name)}" for name, value in self.entries if is_label_encoder(value)
+            )
+            return None, f"the model: left aside {left}, which knows other classes" if left else ""
         distinct = list({names: (names, said) for _, names, said in reversed(fitting)}.values())
         if len(distinct) > 1:
             distinct = list(
@@ -107,7 +110,9 @@ def look_into(obj: Any) -> Contents:
 
     """
     if not _is_container(obj) and not _is_holder(obj):
-        return Contents(peel(obj))
+        peeled = peel(obj)
+        _check_no_code(peeled.model)
+        return Contents(peeled)
     entries = tuple(_walk("", obj, _DEPTH))
     peeled = _pick_model(obj, [(name, value) for name, value in entries if is_model(value)])
     beside = [
@@ -218,6 +223,21 @@ def _pick_model(container: Any, models: list[Entry]) -> Peeled:
             "with its scaler"
         )
     return candidates[0][1]
+
+
+def _check_no_code(model: Any) -> None:
+    """Refuse a class of somebody's own that answers by a stack in it: what else it does is code."""
+    inside = {} if isinstance(model, type) or _is_stack(model) else getattr(model, "__dict__", {})
+    held = {name: value for name, value in inside.items() if is_model(value) or is_transformer(value)}
+    public = type(model).__module__.split(".")[0]
+    if public != "sklearn" and any(is_model(value) and _is_stack(peel(value).model) for value in held.values()):
+        names = listed(f"{name}: {type(value).__name__}" for name, value in held.items())
+        raise UnsupportedEstimator(
+            "the stack",
+            type(model).__name__,
+            f"a fitted StackingClassifier; this class answers by code of its own, and holds {names}: if it only passes "
+            "rows from one to the next, export those in a dict",
+        )
 
 
 def _is_stack(model: Any) -> bool:
