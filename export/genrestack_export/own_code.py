@@ -10,7 +10,7 @@ import importlib
 import inspect
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
@@ -75,10 +75,31 @@ def keras_objects(names: Mapping[str, Any]) -> Iterator[None]:
 
     python_utils.func_load = load_function
     try:
-        with custom_object_scope(_by_registered_name(names)), SafeModeScope(safe_mode=False):
+        with custom_object_scope(_by_registered_name(names)), SafeModeScope(safe_mode=False), _compiled_if_possible():
             yield
     finally:
         python_utils.func_load = original
+
+
+@contextmanager
+def _compiled_if_possible() -> Iterator[None]:
+    """Let networks load whose loss, metrics or optimizer nobody knows: they were for fitting, and answer no rows."""
+    from keras import Model
+
+    inherited, own = Model.compile_from_config, vars(Model).get("compile_from_config")
+
+    def compile_from_config(network: Any, config: Any) -> None:
+        with suppress(Exception):
+            inherited(network, config)
+
+    Model.compile_from_config = compile_from_config
+    try:
+        yield
+    finally:
+        if own is None:
+            del Model.compile_from_config
+        else:
+            Model.compile_from_config = own
 
 
 def _registered() -> dict[str, Any]:
@@ -112,6 +133,8 @@ def _by_registered_name(names: Mapping[str, Any]) -> dict[str, Any]:
             # scikeras registers a network of somebody's own class under what its name is nested in: mostly nothing.
             outer, _, inner = value.__qualname__.rpartition(".")
             objects[f"{outer}>{inner}"] = value
+            nested = {key: one for key, one in vars(value).items() if inspect.isclass(one) and not key.startswith("_")}
+            objects |= {key: one for key, one in _by_registered_name(nested).items() if key not in objects}
     return objects
 
 

@@ -133,7 +133,7 @@ def _reason(error: Exception, *, given: bool) -> str:
     top = module.split(".")[0]
     if top in _KERAS and (unknown := _unknown_to_keras(error)):
         return (
-            f"holds a network that needs {quoted(unknown)}, a layer, loss or function of somebody's own; name the file "
+            f"holds a network that needs {quoted(unknown)}, a layer or function of somebody's own; name the file "
             f"that defines it with --code FILE.py{', which the file named there does not do' if given else ''}"
         )
     if isinstance(error, _DAMAGE) and (not module or _begins(module, _READERS)):

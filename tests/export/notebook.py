@@ -37,6 +37,19 @@ def loss(labels, answers):
     return keras.losses.sparse_categorical_crossentropy(labels, answers)
 
 
+def weighted(weight):
+    def inner(labels, answers):
+        return weight * loss(labels, answers)
+
+    return inner
+
+
+class Outer:
+    class Inner(layers.Layer):
+        def call(self, rows):
+            return rows + 1
+
+
 def bent(rows):
     return keras.activations.swish(rows) + 1
 
@@ -75,6 +88,8 @@ kinds = {
     "own_layer": lambda: compiled(Doubled()),
     "unregistered_layer": lambda: compiled(Scaled(0.5)),
     "own_loss": lambda: compiled(loss=loss),
+    "loss_in_a_closure": lambda: compiled(loss=weighted(2.0)),
+    "nested_layer": lambda: compiled(Outer.Inner()),
     "own_activation": lambda: compiled(layers.Dense(8, activation=bent)),
     "function_layer": lambda: compiled(layers.Lambda(halved)),
     "lambda_layer": lambda: compiled(layers.Lambda(lambda rows: rows * 2)),

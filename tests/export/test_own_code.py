@@ -17,12 +17,12 @@ from genrestack_export.own_code import own_code
 from genrestack_export.pickles import load_pickle
 
 UNSEEN = draw(30, seed=2)[0]
-# What needs no code: functions are in the pickle itself, and Keras has the byte code of a Lambda.
-ALONE = ("by_value", "lambda_layer", "lambda_of_libraries")
+# What needs no code: functions are in the pickle, Keras has the byte code of a Lambda, and a loss answers no rows.
+ALONE = ("by_value", "lambda_layer", "lambda_of_libraries", "own_loss", "loss_in_a_closure")
 # Pickle → the name that it lacks.
 LACKING = {
     "joblib.joblib": "network", "compressed.joblib": "network", "pickle.pkl": "network", "in_a_dict.pkl": "network",
-    "own_layer.pkl": "Doubled", "unregistered_layer.pkl": "Scaled", "own_loss.pkl": "loss",
+    "own_layer.pkl": "Doubled", "unregistered_layer.pkl": "Scaled", "nested_layer.pkl": "Inner",
     "own_activation.pkl": "bent", "function_layer.pkl": "halved", "lambda_of_a_name.pkl": "FACTOR",
 }  # fmt: skip
 

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     "--code",
     type=click.Path(path_type=Path),
     multiple=True,
-    help="A Python file to run first, which defines functions, layers or losses of your own. May be repeated.",
+    help="A Python file to run first, which defines functions, classes or layers of your own. May be repeated.",
 )
 def export(
     *,
