@@ -210,6 +210,12 @@ def test_scaler_beside_what_contains_none(tmp_path: Path) -> None:
         _check_answers(bundle, lambda rows: CODED.predict_proba(SCALER.transform(rows)))
 
 
+@pytest.mark.parametrize("scaler", [np.eye(4), pd.DataFrame(ROWS), "scaler.joblib", {"scaler": SCALER}], ids=type)
+def test_scaler_that_is_none(scaler: Any, tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="the scaler"):
+        _export(STACK, tmp_path, scaler)
+
+
 def test_scaler_that_the_pipeline_contains_is_passed_once(tmp_path: Path) -> None:
     _check_answers(_export(PIPELINE, tmp_path, MinMaxScaler().fit(TRAINING)), PIPELINE.predict_proba)
     _check_answers(_export((STACK, SCALER), tmp_path, SCALER), PIPELINE.predict_proba)

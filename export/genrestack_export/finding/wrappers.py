@@ -46,7 +46,7 @@ def peel(estimator: Any) -> Peeled:
 
 def flatten(transformer: Any) -> Iterator[Any]:
     """Yield the transformers of a step, one after the other; what changes no row when predicting is left out."""
-    if transformer is None or transformer == "passthrough":
+    if transformer is None or (isinstance(transformer, str) and transformer == "passthrough"):
         return
     if isinstance(transformer, FrozenEstimator):
         yield from flatten(transformer.estimator)
