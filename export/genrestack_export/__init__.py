@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from genrestack_export.errors import ExportError, ParityError, UnsupportedEstimator
     from genrestack_export.exporter import export_stack
+    from genrestack_export.model_exporter import export_model
     from genrestack_export.parity_rows import Float32Warning
 
 # Public name → module; scikit-learn and onnxruntime are imported when a name that needs them is first asked for.
@@ -14,6 +15,7 @@ _HOME = {
     "Float32Warning": "parity_rows",
     "ParityError": "errors",
     "UnsupportedEstimator": "errors",
+    "export_model": "model_exporter",
     "export_stack": "exporter",
 }
 
@@ -24,4 +26,4 @@ def __getattr__(name: str) -> Any:
     return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
 
 
-__all__ = ["ExportError", "Float32Warning", "ParityError", "UnsupportedEstimator", "export_stack"]
+__all__ = ["ExportError", "Float32Warning", "ParityError", "UnsupportedEstimator", "export_model", "export_stack"]

@@ -1,4 +1,4 @@
-"""`export_stack`: a fitted stack becomes a bundle, after a parity check against the original."""
+"""`export_stack`, `export_source`: a fitted stack becomes a bundle, after a parity check against the original."""
 
 import importlib.metadata
 import json
@@ -18,10 +18,13 @@ from genrestack_bundle.runtime.compose import compose
 from genrestack_export import parity_rows
 from genrestack_export.converters.parts import ConvertedPart, Precision, convert_base, convert_meta, convert_scaler
 from genrestack_export.errors import ExportError
+from genrestack_export.finding.class_names import name_classes
 from genrestack_export.onnx_graph.builder import ML_OPSET, OPSET
 from genrestack_export.parity import ExpectedOutputs, ParityResult, check_parity, tolerances
 from genrestack_export.parity_rows import tied_rows
+from genrestack_export.remedies import check_probabilities
 from genrestack_export.source_stack import SourceStack, predict_scaled, read_source_stack, rows_without_names
+from genrestack_export.unwrap import SourceModel
 from genrestack_proto.v1.model_pb2 import (
     PRECISION_DOUBLE,
     PRECISION_SINGLE,
@@ -43,7 +46,7 @@ def export_stack(
     scaler: Any,
     *,
     feature_names: Sequence[str],
-    classes: Sequence[str] | None = None,
+    classes: Any = None,
     reference_rows: npt.ArrayLike,
     models_dir: str | Path,
     name: str,
@@ -59,7 +62,8 @@ def export_stack(
         stack: a fitted `StackingClassifier`.
         scaler: the fitted scaler in front of it, or None.
         feature_names: names of the columns, in the order the scaler and the stack were fitted on.
-        classes: names shown to people, in the order of `stack.classes_`; default: their `str`.
+        classes: names shown to people, in the order of `stack.classes_`, or the fitted `LabelEncoder` that made its
+            labels; default: their `str`.
         reference_rows: raw (unscaled) rows the stack was not fitted on, float64, shape (n, f), n ≥ 1.
         models_dir: the model repository.
         name: the model's name.
@@ -80,11 +84,42 @@ def export_stack(
         BundleError: the bundle cannot be written.
 
     """
+    return export_source(
+        SourceModel(stack, scaler),
+        feature_names=feature_names,
+        classes=classes,
+        reference_rows=reference_rows,
+        models_dir=models_dir,
+        name=name,
+        precision=precision,
+        training_rows=training_rows,
+        metrics=metrics,
+        provenance=provenance,
+        report=report,
+    )
+
+
+def export_source(
+    given: SourceModel,
+    *,
+    feature_names: Sequence[str],
+    classes: Any = None,
+    reference_rows: npt.ArrayLike,
+    models_dir: str | Path,
+    name: str,
+    precision: Precision = "single",
+    training_rows: npt.ArrayLike | None = None,
+    metrics: Mapping[str, float] | None = None,
+    provenance: Provenance | None = None,
+    report: Mapping[str, bytes] | Callable[[Parity], Mapping[str, bytes]] | None = None,
+) -> Path:
+    """Export a model that was found, with what belongs to it; arguments and errors are those of `export_stack`."""
     names = list(feature_names)
     check_model_name(name)
     if precision not in get_args(Precision):
         raise ExportError(f"precision is {precision!r}; choose single or double")
     extra = None if callable(report) else _extra(metrics, report)
+    stack, scaler = given.model, given.preprocessing
     source = read_source_stack(stack, scaler)
     shown = _check_names(source, names, classes)
     rows = parity_rows.check_rows("reference_rows", reference_rows, names)
@@ -95,6 +130,7 @@ def export_stack(
     parts = [convert_base(i, n, e, len(names), single=single) for i, (n, e) in enumerate(source.base.items())]
     with rows_without_names():
         expected = _expected_outputs(source, rows, seen, names)
+    check_probabilities("the model", stack, expected.golden.probabilities)
     parts = [_choose_precision(source, expected.golden, position, part) for position, part in enumerate(parts)]
     whole = [*around[0], *parts, *around[1]]
     model = Model(
@@ -184,7 +220,7 @@ def _check_parity(
     return check_parity(session, expected, tolerances(parts, precision), single=single)
 
 
-def _check_names(source: SourceStack, names: list[str], classes: Sequence[str] | None) -> list[str]:
+def _check_names(source: SourceStack, names: list[str], classes: Any) -> list[str]:
     if not all(isinstance(name, str) for name in names):
         raise ExportError("feature names have to be text; pass [str(name) for name in names]")
     if len(names) != source.features:
@@ -196,13 +232,9 @@ def _check_names(source: SourceStack, names: list[str], classes: Sequence[str] |
     if doubled:
         raise ExportError(f"duplicate feature names: {', '.join(doubled[:_SHOWN])}; give each column its own name")
     source.check_order(names)
-    shown = [str(c) for c in (source.stack.classes_ if classes is None else classes)]
-    if len(shown) != len(source.stack.classes_) or len(set(shown)) < len(shown):
-        raise ExportError(
-            f"classes needs {len(source.stack.classes_)} different names, one for each of stack.classes_, "
-            f"but got {', '.join(shown[:_SHOWN])}"
-        )
-    return shown
+    if classes is None:
+        return [str(code) for code in source.stack.classes_]
+    return list(name_classes(classes, source.stack.classes_))
 
 
 def _features(names: list[str], seen: npt.NDArray[np.float64] | None) -> list[Feature]:

@@ -77,7 +77,7 @@ def warn_of_rounding(rows: Rows, wire: Wire, names: list[str]) -> None:
             f"rows travel as float32, which rounds {', '.join(map(repr, coarse))} by more than {_COARSE:.0e} of the "
             "spread: the served model answers the rounded rows. Subtract an offset from such features and train again",
             Float32Warning,
-            stacklevel=4,
+            stacklevel=5,
         )
 
 

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from genrestack_bundle import Golden
 from genrestack_export.errors import ExportError, UnsupportedEstimator
+from genrestack_export.remedies import without_probabilities
 
 Rows = npt.NDArray[np.float64]
 
@@ -110,7 +111,9 @@ def read_source_stack(stack: Any, scaler: Any) -> SourceStack:
     for name, method in zip(names, stack.stack_method_, strict=True):
         if method != "predict_proba":
             raise UnsupportedEstimator(
-                f"base estimator {name!r}", f"an estimator stacked by {method}", "estimators with predict_proba"
+                f"base estimator {name!r}",
+                f"an estimator stacked by {method}",
+                f"estimators with predict_proba; fit the stack again with {_with_probabilities(stack, name)}",
             )
     base = {name: stack.named_estimators_[name] for name in names}
     _check_classes(stack, base)
@@ -122,6 +125,15 @@ def read_source_stack(stack: Any, scaler: Any) -> SourceStack:
             "belongs together"
         )
     return SourceStack(stack, scaler, base, features)
+
+
+def _with_probabilities(stack: Any, name: str) -> str:
+    """Return the change that makes a stack take a base estimator's probabilities."""
+    estimator = stack.named_estimators_[name]
+    if hasattr(estimator, "predict_proba"):
+        return "StackingClassifier(stack_method='auto')"
+    kind = type(estimator).__name__
+    return without_probabilities(estimator) or f"an estimator that has them in place of {kind}"
 
 
 def _check_classes(stack: Any, base: dict[str, Any]) -> None:

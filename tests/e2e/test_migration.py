@@ -14,7 +14,7 @@ def test_the_page_holds(tmp_path: Path) -> None:
     printed, warned = follow(commands(PAGE), tmp_path, scripts(PAGE))
     said = printed + warned
     promised = [line for block in blocks(PAGE, "console") for line in block.splitlines() if not line.startswith("$ ")]
-    assert len(promised) == 11
+    assert len(promised) == 13
     for line in promised:
         # Digits of a difference depend on how the network was fitted.
         start = line.split("labels 384 of 384")[0] if "max |Δp|" in line else line.split(" 5.6e-07")[0]

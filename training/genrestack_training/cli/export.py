@@ -1,26 +1,51 @@
 """The `export` subcommand."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from genrestack_common.text import listed, quoted_list
 from genrestack_training.cli.shared import MODELS, PRECISION, click_errors, export_and_report, print_export
+
+if TYPE_CHECKING:
+    from genrestack_export.unwrap import SourceModel
 
 
 @click.command(
     short_help="Export a run, or a pickled stack of your own, as a bundle.",
     epilog="Examples: genrestack export runs/gtzan/20260131T120000Z · "
-    "genrestack export --stack stack.joblib --scaler scaler.joblib --rows held_back.csv --name mine",
+    "genrestack export --stack stack.joblib --scaler scaler.joblib --rows held_back.csv --name mine · "
+    "genrestack export --stack pipeline.joblib --rows held_back.csv --classes blues,jazz,rock --code network.py",
 )
 @click.argument("run", required=False, type=click.Path(path_type=Path))
 @MODELS
 @click.option("--name", help="The model's name; default: the run's, or the stack's file name.")
 @PRECISION
-@click.option("--stack", type=click.Path(path_type=Path), help="A pickled, fitted StackingClassifier, in place of RUN.")
-@click.option("--scaler", type=click.Path(path_type=Path), help="The pickled scaler in front of it, if there is one.")
+@click.option(
+    "--stack",
+    type=click.Path(path_type=Path),
+    help="A pickle of your own, in place of RUN: a fitted stack, or what contains one.",
+)
+@click.option(
+    "--scaler", type=click.Path(path_type=Path), help="The pickled scaler in front of it, if it is not in there."
+)
 @click.option("--rows", type=click.Path(path_type=Path), help="Table of raw rows the stack was not fitted on.")
 @click.option("--label", default="label", show_default=True, help="Label column of --rows, which is left out.")
+@click.option(
+    "--classes",
+    metavar="NAMES|FILE",
+    help="Names for the classes of --stack, in their order: with commas between them, a text file of one a line, or a "
+    "pickled LabelEncoder.",
+)
+@click.option(
+    "--code",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="A Python file to run first, which defines functions, classes or layers of your own. May be repeated.",
+)
 def export(
     *,
     run: Path | None,
@@ -31,17 +56,21 @@ def export(
     scaler: Path | None,
     rows: Path | None,
     label: str,
+    classes: str | None,
+    code: tuple[Path, ...],
 ) -> None:
     """Export RUN, the folder of a training, as the next version of a model.
 
-    With --stack and --rows in place of RUN, somebody's own pickles are exported. Unpickling runs code from the file:
-    only open files you trust. Those of RUN are read only if it and they are yours or root's, and nobody else may write
-    to them.
+    With --stack and --rows in place of RUN, somebody's own pickles are exported. The stack is found in a pipeline, a
+    search, or a dict, tuple or list with its scaler and label encoder. Unpickling runs code from the file: only open
+    files you trust. Those of RUN are read only if it and they are yours or root's, and nobody else may write to them.
     """
     if (run is None) == (stack is None):
         raise click.UsageError("name either a run's folder, or --stack with --rows")
     if run is not None and (scaler is not None or rows is not None):
         raise click.UsageError("--scaler and --rows belong to --stack; a run has its own")
+    if run is not None and (classes is not None or code):
+        raise click.UsageError("--classes and --code belong to --stack; a run names its classes and needs no code")
     with click_errors():
         if run is not None:
             from genrestack_training import load_run
@@ -50,30 +79,60 @@ def export(
         elif stack is not None:
             if rows is None:
                 raise click.UsageError("--stack needs --rows: a table of raw rows the stack was not fitted on")
-            _export_pickles(stack, scaler, rows, label, models_dir, name or stack.name.split(".")[0], precision)
+            files = _Pickles(stack, scaler, classes, code)
+            _export_pickles(files, rows, label, models_dir, name or stack.name.split(".")[0], precision)
 
 
-def _export_pickles(
-    stack: Path, scaler: Path | None, rows: Path, label: str, models_dir: Path, name: str, precision: Any
-) -> None:
-    from genrestack_export.exporter import export_stack
-    from genrestack_export.pickles import load_pickle
+@dataclass(frozen=True)
+class _Pickles:
+    """Somebody's own files, as they were named."""
+
+    stack: Path
+    scaler: Path | None
+    classes: str | None
+    code: tuple[Path, ...]
+
+
+def _export_pickles(files: _Pickles, rows: Path, label: str, models_dir: Path, name: str, precision: Any) -> None:
+    from genrestack_export.exporter import export_source
+    from genrestack_export.finding.columns import shared_columns
+    from genrestack_export.own_code import own_code
     from genrestack_training import load_table
 
     click.echo("warning: unpickling runs code from the file; only open files you trust", err=True)
     table = load_table(rows, label=label, need_label=False)
     for note in table.notes:
         click.echo(note, err=True)
-    fitted = load_pickle(stack)
-    fitted_scaler = None if scaler is None else load_pickle(scaler)
-    click.echo("exporting: converting the parts, then checking parity with the original …", err=True)
-    path = export_stack(
-        fitted,
-        fitted_scaler,
-        feature_names=table.feature_names,
-        reference_rows=table.features,
-        models_dir=models_dir,
-        name=name,
-        precision=precision,
-    )
+    with own_code(files.code) as code:
+        source = _find_model(files, code if files.code else None)
+        columns = shared_columns(source, table.feature_names)
+        if unknown := [column for column in table.feature_names if column not in columns]:
+            click.echo(f"left out, since the model was not fitted on them: {quoted_list(unknown)}", err=True)
+        click.echo("exporting: converting the parts, then checking parity with the original …", err=True)
+        path = export_source(
+            source,
+            feature_names=columns,
+            classes=source.classes,
+            reference_rows=table.features[:, [table.feature_names.index(column) for column in columns]],
+            models_dir=models_dir,
+            name=name,
+            precision=precision,
+        )
     print_export(path, models_dir)
+
+
+def _find_model(files: _Pickles, code: Mapping[str, Any] | None) -> "SourceModel":
+    """Load the files, find the model in them, and print what was found."""
+    from genrestack_export.finding.class_names import is_code, read_class_names
+    from genrestack_export.pickles import load_pickle
+    from genrestack_export.unwrap import unwrap
+
+    fitted = load_pickle(files.stack, code)
+    scaler = None if files.scaler is None else load_pickle(files.scaler, code)
+    names = None if files.classes is None else read_class_names(files.classes)
+    source = unwrap(fitted, scaler, names)
+    click.echo(f"found: {source.found}", err=True)
+    known = list(getattr(source.model, "classes_", ()))
+    if known and source.classes is None and all(map(is_code, known)):
+        click.echo(f"its classes are codes ({listed(known)}); name them with --classes", err=True)
+    return source

@@ -1,0 +1,1 @@
+"""What somebody pickled, taken apart: wrappers, containers, names of classes and columns."""
