@@ -6,19 +6,30 @@ const GOLDEN_ANGLE = 137.508;
 
 /** The colour of a genre: hues that lie far apart for neighbours in the model's list. */
 export function colour(style, index) {
-  const hue = (210 + index * GOLDEN_ANGLE) % 360;
-  return `hsl(${hue.toFixed(0)} ${style.getPropertyValue("--saturation")} ${style.getPropertyValue("--lightness")})`;
+  const hue = (255 + index * GOLDEN_ANGLE) % 360;
+  // Equal lightness as people see it, so that letters can be read on every one.
+  return `oklch(${style.getPropertyValue("--lightness")} ${style.getPropertyValue("--chroma")} ${hue.toFixed(0)})`;
 }
 
-/** As few letters as tell each genre from all others, from the beginning of its own name. */
+/** As few letters as tell each genre from all others, from the beginning of its own name, after what all names share. */
 export function letters(classes) {
-  return new Map(classes.map((name) => {
-    for (let length = 1; length < name.length; length += 1) {
-      const head = name.slice(0, length);
-      if (classes.every((other) => other === name || !other.startsWith(head))) return [name, head];
+  const shared = prefix(classes);
+  const own = classes.map((name) => name.slice(shared));
+  return new Map(classes.map((name, index) => {
+    for (let length = 1; length < own[index].length; length += 1) {
+      const head = own[index].slice(0, length);
+      if (own.every((other, place) => place === index || !other.startsWith(head))) return [name, head];
     }
-    return [name, name];
+    return [name, own[index]];
   }));
+}
+
+/** Length of the words that all names begin with, e.g. of "synth-". */
+function prefix(classes) {
+  let length = 0;
+  while (classes.length > 1 && classes.every((name) => name.length > length + 1 && name[length] === classes[0][length])) length += 1;
+  while (length > 0 && /[\p{L}\p{N}]/u.test(classes[0][length - 1])) length -= 1;
+  return length;
 }
 
 /** Seconds that the drawing spans. */
