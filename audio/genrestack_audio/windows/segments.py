@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -15,6 +16,17 @@ from genrestack_audio.features.extract import features_of
 from genrestack_audio.windows.windows import Windows, cut
 
 _LONGEST_WHOLE = 600 * RATE
+
+
+class Readable(Protocol):
+    """What windows are cut from: a `Sound`, or somebody who passes one on."""
+
+    @property
+    def damage(self) -> str | None:
+        """What is wrong with the file, as far as it has been read."""
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        """Yield the recording, once: float32, shape (m,), mono at 22,050 Hz."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +88,7 @@ def extract_windows(samples: np.ndarray, rate: float, windows: Windows | None = 
     return np.stack(rows)
 
 
-def stream_segments(sound: Sound, windows: Windows | None = None) -> Iterator[Segment]:
+def stream_segments(sound: Readable, windows: Windows | None = None) -> Iterator[Segment]:
     """Compute window after window while the recording is being read.
 
     Raises:

@@ -27,6 +27,7 @@ EXTRAS: Final = {
     "predict": "audio",
     "bench": "plot",
     "demo": "train,server,audio",
+    "web": "web",
 }
 """What has to be installed for a subcommand whose libraries are missing."""
 

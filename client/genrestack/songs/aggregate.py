@@ -72,8 +72,8 @@ class RangeCheck:
         high = [np.inf if f.seen_max is None else f.seen_max for f in info.features]
         self._low, self._high = np.array(low), np.array(high)
         self._width = _widths(self._low, self._high)
-        self._windows = 0
-        self._any = 0
+        self.flags: list[bool] = []
+        """For each window, whether a feature was outside."""
         self._counts = np.zeros(len(low), dtype=np.int64)
         self._excess = np.zeros(len(low))
         self._worst = np.full(len(low), np.nan)
@@ -82,8 +82,7 @@ class RangeCheck:
         """Count some windows: float64, shape (n, f), columns in the model's order."""
         excess = np.maximum(self._low - rows, rows - self._high) / self._width
         outside = excess > SLACK
-        self._windows += len(rows)
-        self._any += int(outside.any(axis=1).sum())
+        self.flags.extend(outside.any(axis=1).tolist())
         self._counts += outside.sum(axis=0)
         for column in np.flatnonzero(outside.any(axis=0)):
             row = int(excess[:, column].argmax())
@@ -97,7 +96,7 @@ class RangeCheck:
         return tuple(
             OutsideRange(
                 name=self._names[column],
-                share=float(self._counts[column] / self._windows),
+                share=float(self._counts[column] / len(self.flags)),
                 value=float(self._worst[column]),
                 seen_min=float(self._low[column]),
                 seen_max=float(self._high[column]),
@@ -108,11 +107,12 @@ class RangeCheck:
 
     def warnings(self) -> tuple[str, ...]:
         """Return a line for a person, if it concerns more than a few windows."""
-        if self._any < WORTH_A_WARNING * max(self._windows, 1) or not self._any:
+        outside = sum(self.flags)
+        if not outside or outside < WORTH_A_WARNING * len(self.flags):
             return ()
         worst = listed(map(_told, self.outside()), _NAMED_FEATURES)
         warning = (
-            f"{self._any} of {self._windows} windows have features outside the ranges the model was trained on: "
+            f"{outside} of {len(self.flags)} windows have features outside the ranges the model was trained on: "
             f"{worst}; the answer is a guess there. The usual cause is a wrong sample rate or another kind of "
             "audio: compare with a recording of the kind it was trained on"
         )

@@ -13,7 +13,7 @@ runs them in a thread (`contextlib.ExitStack` and `asyncio.to_thread(next, batch
 time. `add` and `result` cost nothing.
 """
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -58,6 +58,16 @@ class Song:
     _starts: list[float] = field(default_factory=list)
     _reach: float = 0.0
     _answers: list[Prediction] = field(default_factory=list)
+
+    @property
+    def starts(self) -> tuple[float, ...]:
+        """Where the windows that have been read begin, s."""
+        return tuple(self._starts)
+
+    @property
+    def outside(self) -> tuple[bool, ...]:
+        """For each window that has been read, whether a feature lies outside the ranges the model was trained on."""
+        return tuple(self._ranges.flags)
 
     @property
     def reached(self) -> float:
@@ -114,7 +124,14 @@ class Song:
 
 
 @contextmanager
-def open_song(path: str | Path, info: ModelInfo, *, window: float = WINDOW, hop: float | None = None) -> Iterator[Song]:
+def open_song(
+    path: str | Path,
+    info: ModelInfo,
+    *,
+    window: float = WINDOW,
+    hop: float | None = None,
+    on_samples: Callable[[npt.NDArray[np.float32]], None] | None = None,
+) -> Iterator[Song]:
     """Open a recording to be answered by a model.
 
     Args:
@@ -122,6 +139,7 @@ def open_song(path: str | Path, info: ModelInfo, *, window: float = WINDOW, hop:
         info: the model, with its features.
         window: seconds in a window; those the model was trained on serve it best.
         hop: seconds from one window's beginning to the next one's; None: one after the other.
+        on_samples: called with the samples as they are read, float32, shape (m,), mono at 22,050 Hz.
 
     Raises:
         InvalidInput: the model is not one of songs, a setting cannot be used, or the file is no recording, silent, or
@@ -138,7 +156,7 @@ def open_song(path: str | Path, info: ModelInfo, *, window: float = WINDOW, hop:
     columns = np.array([place[name] for name in info.feature_names], dtype=np.intp)
     try:
         with open_sound(path) as sound:
-            segments = stream_segments(sound, windows)
+            segments = stream_segments(sound if on_samples is None else _Heard(sound, on_samples), windows)
             yield Song(str(path), sound.seconds, info, sound, windows, segments, columns, RangeCheck(info))
     except AudioError as error:
         raise InvalidInput(str(error), [Violation("path", str(error))]) from error
@@ -198,6 +216,23 @@ def is_recording(path: Path) -> bool:
     from genrestack_audio.table.clips import EXTENSIONS
 
     return path.suffix.lower() in EXTENSIONS and not any(part.startswith(".") for part in path.parts)
+
+
+class _Heard:
+    """A sound whose samples are shown to somebody on their way."""
+
+    def __init__(self, sound: "Sound", on_samples: Callable[[npt.NDArray[np.float32]], None]) -> None:
+        self._sound = sound
+        self._on_samples = on_samples
+
+    @property
+    def damage(self) -> str | None:
+        return self._sound.damage
+
+    def blocks(self) -> Iterator[npt.NDArray[np.float32]]:
+        for block in self._sound.blocks():
+            self._on_samples(block)
+            yield block
 
 
 @contextmanager

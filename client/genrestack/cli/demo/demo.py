@@ -170,6 +170,7 @@ def _close(facts: dict[str, str], seconds: float) -> None:
         "train songs.csv --models models --name yours",
         "serve models &",
         "predict song.mp3 --model yours --plot song.png",
+        "web --model yours",
     ):
         click.echo(f"  $ {_typed()} {line}")
     click.echo("A table made elsewhere will do as well: a column for each feature, and one called label.")
