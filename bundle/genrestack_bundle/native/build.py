@@ -1,4 +1,4 @@
-"""Compile the native operator: `python build.py [LIBRARY]`, by default beside its sources.
+"""Compile the native operators: `python build.py [LIBRARY]`, by default beside their sources, if they are newer.
 
 The standard library is all it needs, so that a build backend, a Dockerfile and a person can run it before anything is
 installed. Nothing in it depends on the processor that compiles: instruction sets are chosen when the library runs.
@@ -31,6 +31,22 @@ class NotBuilt(Exception):
     """The library cannot be compiled here; the text says why."""
 
 
+def ensure(library: Path) -> None:
+    """Compile the library where it is missing or older than its sources.
+
+    Raises:
+        NotBuilt: it is not wanted, or cannot be compiled here.
+
+    """
+    if os.environ.get(LEFT_OUT, "0") not in {"", "0"}:
+        raise NotBuilt(f"{LEFT_OUT} is set")
+    if stale(library):
+        try:
+            build(library)
+        except OSError as error:
+            raise NotBuilt(f"{library.parent} cannot be written ({error.strerror})") from error
+
+
 def build(library: Path, flags: Sequence[str] = ()) -> None:
     """Compile the library; it appears whole or not at all.
 
@@ -39,12 +55,11 @@ def build(library: Path, flags: Sequence[str] = ()) -> None:
         flags: further flags of the compiler.
 
     Raises:
-        NotBuilt: it is not wanted, not meant for this machine, there is no compiler, or that fails.
+        NotBuilt: it is not meant for this machine, there is no compiler, or that fails.
+        OSError: it cannot be written.
 
     """
     compiler = shutil.which(os.environ.get("CC", "cc")) or shutil.which("gcc")
-    if os.environ.get(LEFT_OUT, "0") not in {"", "0"}:
-        raise NotBuilt(f"{LEFT_OUT} is set")
     if sys.platform != "linux" or platform.machine() not in _MACHINES:
         raise NotBuilt(f"it is for Linux on x86-64 and aarch64, not for {sys.platform} on {platform.machine()}")
     if compiler is None:
@@ -80,9 +95,9 @@ def main() -> None:
     """Compile, and say in a line where that is not possible."""
     library = Path(sys.argv[1]) if len(sys.argv) > 1 else SOURCES / LIBRARY
     try:
-        build(library)
+        ensure(library)
     except NotBuilt as reason:
-        sys.exit(f"the native operator is not built: {reason}; standard operators answer in its place")
+        sys.exit(f"the native operators are not compiled: {reason}; standard operators answer in their place")
 
 
 if __name__ == "__main__":
