@@ -96,6 +96,7 @@ static KnnError encode(KnnIndex *index, const double *points) {
   index->low = malloc(f * sizeof *index->low);
   if (index->low == NULL) return KNN_NO_MEMORY;
   if (!measure(index, points)) return KNN_OK;
+  index->lost = sqrt(2 * (double)f * DBL_TRUE_MIN) / index->step;
   index->codes = calloc(index->blocks * index->groups, KNN_BLOCK_BYTES);
   index->bias = calloc(index->blocks * KNN_BLOCK, sizeof *index->bias);
   index->moved = malloc(n * sizeof *index->moved);

@@ -22,6 +22,7 @@ struct KnnIndex {
   int32_t *bias; /* see ScoreTile */
   float *moved;  /* how far rounding moved each point, in steps, rounded up */
   double most_moved;
+  double lost;     /* the squares of what is shorter than this, in steps, may be lost to underflow */
   double rounding; /* relative error of anything computed from sums over the features */
   atomic_uint_fast64_t exact;
 };

@@ -11,7 +11,6 @@
  * rounding on the way, so the candidates hold all neighbours, with all points as far as the last of them, and the result
  * is that of a search through all points.
  */
-#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,9 +60,7 @@ static int32_t limit_by_distance(const KnnIndex *index, const Row *row, double d
     double apart = distance / index->step * more - row->outside * (1 - index->rounding);
     return as_limit((apart > 0 ? apart : 0) + row->moved + index->most_moved + MARGIN);
   }
-  /* The smallest of squares underflow: by so much may a sum of them be off. */
-  double lost = (double)index->shape.features * DBL_TRUE_MIN;
-  double steps = sqrt(distance + lost) / index->step * more;
+  double steps = sqrt(distance) / index->step * more + index->lost;
   double apart = root(squared(steps) * more - row->outside * (1 - index->rounding));
   return as_limit(squared(apart + row->moved + index->most_moved) * more + MARGIN);
 }
@@ -74,7 +71,7 @@ static int32_t limit_by_score(const KnnIndex *index, const Row *row, int32_t sco
   if (index->shape.p == 1) {
     return as_limit(score + 2 * (row->moved + index->most_moved) * more + index->rounding * row->outside + MARGIN);
   }
-  double at_most = (row->reach + sqrt((double)score) + index->most_moved) * more;
+  double at_most = (row->reach + sqrt((double)score) + index->most_moved) * more + index->lost;
   double apart = root(squared(at_most) * more - row->outside * (1 - index->rounding));
   return as_limit(squared(apart + row->moved + index->most_moved) * more + MARGIN);
 }
