@@ -1,12 +1,13 @@
 """The k-nearest-neighbours index by itself, without onnxruntime: for tests and benchmarks."""
 
 import ctypes
+from pathlib import Path
 from typing import Final, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from genrestack_bundle.native.library import load_library
+from genrestack_bundle.native.library import LIBRARY, load_library
 
 _ERRORS: Final = {
     1: "points, labels and numbers do not fit together",
@@ -40,6 +41,7 @@ class KnnIndex:
         p: int,
         by_distance: bool,
         instructions: str | None = None,
+        library: Path = LIBRARY,
     ) -> None:
         """Build the index; `instructions` is one of `instruction_sets()`, None: the best.
 
@@ -49,7 +51,7 @@ class KnnIndex:
             MemoryError: there is not enough.
 
         """
-        self._library = load_library()
+        self._library = load_library(library)
         self._points = np.ascontiguousarray(points, dtype=np.float64)
         own_labels = np.ascontiguousarray(labels, dtype=np.int64)
         if self._points.ndim != 2 or own_labels.shape != self._points.shape[:1]:
