@@ -49,7 +49,7 @@ def run_sanitized(folder: Path, module: str, *arguments: str) -> str:
 
 @pytest.mark.parametrize("seed", ["1", "2"])
 def test_drawn_shapes_under_sanitizers(tmp_path: Path, seed: str) -> None:
-    said = run_sanitized(tmp_path, "hard.native_fuzz", seed, str(times(60, 2000)))
+    said = run_sanitized(tmp_path, "hard.native_fuzz", seed, str(times(60, 600)))
     assert instruction_sets()[-1] in said
 
 

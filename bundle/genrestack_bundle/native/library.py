@@ -1,6 +1,7 @@
 """The compiled library: whether it is there, and what it offers here."""
 
 import ctypes
+import os
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -51,6 +52,4 @@ def chosen_instructions() -> str:
         OSError: the library cannot be loaded.
 
     """
-    import os
-
     return os.environ.get("GENRESTACK_NATIVE_ISA") or instruction_sets()[0]
