@@ -5,9 +5,11 @@
 #   docker build -t genrestack-train --target train .                             # training and export
 #
 # BASE: an image with Python 3.11 to 3.13, its venv module, and glibc 2.28 or newer; name it by digest to pin it.
+# COMPILER: an image of the same system with Python and a C compiler, or any without one: then there are no native operators.
 # RUNTIME: cpu or gpu, which of onnxruntime's wheels the server gets.
 # Secrets, both optional: `pip` is a pip.conf (a mirror, a proxy), `ca` certificates that it may name as /run/secrets/ca.
 ARG BASE=python:3.11-slim-bookworm
+ARG COMPILER=python:3.11-bookworm
 ARG RUNTIME=cpu
 
 # ---- pip and the build backend, and the project's own wheel ----
@@ -17,8 +19,14 @@ COPY deploy/requirements/build.txt /requirements/
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf --mount=type=secret,id=ca \
     python3 -m venv /tools && /tools/bin/pip install --require-hashes -r /requirements/build.txt
 
+# ---- the native operators: no image keeps the compiler ----
+FROM ${COMPILER} AS native
+COPY bundle/genrestack_bundle/native /source
+RUN mkdir /compiled && (python3 /source/build.py /compiled/libgenrestack_native.so || true)
+
 FROM tools AS wheel
 COPY . /source
+COPY --from=native /compiled /source/bundle/genrestack_bundle/native
 RUN /tools/bin/pip wheel --no-deps --no-index --no-build-isolation --wheel-dir /wheels /source
 
 # ---- the server ----

@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+NATIVE := bundle/genrestack_bundle/native
+NATIVE_STAMP := $(VENV)/.native
 EXTRAS := train,ray,server,audio,web,otel,docs,dev
 # pytest-xdist workers; loadfile keeps a module's fixtures in one of them.
 WORKERS ?= 2
@@ -15,7 +17,7 @@ RAY_TESTS := tests/training/test_ray.py
 help:  ## list what there is
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
 
-setup: $(STAMP)  ## make .venv and install the project into it
+setup: $(STAMP) $(NATIVE_STAMP)  ## make .venv and install the project into it
 
 # Entry points and dependencies are frozen at install, so these two files ask for another one.
 $(STAMP): pyproject.toml constraints.txt
@@ -24,6 +26,12 @@ $(STAMP): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$(EXTRAS)]'
 	@touch $(STAMP)
+
+# Installing compiles the native operators too; this is for changes of their sources. Where there is no compiler, setup
+# goes on without them.
+$(NATIVE_STAMP): $(STAMP) $(NATIVE)/build.py $(wildcard $(NATIVE)/*.c $(NATIVE)/*.h)
+	@$(BIN)/python $(NATIVE)/build.py || true
+	@touch $(NATIVE_STAMP)
 
 demo: setup  ## the whole way on made music: train, export, prove, serve, classify a song
 	@$(BIN)/genrestack demo
@@ -89,4 +97,4 @@ docs: setup  ## make the site of the pages: build/docs/index.html
 	@echo "open build/docs/index.html"
 
 clean:  ## remove the environment and what was built
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(NATIVE)/*.so build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -26,12 +26,11 @@ def make(spec: Mapping[str, Any]) -> Subject:
 
 
 def _composed(spec: Mapping[str, Any]) -> Subject:
-    from genrestack_bundle import ComposedSession
+    from genrestack_bundle import verified_session
 
     bundle = open_only_bundle(Path(spec["repository"]))
-    session = ComposedSession(
-        bundle.compose(), part_names=bundle.part_names, provider="cpu", threads=int(spec["threads"])
-    )
+    # As a server loads it: with native operators where they are there.
+    session = verified_session(bundle, provider="cpu", threads=int(spec["threads"])).session
     return Subject(lambda rows: session.run(rows).probabilities, np.float32)
 
 

@@ -93,6 +93,8 @@ class ModelInfo:
     provider_options: Mapping[str, str]
     nodes_by_provider: Mapping[str, int]
     """How many of the graph's nodes each provider runs, most first; empty where the server does not say."""
+    native_parts: Mapping[str, str]
+    """Base estimators that a native operator answers for in place of their graphs, each with its instruction set."""
     threads: int
     """Threads of one run."""
     default: bool
@@ -127,6 +129,7 @@ class ModelInfo:
             provider=runtime.provider,
             provider_options=dict(sorted(runtime.provider_options.items())),
             nodes_by_provider=dict(sorted(runtime.nodes_by_provider.items(), key=lambda entry: -entry[1])),
+            native_parts=dict(sorted(runtime.native_parts.items())),
             threads=runtime.intra_op_threads,
             default=runtime.default_version,
         )

@@ -11,6 +11,7 @@ from typing import Final
 
 from genrestack_bundle import BundleError, list_models, list_versions, open_bundle
 from genrestack_bundle.errors import ProviderError
+from genrestack_bundle.native.library import LIBRARY, instruction_sets, missing
 from genrestack_bundle.runtime.providers import (
     INSTALL_GPU,
     PROVIDERS,
@@ -57,6 +58,7 @@ def _onnxruntime() -> Iterator[Row]:
         return
     yield "onnxruntime", "ok", ", ".join(f"{name} {version}" for name, version in wheels.items()), ""
     yield from _providers(names)
+    yield native()
 
 
 def _providers(names: Sequence[str]) -> Iterator[Row]:
@@ -72,6 +74,18 @@ def _providers(names: Sequence[str]) -> Iterator[Row]:
     if PROVIDERS["cuda"].name not in names and driver():
         text = "there is an NVIDIA driver, but this onnxruntime is for the CPU alone"
         yield "provider cuda", "note", text, f"to serve on the GPU, in a new environment: {INSTALL_GPU}"
+
+
+def native(library: Path = LIBRARY) -> Row:
+    """Look for the native operators; without them standard ones give the same answers."""
+    if reason := missing(library):
+        return (
+            "native operators",
+            "note",
+            f"{reason}; standard operators answer in their place, the same and slower",
+            "with a C compiler (gcc) at hand: python -m genrestack_bundle.native.build",
+        )
+    return "native operators", "ok", f"k nearest neighbours by {instruction_sets(library)[0]}", ""
 
 
 def cpus(cgroup: Path = CGROUP, membership: Path = MEMBERSHIP) -> Row:

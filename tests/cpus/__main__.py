@@ -1,7 +1,8 @@
 """Try other processors: `make test-cpus`. Needs root for debootstrap, and the Debian packages named below.
 
 A stack is trained and exported on this machine. Its golden rows are answered under every switch that libraries have,
-and under every emulated processor; under switches the parity tests run too, and a stack is trained and exported anew.
+and under every emulated processor, where native operators are asked too; under switches the parity tests run too, and
+a stack is trained and exported anew.
 """
 
 import os
@@ -28,9 +29,14 @@ def main() -> None:
         machine = emulated.x86(name)
         tries.emulated(machine, starts=_from(name, "serve"))
         tries.trains(machine, starts=_from(name, "train"))
+        if _from(name, "serve"):
+            tries.native(machine, machine.python[:-1], tries.native_program)
+    cross = emulated.native_program(FOLDER / "native-aarch64", emulated.CROSS_COMPILER)
     for name, what in emulated.ARM.items():
         say(f"{name}: aarch64, {what}")
-        tries.emulated(emulated.aarch64(name, FOLDER / "aarch64"))
+        machine = emulated.aarch64(name, FOLDER / "aarch64")
+        tries.emulated(machine)
+        tries.native(machine, machine.python[:3], cross)
     for switch in switches(tries.seen["numpy"]):
         tries.switched(switch)
     sys.exit("test-cpus: failed, see above" if tries.failed else None)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from cpus.machine import ROOT, Machine
+from cpus.machine import PROGRAMS, ROOT, Machine
 from image.building import SUITE
 
 X86: Final[Mapping[str, str]] = {
@@ -22,6 +22,9 @@ ARM: Final[Mapping[str, str]] = {"cortex-a53": "ARMv8.0", "max": "all that qemu 
 LEAST: Final = {"serve": "Nehalem", "train": "SandyBridge"}
 """The least processors, oldest that pass."""
 TOOLS: Final = {"qemu-x86_64": "qemu-user", "qemu-aarch64": "qemu-user", "debootstrap": "debootstrap"}
+CROSS_COMPILER: Final = "aarch64-linux-gnu-gcc"
+CROSS_PACKAGE: Final = "gcc-aarch64-linux-gnu"
+_NATIVE: Final = ROOT / "bundle" / "genrestack_bundle" / "native"
 _PYTHON: Final = "python3.11"
 _PACKAGES: Final = ("python3", "libstdc++6")
 # Numbers of an ARM Cortex-A72. qemu shows the host's, in which onnxruntime finds no processor of its kind, and fails.
@@ -57,9 +60,20 @@ def aarch64(name: str, folder: Path) -> Machine:
         _make_system(system)
         _install(site)
         (folder / "made").touch()
-    paths = [site, *(ROOT / name for name in ("proto", "bundle", "server"))]
+    paths = [site, *(ROOT / name for name in ("proto", "common", "bundle", "server"))]
     python = ("qemu-aarch64", "-cpu", name, "-L", system, system / "usr" / "bin" / _PYTHON)
     return Machine(name, python, {"PYTHONPATH": ":".join(map(str, paths)), "PYTHONNOUSERSITE": "1"})
+
+
+def native_program(path: Path, compiler: str) -> Path | None:
+    """Compile the program that asks the native operators by themselves; None where there is no such compiler."""
+    if not shutil.which(compiler):
+        return None
+    # onnxruntime has no part in it.
+    sources = [source for source in _NATIVE.glob("*.c") if source.name != "operator.c"]
+    flags = ("-std=c11", "-O3", "-ffp-contract=off", "-D_GNU_SOURCE", "-static", "-I", _NATIVE)
+    subprocess.run([compiler, *flags, "-o", path, PROGRAMS / "native.c", *sources, "-lm"], check=True)
+    return path
 
 
 def _make_system(system: Path) -> None:

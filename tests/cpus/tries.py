@@ -1,12 +1,14 @@
 """What is tried on a processor, and what came of it."""
 
 import shutil
+import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from cpus import emulated
 from cpus.machine import Machine, Stopped
 from cpus.switches import Switch, lacks, seen_on, words
 from sklearn.datasets import make_classification
@@ -28,6 +30,7 @@ class Tries:
         """Train and export what all the others are compared with."""
         self.folder = folder
         self.failed = False
+        self.native_program = emulated.native_program(folder / "native", "gcc")
         self.table = _table(folder / "table.csv")
         here = Machine("this machine")
         self.seen = seen_on(here)
@@ -61,6 +64,14 @@ class Tries:
             machine, "trained and exported", lambda m: _line(m.measured("training", self.table, self._fresh("m")))
         )
         self._try(machine, "parity tests", _suite)
+
+    def native(self, machine: Machine, emulator: Sequence[str | Path], program: Path | None) -> None:
+        """See that native operators answer there what they answer here, to the last bit, by every instruction set."""
+        if program is None or self.native_program is None:
+            say(f"{machine.name}, native operators: not run, there is no compiler for it ({emulated.CROSS_PACKAGE})")
+            return
+        here = self.native_program
+        self._try(machine, "native operators", lambda _: _compared(_hashes(here), _hashes(*emulator, program)))
 
     def emulated(self, machine: Machine, *, starts: bool = True) -> None:
         """Answer the golden rows on an emulated processor, and ask a server there; or see that it does not start."""
@@ -135,6 +146,21 @@ def _asked(client: Client, path: Path) -> str:
     if right != len(found):
         raise Stopped(said)
     return said
+
+
+def _compared(here: dict[str, str], there: dict[str, str]) -> str:
+    if len({*here.values(), *there.values()}) != 1:
+        raise Stopped(f"other answers than here: {there}, here {here}")
+    return f"{', '.join(there)}: equal to this machine's ({', '.join(here)}) to the last bit"
+
+
+def _hashes(*command: str | Path) -> dict[str, str]:
+    """Return one number for all answers of each instruction set."""
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    if done.returncode or not done.stdout:
+        raise Stopped(f"exit status {done.returncode}")
+    pairs = (line.partition(" ") for line in done.stdout.splitlines())
+    return {name: number for name, _, number in pairs}
 
 
 def _table(path: Path) -> Path:

@@ -51,12 +51,17 @@ def test(made: Engine, base: str | None) -> str:
 
     base = base or building.build_base(made)
     say(f"base: {building.size(made, base) // MB} MB")
-    image = building.build(made, base, registry)
+    compiler = (
+        building.build_base(made, building.COMPILER, building.C_COMPILER) if shutil.which("debootstrap") else None
+    )
+    image = building.build(made, base, registry, compiler=compiler)
     added = (building.size(made, image) - building.size(made, base)) / MB
     say(f"server: {added:.0f} MB over the base")
     contents.expect(added <= LIMIT_MB, f"the server's layers take {added:.0f} MB, more than {LIMIT_MB}")
     contents.check_config(contents.config_of(made, image))
     contents.check_files(made, image, base, registry)
+    if compiler:
+        contents.check_native(made, image)
     contents.check_history(made, image, registry)
     say("contents: the packages of the requirements file and no other, no trace of where they came from")
     folder = Path(made.folder, "models")

@@ -47,6 +47,12 @@ def check_files(engine: Engine, image: str, base: str, registry: Registry) -> No
         expect(not found, f"{path.relative_to(root)} tells where packages came from: {found}")
 
 
+def check_native(engine: Engine, image: str) -> None:
+    """Find the native operators' library, compiled in a stage that the image does not keep."""
+    found = list((Path(engine.podman("image", "mount", image)) / OURS).glob("lib/python*/site-packages/**/*_native.so"))
+    expect(len(found) == 1, f"the image has {len(found)} libraries of native operators, not 1")
+
+
 def check_packages(folder: Path) -> None:
     """Find the packages of the requirements file, the project's own, and nothing else."""
     listed = _PIN.findall((ROOT / "deploy" / "requirements" / "server-cpu.txt").read_text(encoding="utf-8"))

@@ -29,12 +29,13 @@ def base_output(part_name: str) -> str:
     return f"{PROBABILITIES}.{part_name}"
 
 
-def compose(model: Model, graphs: Mapping[str, bytes]) -> bytes:
+def compose(model: Model, graphs: Mapping[str, bytes], domains: Mapping[str, int] | None = None) -> bytes:
     """Join the parts of a model into one serialised ONNX graph.
 
     Args:
         model: the manifest.
         graphs: each part's serialised ONNX model, by file name.
+        domains: version of each domain of operators beside the standard's that the parts use.
 
     Returns:
         a graph with the input `features`, float32 (n, f), and the outputs `class_index`, int64 (n,), `probabilities`,
@@ -50,7 +51,8 @@ def compose(model: Model, graphs: Mapping[str, bytes]) -> bytes:
     for position, part in enumerate(model.parts):
         joined.add(f"part{position}/", parse_graph(part.file, graphs[part.file]), part)
     joined.stack(passthrough=model.passthrough, binary=len(model.classes) == _BINARY)
-    opsets = [onnx.helper.make_opsetid("", model.opset), onnx.helper.make_opsetid("ai.onnx.ml", model.ml_opset)]
+    versions = {"": model.opset, "ai.onnx.ml": model.ml_opset, **(domains or {})}
+    opsets = [onnx.helper.make_opsetid(domain, version) for domain, version in versions.items()]
     composed = onnx.helper.make_model(
         joined.graph(model), opset_imports=opsets, ir_version=IR_VERSION, producer_name="genrestack"
     )

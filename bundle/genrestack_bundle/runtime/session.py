@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -38,6 +39,7 @@ class ComposedSession:
         threads: int | None = None,
         device: int = 0,
         bound: bool | None = None,
+        operators: Path | None = None,
         within_s: float = LOAD_S,
         cancellation: Cancellation | None = None,
     ) -> None:
@@ -50,6 +52,7 @@ class ComposedSession:
                 rightly is for `verified_session` to say.
             threads: intra-op threads; None: as many as this process may use.
             device: number of the GPU, where the provider runs on one.
+            operators: library of operators that the graph uses beside the standard's.
             bound: whether rows are handed over where the graph runs, so that they cross once; None: on a GPU.
             within_s: seconds after which loading is given up.
             cancellation: what may end the loading before.
@@ -67,6 +70,8 @@ class ComposedSession:
 
         def load(threads: int) -> "onnxruntime.InferenceSession":
             options = _options(ort, threads)
+            if operators is not None:
+                _register(options, operators)
             limit = LoadLimit(options, seconds=within_s, cancellation=cancellation)
             return _load(ort, graph, wanted, device, options, limit)
 
@@ -173,6 +178,13 @@ def limit_error(limit: TimeLimit, too_slow: str) -> Exception:
     if limit.cancellation is not None and limit.cancellation.cancelled:
         return LoadCancelledError("the loading was cancelled")
     return BundleError(too_slow)
+
+
+def _register(options: "onnxruntime.SessionOptions", library: Path) -> None:
+    try:
+        options.register_custom_ops_library(str(library))
+    except ort_errors() as error:
+        raise BundleError("onnxruntime refuses the library of operators") from error
 
 
 def _options(ort: Any, threads: int) -> "onnxruntime.SessionOptions":

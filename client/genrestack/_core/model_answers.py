@@ -70,7 +70,8 @@ def _check(model: model_pb2.Model) -> None:
     check_source(model.name, model.version)
     tables: tuple[Sized, ...] = (
         model.metrics, model.provenance.library_versions, model.runtime.provider_options,
-        model.runtime.nodes_by_provider, *(part.parameters for part in model.parts[:MOST_ENTRIES]),
+        model.runtime.nodes_by_provider, model.runtime.native_parts,
+        *(part.parameters for part in model.parts[:MOST_ENTRIES]),
     )  # fmt: skip
     for count in (len(model.features), len(model.classes), len(model.parts), *map(len, tables)):
         _check_count(count, "entries of one kind")
@@ -114,6 +115,7 @@ def _texts(model: model_pb2.Model) -> Iterator[str]:
         yield from _both(part.parameters.items())
     yield from _both(provenance.library_versions.items())
     yield from _both(runtime.provider_options.items())
+    yield from _both(runtime.native_parts.items())
     yield from model.metrics
     yield from runtime.nodes_by_provider
 

@@ -105,7 +105,8 @@ def _provider_text(model: "ModelInfo") -> str:
     nodes = model.nodes_by_provider
     # All on one provider is what the name says already.
     placed = [f"{each.removesuffix('ExecutionProvider')} {count} nodes" for each, count in nodes.items()]
-    return ", ".join([name, threads, *options, *(placed if len(placed) > 1 else ())])
+    native = [f"{part} native ({instructions})" for part, instructions in model.native_parts.items()]
+    return ", ".join([name, threads, *options, *(placed if len(placed) > 1 else ()), *native])
 
 
 def parity_text(parity: "ParityInfo") -> str:

@@ -478,6 +478,26 @@ class Runtime(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class NativePartsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     STATE_FIELD_NUMBER: _builtins.int
     PROVIDER_FIELD_NUMBER: _builtins.int
     PROVIDER_OPTIONS_FIELD_NUMBER: _builtins.int
@@ -485,6 +505,7 @@ class Runtime(_message.Message):
     PARITY_FIELD_NUMBER: _builtins.int
     DEFAULT_VERSION_FIELD_NUMBER: _builtins.int
     NODES_BY_PROVIDER_FIELD_NUMBER: _builtins.int
+    NATIVE_PARTS_FIELD_NUMBER: _builtins.int
     state: Global___ModelState.ValueType
     provider: _builtins.str
     """Execution provider that runs the composed graph, e.g. "CPUExecutionProvider"."""
@@ -501,6 +522,10 @@ class Runtime(_message.Message):
     def nodes_by_provider(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """How many of the composed graph's nodes each execution provider runs, as onnxruntime divided the graph."""
 
+    @_builtins.property
+    def native_parts(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Parts that a native operator answers for in place of their graphs: each one's name, and the instruction set it uses."""
+
     def __init__(
         self,
         *,
@@ -511,10 +536,11 @@ class Runtime(_message.Message):
         parity: Global___Parity | None = ...,
         default_version: _builtins.bool = ...,
         nodes_by_provider: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        native_parts: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["parity", b"parity"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_version", b"default_version", "intra_op_threads", b"intra_op_threads", "nodes_by_provider", b"nodes_by_provider", "parity", b"parity", "provider", b"provider", "provider_options", b"provider_options", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_version", b"default_version", "intra_op_threads", b"intra_op_threads", "native_parts", b"native_parts", "nodes_by_provider", b"nodes_by_provider", "parity", b"parity", "provider", b"provider", "provider_options", b"provider_options", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -68,6 +68,13 @@ class ServerConfig:
             "Threads of one run.", unset="the CPUs this process may use, shared among the workers", least=1, most=1024
         ),
     ] = None
+    native: Annotated[
+        bool,
+        _server(
+            "Let native operators answer for the parts they know, where the CPU runs them and they answer the golden "
+            "rows; off: the exported graphs alone."
+        ),
+    ] = True
     workers: Annotated[int, _server("Processes that serve the port together.", least=1, most=256)] = 1
     grace: Annotated[
         float,

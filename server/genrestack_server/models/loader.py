@@ -15,14 +15,16 @@ from genrestack_bundle import (
     ComposedSession,
     LoadCancelledError,
     RunLimit,
+    VerifiedSession,
     WrongAnswerError,
     open_bundle,
     verified_session,
     verify_answer,
 )
+from genrestack_bundle.native.library import missing
 from genrestack_common.text import clipped, counted, printable
 from genrestack_proto.matrix import FloatMatrix
-from genrestack_proto.v1.model_pb2 import MODEL_STATE_READY, Model, Parity, Runtime
+from genrestack_proto.v1.model_pb2 import MODEL_STATE_READY, Model, Runtime
 from genrestack_server.config.server_config import ServerConfig
 from genrestack_server.models.registry import ServedModel
 
@@ -52,17 +54,26 @@ def load_version(
     began = time.monotonic()
     bundle = open_bundle(config.models_dir / name / str(version))
     verified = verified_session(
-        bundle, provider=config.provider, device=config.device, threads=config.threads, cancellation=cancellation
+        bundle,
+        provider=config.provider,
+        device=config.device,
+        threads=config.threads,
+        native=config.native,
+        cancellation=cancellation,
     )
     for reason in verified.passed_over:
         _log.warning("%s/%d: auto passes over %s", name, version, reason)
+    if verified.native_passed_over:
+        # Left out at installation is as somebody wanted it; there, and wrong or refused, is not.
+        level = logging.INFO if missing() else logging.WARNING
+        _log.log(level, "%s/%d: no native operator for %s", name, version, verified.native_passed_over)
     session, parity = verified.session, verified.parity
     inline_max_rows = _WarmUp(bundle, session, config.max_compute_seconds, cancellation).inline_max_rows()
     _log.info(
         "%s/%d is ready after %.1f s: %d golden rows agree, largest difference %.1e; %s",
-        name, version, time.monotonic() - began, parity.rows, parity.max_abs_difference, _placed(session),
+        name, version, time.monotonic() - began, parity.rows, parity.max_abs_difference, _placed(verified),
     )  # fmt: skip
-    return ServedModel(_described(bundle, session, parity), session, inline_max_rows, bundle.sums)
+    return ServedModel(_described(bundle, verified), session, inline_max_rows, bundle.sums)
 
 
 class _WarmUp:
@@ -112,12 +123,14 @@ class _WarmUp:
         return seconds
 
 
-def _placed(session: ComposedSession) -> str:
-    """Say how many of the graph's nodes each provider runs."""
-    return ", ".join(f"{provider}: {counted(nodes, 'node')}" for provider, nodes in session.nodes.items())
+def _placed(verified: VerifiedSession) -> str:
+    """Say how many of the graph's nodes each provider runs, and what native operators answer for."""
+    nodes = [f"{provider}: {counted(nodes, 'node')}" for provider, nodes in verified.session.nodes.items()]
+    return ", ".join([*nodes, *(f"{part} native ({instructions})" for part, instructions in verified.native.items())])
 
 
-def _described(bundle: Bundle, session: ComposedSession, parity: Parity) -> Model:
+def _described(bundle: Bundle, verified: VerifiedSession) -> Model:
+    session = verified.session
     model = Model()
     model.CopyFrom(bundle.model)
     runtime = Runtime(
@@ -126,7 +139,8 @@ def _described(bundle: Bundle, session: ComposedSession, parity: Parity) -> Mode
         provider_options=session.provider_options,
         nodes_by_provider=session.nodes,
         intra_op_threads=session.threads,
-        parity=parity,
+        parity=verified.parity,
+        native_parts=verified.native,
     )
     model.runtime.CopyFrom(runtime)
     return model

@@ -12,7 +12,7 @@ from genrestack_server.config.server_config import ServerConfig
 from genrestack_server.errors import SettingsError
 
 SERVER_SETTINGS: Final = (
-    "models_dir", "default_model", "version_policy", "poll_interval", "allow_empty", "provider", "threads",
+    "models_dir", "default_model", "version_policy", "poll_interval", "allow_empty", "provider", "native", "threads",
     "batching", "max_batch_rows", "max_queue_delay", "max_queue_rows", "max_compute_seconds", "max_message_mib",
     "max_rows", "log_sample",
 )  # fmt: skip

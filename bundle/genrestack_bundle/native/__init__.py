@@ -1,0 +1,1 @@
+"""Parts of a stack as single operators, compiled for the processor: the same answers as their graphs, sooner."""

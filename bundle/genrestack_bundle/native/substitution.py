@@ -1,0 +1,115 @@
+"""Which parts of a bundle a native operator can take the place of, and their graphs with it.
+
+A bundle stays as it was exported. What the operator needs is read from the part: how many neighbours, which distance
+and which weights from the manifest; training points and classes from the constants that the exported graph holds.
+Whether the operator answers what the part answers is for the golden rows to say, as with every execution provider.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from genrestack_bundle.runtime.compose import IR_VERSION, PROBABILITIES, SCALED
+from genrestack_proto.v1.model_pb2 import PART_KIND_BASE, Model, Part
+
+if TYPE_CHECKING:
+    from onnx import TensorProto
+
+DOMAIN: Final = "genrestack"
+"""Domain of our operators, as `operator.c` registers it."""
+VERSION: Final = 1
+
+_KNN: Final = "sklearn.neighbors.KNeighborsClassifier"
+_METRICS: Final = {"manhattan": 1, "cityblock": 1, "l1": 1, "euclidean": 2, "l2": 2}
+_WEIGHTS: Final = {"uniform": 0, "distance": 1}
+# The name of the first constant that an exported graph holds.
+_POINTS: Final = "c_1"
+
+
+def native_parts(model: Model, graphs: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return, by file, the graphs of those parts that an operator can answer for, each with that operator alone.
+
+    Args:
+        model: the manifest.
+        graphs: each part's serialised ONNX model, by file name.
+
+    """
+    found = {}
+    for part in model.parts:
+        if part.kind == PART_KIND_BASE and part.estimator == _KNN:
+            graph = _knn(part, graphs[part.file], len(model.classes), model.opset)
+            if graph is not None:
+                found[part.file] = graph
+    return found
+
+
+def _knn(part: Part, packed: bytes, classes: int, opset: int) -> bytes | None:
+    """Return a nearest-neighbours part as one operator; None where the part is not as an export writes it."""
+    attributes = _attributes(part)
+    points, labels = _training(packed, classes)
+    if attributes is None or points is None or labels is None or not attributes["neighbors"] <= len(points):
+        return None
+    return _graph(points, labels, {**attributes, "classes": classes}, opset)
+
+
+def _attributes(part: Part) -> dict[str, int] | None:
+    parameters = part.parameters
+    metric, weights = parameters.get("metric", ""), _WEIGHTS.get(parameters.get("weights", ""))
+    try:
+        neighbors = int(parameters.get("n_neighbors", ""))
+        p = float(parameters.get("p", "")) if metric == "minkowski" else _METRICS.get(metric)
+    except ValueError:
+        return None
+    if weights is None or p not in {1, 2} or neighbors < 1:
+        return None
+    return {"neighbors": neighbors, "p": int(p), "by_distance": weights}
+
+
+def _training(packed: bytes, classes: int) -> tuple[npt.NDArray[Any] | None, npt.NDArray[np.int64] | None]:
+    """Return the training points and the column of each one's class, as far as the graph holds them."""
+    import onnx
+
+    tensors = onnx.load_model_from_string(packed).graph.initializer
+    points = next((_matrix(tensor) for tensor in tensors if tensor.name == _POINTS), None)
+    if points is None:
+        return None, None
+    tables = [tensor for tensor in tensors if tensor.name != _POINTS and list(tensor.dims) == [len(points), classes]]
+    votes = [table for tensor in tables if (table := _matrix(tensor)) is not None and _is_one_hot(table)]
+    return points, votes[0].argmax(axis=1).astype(np.int64) if len(votes) == 1 else None
+
+
+def _matrix(tensor: "TensorProto") -> npt.NDArray[np.float64] | None:
+    from onnx import TensorProto, numpy_helper
+
+    if tensor.data_type != TensorProto.DOUBLE or len(tensor.dims) != 2 or 0 in tensor.dims:
+        return None
+    matrix: npt.NDArray[np.float64] = numpy_helper.to_array(tensor)
+    return matrix if bool(np.isfinite(matrix).all()) else None
+
+
+def _is_one_hot(table: npt.NDArray[np.float64]) -> bool:
+    return bool(((table == 0) | (table == 1)).all() and (table.sum(axis=1) == 1).all())
+
+
+def _graph(
+    points: npt.NDArray[np.float64], labels: npt.NDArray[np.int64], attributes: Mapping[str, int], opset: int
+) -> bytes:
+    from onnx import TensorProto, helper, numpy_helper
+
+    node = helper.make_node("Knn", [SCALED, "points", "labels"], [PROBABILITIES], domain=DOMAIN)
+    node.attribute.extend(helper.make_attribute(name, value) for name, value in attributes.items())
+    graph = helper.make_graph(
+        [node],
+        "knn",
+        [helper.make_tensor_value_info(SCALED, TensorProto.DOUBLE, ["rows", points.shape[1]])],
+        [helper.make_tensor_value_info(PROBABILITIES, TensorProto.DOUBLE, ["rows", attributes["classes"]])],
+        initializer=[
+            numpy_helper.from_array(np.ascontiguousarray(points), "points"),
+            numpy_helper.from_array(labels, "labels"),
+        ],
+    )
+    opsets = [helper.make_opsetid("", opset), helper.make_opsetid(DOMAIN, VERSION)]
+    packed: bytes = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION).SerializeToString()
+    return packed
