@@ -18,6 +18,8 @@ from genrestack_training.errors import TableError
 
 IDENTIFIERS = ("filename", "length")
 """Columns that name a row and say nothing of how it sounds: dropped from the features and remembered."""
+FEWEST_COUNTED = 20
+"""Rows from which a column of whole numbers without a gap is no accident."""
 _FEW = 12
 
 
@@ -53,8 +55,8 @@ def load_table(
 ) -> Table:
     """Read a feature table from `.csv`, `.csv.gz` or `.parquet`.
 
-    Every column but the label, `filename`, `length`, the two below and an unnamed running number is a feature. A number
-    in brackets, `[89.1]`, is read as the number.
+    Every column but the label, `filename`, `length`, the two below and a running number is a feature. A number in
+    brackets, `[89.1]`, is read as the number.
 
     Args:
         path: the file.
@@ -89,8 +91,12 @@ def _table(frame: pd.DataFrame, path: Path, *, label: str, need_label: bool, gro
     names = [str(c) for c in frame.columns if c != label and c not in identifiers]
     if not names:
         raise TableError(f"there is no feature column beside {', '.join(frame.columns)}; add numeric columns")
+    features = _features(frame, names)
+    if need_label:
+        features, names, counters = _without_counters(features, names)
+        notes += counters
     return Table(
-        features=_features(frame, names),
+        features=features,
         feature_names=tuple(names),
         labels=labels,
         identifiers={c: identifier_column(frame[c]) for c in identifiers},
@@ -138,6 +144,23 @@ def _without_row_numbers(frame: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, 
             raise TableError(f"column {place} has no name; name it in the header, or remove it")
         left_out.append(column)
     return frame.drop(columns=left_out), tuple(notes)
+
+
+def _without_counters(features: np.ndarray, names: list[str]) -> tuple[np.ndarray, list[str], tuple[str, ...]]:
+    """Leave out columns that number the rows: in a sorted table they tell the label."""
+    counters = [column for column in range(len(names)) if _counts(features[:, column])]
+    notes = tuple(f"column {names[column]!r} numbers the rows: left out" for column in counters)
+    kept = [column for column in range(len(names)) if column not in counters]
+    if not kept:
+        raise TableError(f"there is no feature column: {'; '.join(notes)}; add numeric columns")
+    return features[:, kept] if counters else features, [names[column] for column in kept], notes
+
+
+def _counts(values: np.ndarray) -> bool:
+    """Return whether they are whole numbers without a gap and none twice, in any order."""
+    if len(values) < FEWEST_COUNTED or values.max() - values.min() + 1 != len(values):
+        return False
+    return bool((values % 1 == 0).all()) and len(np.unique(values)) == len(values)
 
 
 def _row_numbers(column: "pd.Series[Any]") -> bool:
