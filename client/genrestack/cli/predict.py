@@ -90,8 +90,9 @@ def predict(
     windows, and its probabilities are the mean over them. One song is told in detail, several in a line each; those
     that cannot be read are named and left out, and the exit status is 1 at the end.
 
-    Tables (.csv, .csv.gz, .parquet): columns are matched by name. `filename` is shown beside the answer, a column with
-    the true labels gives the accuracy, other columns that are no features of the model are left out with a note.
+    Tables (.csv, .tsv, .txt, also packed, or .parquet): columns are matched by name. `filename` is shown beside the
+    answer, a column with the true labels gives the accuracy, other columns that are no features of the model are left
+    out with a note.
     """
     tables = _are_tables(ctx, files)
     with connection.client(timeout) as client:

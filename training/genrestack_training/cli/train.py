@@ -88,7 +88,7 @@ def train(
     label: str,
     precision: Any,
 ) -> None:
-    """Train the stack on TABLE (.csv, .csv.gz or .parquet), report its results, and export it.
+    """Train the stack on TABLE (.csv, .tsv, .txt or .parquet), report its results, and export it.
 
     The run with its report goes to runs/NAME/TIME, the bundle to the model repository. Every export passes a
     parity check: the ONNX graphs have to answer what the trained stack answers, or no bundle is written.

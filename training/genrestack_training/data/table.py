@@ -53,7 +53,7 @@ def load_table(
     track_column: str | None = None,
     artist_column: str | None = None,
 ) -> Table:
-    """Read a feature table from `.csv`, `.csv.gz` or `.parquet`.
+    """Read a feature table from `.csv`, `.tsv`, `.txt`, one of these packed, or `.parquet`; see docs/tables.md.
 
     Every column but the label, `filename`, `length`, the two below and a running number is a feature. A number in
     brackets, `[89.1]`, is read as the number.
@@ -83,6 +83,8 @@ def load_table(
 def _table(frame: pd.DataFrame, path: Path, *, label: str, need_label: bool, groups: tuple[str, ...]) -> Table:
     """Sort the columns by what they are; errors name columns and rows, and leave the file to the caller."""
     frame, notes = _without_row_numbers(frame)
+    frame, blank = _without_blank_rows(frame)
+    notes += blank
     if frame.empty:
         raise TableError("the table has a header and no rows; add rows below the header")
     labels = _labels(frame, label) if need_label or label in frame.columns else None
@@ -144,6 +146,15 @@ def _without_row_numbers(frame: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, 
             raise TableError(f"column {place} has no name; name it in the header, or remove it")
         left_out.append(column)
     return frame.drop(columns=left_out), tuple(notes)
+
+
+def _without_blank_rows(frame: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Drop the rows that have separators and nothing else, as spreadsheets write them."""
+    blank = frame.isna().all(axis=1).to_numpy()
+    if not blank.any() or blank.all():
+        return frame, ()
+    left_out = np.flatnonzero(blank)
+    return frame[~blank], (f"{rows_named(left_out)} {'holds' if len(left_out) == 1 else 'hold'} nothing: left out",)
 
 
 def _without_counters(features: np.ndarray, names: list[str]) -> tuple[np.ndarray, list[str], tuple[str, ...]]:
