@@ -8,11 +8,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 from genrestack_training.config.presets import Overrides, resolve_settings
+from genrestack_training.config.settings import Settings, TableSettings
 from genrestack_training.data.grouping import Grouping, find_grouping
-from genrestack_training.data.grouping_warnings import grouping_warnings
+from genrestack_training.data.grouping_warnings import grouping_warnings, label_warnings
 from genrestack_training.data.leakage import leakage_warnings
 from genrestack_training.data.splits import make_split
-from genrestack_training.data.table import Table
+from genrestack_training.data.table import Table, select
 from genrestack_training.data.validation import check_folds, check_seed, check_table
 from genrestack_training.errors import TableError
 from genrestack_training.evaluation.introspection import introspect
@@ -89,6 +90,7 @@ def train(
     check_seed(seed)
     check_folds(folds)
     check_backend(backend, ray_address)
+    table, settings = _selected(table, settings)
     labels = check_table(table, settings)
     data = TrainingData(table, labels, _grouping(table, artists), settings, seed)
 
@@ -127,6 +129,13 @@ def train(
         if store is not None:
             store.remove_used()
     return run
+
+
+def _selected(table: Table, settings: Settings) -> tuple[Table, Settings]:
+    """Return the table with the columns that were chosen, and settings that say which; reading may have chosen them."""
+    if settings.table == TableSettings():
+        return table, replace(settings, table=table.selection)
+    return table if settings.table == table.selection else select(table, settings.table), settings
 
 
 def save_run(run: Run, folder: Path) -> Path:
@@ -170,6 +179,7 @@ def _grouping(table: Table, artists: Mapping[str, str] | None) -> Grouping:
 def _table_warnings(data: TrainingData, split: str) -> tuple[str, ...]:
     """Return what of the table makes the metrics doubtful, one plain line each."""
     lines = (
+        *label_warnings(data.labels),
         *leakage_warnings(data.table, data.labels, data.grouping, split),
         *grouping_warnings(data.table, data.labels, data.grouping, split),
     )

@@ -134,7 +134,7 @@ def test_a_column_that_tells_the_label(
     frame = songs()
     (line,) = warned(load(tmp_path, frame.assign(x=make(frame))))
     assert line.startswith(message)
-    assert line.endswith("Leave it out: --drop 'x'")
+    assert line.endswith("Leave it out: --drop x")
 
 
 def test_several_are_named_in_one_line(tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_several_are_named_in_one_line(tmp_path: Path) -> None:
         "Columns 'a', 'b' are in one-to-one relation with the label",
         "Columns 'blues', 'jazz', 'rock' have one value in all rows of each class",
     ]
-    assert lines[1].endswith("Leave them out: --drop 'blues,jazz,rock'")
+    assert lines[1].endswith("Leave them out: --drop blues,jazz,rock")
 
 
 @pytest.mark.parametrize("noise", [0.05, 0.2, 0.3, 0.5, 2.0])

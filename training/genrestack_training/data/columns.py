@@ -47,22 +47,22 @@ def numeric_column(column: pd.Series) -> np.ndarray:
         cell = column.iloc[bad[0]]
         raise TableError(
             f"column {column.name!r} is not numeric: data row {bad[0] + 1} holds {reprlib.repr(cell)}"
-            f"{advice(str(cell), decimal)}. Correct it, remove the column, or name it as the label if it is the label",
+            f"{advice(str(cell), decimal)}"
         )
     # The last is for rows with nothing in them, whose code is -1.
     return np.asarray(np.append(numbers, np.nan)[codes])
 
 
 def label_texts(column: pd.Series) -> np.ndarray:
-    """Convert a label column to texts, shape (n,): text as it stands, whole numbers as their digits, `1.0` as `1`.
+    """Convert a label column to texts, shape (n,), without blanks around them; whole numbers become digits: `1.0` `1`.
 
     Raises:
         TableError: a label is missing, too long or a fraction; the message names the rows.
 
     """
     codes, values = _distinct(column)
-    texts = [_text(value) for value in values]
-    missing = np.flatnonzero(np.array([*(not text.strip() for text in texts), True])[codes])
+    texts = [_text(value).strip() for value in values]
+    missing = np.flatnonzero(np.array([*(not text for text in texts), True])[codes])
     if len(missing):
         raise TableError(f"column {column.name!r} has no label in {rows_named(missing)}; label them or remove the rows")
     _check_lengths(column.name, texts, codes)
@@ -72,6 +72,12 @@ def label_texts(column: pd.Series) -> np.ndarray:
         return np.asarray(np.array(texts)[codes])
     _refuse_fractions(column.name, texts, codes)
     return np.asarray(np.array(texts)[codes])
+
+
+def padded_labels(column: pd.Series) -> int:
+    """Count the rows whose labels have blanks around them."""
+    codes, values = _distinct(column)
+    return int(np.array([*(_text(value) != _text(value).strip() for value in values), False])[codes].sum())
 
 
 def identifier_column(column: pd.Series) -> np.ndarray:

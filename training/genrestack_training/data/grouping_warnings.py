@@ -4,12 +4,13 @@ Every threshold stands in docs/tables.md.
 """
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
 
-from genrestack_common.text import quoted
+from genrestack_common.text import quoted, quoted_list
 from genrestack_training.data.grouping import Grouping, stem_of
 from genrestack_training.data.table import Table
 
@@ -48,6 +49,29 @@ def grouping_warnings(table: Table, labels: np.ndarray, grouping: Grouping, spli
             yield from _doubtful_windows(recordings, number, labels)
     if grouping.artists is not None:
         yield from _lonely_groups(grouping)
+
+
+def label_warnings(labels: np.ndarray) -> Iterator[str]:
+    """Yield a line for labels that are probably one, written in several ways.
+
+    Args:
+        labels: str, shape (n,).
+
+    """
+    spellings: dict[str, list[str]] = {}
+    for label in np.unique(labels).tolist():
+        spellings.setdefault(_letters(label), []).append(label)
+    for alike in spellings.values():
+        if len(alike) > 1:
+            yield (
+                f"The labels {quoted_list(alike)} differ in case, blanks, hyphens or the way to write an accent alone, "
+                "and are classes of their own. If they are one, write them one way"
+            )
+
+
+def _letters(label: str) -> str:
+    folded = unicodedata.normalize("NFKC", label).casefold()
+    return re.sub(r"[\s_-]+", "", folded) or folded
 
 
 def _doubtful_windows(recordings: np.ndarray, number: np.ndarray, labels: np.ndarray) -> Iterator[str]:

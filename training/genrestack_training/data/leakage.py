@@ -11,6 +11,7 @@ import numpy as np
 
 from genrestack_common.text import counted, listed, quoted, quoted_list
 from genrestack_training.data.grouping import Grouping
+from genrestack_training.data.selection import drop_option
 from genrestack_training.data.table import FEWEST_COUNTED, Table
 
 TOLD: Final = 0.98
@@ -28,6 +29,8 @@ _CHANCE: Final = 100
 """How many times as many rows must be equal as chance would have it, if columns were independent."""
 _BLOCK: Final = 16
 """Columns that are copied at once."""
+_NAMED: Final = 50
+"""Columns that are named on a command line."""
 _PIECE: Final = 65_536
 """Rows that are compared at once."""
 _DOUBT: Final = (
@@ -84,9 +87,8 @@ def _subject(names: list[str], one: str, several: str) -> str:
 
 
 def _remedy(names: tuple[str, ...], columns: list[int]) -> str:
-    return (
-        f"Leave {'it' if len(columns) == 1 else 'them'} out: --drop {quoted(','.join(names[i] for i in columns), 200)}"
-    )
+    it = "it" if len(columns) == 1 else "them"
+    return f"Leave {it} out: {drop_option(names[i] for i in columns[:_NAMED])}"
 
 
 def _columns_by_class(features: np.ndarray, codes: np.ndarray, classes: int) -> tuple[list[int], list[int], list[int]]:

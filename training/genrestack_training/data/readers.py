@@ -6,7 +6,7 @@ Memory is bounded before anything is kept: a text table is read twice, the first
 import io
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
@@ -17,8 +17,10 @@ from genrestack_common.tables.dialect import Dialect, separators_name, sniff, te
 from genrestack_common.tables.errors import TableFileError
 from genrestack_common.tables.packing import KINDS, is_parquet, is_text_table, unpacked
 from genrestack_common.tables.parquet import check_single, is_list, is_text, not_single
+from genrestack_training.config.settings import TableSettings
 from genrestack_training.data.columns import check_names
 from genrestack_training.data.limits import TEXT_BYTES, VALUE_BYTES, check_extent, check_fits
+from genrestack_training.data.selection import dropped
 from genrestack_training.errors import TableError
 
 # What pandas takes for "nothing here" in a feature; a label may well be called "NA" or "None".
@@ -38,7 +40,9 @@ def check_kind(path: Path) -> None:
         raise TableError(f"{path} is not a kind of table that can be read; use {KINDS}")
 
 
-def read_frame(path: Path, file: BinaryIO, *, label: str) -> pd.DataFrame:
+def read_frame(
+    path: Path, file: BinaryIO, *, label: str, choice: TableSettings, needed: Collection[str]
+) -> pd.DataFrame:
     """Read a table by the file's ending, one of `packing.KINDS`; `attrs["decimal"]` is the decimal mark of a text.
 
     The label column of a text file is read as text, exactly as it stands.
@@ -47,13 +51,15 @@ def read_frame(path: Path, file: BinaryIO, *, label: str) -> pd.DataFrame:
         path: gives the ending, and names the file in messages.
         file: open, at its beginning; can seek.
         label: name of the label column.
+        choice: columns that are left out; of a Parquet file they are not read.
+        needed: columns that no pattern leaves out.
 
     Raises:
         TableError: the content is not what the ending says, or takes more memory than there is.
 
     """
     try:
-        return read_parquet(path, file) if is_parquet(path.name) else _read_text(path, file, label)
+        return read_parquet(path, file, choice, needed) if is_parquet(path.name) else _read_text(path, file, label)
     except TableFileError as exc:
         raise TableError(exc.of(path)) from exc
     except MemoryError as exc:
@@ -148,7 +154,7 @@ def _what_is_wrong(exc: Exception, dialect: Dialect) -> str:
     return "its quotes or line ends do not match; save it again as CSV"
 
 
-def read_parquet(path: Path, file: BinaryIO) -> pd.DataFrame:
+def read_parquet(path: Path, file: BinaryIO, choice: TableSettings, needed: Collection[str]) -> pd.DataFrame:
     """Read a table of numbers, texts and dates; lists are read where each holds one value.
 
     Texts are kept once for each value they have, so that a file of a few KB does not become a table of many GB.
@@ -164,11 +170,14 @@ def read_parquet(path: Path, file: BinaryIO) -> pd.DataFrame:
         opened = pq.ParquetFile(file)
         fields = list(opened.schema_arrow)
         check_names(path, [field.name for field in fields])
+        out = _dropped(path, [field.name for field in fields], choice, needed)
+        fields = [field for field in fields if field.name not in out]
         for field in fields:
             _check_kind(field)
         _check_extent(path, opened)
         texts = [field.name for field in fields if is_text(field.type)]
-        columns = pq.ParquetFile(file, read_dictionary=texts).read(use_threads=False)
+        kept = [field.name for field in fields]
+        columns = pq.ParquetFile(file, read_dictionary=texts).read(kept if out else None, use_threads=False)
         columns = pa.table(
             [_plain(path, *each) for each in zip(columns.column_names, columns.columns, strict=True)],
             names=columns.column_names,
@@ -181,7 +190,17 @@ def read_parquet(path: Path, file: BinaryIO) -> pd.DataFrame:
         if isinstance(exc, TableError):
             raise
         raise TableError(f"{path} {_BROKEN}") from exc
+    # What is left out is there still, without values: whoever sorts the columns can say what there is.
+    for name in out:
+        frame[name] = None
     return frame
+
+
+def _dropped(path: Path, names: list[str], choice: TableSettings, needed: Collection[str]) -> set[str]:
+    try:
+        return dropped(names, choice, needed)
+    except TableError as exc:
+        raise TableError(f"{path}: {exc}") from None
 
 
 def _check_extent(path: Path, opened: Any) -> None:
