@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from genrestack_common.text import quoted, quoted_list
+from genrestack_common.text import listed, quoted
 from genrestack_training.data.grouping import Grouping, stem_of
 from genrestack_training.data.table import Table
 
@@ -52,7 +52,7 @@ def grouping_warnings(table: Table, labels: np.ndarray, grouping: Grouping, spli
 
 
 def label_warnings(labels: np.ndarray) -> Iterator[str]:
-    """Yield a line for labels that are probably one, written in several ways.
+    """Yield a line if labels are probably one, written in several ways.
 
     Args:
         labels: str, shape (n,).
@@ -61,12 +61,12 @@ def label_warnings(labels: np.ndarray) -> Iterator[str]:
     spellings: dict[str, list[str]] = {}
     for label in np.unique(labels).tolist():
         spellings.setdefault(_letters(label), []).append(label)
-    for alike in spellings.values():
-        if len(alike) > 1:
-            yield (
-                f"The labels {quoted_list(alike)} differ in case, blanks, hyphens or the way to write an accent alone, "
-                "and are classes of their own. If they are one, write them one way"
-            )
+    alike = [" and ".join(map(quoted, several)) for several in spellings.values() if len(several) > 1]
+    if alike:
+        yield (
+            "Labels that differ in case, blanks, hyphens or the way to write an accent alone are classes of their own: "
+            f"{listed(alike, 5)}. If they are one, write them one way"
+        )
 
 
 def _letters(label: str) -> str:
