@@ -169,7 +169,7 @@ def _predict_file(
     from genrestack.cli.tables.columns import located, match_columns
     from genrestack.cli.tables.table import open_table
 
-    with open_table(path, BATCH_ROWS) as table:
+    with open_table(path, BATCH_ROWS, info.feature_names) as table:
         columns = match_columns(table, info.feature_names, label)
         _note_ignored(path, columns.ignored)
         waiting: deque[Batch] = deque()

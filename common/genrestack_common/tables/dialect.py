@@ -4,7 +4,7 @@ import codecs
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from itertools import islice, pairwise
 from typing import BinaryIO, Final
@@ -49,14 +49,15 @@ class Dialect:
     """Names without the blanks around them; empty of an empty table."""
 
 
-def sniff(stream: BinaryIO) -> Dialect:
+def sniff(stream: BinaryIO, numeric: Callable[[tuple[str, ...]], Collection[str]] | None = None) -> Dialect:
     """Find out how a table is written from its first rows.
 
     Args:
         stream: its bytes, unpacked, from the beginning.
+        numeric: names, of those of the header, the columns whose numbers are read: their decimal mark is sought.
 
     Raises:
-        TableFileError: it has no header of one line, or its numbers are written in several ways.
+        TableFileError: it has no header of one line.
 
     """
     start = stream.read(SAMPLE)
@@ -72,7 +73,11 @@ def sniff(stream: BinaryIO) -> Dialect:
     header = tuple(name.strip() for name in records[0])
     _check_header(header, records)
     _check_blanks(records)
-    return Dialect(encoding, mark, skipped, separator, _decimal(header, records[1:]), header)
+    wanted = set(header if numeric is None else numeric(header))
+    decimal = decimal_mark(
+        [unwrapped(row[at]) for row in records[1:] if at < len(row)] for at, name in enumerate(header) if name in wanted
+    )
+    return Dialect(encoding, mark, skipped, separator, decimal, header)
 
 
 def find_encoding(start: bytes) -> tuple[str, int]:
@@ -176,7 +181,7 @@ def _records(text: str, separator: str, *, whole: bool) -> list[list[str]]:
 def _check_header(header: tuple[str, ...], records: list[list[str]]) -> None:
     """Refuse a table without a header, and one with several lines of it."""
     names = [name for name in header if is_number(name)]
-    if len(names) >= max(1, len(header) / 2) and not _are_places(names, len(header)):
+    if are_values(header) and not _are_places(names, len(header)):
         raise TableFileError(
             f"has no header: its first line holds values ({quoted(names[0])}); write the names of the columns above it"
         )
@@ -190,6 +195,11 @@ def _check_header(header: tuple[str, ...], records: list[list[str]]) -> None:
             break
     if doubled and len(records) > 2 and not any(map(is_number, records[1])) and any(map(is_number, records[2])):
         raise _several(2)
+
+
+def are_values(names: Collection[str]) -> bool:
+    """Return whether half of the names, or more, are numbers: the table may have no header."""
+    return sum(map(is_number, names)) >= max(1, len(names) / 2)
 
 
 def _are_places(names: list[str], columns: int) -> bool:
@@ -213,10 +223,6 @@ def _check_blanks(records: list[list[str]]) -> None:
     words = [row[0].split() for row in records[:2] if len(row) == 1]
     if len(words) == 2 and len(words[0]) == len(words[1]) > 1 and any(map(is_number, words[1])):
         raise TableFileError("separates its columns with blanks; save it with commas, semicolons or tabs")
-
-
-def _decimal(header: tuple[str, ...], rows: list[list[str]]) -> str:
-    return decimal_mark([unwrapped(row[at]) for row in rows if at < len(row)] for at in range(len(header)))
 
 
 def text_stream(stream: BinaryIO, dialect: Dialect) -> io.TextIOWrapper:

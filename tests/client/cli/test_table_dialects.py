@@ -59,6 +59,28 @@ def test_what_cannot_be_read_rightly_is_told(tmp_path: Path, content: str, messa
         read(path)
 
 
+def test_columns_that_are_not_read_do_not_say_what_a_comma_is(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("day;alpha;beta;gamma;tempo\n01.02;0,5;1;2;3\n")
+    with open_table(path, 5, NAMES) as table:
+        assert table.decimal == ","
+        (batch,) = batches(table, match_columns(table, NAMES, "label"))
+    assert batch.rows.tolist() == [[0.5, 1, 2, 3]]
+
+
+def test_true_and_false_are_numbers_as_in_training(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("alpha,beta,gamma,tempo\nTrue,FALSE,true,1\n")
+    assert read(path)[0].tolist() == [[1, 0, 1, 1]]
+
+
+def test_a_quote_without_an_end_swallows_no_rows(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text('alpha,beta,gamma,tempo,label\n1,2,3,4,"two\nlines"\n1,2,3,4,5" x\n1,2,3,4,"x\n1,2,3,4,y\n')
+    with pytest.raises(TableError, match="line 5: a quote that begins there has no end"):
+        read(path)
+
+
 def test_lines_are_counted_from_the_files_first(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("# mine\r\n\r\nalpha,beta,gamma,tempo\r\n1,2,3,4\r\n\r\n1,2,x,4\r\n")

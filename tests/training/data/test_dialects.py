@@ -76,6 +76,18 @@ def test_what_cannot_be_read_rightly_is_told(write: Write, content: str, message
     assert "\n" not in str(caught.value)
 
 
+def test_columns_that_are_no_features_do_not_say_what_a_comma_is(write: Write) -> None:
+    path = write("length;a;day;label\n661.794;0,5;01.02;x\n661.795;0,7;03.04;y\n")
+    with pytest.raises(TableError, match="column 'a' is not numeric: data row 1 holds '0,5'"):
+        load_table(path)
+    assert load_table(path, drop=["day"]).features.tolist() == [[0.5], [0.7]]
+
+
+def test_a_label_for_a_name_is_no_header(write: Write) -> None:
+    with pytest.raises(TableError, match="there is no header: its first line holds the label 'rock'"):
+        load_table(write("1,2,rock\n3,4,pop\n5,6,rock\n"), label="rock")
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [

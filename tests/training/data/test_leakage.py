@@ -134,7 +134,7 @@ def test_a_column_that_tells_the_label(
     frame = songs()
     (line,) = warned(load(tmp_path, frame.assign(x=make(frame))))
     assert line.startswith(message)
-    assert line.endswith("Leave it out: --drop x")
+    assert line.endswith("Leave it out (--drop x)")
 
 
 def test_several_are_named_in_one_line(tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_several_are_named_in_one_line(tmp_path: Path) -> None:
         "Columns 'a', 'b' are in one-to-one relation with the label",
         "Columns 'blues', 'jazz', 'rock' have one value in all rows of each class",
     ]
-    assert lines[1].endswith("Leave them out: --drop blues,jazz,rock")
+    assert lines[1].endswith("Leave them out (--drop blues,jazz,rock)")
 
 
 @pytest.mark.parametrize("noise", [0.05, 0.2, 0.3, 0.5, 2.0])
@@ -208,6 +208,15 @@ def test_rows_of_few_different_values_are_equal_by_chance(tmp_path: Path) -> Non
     assert not warned(load(tmp_path, frame))
 
 
+def test_a_copy_in_single_precision_is_a_copy(tmp_path: Path) -> None:
+    frame = songs()
+    single = frame.astype(dict.fromkeys(["alpha", "beta", "gamma", "tempo"], np.float32))
+    lines = warned(load(tmp_path, pd.concat([frame, single.assign(filename="again " + frame["filename"])])))
+    assert [line.split(", number")[0] for line in lines] == [
+        "120 recordings have rows that equal those of another recording"
+    ]
+
+
 def test_minus_zero_is_zero(tmp_path: Path) -> None:
     frame = songs().assign(alpha=0.0)
     line = warned(load(tmp_path, pd.concat([frame, frame.assign(alpha=-0.0)])))[0]
@@ -218,7 +227,7 @@ def test_minus_zero_is_zero(tmp_path: Path) -> None:
     "written",
     [
         r"_\1.wav", r"-\1.wav", r" \1.wav", r" (\1).wav", r"_seg\1.wav", r".00\1.wav", r"_\1", r"_\1.0-3.5.wav",
-        r"#\1.mp3", r"_part_\1.flac",
+        r"#\1.mp3", r"_part_\1.flac", r"_\1s.wav", r"_\1s-9s.wav",
     ],
 )  # fmt: skip
 def test_window_numbers_that_are_not_read(tmp_path: Path, written: str) -> None:

@@ -20,9 +20,9 @@ NUMBERED: Final = 0.5
 """Share of the rows whose names end in a number behind a common beginning, from which it is warned of."""
 BEGINNINGS: Final = 3
 """Different beginnings for each class that there are at least, if they may be recordings."""
+_UNITS: Final = ("sec", "ms", "s")
 _FEWEST: Final = 20
 """Recordings under which a groups file is not judged."""
-_NUMBER: Final = re.compile(r"(.*?)[._\-# (\[]*[0-9]{1,9}[)\]]?")
 _NUMBERS: Final = 4
 """Numbers that a window may end in: `song_3`, or `song_3.0-6.0`."""
 
@@ -89,7 +89,7 @@ def _doubtful_windows(recordings: np.ndarray, number: np.ndarray, labels: np.nda
         return
     beginnings = np.array([stem_of(str(name)) for name in recordings])
     for _ in range(_NUMBERS):
-        beginnings = np.array([match[1] if (match := _NUMBER.fullmatch(name)) else name for name in beginnings])
+        beginnings = np.array([_without_number(name) for name in beginnings.tolist()])
         starts, owner, sizes = np.unique(beginnings, return_inverse=True, return_counts=True)
         shared = (sizes > 1) & (starts != "")
         rows = shared[owner] & alone
@@ -106,6 +106,15 @@ def _doubtful_windows(recordings: np.ndarray, number: np.ndarray, labels: np.nda
             "both sides of a split flatter every metric"
         )
         return
+
+
+def _without_number(name: str) -> str:
+    """Return a name without the number that it ends in and the marks around that: `song (3)`, `song_3s` → `song`."""
+    bare = name[:-1] if name.endswith((")", "]")) else name
+    unit = next((unit for unit in _UNITS if bare.lower().endswith(unit) and bare[: -len(unit)][-1:].isdecimal()), "")
+    bare = bare[: len(bare) - len(unit)]
+    rest = bare.rstrip("0123456789")
+    return name if rest == bare else rest.rstrip("._- #([")
 
 
 def _one_to_one(left: np.ndarray, right: np.ndarray) -> bool:

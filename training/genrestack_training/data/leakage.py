@@ -88,7 +88,7 @@ def _subject(names: list[str], one: str, several: str) -> str:
 
 def _remedy(names: tuple[str, ...], columns: list[int]) -> str:
     it = "it" if len(columns) == 1 else "them"
-    return f"Leave {it} out: {drop_option(names[i] for i in columns[:_NAMED])}"
+    return f"Leave {it} out ({drop_option(names[i] for i in columns[:_NAMED])})"
 
 
 def _columns_by_class(features: np.ndarray, codes: np.ndarray, classes: int) -> tuple[list[int], list[int], list[int]]:
@@ -217,11 +217,14 @@ def _consequence(here: np.ndarray, there: np.ndarray, grouping: Grouping, split:
 
 
 def _equal_rows(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the numbers of rows that equal another one, sorted by what they equal, and the number of that set."""
+    """Return the numbers of rows that equal another one, sorted by what they equal, and the number of that set.
+
+    They are compared as float32: one of two may have been written with fewer digits.
+    """
     hashes = np.zeros(len(features), dtype=np.uint64)
     for column in range(features.shape[1]):
         # Adding zero makes one of the two zeros.
-        bits = (features[:, column] + 0.0).view(np.uint64)
+        bits = (_single(features[:, column]) + np.float32(0)).view(np.uint32).astype(np.uint64)
         hashes = (hashes ^ bits) * np.uint64(0x9E3779B97F4A7C15)
         hashes ^= hashes >> np.uint64(29)
     _, sets, counts = np.unique(hashes, return_inverse=True, return_counts=True)
@@ -234,11 +237,16 @@ def _equal_rows(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     same = np.zeros(len(rows), dtype=bool)
     for start in range(0, len(rows), _PIECE):
         piece = slice(start, start + _PIECE)
-        left, right = features[rows[piece]], features[heads[piece]]
+        left, right = _single(features[rows[piece]]), _single(features[heads[piece]])
         same[piece] = ((left == right) | (np.isnan(left) & np.isnan(right))).all(axis=1)
     rows, found = rows[same], found[same]
     again = np.bincount(found, minlength=1)[found] > 1 if len(found) else np.zeros(0, dtype=bool)
     return rows[again], found[again]
+
+
+def _single(values: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        return values.astype(np.float32)
 
 
 def _beyond_chance(features: np.ndarray, sets: np.ndarray) -> bool:
@@ -250,4 +258,6 @@ def _beyond_chance(features: np.ndarray, sets: np.ndarray) -> bool:
     for column in range(features.shape[1]):
         shares = np.unique(features[::step, column], return_counts=True)[1] / len(features[::step])
         expected += np.log((shares**2).sum())
-    return bool(np.log(pairs) > np.log(_CHANCE) + expected)
+        if np.log(pairs) > np.log(_CHANCE) + expected:
+            return True  # further columns make it the less likely
+    return False

@@ -23,6 +23,8 @@ from genrestack_training.data.limits import TEXT_BYTES, VALUE_BYTES, check_exten
 from genrestack_training.data.selection import dropped
 from genrestack_training.errors import TableError
 
+IDENTIFIERS: Final = ("filename", "length")
+"""Columns that name a row and say nothing of how it sounds: dropped from the features and remembered."""
 # What pandas takes for "nothing here" in a feature; a label may well be called "NA" or "None".
 _MISSING: Final = ["", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "<NA>", "#N/A"]
 _BROKEN: Final = "is not a Parquet file, or a broken one; write it again"
@@ -59,16 +61,23 @@ def read_frame(
 
     """
     try:
-        return read_parquet(path, file, choice, needed) if is_parquet(path.name) else _read_text(path, file, label)
+        return (
+            read_parquet(path, file, choice, needed)
+            if is_parquet(path.name)
+            else _read_text(path, file, label, choice, needed)
+        )
     except TableFileError as exc:
         raise TableError(exc.of(path)) from exc
     except MemoryError as exc:
         raise TableError(f"{path} takes more memory than there is; leave rows or columns out") from exc
 
 
-def _read_text(path: Path, file: BinaryIO, label: str) -> pd.DataFrame:
+def _read_text(path: Path, file: BinaryIO, label: str, choice: TableSettings, needed: Collection[str]) -> pd.DataFrame:
+    def numeric(names: tuple[str, ...]) -> set[str]:
+        return set(names) - _dropped(path, list(names), choice, needed) - {*needed, *IDENTIFIERS}
+
     with unpacked(path.name, file) as stream:
-        dialect = sniff(stream)
+        dialect = sniff(stream, numeric)
     with unpacked(path.name, file) as stream, _in_utf8(stream, dialect) as text:
         check_extent(path, text, len(dialect.header), dialect.separator)
     names = dialect.header

@@ -11,15 +11,14 @@ import numpy as np
 import pandas as pd
 
 from genrestack_common.files import UnreadableFileError, regular_file
+from genrestack_common.tables.dialect import are_values
 from genrestack_common.text import counted, listed, quoted
 from genrestack_training.config.settings import TableSettings
 from genrestack_training.data.columns import identifier_column, label_texts, numeric_column, padded_labels, rows_named
-from genrestack_training.data.readers import check_kind, read_frame
+from genrestack_training.data.readers import IDENTIFIERS, check_kind, read_frame
 from genrestack_training.data.selection import chosen, drop_option, dropped
 from genrestack_training.errors import TableError
 
-IDENTIFIERS = ("filename", "length")
-"""Columns that name a row and say nothing of how it sounds: dropped from the features and remembered."""
 FEWEST_COUNTED = 20
 """Rows from which a column of whole numbers without a gap is no accident."""
 _FEW = 12
@@ -125,6 +124,8 @@ def _table(
     labels = _labels(frame, label) if need_label or label in frame.columns else None
     if labels is not None and (padded := padded_labels(frame[label])):
         notes += (f"{counted(padded, 'label')} had blanks around them: taken off",)
+    if labels is not None and label in labels and are_values(list(map(str, frame.columns))):
+        raise TableError(f"there is no header: its first line holds the label {quoted(label)}; write names above it")
     _check_group_columns(frame, label, groups)
     named = set(choice.features) - set(groups)
     identifiers = [c for c in dict.fromkeys((*IDENTIFIERS, *groups)) if c in frame.columns and c not in {label, *named}]

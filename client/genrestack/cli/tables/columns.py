@@ -16,6 +16,8 @@ from genrestack.errors import InvalidInput
 from genrestack_common.tables.numbers import advice, unwrapped, with_point
 from genrestack_common.text import quoted, quoted_list
 
+# As training reads them.
+_TRUTHS = {"true": 1.0, "false": 0.0}
 # No more digits than any row has: the text is the server's.
 _ROW = re.compile(r"rows\[([0-9]{1,12})\]")
 
@@ -139,7 +141,9 @@ def _number(table: Table, cell: Any, place: str, name: str) -> float:
 
 def _float(text: str, decimal: str) -> float:
     # librosa hands out the tempo as an array, which published tables hold as text: [89.1]
-    return float(with_point(unwrapped(text), decimal))
+    bare = unwrapped(text)
+    truth = _TRUTHS.get(bare.lower())
+    return float(with_point(bare, decimal)) if truth is None else truth
 
 
 def _check_finite(table: Table, columns: Columns, chunk: Chunk, rows: npt.NDArray[np.float64]) -> None:

@@ -1,7 +1,7 @@
 """Feature tables as a stream of batches, read without pandas."""
 
 import csv
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -51,8 +51,13 @@ def is_table(path: Path) -> bool:
 
 
 @contextmanager
-def open_table(path: Path, rows_per_chunk: int) -> Iterator[Table]:
+def open_table(path: Path, rows_per_chunk: int, numeric: Collection[str] | None = None) -> Iterator[Table]:
     """Open a table; its rows are read as the chunks are taken.
+
+    Args:
+        path: the file.
+        rows_per_chunk: at most.
+        numeric: the columns whose numbers will be read; None for all.
 
     Raises:
         TableError: the file is not there, not a table, or broken.
@@ -62,10 +67,12 @@ def open_table(path: Path, rows_per_chunk: int) -> Iterator[Table]:
         raise TableError(f"{path} is not a table; name one that ends in {KINDS}")
     if not path.is_file():
         raise TableError(f"{path}: there is no such file; check the path")
-    reader = _open_parquet if is_parquet(path.name) else _open_text
     with ExitStack() as stack:
         with _readable(path):
-            table = stack.enter_context(reader(path, rows_per_chunk))
+            if is_parquet(path.name):
+                table = stack.enter_context(_open_parquet(path, rows_per_chunk))
+            else:
+                table = stack.enter_context(_open_text(path, rows_per_chunk, numeric))
         yield replace(table, chunks=_guarded(path, table.chunks))
 
 
@@ -89,10 +96,10 @@ def _readable(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _open_text(path: Path, rows_per_chunk: int) -> Iterator[Table]:
+def _open_text(path: Path, rows_per_chunk: int, numeric: Collection[str] | None) -> Iterator[Table]:
     with path.open("rb") as raw:
         with unpacked(path.name, raw) as stream:
-            dialect = sniff(stream)
+            dialect = sniff(stream, None if numeric is None else lambda _: numeric)
         if not dialect.header:
             raise TableError(f"{path} is empty; its first line has to name the columns")
         with unpacked(path.name, raw) as stream, text_stream(stream, dialect) as text:
@@ -111,21 +118,27 @@ class _Lines:
         self._path = path
         self._text = text
         self._letters = 0
+        self._quotes = 0
         self._number = before
 
     def __iter__(self) -> Iterator[str]:
         while line := self._text.readline(_LONGEST_ROW + 1):
             self._number += 1
             self._letters += len(line)
+            self._quotes += line.count('"')
             if self._letters > _LONGEST_ROW:
                 raise TableError(f"{self._path}, line {self._number}: a row of more than {_LONGEST_ROW:,} characters")
             yield line
 
     def each_row(self, rows: Iterator[Cells]) -> Iterator[tuple[int, Cells]]:
         """Yield the rows that are made of these lines, each with the number of its last line."""
-        self._letters = 0
+        self._letters = self._quotes = 0
+        last = self._number
         for cells in rows:
-            self._letters = 0
+            if self._number > last + 1 and self._quotes % 2:
+                raise TableError(f"{self._path}, line {last + 1}: a quote that begins there has no end; close it")
+            self._letters = self._quotes = 0
+            last = self._number
             yield self._number, cells
 
 
