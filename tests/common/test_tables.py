@@ -13,7 +13,7 @@ from support.tables import PACK, zipped
 
 from genrestack_common.tables.dialect import find_encoding, sniff, text_stream
 from genrestack_common.tables.errors import TableFileError
-from genrestack_common.tables.numbers import decimal_mark, unwrapped, with_point
+from genrestack_common.tables.numbers import decimal_mark, plain_number, unwrapped
 from genrestack_common.tables.packing import is_parquet, is_text_table, unpacked
 
 CONTENT = b"a,label\n1,x\n" * 1000
@@ -169,10 +169,17 @@ def test_the_decimal_mark_of_a_table() -> None:
 
 @pytest.mark.parametrize(
     ("text", "decimal", "read"),
-    [("0,5", ",", 0.5), ("12,304", ",", 12.304), ("12", ",", 12.0), ("-1,5e3", ",", -1500.0), ("0.5", ".", 0.5)],
+    [
+        ("0,5", ",", 0.5),
+        ("[12.5]", ",", 12.5),
+        ("12,304", ",", 12.304),
+        ("12", ",", 12.0),
+        ("-1,5e3", ",", -1500.0),
+        ("0.5", ".", 0.5),
+    ],
 )
 def test_numbers_with_the_tables_mark(text: str, decimal: str, read: float) -> None:
-    assert float(with_point(text, decimal)) == read
+    assert float(plain_number(text, decimal)) == read
 
 
 @pytest.mark.parametrize(
@@ -181,7 +188,7 @@ def test_numbers_with_the_tables_mark(text: str, decimal: str, read: float) -> N
 )
 def test_numbers_with_another_mark_are_none(text: str, decimal: str) -> None:
     with pytest.raises(ValueError, match="could not convert"):
-        float(with_point(text, decimal))
+        float(plain_number(text, decimal))
 
 
 HEADER = ("a", "b", "label")
@@ -235,6 +242,8 @@ def test_dialects(text: str, encoding: str) -> None:
         ("#beats,a,label\n1,2,x\n", ("#beats", "a", "label"), ","),
         ("%silence,a,label\n1,2,x\n", ("%silence", "a", "label"), ","),
         ("a\n1\n2\n", ("a",), ","),
+        ("100,200,400,label\n1,2,3,x\n", ("100", "200", "400", "label"), ","),
+        ("3,2,1,0,label\n1,2,3,4,x\n", ("3", "2", "1", "0", "label"), ","),
         ('"a\nb",label\n1,x\n', ("a\nb", "label"), ","),
         (",a,label\n0,1,x\n1,2,y\n", ("", "a", "label"), ","),
         ("", (), ","),
@@ -251,7 +260,9 @@ def test_headers(text: str, header: tuple[str, ...], separator: str) -> None:
     [
         ("blues.wav,0.35,0.08,0.13,blues\njazz.wav,0.34,0.09,0.09,jazz\n", r"has no header: .* \('0.35'\)"),
         ("5,0,0,0,12\n4,0,0,3,1\n", "has no header"),
-        ("0.5;1;x\n0.6;2;y\n", "has no header"),
+        ("0.5;0.25;x\n0.6;2;y\n", "has no header"),
+        ("1,2,x\n3,4,y\n5,6,x\n", "has no header"),
+        ("1,2,3,4,5,6,x\n3,4,5,6,7,8,x\n", "has no header"),
         ("1,5;2,5;x\n3,5;4,5;y\n", "has no header"),
         ("f,c,c,z\ns,mean,var,mean\nn,01,01,01\nid,,,\n2,0.1,0.2,0.3\n3,0.1,0.2,0.3\n", "has a header of 4 lines"),
         ("f,c,m\ns,mean,var\nid,,\n2,0.1,0.2\n3,0.1,0.2\n", "has a header of 3 lines"),

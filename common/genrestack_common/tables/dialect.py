@@ -10,7 +10,7 @@ from itertools import islice, pairwise
 from typing import BinaryIO, Final
 
 from genrestack_common.tables.errors import TableFileError
-from genrestack_common.tables.numbers import decimal_mark, is_fraction, is_number, unwrapped
+from genrestack_common.tables.numbers import decimal_mark, is_fraction, is_number
 from genrestack_common.text import quoted
 
 SAMPLE: Final = 2**24
@@ -75,7 +75,7 @@ def sniff(stream: BinaryIO, numeric: Callable[[tuple[str, ...]], Collection[str]
     _check_blanks(records)
     wanted = set(header if numeric is None else numeric(header))
     decimal = decimal_mark(
-        [unwrapped(row[at]) for row in records[1:] if at < len(row)] for at, name in enumerate(header) if name in wanted
+        [row[at] for row in records[1:] if at < len(row)] for at, name in enumerate(header) if name in wanted
     )
     return Dialect(encoding, mark, skipped, separator, decimal, header)
 
@@ -181,7 +181,7 @@ def _records(text: str, separator: str, *, whole: bool) -> list[list[str]]:
 def _check_header(header: tuple[str, ...], records: list[list[str]]) -> None:
     """Refuse a table without a header, and one with several lines of it."""
     names = [name for name in header if is_number(name)]
-    if are_values(header) and not _are_places(names, len(header)):
+    if are_values(header) and (_recurs(header, records) or not _are_places(names, len(header))):
         raise TableFileError(
             f"has no header: its first line holds values ({quoted(names[0])}); write the names of the columns above it"
         )
@@ -202,11 +202,17 @@ def are_values(names: Collection[str]) -> bool:
     return sum(map(is_number, names)) >= max(1, len(names) / 2)
 
 
+def _recurs(header: tuple[str, ...], records: list[list[str]]) -> bool:
+    """Return whether a text of the first line stands in a row below it too, in the same column."""
+    texts = [(at, name) for at, name in enumerate(header) if name and not is_number(name)]
+    return any(at < len(row) and row[at].strip() == name for at, name in texts for row in records[1:])
+
+
 def _are_places(names: list[str], columns: int) -> bool:
     """Return whether names that are numbers count columns, or are frequencies or the like in their order."""
     if all(name.isdecimal() and int(name) < 2 * columns for name in names):
         return len(set(names)) == len(names)
-    if len(names) < _RISING or any("," in name for name in names):
+    if len(names) < (_RISING if len(names) == columns else 2) or any("," in name for name in names):
         return False
     return all(a < b for a, b in pairwise(map(float, names)))
 

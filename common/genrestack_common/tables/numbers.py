@@ -67,16 +67,18 @@ def decimal_mark(columns: Iterable[Iterable[str]]) -> str:
     return "," if "," in marks and not marks & {".", "thousands"} else "."
 
 
-def with_point(text: str, decimal: str) -> str:
+def plain_number(text: str, decimal: str) -> str:
     """Return a number as Python reads it; one with another mark than the table's is left and is no number.
 
     Args:
-        text: the number, without blanks or anything else around it.
+        text: the number, with or without what NumPy prints around it; NumPy itself writes points.
         decimal: what `decimal_mark` gave.
 
     """
-    if decimal == "." or not is_number(text):
-        return text
+    text = text.strip()
+    bare = unwrapped(text)
+    if bare != text or decimal == "." or not is_number(text):
+        return bare
     return f"{text} with a point" if "." in text else text.replace(",", ".")
 
 

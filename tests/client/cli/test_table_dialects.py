@@ -68,6 +68,18 @@ def test_columns_that_are_not_read_do_not_say_what_a_comma_is(tmp_path: Path) ->
     assert batch.rows.tolist() == [[0.5, 1, 2, 3]]
 
 
+def test_labels_lose_the_blanks_around_them_as_in_training(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text('alpha,beta,gamma,tempo,label\n1,2,3,4, "rock "\n')
+    assert read(path)[1] == ["rock"]
+
+
+def test_lines_of_blanks_are_no_rows(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("  \n\nalpha,beta,gamma,tempo\n   \n1,2,3,4\n\n \t \n,,,\n5,6,7,8\n  \n")
+    assert read(path)[0].tolist() == [[1, 2, 3, 4], [5, 6, 7, 8]]
+
+
 def test_true_and_false_are_numbers_as_in_training(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("alpha,beta,gamma,tempo\nTrue,FALSE,true,1\n")

@@ -37,6 +37,11 @@ def test_a_pq_file(tmp_path: Path) -> None:
     np.testing.assert_array_equal(load_table(tmp_path / "t.pq").features, FEATURES)
 
 
+def test_lines_of_blanks_are_no_rows(write: Write) -> None:
+    table = load_table(write("  \n\na,b,label\n   \n1,2,x\n\n \t \n3,4,y\n  \n"))
+    assert table.features.tolist() == [[1, 2], [3, 4]]
+
+
 def test_blank_rows_are_left_out_with_a_note(write: Write) -> None:
     table = load_table(write("a,b,label\n1,2,x\n,,\n3,4,y\n , ,\n"))
     assert table.features.tolist() == [[1, 2], [3, 4]]
@@ -64,7 +69,7 @@ def test_a_tempo_as_numpy_prints_it(write: Write, form: str) -> None:
         ("a,b,label\n1,2,x\n# a remark\n3,4,y\n", "column 'a' is not numeric|no label in data row 2"),
         ("# made here\n\na,b,label\n1,2,x\n1,2,x,3\n", "line 5 has 4 values where the header has 3"),
         ("c,c,label\nmean,var,\n0.1,0.2,x\n", "has a header of 2 lines"),
-        ("0.1,0.2,x\n0.3,0.4,y\n", "has no header"),
+        ("0.1,0.2,x\n0.3,0.4,y\n", "no label column .* are 0.1, 0.2, x. If these are values, write names above"),
         ("a,label\n(89.1),x\n", r"data row 1 holds '\(89.1\)'"),
     ],
 )  # fmt: skip
@@ -84,8 +89,15 @@ def test_columns_that_are_no_features_do_not_say_what_a_comma_is(write: Write) -
 
 
 def test_a_label_for_a_name_is_no_header(write: Write) -> None:
-    with pytest.raises(TableError, match="there is no header: its first line holds the label 'rock'"):
+    with pytest.raises(TableError, match="has no header: its first line holds values"):
         load_table(write("1,2,rock\n3,4,pop\n5,6,rock\n"), label="rock")
+    with pytest.raises(TableError, match="there is no header: its first line holds the label 'rock'"):
+        load_table(write("1,2,rock\n" + "3,4,pop\n" * 300 + "5,6,rock\n"), label="rock")
+
+
+def test_numpys_points_among_decimal_commas(write: Write) -> None:
+    frame = FRAME.assign(tempo=[f"[{v}]" for v in FRAME["tempo"].tolist()])
+    np.testing.assert_array_equal(load_table(write(frame.to_csv(sep=";", decimal=",", index=False))).features, FEATURES)
 
 
 @pytest.mark.parametrize(
@@ -97,6 +109,7 @@ def test_a_label_for_a_name_is_no_header(write: Write) -> None:
         ("t.zip", zipped({"song.wav": b""}), "holds no table"),
         ("t.csv", csv().encode("utf-16")[:-1], "is not text in UTF-16"),
         ("t.csv", csv().encode("latin-1"), "is not text in UTF-8"),
+        ("t.csv", ("# " + "ö" * 500 + "\n" + csv()).encode("latin-1", "replace"), "is not text in UTF-8, before its"),
     ],
 )
 def test_files_that_are_not_what_they_are_called(write: Write, name: str, content: bytes, message: str) -> None:

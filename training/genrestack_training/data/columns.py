@@ -16,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from genrestack_common.tables.numbers import advice, unwrapped, with_point
+from genrestack_common.tables.numbers import advice, plain_number
 from genrestack_common.text import listed, quoted
 from genrestack_training.data.limits import check_fits
 from genrestack_training.errors import TableError
@@ -108,7 +108,7 @@ def _plain(value: Any, decimal: str) -> Any:
     """Remove what NumPy prints around a single number; what is not a number becomes text."""
     if isinstance(value, Real | Decimal | np.bool_):
         return value
-    return with_point(unwrapped(str(value)), decimal)
+    return plain_number(str(value), decimal)
 
 
 def _text(value: Any) -> str:

@@ -113,7 +113,10 @@ def _read_text(path: Path, file: BinaryIO, label: str, choice: TableSettings, ne
 def _in_utf8(stream: BinaryIO, dialect: Dialect) -> Iterator[BinaryIO]:
     """Yield a table's text from its header on, as UTF-8."""
     if dialect.encoding == "utf-8":
-        stream.read(dialect.mark + len(dialect.skipped.encode()))
+        before = stream.read(dialect.mark + len(dialect.skipped.encode()))
+        # What is no text has another length than what was made of it.
+        if before[dialect.mark :] != dialect.skipped.encode():
+            raise TableFileError("is not text in UTF-8, before its header; save the table as CSV in UTF-8")
         yield stream
         return
     with io.BufferedReader(_Transcoded(text_stream(stream, dialect), dialect.encoding), _PIECE) as text:

@@ -231,7 +231,9 @@ def _row_numbers(column: "pd.Series[Any]") -> bool:
 
 def _labels(frame: pd.DataFrame, label: str) -> np.ndarray:
     if label not in frame.columns:
-        raise TableError(f"no label column {label!r}; {_label_candidates(frame)}. Name the label column with --label")
+        values = are_values([str(name) for name in frame.columns])
+        remedy = "If these are values, write names above them" if values else "Name the label column with --label"
+        raise TableError(f"no label column {label!r}; {_label_candidates(frame)}. {remedy}")
     return label_texts(frame[label])
 
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from genrestack.cli.tables.table import IDENTIFIERS, Cells, Chunk, Table
 from genrestack.cli.tables.table_error import TableError
 from genrestack.errors import InvalidInput
-from genrestack_common.tables.numbers import advice, unwrapped, with_point
+from genrestack_common.tables.numbers import advice, plain_number
 from genrestack_common.text import quoted, quoted_list
 
 # As training reads them.
@@ -95,7 +95,9 @@ def batches(table: Table, columns: Columns) -> Iterator[Batch]:
         for number, cells in enumerate(chunk.rows):
             rows[number] = _numbers(table, columns, cells, chunk.places[number])
         _check_finite(table, columns, chunk, rows)
-        yield Batch(rows, _texts(chunk, columns.identifier), _texts(chunk, columns.label), chunk.position, chunk.places)
+        # Training takes the blanks around a label off.
+        truths = [text.strip() for text in _texts(chunk, columns.label)]
+        yield Batch(rows, _texts(chunk, columns.identifier), truths, chunk.position, chunk.places)
     if empty:
         raise TableError(f"{table.path} has a header and no rows; add rows below the header")
 
@@ -141,9 +143,8 @@ def _number(table: Table, cell: Any, place: str, name: str) -> float:
 
 def _float(text: str, decimal: str) -> float:
     # librosa hands out the tempo as an array, which published tables hold as text: [89.1]
-    bare = unwrapped(text)
-    truth = _TRUTHS.get(bare.lower())
-    return float(with_point(bare, decimal)) if truth is None else truth
+    truth = _TRUTHS.get(text.lower())
+    return float(plain_number(text, decimal)) if truth is None else truth
 
 
 def _check_finite(table: Table, columns: Columns, chunk: Chunk, rows: npt.NDArray[np.float64]) -> None:

@@ -152,7 +152,7 @@ def _text_chunks(
 ) -> Iterator[Chunk]:
     chunk = Chunk([], [], 0)
     for number, cells in rows:
-        if not any(cells):
+        if not any(map(str.strip, cells)):
             continue  # nothing in it, whether or not it has separators
         if len(cells) != width:
             raise TableError(
