@@ -160,6 +160,18 @@ def test_what_one_column_tells_is_what_a_nearest_neighbour_finds(tmp_path: Path,
     assert bool(warned(table)) == (reference > 0.98)
 
 
+def test_what_few_recordings_have_by_chance_is_not_warned_of(tmp_path: Path) -> None:
+    """Of two classes, the second of two recordings: of sixty columns some divide them now and then."""
+    random = np.random.default_rng(0)
+    values = random.normal(size=(20, 60))
+    values[:, 0].sort()
+    frame = pd.DataFrame(np.repeat(values, 5, axis=0) + 1e-6 * random.normal(size=(100, 60))).add_prefix("f")
+    frame.insert(0, "filename", [f"song{row // 5}.{row % 5}.wav" for row in range(100)])
+    assert not warned(load(tmp_path, frame.assign(label=np.where(np.arange(100) < 90, "common", "rare"))))
+    (line,) = warned(load(tmp_path, frame.assign(label=np.where(np.arange(100) < 50, "low", "high"))))
+    assert line.startswith("Column 'f0' has a range of its own for each class")
+
+
 def test_a_rare_class_does_not_hide_behind_a_common_one(tmp_path: Path) -> None:
     """A guess that is right in 99 of 100 rows, and tells nothing."""
     frame = songs()
@@ -244,6 +256,13 @@ def test_numbered_recordings_are_not_taken_for_windows(tmp_path: Path, written: 
     frame = songs()
     names = [written.format(label=label, n=n) for n, label in enumerate(frame["label"])]
     assert not warned(load(tmp_path, frame.assign(filename=names)))
+
+
+def test_recordings_of_gtzans_form_are_none_whatever_their_labels(tmp_path: Path) -> None:
+    frame = songs()
+    frame["filename"] = [f"genre{n % 20}.{n // 20:05d}.wav" for n in range(len(frame))]
+    frame["label"] = np.where(np.arange(len(frame)) % 20 < 10, "loud", "soft")
+    assert not warned(load(tmp_path, frame))
 
 
 def test_recordings_that_are_read_as_windows_of_their_genre(tmp_path: Path) -> None:

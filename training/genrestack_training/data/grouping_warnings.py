@@ -20,6 +20,8 @@ NUMBERED: Final = 0.5
 """Share of the rows whose names end in a number behind a common beginning, from which it is warned of."""
 BEGINNINGS: Final = 3
 """Different beginnings for each class that there are at least, if they may be recordings."""
+_PADDED: Final = 5
+"""Digits with zeros in front from which a number is one of recordings: blues.00000."""
 _UNITS: Final = ("sec", "ms", "s")
 _FEWEST: Final = 20
 """Recordings under which a groups file is not judged."""
@@ -114,7 +116,10 @@ def _without_number(name: str) -> str:
     unit = next((unit for unit in _UNITS if bare.lower().endswith(unit) and bare[: -len(unit)][-1:].isdecimal()), "")
     bare = bare[: len(bare) - len(unit)]
     rest = bare.rstrip("0123456789")
-    return name if rest == bare else rest.rstrip("._- #([")
+    number = bare[len(rest) :]
+    if not number or (len(number) >= _PADDED and number.startswith("0")):
+        return name
+    return rest.rstrip("._- #([")
 
 
 def _one_to_one(left: np.ndarray, right: np.ndarray) -> bool:

@@ -5,6 +5,7 @@ Every threshold stands in docs/tables.md.
 """
 
 from collections.abc import Iterator
+from math import lgamma, log
 from typing import Final
 
 import numpy as np
@@ -12,10 +13,12 @@ import numpy as np
 from genrestack_common.text import counted, listed, quoted, quoted_list
 from genrestack_training.data.grouping import Grouping
 from genrestack_training.data.selection import drop_option
-from genrestack_training.data.table import FEWEST_COUNTED, Table
+from genrestack_training.data.table import Table
 
 TOLD: Final = 0.98
 """Balanced accuracy of one column alone, on recordings that were not looked at, from which it is warned of."""
+LUCK: Final = 0.001
+"""Columns of a table with labels dealt out at random that may be so, for a column that divides the classes to count."""
 REPEATED: Final = 0.01
 """Share of rows that stand twice, of one recording or of none that is known, from which it is warned of."""
 _SAMPLE: Final = 20_000
@@ -67,11 +70,13 @@ def leakage_warnings(table: Table, labels: np.ndarray, grouping: Grouping, split
     groups = np.arange(len(codes)) if units is None else np.unique(units, return_inverse=True)[1]
     names = table.feature_names
     by_classes = _columns_by_class(table.features, codes, len(classes))
+    if lucky := _separated_by_chance(codes, groups, len(names)):
+        by_classes = (*by_classes[:2], [])
     for (one, several, why), columns in zip(_BY_CLASS, by_classes, strict=True):
         if columns:
             subject = _subject([names[i] for i in columns], one, several)
             yield f"{subject} {why} {_remedy(names, columns)}"
-    told = _telling_columns(table.features, codes, groups, skipped=set().union(*by_classes))
+    told = {} if lucky else _telling_columns(table.features, codes, groups, skipped=set().union(*by_classes))
     if told:
         of = "rows" if units is None else "recordings"
         shares = listed(f"{quoted(names[i])} ({share:.1%})" for i, share in list(told.items())[:5])
@@ -107,9 +112,21 @@ def _columns_by_class(features: np.ndarray, codes: np.ndarray, classes: int) -> 
                 values = len(np.unique(least))
                 if values > 1:
                     (copies if values == classes else marks).append(place)
-            elif (most[upwards][:-1] < least[upwards][1:]).all() and len(codes) >= FEWEST_COUNTED:
+            elif (most[upwards][:-1] < least[upwards][1:]).all():
                 ranges.append(place)
     return copies, marks, ranges
+
+
+def _separated_by_chance(codes: np.ndarray, groups: np.ndarray, columns: int) -> bool:
+    """Return whether some column would have the classes one above the other if the labels were dealt out at random.
+
+    Recordings are dealt a label, not rows: of n in all and n₁, n₂ … of each of k classes, k! · n₁! · n₂! … / n! of the
+    orders have no class within another.
+    """
+    recordings = np.unique(np.column_stack([groups, codes]), axis=0)
+    counts = np.bincount(recordings[:, 1])
+    orders = lgamma(len(counts) + 1) + sum(lgamma(count + 1) for count in counts.tolist()) - lgamma(len(recordings) + 1)
+    return orders + log(columns) > log(LUCK)
 
 
 def _telling_columns(
