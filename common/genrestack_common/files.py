@@ -55,11 +55,25 @@ def read_text(path: Path, most: int) -> str:
         UnicodeDecodeError: it is not UTF-8.
 
     """
+    return read_bytes(path, most).decode("utf-8-sig")
+
+
+def read_bytes(path: Path, most: int) -> bytes:
+    """Read a file.
+
+    Args:
+        path: the file.
+        most: bytes that it may have.
+
+    Raises:
+        UnreadableFileError: it cannot be read, or is larger.
+
+    """
     with regular_file(path) as file:
         content = file.read(most + 1)
     if len(content) > most:
         raise UnreadableFileError(f"{path} is larger than {most // 1024:,} KiB, the most that is read; shorten it")
-    return content.decode("utf-8-sig")
+    return content
 
 
 def _check_kind(path: Path, facts: os.stat_result) -> None:

@@ -4,6 +4,7 @@ A dataclass field `port: Annotated[int, Setting("server", "TCP port.", least=0)]
 know of a setting once; flags, environment variables, TOML keys, their help and their checks come from it.
 """
 
+import csv
 import math
 import re
 import tomllib
@@ -55,6 +56,8 @@ class Setting:
     argument: bool = False
     """Whether it stands on the command line without a flag."""
     least_items: int = 0
+    blanks: bool = False
+    """Whether names of a list hold blanks: commas alone separate them, and quotes keep those of a name."""
 
     name: str = ""
     kind: type = str
@@ -189,7 +192,7 @@ class Setting:
                 raise ValueError
             return text.lower() in TRUE
         if self.kind is tuple:
-            return tuple(map(self.item, text.replace(",", " ").split()))
+            return tuple(map(self.item, _cells(text) if self.blanks else text.replace(",", " ").split()))
         if self.kind is Path and not text:
             raise ValueError
         return self.kind(text)
@@ -259,6 +262,10 @@ def _single(hint: Any) -> dict[str, Any]:
         choices = get_args(hint)
         return {"kind": type(choices[0]), "choices": choices}
     return {"kind": hint}
+
+
+def _cells(text: str) -> list[str]:
+    return [cell for row in csv.reader([text], skipinitialspace=True) for name in row if (cell := name.strip())]
 
 
 def _plain(number: float) -> str:

@@ -82,6 +82,9 @@ def test_a_regularised_network() -> None:
 def test_every_setting_can_be_overridden(write: Write) -> None:
     path = write(
         """
+        [table]
+        drop = ["a"]
+        features = ["b*"]
         [split]
         test_share = 0.3
         [scaler]
@@ -142,7 +145,7 @@ def test_epochs_is_a_shortcut_that_wins() -> None:
     ("overrides", "message"),
     [
         ({"knn": {"neighbors": 3}}, r"\[knn\] has no setting 'neighbors'; did you mean n_neighbors"),
-        ({"tree": {}}, r"no section \[tree\]; the sections are \[split\], \[scaler\], \[stack\], \[knn\]"),
+        ({"tree": {}}, r"no section \[tree\]; the sections are \[table\], \[split\], \[scaler\], \[stack\], \[knn\]"),
         ({"epochs": 3}, "'epochs' stands outside a section"),
         ({"knn": {"n_neighbors": "three"}}, r"\[knn\] n_neighbors is 'three'; it must be a whole number, 1 or more"),
         ({"knn": {"n_neighbors": 0}}, "is 0; it must be a whole number, 1 or more"),

@@ -157,8 +157,8 @@ def test_an_unnamed_feature_is_refused(write: Write) -> None:
         ("a,b,label\n1,,x\n2,inf,y\n3,-inf,y\n", r"column 'b' data rows 1, 2, 3 \(NaN or nothing and Inf\)"),
         ("a,b,label\nNaN,1,x\n2,3,y\n", r"column 'a' data row 1 \(NaN or nothing\)"),
         ("a,b,a,label\n1,2,3,x\n", r"duplicate column name 'a' \(columns 1, 3\)"),
-        ("a;b;label\n1;2;x\n", "semicolons"),
-        ("a\tb\tlabel\n1\t2\tx\n", "tabs"),
+        ("a b label\n1 2 x\n", "separates its columns with blanks; save it with commas"),
+        ("a;b;label\n1;2;x\n1;2;x;3\n", "line 3 has 4 values where the header has 3; check the semicolons"),
         ("a,b,label\n1,2,x\n1,2,x,3\n", "line 3 has 4 values where the header has 3"),
         ("a,b,label\n1,2,x,9\n1,2,x,9\n", "more values than the header has names|line 2 has 4 values"),
         ("a,b,label\n1,x\n", "no label in data row 1"),
@@ -168,7 +168,7 @@ def test_an_unnamed_feature_is_refused(write: Write) -> None:
         ("a,label\n" + '"' + "1,x\n2,y\n", "is not a table"),
         ('"' + "a" * 200_000, "first line holds no column names"),
         (b"\x89PNG\r\n\x1a\n\xff\xfe", "not text in UTF-8"),
-        ("a,label\n1,x\n".encode("utf-16"), "not text in UTF-8"),
+        ("a,label\n1,x\n".encode("utf-16") + b"\0", "not text in UTF-16"),
         (b"a,label\n1,\0\n", "zero bytes"),
         ("a,label\n1,caf\xe9\n".encode("latin-1"), "not text in UTF-8"),
     ],
@@ -200,7 +200,7 @@ def test_many_faults_are_counted_and_not_all_listed(write: Write) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("t.xlsx", b"PK", "use .csv, .csv.gz or .parquet"),
+        ("t.xlsx", b"PK", "use .csv, .tsv or .txt"),
         ("t.csv.gz", b"a,label\n1,x\n", "not a whole gzip file"),
         ("t.csv.gz", gzip.compress(b"a,label\n1,x\n" * 50, mtime=0)[:-12], "not a whole gzip file"),
         ("t.parquet", b"a,label\n1,x\n", "not a Parquet file"),

@@ -1,6 +1,7 @@
 """Tables and settings that nothing can be trained on."""
 
 import gzip
+import zipfile
 from collections.abc import Iterator
 
 from tools.bad_input.finding import Finding
@@ -48,8 +49,16 @@ def _files(world: World) -> Iterator[tuple[str, str]]:
     yield "A gzip file cut short", "cut.csv.gz"
     (folder / "no.parquet").write_bytes(b"a,label\n1,x\n")
     yield "Not Parquet", "no.parquet"
-    (folder / "excel.csv").write_text("a;b;label\n1;2;x\n", encoding="utf-8")
-    yield "Semicolons", "excel.csv"
+    (folder / "blanks.csv").write_text("a b label\n1 2 x\n", encoding="utf-8")
+    yield "Blanks between columns", "blanks.csv"
+    (folder / "headless.csv").write_text("0.5,0.25,x\n0.75,1.5,y\n", encoding="utf-8")
+    yield "No header", "headless.csv"
+    (folder / "levels.csv").write_text("mfcc,mfcc,label\nmean,var,\n0.5,1.5,x\n", encoding="utf-8")
+    yield "Two lines of header", "levels.csv"
+    with zipfile.ZipFile(folder / "two.zip", "w") as archive:
+        archive.writestr("train.csv", "")
+        archive.writestr("test.csv", "")
+    yield "A zip of two tables", "two.zip"
     (folder / "ragged.csv").write_text("a,b,label\n1,2,x\n1,2,3,x\n", encoding="utf-8")
     yield "A row longer than the header", "ragged.csv"
     (folder / "short.csv").write_text("a,b,label\n1,2,x\n1,x\n3,4,y\n", encoding="utf-8")
@@ -62,6 +71,10 @@ def _columns(world: World) -> Iterator[tuple[str, str]]:
     yield "A column twice", world.table("twice.csv", [*FEATURES[:-1], "pixel_3", "label"], world.rows).name
     yield "A column without a name", world.table("noname.csv", ["", *FEATURES[1:], "label"], world.rows).name
     yield "A text where a number belongs", world.changed("text.csv", 7, 5, "loud").name
+    (world.folder / "tracks.csv").write_text("track,artist,a,label\nOne,Ann,1,x\nTwo,Bob,2,y\n", encoding="utf-8")
+    yield "Several columns of text", "tracks.csv"
+    (world.folder / "thousands.csv").write_text('a,b,label\n"12,304.5",1,x\n', encoding="utf-8")
+    yield "Marks between thousands", "thousands.csv"
     yield "NaN", world.changed("nan.csv", 7, 5, "nan").name
     yield "Infinity", world.changed("inf.csv", 9, 6, "-inf").name
     yield "An empty cell", world.changed("hole.csv", 3, 2, "").name
@@ -76,6 +89,7 @@ def _labels(world: World) -> Iterator[tuple[str, str]]:
 
 
 def _options(world: World) -> Iterator[tuple[str, tuple[str, ...]]]:
+    yield "A column that is not there", ("--drop", "pixle_3")
     yield "An unknown preset", ("--preset", "finest")
     yield "An unknown split", ("--split", "artists")
     yield "No epochs at all", ("--epochs", "0")

@@ -8,9 +8,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 from genrestack_training.config.presets import Overrides, resolve_settings
+from genrestack_training.config.settings import Settings, TableSettings
 from genrestack_training.data.grouping import Grouping, find_grouping
+from genrestack_training.data.grouping_warnings import grouping_warnings, label_warnings
+from genrestack_training.data.leakage import leakage_warnings
 from genrestack_training.data.splits import make_split
-from genrestack_training.data.table import Table
+from genrestack_training.data.table import Table, select
 from genrestack_training.data.validation import check_folds, check_seed, check_table
 from genrestack_training.errors import TableError
 from genrestack_training.evaluation.introspection import introspect
@@ -87,6 +90,7 @@ def train(
     check_seed(seed)
     check_folds(folds)
     check_backend(backend, ray_address)
+    table, settings = _selected(table, settings)
     labels = check_table(table, settings)
     data = TrainingData(table, labels, _grouping(table, artists), settings, seed)
 
@@ -96,6 +100,9 @@ def train(
     sides = make_split(split, table, test_share=share, seed=seed, grouping=data.grouping)
     plan = plan_experiments(data, sides, folds=folds, compare=compare)
     folder = plan_run_folder(name, runs_dir=runs_dir, run_dir=run_dir)
+    doubts = _table_warnings(data, split)
+    for line in doubts:
+        progress.note(f"warning: {line}")
 
     if before_fits is not None:
         before_fits(plan_fit(data, sides))
@@ -108,7 +115,8 @@ def train(
         for line in (*plan.notes, *results.notes):
             progress.note(line)
 
-        run = _run(name, data, results.main, _provenance(data, results.main, preset, (*plan.notes, *results.notes)))
+        notes = (*doubts, *plan.notes, *results.notes)
+        run = _run(name, data, results.main, _provenance(data, results.main, preset, notes))
         run = replace(
             run,
             evaluation=results.evaluation,
@@ -121,6 +129,13 @@ def train(
         if store is not None:
             store.remove_used()
     return run
+
+
+def _selected(table: Table, settings: Settings) -> tuple[Table, Settings]:
+    """Return the table with the columns that were chosen, and settings that say which; reading may have chosen them."""
+    if settings.table == TableSettings():
+        return table, replace(settings, table=table.selection)
+    return table if settings.table == table.selection else select(table, settings.table), settings
 
 
 def save_run(run: Run, folder: Path) -> Path:
@@ -159,6 +174,16 @@ def _grouping(table: Table, artists: Mapping[str, str] | None) -> Grouping:
         return find_grouping(table, artists)
     except TableError as exc:
         raise TableError(f"{table.path}: {exc}") from None
+
+
+def _table_warnings(data: TrainingData, split: str) -> tuple[str, ...]:
+    """Return what of the table makes the metrics doubtful, one plain line each."""
+    lines = (
+        *label_warnings(data.labels),
+        *leakage_warnings(data.table, data.labels, data.grouping, split),
+        *grouping_warnings(data.table, data.labels, data.grouping, split),
+    )
+    return tuple(f"{line}." for line in lines)
 
 
 def _run(name: str, data: TrainingData, main: FittedSplit, provenance: Provenance) -> Run:

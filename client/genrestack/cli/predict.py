@@ -90,8 +90,9 @@ def predict(
     windows, and its probabilities are the mean over them. One song is told in detail, several in a line each; those
     that cannot be read are named and left out, and the exit status is 1 at the end.
 
-    Tables (.csv, .csv.gz, .parquet): columns are matched by name. `filename` is shown beside the answer, a column with
-    the true labels gives the accuracy, other columns that are no features of the model are left out with a note.
+    Tables (.csv, .tsv, .txt, also packed, or .parquet): columns are matched by name. `filename` is shown beside the
+    answer, a column with the true labels gives the accuracy, other columns that are no features of the model are left
+    out with a note.
     """
     tables = _are_tables(ctx, files)
     with connection.client(timeout) as client:
@@ -168,7 +169,7 @@ def _predict_file(
     from genrestack.cli.tables.columns import located, match_columns
     from genrestack.cli.tables.table import open_table
 
-    with open_table(path, BATCH_ROWS) as table:
+    with open_table(path, BATCH_ROWS, info.feature_names) as table:
         columns = match_columns(table, info.feature_names, label)
         _note_ignored(path, columns.ignored)
         waiting: deque[Batch] = deque()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from genrestack_training.cli.shared import MODELS, PRECISION, click_errors, export_and_report
+from genrestack_training.cli.table_options import table_option, table_settings, with_table
 from genrestack_training.config.presets import PRESETS
 from genrestack_training.config.settings import BACKENDS, SPLIT_NAMES
 
@@ -65,6 +66,8 @@ if TYPE_CHECKING:
 )
 @click.option("--settings", type=click.Path(path_type=Path), help="TOML file with other hyperparameters.")
 @click.option("--label", default="label", show_default=True, help="Name of the label column.")
+@table_option("drop")
+@table_option("features")
 @PRECISION
 def train(
     *,
@@ -86,9 +89,11 @@ def train(
     ray_address: str | None,
     settings: Path | None,
     label: str,
+    drop: tuple[str, ...] | None,
+    features: tuple[str, ...] | None,
     precision: Any,
 ) -> None:
-    """Train the stack on TABLE (.csv, .csv.gz or .parquet), report its results, and export it.
+    """Train the stack on TABLE (.csv, .tsv, .txt or .parquet), report its results, and export it.
 
     The run with its report goes to runs/NAME/TIME, the bundle to the model repository. Every export passes a
     parity check: the ONNX graphs have to answer what the trained stack answers, or no bundle is written.
@@ -104,10 +109,18 @@ def train(
 
         # The parity check would find it out only once everything is fitted.
         check_wheels(installed_wheels())
-        loaded = load_table(table, label=label, track_column=track_column, artist_column=artist_column)
+        overrides = {} if settings is None else read_overrides(settings)
+        choice = table_settings({"drop": drop, "features": features}, overrides)
+        loaded = load_table(
+            table,
+            label=label,
+            track_column=track_column,
+            artist_column=artist_column,
+            drop=choice.drop,
+            features=choice.features,
+        )
         for note in loaded.notes:
             click.echo(note, err=True)
-        overrides = None if settings is None else read_overrides(settings)
         check_writable(models_dir, name or run_name(table))
         with terminal_progress() as progress:
             run = fit(
@@ -117,7 +130,7 @@ def train(
                 artists=None if groups is None else read_groups(groups),
                 folds=folds,
                 compare=_compared(compare),
-                overrides=overrides,
+                overrides=with_table(overrides, choice),
                 epochs=epochs,
                 seed=seed,
                 name=name,

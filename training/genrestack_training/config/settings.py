@@ -14,6 +14,7 @@ SPLIT_NAMES = ("random", "track", "artist", "none")
 
 BACKENDS = ("local", "ray")
 """Where fits may run; here for the same reason."""
+_table = partial(Setting, "table", blanks=True)
 _split, _scaler, _stack = partial(Setting, "split"), partial(Setting, "scaler"), partial(Setting, "stack")
 _knn, _svc, _mlp, _meta = (
     partial(Setting, "knn"),
@@ -21,6 +22,16 @@ _knn, _svc, _mlp, _meta = (
     partial(Setting, "mlp"),
     partial(Setting, "meta"),
 )
+
+
+@dataclass(frozen=True)
+class TableSettings:
+    """Which columns are features; a name may be a pattern of the shell's, such as `tag_*`."""
+
+    drop: Annotated[tuple[str, ...], _table("Columns that are left out, by name or pattern (tag_*).")] = ()
+    features: Annotated[
+        tuple[str, ...], _table("Columns that are features, by name or pattern; without it, all that can be.")
+    ] = ()
 
 
 @dataclass(frozen=True)
@@ -120,6 +131,7 @@ class MetaSettings:
 class Settings:
     """All hyperparameters of a training, section by section."""
 
+    table: TableSettings = TableSettings()
     split: SplitSettings = SplitSettings()
     scaler: ScalerSettings = ScalerSettings()
     stack: StackSettings = StackSettings()

@@ -16,13 +16,13 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from genrestack_common.tables.numbers import advice, plain_number
 from genrestack_common.text import listed, quoted
 from genrestack_training.data.limits import check_fits
 from genrestack_training.errors import TableError
 
 LONGEST_TEXT: Final = 1000
 """Characters of a label or an identifier."""
-_BRACKETED = re.compile(r"\s*\[\s*([^\[\],\s]+)\s*+,?+\s*+\]\s*")
 _WHOLE = re.compile(r"\s*([+-]?\d+)(?:\.0*)?\s*")
 MOST_COLUMNS: Final = 100_000
 LONGEST_NAME: Final = 200
@@ -39,28 +39,30 @@ def numeric_column(column: pd.Series) -> np.ndarray:
     if pd.api.types.is_bool_dtype(column) or (pd.api.types.is_numeric_dtype(column) and column.dtype.kind in "iuf"):
         return column.to_numpy(dtype=np.float64, na_value=np.nan)
     codes, values = _distinct(column)
-    plain = pd.Series([_unwrapped(value) for value in values], dtype=object)
+    decimal = column.attrs.get("decimal", ".")
+    plain = pd.Series([_plain(value, decimal) for value in values], dtype=object)
     numbers = pd.to_numeric(plain, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
     bad = np.flatnonzero(np.append(np.isnan(numbers), False)[codes])
     if len(bad):
+        cell = column.iloc[bad[0]]
         raise TableError(
-            f"column {column.name!r} is not numeric: data row {bad[0] + 1} holds {reprlib.repr(column.iloc[bad[0]])}. "
-            "Correct it, remove the column, or name it as the label if it is the label",
+            f"column {column.name!r} is not numeric: data row {bad[0] + 1} holds {reprlib.repr(cell)}"
+            f"{advice(str(cell), decimal)}"
         )
     # The last is for rows with nothing in them, whose code is -1.
     return np.asarray(np.append(numbers, np.nan)[codes])
 
 
 def label_texts(column: pd.Series) -> np.ndarray:
-    """Convert a label column to texts, shape (n,): text as it stands, whole numbers as their digits, `1.0` as `1`.
+    """Convert a label column to texts, shape (n,), without blanks around them; whole numbers become digits: `1.0` `1`.
 
     Raises:
         TableError: a label is missing, too long or a fraction; the message names the rows.
 
     """
     codes, values = _distinct(column)
-    texts = [_text(value) for value in values]
-    missing = np.flatnonzero(np.array([*(not text.strip() for text in texts), True])[codes])
+    texts = [_text(value).strip() for value in values]
+    missing = np.flatnonzero(np.array([*(not text for text in texts), True])[codes])
     if len(missing):
         raise TableError(f"column {column.name!r} has no label in {rows_named(missing)}; label them or remove the rows")
     _check_lengths(column.name, texts, codes)
@@ -70,6 +72,12 @@ def label_texts(column: pd.Series) -> np.ndarray:
         return np.asarray(np.array(texts)[codes])
     _refuse_fractions(column.name, texts, codes)
     return np.asarray(np.array(texts)[codes])
+
+
+def padded_labels(column: pd.Series) -> int:
+    """Count the rows whose labels have blanks around them."""
+    codes, values = _distinct(column)
+    return int(np.array([*(_text(value) != _text(value).strip() for value in values), False])[codes].sum())
 
 
 def identifier_column(column: pd.Series) -> np.ndarray:
@@ -96,12 +104,11 @@ def _distinct(column: pd.Series) -> tuple[np.ndarray, list[Any]]:
     return np.asarray(codes, dtype=np.int64), list(values)
 
 
-def _unwrapped(value: Any) -> Any:
-    """Remove the brackets around a single number; what is not a number becomes text."""
+def _plain(value: Any, decimal: str) -> Any:
+    """Remove what NumPy prints around a single number; what is not a number becomes text."""
     if isinstance(value, Real | Decimal | np.bool_):
         return value
-    found = _BRACKETED.fullmatch(str(value))
-    return found[1] if found else str(value)
+    return plain_number(str(value), decimal)
 
 
 def _text(value: Any) -> str:

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from genrestack_common.files import UnreadableFileError, read_text
+from genrestack_common.files import UnreadableFileError, read_bytes
+from genrestack_common.tables.dialect import sniff, text_stream
+from genrestack_common.tables.errors import TableFileError
 from genrestack_common.text import listed, quoted
 from genrestack_training.data.grouping import stem_of
 from genrestack_training.errors import TableError
@@ -18,7 +20,7 @@ _GROUP = ("group", "artist_group", "artist")
 
 
 def read_groups(path: str | Path) -> dict[str, str]:
-    """Read filename → group from a text file with a header, separated by commas or tabs.
+    """Read filename → group from a text file with a header, written in one of the ways that tables are.
 
     The filenames stand in the column `filename`, the groups in `group`, `artist_group` or `artist`, or in the only
     other column there is. Further columns are passed over.
@@ -53,14 +55,17 @@ def read_groups(path: str | Path) -> dict[str, str]:
 
 def _lines(path: Path) -> Iterator[list[str]]:
     try:
-        text = read_text(path, _LARGEST)
+        content = io.BytesIO(read_bytes(path, _LARGEST))
+        dialect = sniff(content)
+        content.seek(0)
+        text = text_stream(content, dialect)
+        yield from csv.reader(text, delimiter=dialect.separator, skipinitialspace=True)
     except UnreadableFileError as exc:
         raise TableError(f"cannot read the groups file: {exc}") from exc
-    except UnicodeDecodeError as exc:
-        raise TableError(f"{path} is not text in UTF-8 (byte {exc.start + 1}); save it as CSV in UTF-8") from exc
-    separator = "\t" if "\t" in text.split("\n", 1)[0] else ","
-    try:
-        yield from csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    except TableFileError as exc:
+        raise TableError(exc.of(path)) from exc
+    except UnicodeError as exc:
+        raise TableError(f"{path} is not text in UTF-8 or UTF-16; save it as CSV in UTF-8") from exc
     except csv.Error as exc:
         raise TableError(f"{path} is not a table: its quotes or line ends do not match; save it again as CSV") from exc
 

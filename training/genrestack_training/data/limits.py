@@ -24,9 +24,10 @@ class _Extent:
 
     path: Path
     columns: int
+    separator: bytes
     size: int = 0
     lines: int = 0
-    commas: int = 0
+    separators: int = 0
     unended: int = 0
     """Bytes since the last end of a line."""
     blank: bool = True
@@ -37,16 +38,16 @@ class _Extent:
         self._check_text(piece)
         self.size += len(piece)
         self.lines += piece.count(b"\n") + piece.count(b"\r") - piece.count(b"\r\n")
-        self.commas += piece.count(b",")
+        self.separators += piece.count(self.separator)
         self.blank = self.blank and not piece.strip()
         self._check_line(piece)
 
     def check_fits(self) -> None:
         """Reject a table that cannot be held; a row that is shorter than the header is filled up when it is read."""
-        values = max(self.commas + self.lines, self.lines * self.columns)
+        values = max(self.separators + self.lines, self.lines * self.columns)
         shape = f"{self.lines:,} lines of {self.columns:,} columns"
         if values > self.lines * self.columns:
-            shape = f"{self.commas + self.lines:,} values"
+            shape = f"{self.separators + self.lines:,} values"
         check_fits(
             f"{self.path} has at least {shape} and {self.size:,} bytes of text",
             VALUE_BYTES * values + TEXT_BYTES * self.size,
@@ -74,19 +75,20 @@ class _Extent:
         self.unended = self.unended + len(piece) if last < 0 else len(piece) - last - 1
 
 
-def check_extent(path: Path, text: BinaryIO, columns: int) -> None:
+def check_extent(path: Path, text: BinaryIO, columns: int, separator: str) -> None:
     """Read a text table once and keep none of it.
 
     Args:
         path: names it in messages.
         text: its bytes, unpacked, from the beginning.
         columns: in its header.
+        separator: between its values.
 
     Raises:
         TableError: it is empty, not text, has an endless line, or does not fit into the memory there is.
 
     """
-    extent = _Extent(path, columns)
+    extent = _Extent(path, columns, separator.encode())
     checked = 0
     while piece := text.read(_PIECE):
         extent.add(piece)

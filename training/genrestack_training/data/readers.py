@@ -3,28 +3,32 @@
 Memory is bounded before anything is kept: a text table is read twice, the first time only to count.
 """
 
-import csv
-import gzip
 import io
 import re
 import warnings
-import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
 import pandas as pd
 
+from genrestack_common.tables.dialect import Dialect, separators_name, sniff, text_stream
+from genrestack_common.tables.errors import TableFileError
+from genrestack_common.tables.packing import KINDS, is_parquet, is_text_table, unpacked
+from genrestack_common.tables.parquet import check_single, is_list, is_text, not_single
+from genrestack_training.config.settings import TableSettings
 from genrestack_training.data.columns import check_names
-from genrestack_training.data.limits import LONGEST_LINE, TEXT_BYTES, VALUE_BYTES, check_extent, check_fits
+from genrestack_training.data.limits import TEXT_BYTES, VALUE_BYTES, check_extent, check_fits
+from genrestack_training.data.selection import dropped
 from genrestack_training.errors import TableError
 
-_SEPARATORS: Final = {";": "semicolons", "\t": "tabs", "|": "bars"}
+IDENTIFIERS: Final = ("filename", "length")
+"""Columns that name a row and say nothing of how it sounds: dropped from the features and remembered."""
 # What pandas takes for "nothing here" in a feature; a label may well be called "NA" or "None".
 _MISSING: Final = ["", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "<NA>", "#N/A"]
-_KINDS: Final = (".csv", ".csv.gz", ".parquet")
 _BROKEN: Final = "is not a Parquet file, or a broken one; write it again"
+_PIECE: Final = 2**16
 
 
 def check_kind(path: Path) -> None:
@@ -34,12 +38,14 @@ def check_kind(path: Path) -> None:
         TableError: as it says.
 
     """
-    if not path.name.lower().endswith(_KINDS):
-        raise TableError(f"{path} is not a kind of table that can be read; use .csv, .csv.gz or .parquet")
+    if not is_text_table(path.name) and not is_parquet(path.name):
+        raise TableError(f"{path} is not a kind of table that can be read; use {KINDS}")
 
 
-def read_frame(path: Path, file: BinaryIO, *, label: str) -> pd.DataFrame:
-    """Read a table by the file's ending: `.csv`, `.csv.gz` or `.parquet`.
+def read_frame(
+    path: Path, file: BinaryIO, *, label: str, choice: TableSettings, needed: Collection[str]
+) -> pd.DataFrame:
+    """Read a table by the file's ending, one of `packing.KINDS`; `attrs["decimal"]` is the decimal mark of a text.
 
     The label column of a text file is read as text, exactly as it stands.
 
@@ -47,35 +53,47 @@ def read_frame(path: Path, file: BinaryIO, *, label: str) -> pd.DataFrame:
         path: gives the ending, and names the file in messages.
         file: open, at its beginning; can seek.
         label: name of the label column.
+        choice: columns that are left out; of a Parquet file they are not read.
+        needed: columns that no pattern leaves out.
 
     Raises:
         TableError: the content is not what the ending says, or takes more memory than there is.
 
     """
     try:
-        if path.name.lower().endswith(".parquet"):
-            return read_parquet(path, file)
-        return _read_csv(path, file, label)
+        return (
+            read_parquet(path, file, choice, needed)
+            if is_parquet(path.name)
+            else _read_text(path, file, label, choice, needed)
+        )
+    except TableFileError as exc:
+        raise TableError(exc.of(path)) from exc
     except MemoryError as exc:
         raise TableError(f"{path} takes more memory than there is; leave rows or columns out") from exc
 
 
-def _read_csv(path: Path, file: BinaryIO, label: str) -> pd.DataFrame:
-    with _unpacked(path, file) as text:
-        names = _first_line(path, text)
-    with _unpacked(path, file) as text:
-        check_extent(path, text, len(names))
-    _check_separator(path, names)
+def _read_text(path: Path, file: BinaryIO, label: str, choice: TableSettings, needed: Collection[str]) -> pd.DataFrame:
+    def numeric(names: tuple[str, ...]) -> set[str]:
+        return set(names) - _dropped(path, list(names), choice, needed) - {*needed, *IDENTIFIERS}
+
+    with unpacked(path.name, file) as stream:
+        dialect = sniff(stream, numeric)
+    with unpacked(path.name, file) as stream, _in_utf8(stream, dialect) as text:
+        check_extent(path, text, len(dialect.header), dialect.separator)
+    names = dialect.header
     check_names(path, names)
-    header = [name if name.strip() else f"Unnamed: {place}" for place, name in enumerate(names)]
-    with warnings.catch_warnings(), _unpacked(path, file) as text:
+    header = [name or f"Unnamed: {place}" for place, name in enumerate(names)]
+    with warnings.catch_warnings(), unpacked(path.name, file) as stream, _in_utf8(stream, dialect) as text:
         # A row longer than the header is a mere warning to pandas, and its values would be cut off.
         warnings.simplefilter("error", pd.errors.ParserWarning)
         warnings.simplefilter("ignore", pd.errors.DtypeWarning)
         try:
-            return pd.read_csv(
+            frame = pd.read_csv(
                 text,
-                encoding="utf-8-sig",
+                sep=dialect.separator,
+                decimal=dialect.decimal,
+                skipinitialspace=True,
+                encoding="utf-8",
                 names=header,
                 header=0,
                 index_col=False,
@@ -86,53 +104,69 @@ def _read_csv(path: Path, file: BinaryIO, label: str) -> pd.DataFrame:
         except (pd.errors.ParserError, pd.errors.ParserWarning) as exc:
             if "out of memory" in str(exc):
                 raise MemoryError from exc
-            raise TableError(f"{path} is not a table: {_what_is_wrong(exc)}") from exc
+            raise TableError(f"{path} is not a table: {_what_is_wrong(exc, dialect)}") from exc
+    frame.attrs["decimal"] = dialect.decimal
+    return frame
 
 
 @contextmanager
-def _unpacked(path: Path, file: BinaryIO) -> Iterator[BinaryIO]:
-    """Return a text table's bytes from the beginning, decompressed if the file's name says that it is compressed."""
-    file.seek(0)
-    if not path.name.lower().endswith(".gz"):
-        yield file
+def _in_utf8(stream: BinaryIO, dialect: Dialect) -> Iterator[BinaryIO]:
+    """Yield a table's text from its header on, as UTF-8."""
+    if dialect.encoding == "utf-8":
+        before = stream.read(dialect.mark + len(dialect.skipped.encode()))
+        # What is no text has another length than what was made of it.
+        if before[dialect.mark :] != dialect.skipped.encode():
+            raise TableFileError("is not text in UTF-8, before its header; save the table as CSV in UTF-8")
+        yield stream
         return
-    try:
-        with gzip.GzipFile(fileobj=file) as unpacked:
-            yield cast(BinaryIO, unpacked)
-    except (OSError, EOFError, zlib.error) as exc:
-        raise TableError(
-            f"{path} is not a whole gzip file; compress the .csv again, or name it .csv if it is not compressed"
-        ) from exc
+    with io.BufferedReader(_Transcoded(text_stream(stream, dialect), dialect.encoding), _PIECE) as text:
+        yield cast(BinaryIO, text)
 
 
-def _first_line(path: Path, text: BinaryIO) -> list[str]:
-    """Read the first line that is not blank; what is not text is found out later."""
-    lines = io.StringIO(text.read(LONGEST_LINE).decode("utf-8-sig", errors="replace"), newline="")
-    try:
-        return next((row for row in csv.reader(lines) if row), [])
-    except csv.Error as exc:
-        raise TableError(f"{path} is not a table: its first line holds no column names; save it again") from exc
+class _Transcoded(io.RawIOBase):
+    """A text's bytes in UTF-8."""
+
+    def __init__(self, text: io.TextIOWrapper, encoding: str) -> None:
+        self._text = text
+        self._encoding = encoding.upper().removesuffix("-LE").removesuffix("-BE")
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override] # typeshed names no type to override
+        """Fill the buffer from the beginning; return how many bytes there were."""
+        try:
+            # No character takes more than four bytes.
+            data = self._text.read(max(1, len(buffer) // 4)).encode()
+        except UnicodeError as exc:
+            raise TableFileError(f"is not text in {self._encoding}; save the table as CSV in UTF-8") from exc
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        """Leave the file open, which is not ours."""
+        if not self.closed:
+            self._text.detach()
+        super().close()
 
 
-def _check_separator(path: Path, names: list[str]) -> None:
-    if len(names) == 1:
-        for mark, plural in _SEPARATORS.items():
-            if mark in names[0]:
-                raise TableError(f"{path} separates its columns with {plural} ({mark!r}); save it with commas")
-
-
-def _what_is_wrong(exc: Exception) -> str:
+def _what_is_wrong(exc: Exception, dialect: Dialect) -> str:
     """Translate pandas' message into plain words; its own wording is for programmers."""
     found = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(exc))
     if found:
-        wanted, line, seen = found.groups()
-        return f"line {line} has {seen} values where the header has {wanted}; check the commas and quotes in it"
+        wanted, line, seen = map(int, found.groups())
+        line += len(dialect.skipped.splitlines())
+        return (
+            f"line {line} has {seen} values where the header has {wanted}; check the "
+            f"{separators_name(dialect.separator)} and quotes in it"
+        )
     if isinstance(exc, pd.errors.ParserWarning):
         return "its rows have more values than the header has names; name every column in the header"
     return "its quotes or line ends do not match; save it again as CSV"
 
 
-def read_parquet(path: Path, file: BinaryIO) -> pd.DataFrame:
+def read_parquet(path: Path, file: BinaryIO, choice: TableSettings, needed: Collection[str]) -> pd.DataFrame:
     """Read a table of numbers, texts and dates; lists are read where each holds one value.
 
     Texts are kept once for each value they have, so that a file of a few KB does not become a table of many GB.
@@ -148,11 +182,14 @@ def read_parquet(path: Path, file: BinaryIO) -> pd.DataFrame:
         opened = pq.ParquetFile(file)
         fields = list(opened.schema_arrow)
         check_names(path, [field.name for field in fields])
+        out = _dropped(path, [field.name for field in fields], choice, needed)
+        fields = [field for field in fields if field.name not in out]
         for field in fields:
-            _check_kind(path, field)
+            _check_kind(field)
         _check_extent(path, opened)
-        texts = [field.name for field in fields if _is_text(field.type)]
-        columns = pq.ParquetFile(file, read_dictionary=texts).read(use_threads=False)
+        texts = [field.name for field in fields if is_text(field.type)]
+        kept = [field.name for field in fields]
+        columns = pq.ParquetFile(file, read_dictionary=texts).read(kept if out else None, use_threads=False)
         columns = pa.table(
             [_plain(path, *each) for each in zip(columns.column_names, columns.columns, strict=True)],
             names=columns.column_names,
@@ -165,7 +202,17 @@ def read_parquet(path: Path, file: BinaryIO) -> pd.DataFrame:
         if isinstance(exc, TableError):
             raise
         raise TableError(f"{path} {_BROKEN}") from exc
+    # What is left out is there still, without values: whoever sorts the columns can say what there is.
+    for name in out:
+        frame[name] = None
     return frame
+
+
+def _dropped(path: Path, names: list[str], choice: TableSettings, needed: Collection[str]) -> set[str]:
+    try:
+        return dropped(names, choice, needed)
+    except TableError as exc:
+        raise TableError(f"{path}: {exc}") from None
 
 
 def _check_extent(path: Path, opened: Any) -> None:
@@ -183,37 +230,18 @@ def _check_extent(path: Path, opened: Any) -> None:
     )
 
 
-def _check_kind(path: Path, field: Any) -> None:
+def _check_kind(field: Any) -> None:
     """Reject what is not a single value a row, by its type and before it is read."""
     import pyarrow.types as kinds
 
-    kind = field.type
-    if _is_list(kind) or kinds.is_dictionary(kind):
-        kind = kind.value_type
+    check_single(field.name, field.type)
+    kind = field.type.value_type if is_list(field.type) or kinds.is_dictionary(field.type) else field.type
     single = (
         kinds.is_integer, kinds.is_floating, kinds.is_boolean, kinds.is_decimal, kinds.is_null, kinds.is_timestamp,
-        kinds.is_date, kinds.is_duration, _is_text,
+        kinds.is_date, kinds.is_duration, is_text,
     )  # fmt: skip
     if not any(is_kind(kind) for is_kind in single):
-        what = "structs" if kinds.is_struct(kind) else "maps" if kinds.is_map(kind) else "values of another kind"
-        what = "lists of lists" if _is_list(kind) else what
-        raise TableError(
-            f"{path}: column {field.name!r} is not numeric: it holds {what} ({str(field.type)[:60]}), and a table "
-            "holds one value a row; write what is in it as columns of their own, or remove the column"
-        )
-
-
-def _is_list(kind: Any) -> bool:
-    import pyarrow.types as kinds
-
-    return bool(kinds.is_list(kind) or kinds.is_large_list(kind) or kinds.is_fixed_size_list(kind))
-
-
-def _is_text(kind: Any) -> bool:
-    import pyarrow.types as kinds
-
-    tests = (kinds.is_string, kinds.is_large_string, kinds.is_string_view, kinds.is_binary, kinds.is_large_binary)
-    return any(is_kind(kind) for is_kind in tests)
+        raise not_single(field.name, field.type, "values of another kind")
 
 
 def _plain(path: Path, name: str, column: Any) -> Any:
@@ -221,7 +249,7 @@ def _plain(path: Path, name: str, column: Any) -> Any:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if _is_list(column.type):
+    if is_list(column.type):
         lengths = pc.list_value_length(column)
         wrong = pc.not_equal(pc.fill_null(lengths, 1), 1)
         if (row := pc.index(wrong, True).as_py()) >= 0:

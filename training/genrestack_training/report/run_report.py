@@ -118,7 +118,7 @@ def _facts(record: RunRecord) -> Iterator[tuple[str, str]]:
 
 def settings_lines(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield each section of the settings that this stack uses, on one line."""
-    used = {"split", "scaler", "stack", "meta", *settings["stack"]["estimators"]}
+    used = {"table", "split", "scaler", "stack", "meta", *settings["stack"]["estimators"]}
     for name, values in settings.items():
-        if name in used:
+        if name in used and any(values.values() if name == "table" else [True]):
             yield f"[{name}]", ", ".join(f"{key} = {value}" for key, value in values.items())

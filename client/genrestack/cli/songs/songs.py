@@ -102,7 +102,7 @@ def _all_songs(paths: Sequence[Path]) -> list[Path]:
         if not songs:
             raise click.ClickException(
                 f"{path} holds no recordings; name a folder of them, or the file itself "
-                "(a table's name ends in .csv, .csv.gz or .parquet)"
+                "(a table's name ends in .csv, .tsv, .txt or .parquet, or is packed)"
             )
         found.update(dict.fromkeys(songs))
     return list(found)

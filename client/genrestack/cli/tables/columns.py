@@ -13,8 +13,11 @@ import numpy.typing as npt
 from genrestack.cli.tables.table import IDENTIFIERS, Cells, Chunk, Table
 from genrestack.cli.tables.table_error import TableError
 from genrestack.errors import InvalidInput
+from genrestack_common.tables.numbers import advice, plain_number
 from genrestack_common.text import quoted, quoted_list
 
+# As training reads them.
+_TRUTHS = {"true": 1.0, "false": 0.0}
 # No more digits than any row has: the text is the server's.
 _ROW = re.compile(r"rows\[([0-9]{1,12})\]")
 
@@ -92,7 +95,9 @@ def batches(table: Table, columns: Columns) -> Iterator[Batch]:
         for number, cells in enumerate(chunk.rows):
             rows[number] = _numbers(table, columns, cells, chunk.places[number])
         _check_finite(table, columns, chunk, rows)
-        yield Batch(rows, _texts(chunk, columns.identifier), _texts(chunk, columns.label), chunk.position, chunk.places)
+        # Training takes the blanks around a label off.
+        truths = [text.strip() for text in _texts(chunk, columns.label)]
+        yield Batch(rows, _texts(chunk, columns.identifier), truths, chunk.position, chunk.places)
     if empty:
         raise TableError(f"{table.path} has a header and no rows; add rows below the header")
 
@@ -114,7 +119,9 @@ def _texts(chunk: Chunk, column: int | None) -> list[str]:
 
 def _numbers(table: Table, columns: Columns, cells: Cells, place: str) -> list[float]:
     try:
-        return [float(cells[column]) for column in columns.features]
+        if table.decimal == ".":
+            return [float(cells[column]) for column in columns.features]
+        return [_float(str(cells[column]), table.decimal) for column in columns.features]
     except (TypeError, ValueError, OverflowError):
         return [
             _number(table, cells[column], place, name)
@@ -126,13 +133,18 @@ def _number(table: Table, cell: Any, place: str, name: str) -> float:
     where = f"{table.path}, {place}, column {quoted(name)}"
     if cell is None or cell == "":
         raise TableError(f"{where} is empty; fill it in or leave the row out")
-    # librosa hands out the tempo as an array, which published tables hold as text: [89.1]
     text = str(cell).strip()
-    inner = text[1:-1] if text.startswith("[") and text.endswith("]") else text
     try:
-        return float(inner)
+        return _float(text, table.decimal)
     except ValueError:
-        raise TableError(f"{where}: {quoted(text)} is not a number; correct it or leave the row out") from None
+        what = f"{quoted(text)} is not a number{advice(text, table.decimal)}"
+        raise TableError(f"{where}: {what}; correct it or leave the row out") from None
+
+
+def _float(text: str, decimal: str) -> float:
+    # librosa hands out the tempo as an array, which published tables hold as text: [89.1]
+    truth = _TRUTHS.get(text.lower())
+    return float(plain_number(text, decimal)) if truth is None else truth
 
 
 def _check_finite(table: Table, columns: Columns, chunk: Chunk, rows: npt.NDArray[np.float64]) -> None:

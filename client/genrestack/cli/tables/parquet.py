@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from genrestack.cli.tables.table_error import TableError
+from genrestack_common.tables.parquet import check_single, is_text
 from genrestack_common.text import quoted
 
 _LONGEST_TEXT: Final = 2**14
@@ -32,7 +33,7 @@ def open_parquet(
     try:
         opened = parquet.ParquetFile(file)
         _check_columns(path, opened)
-        texts = [field.name for field in opened.schema_arrow if _is_text(field.type)]
+        texts = [field.name for field in opened.schema_arrow if is_text(field.type)]
         # A text that stands in every row is kept once.
         opened = parquet.ParquetFile(file, read_dictionary=texts)
     except (ArrowException, OSError, ValueError) as error:
@@ -56,15 +57,8 @@ def _rows(path: Path, opened: Any, rows_per_batch: int) -> Iterator[list[Cells]]
 
 def _check_columns(path: Path, opened: Any) -> None:
     """Refuse what is no single value a row, before any of it is read."""
-    import pyarrow.types as kinds
-
     for field in opened.schema_arrow:
-        kind = field.type.value_type if _is_list(field.type) else field.type
-        if _is_list(kind) or kinds.is_nested(kind):
-            raise TableError(
-                f"{path}: column {quoted(field.name)} holds {quoted(str(field.type))}, and a table holds one value a "
-                "row; write what is in it as columns of their own, or remove the column"
-            )
+        check_single(field.name, field.type)
     facts = opened.metadata
     for number in range(facts.num_row_groups):
         group = facts.row_group(number)
@@ -82,17 +76,5 @@ def _check_texts(path: Path, name: str, column: Any) -> None:
     import pyarrow.types as kinds
 
     values = column.dictionary if kinds.is_dictionary(column.type) else column
-    if _is_text(values.type) and (pc.max(pc.binary_length(values)).as_py() or 0) > _LONGEST_TEXT:
+    if is_text(values.type) and (pc.max(pc.binary_length(values)).as_py() or 0) > _LONGEST_TEXT:
         raise TableError(f"{path}: column {quoted(name)} holds a text of more than {_LONGEST_TEXT:,} bytes; remove it")
-
-
-def _is_list(kind: Any) -> bool:
-    import pyarrow.types as kinds
-
-    return bool(kinds.is_list(kind) or kinds.is_large_list(kind) or kinds.is_fixed_size_list(kind))
-
-
-def _is_text(kind: Any) -> bool:
-    import pyarrow.types as kinds
-
-    return any(is_kind(kind) for is_kind in (kinds.is_string, kinds.is_large_string, kinds.is_binary))

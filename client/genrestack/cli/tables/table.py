@@ -1,23 +1,22 @@
 """Feature tables as a stream of batches, read without pandas."""
 
 import csv
-import gzip
-import io
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any, Final, cast
+from typing import IO, Any, Final
 
 from genrestack.cli.tables.parquet import open_parquet
 from genrestack.cli.tables.table_error import TableError
+from genrestack_common.tables.dialect import separators_name, sniff, text_stream
+from genrestack_common.tables.errors import TableFileError
+from genrestack_common.tables.packing import KINDS, is_parquet, is_text_table, unpacked
 
 IDENTIFIERS: Final = ("filename", "length")
 """Columns of the published layout that tell rows apart and are no features."""
 _LONGEST_ROW: Final = 2**24
 """Characters."""
-_SUFFIXES: Final = (".csv", ".csv.gz", ".parquet")
 
 Cells = list[Any]
 
@@ -42,29 +41,38 @@ class Table:
     size: int
     """What `Chunk.position` comes to at the end."""
     chunks: Iterator[Chunk]
+    decimal: str = "."
+    """The mark before a number's fraction."""
 
 
 def is_table(path: Path) -> bool:
     """Return, by its name, whether a file is a table."""
-    return path.name.lower().endswith(_SUFFIXES)
+    return is_text_table(path.name) or is_parquet(path.name)
 
 
 @contextmanager
-def open_table(path: Path, rows_per_chunk: int) -> Iterator[Table]:
+def open_table(path: Path, rows_per_chunk: int, numeric: Collection[str] | None = None) -> Iterator[Table]:
     """Open a table; its rows are read as the chunks are taken.
+
+    Args:
+        path: the file.
+        rows_per_chunk: at most.
+        numeric: the columns whose numbers will be read; None for all.
 
     Raises:
         TableError: the file is not there, not a table, or broken.
 
     """
     if not is_table(path):
-        raise TableError(f"{path} is not a table (.csv, .csv.gz, .parquet)")
+        raise TableError(f"{path} is not a table; name one that ends in {KINDS}")
     if not path.is_file():
         raise TableError(f"{path}: there is no such file; check the path")
-    reader = _open_parquet if path.name.lower().endswith(".parquet") else _open_csv
     with ExitStack() as stack:
         with _readable(path):
-            table = stack.enter_context(reader(path, rows_per_chunk))
+            if is_parquet(path.name):
+                table = stack.enter_context(_open_parquet(path, rows_per_chunk))
+            else:
+                table = stack.enter_context(_open_text(path, rows_per_chunk, numeric))
         yield replace(table, chunks=_guarded(path, table.chunks))
 
 
@@ -77,66 +85,80 @@ def _guarded(path: Path, chunks: Iterator[Chunk]) -> Iterator[Chunk]:
 def _readable(path: Path) -> Iterator[None]:
     try:
         yield
-    except gzip.BadGzipFile as error:
-        raise TableError(f"{path} is not gzip, whatever its name says") from error
+    except TableFileError as error:
+        raise TableError(error.of(path)) from error
     except OSError as error:
         raise TableError(f"{path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise TableError(f"{path} is not UTF-8 text; save it as UTF-8 CSV") from error
-    except (EOFError, zlib.error) as error:
-        raise TableError(f"{path} is cut off or damaged; it does not unpack as gzip") from error
+    except UnicodeError as error:
+        raise TableError(f"{path} is not text in UTF-8, nor all of it in UTF-16; save it as CSV in UTF-8") from error
     except csv.Error as error:
         raise TableError(f"{path} is not CSV as Python reads it: {error}") from error
 
 
 @contextmanager
-def _open_csv(path: Path, rows_per_chunk: int) -> Iterator[Table]:
+def _open_text(path: Path, rows_per_chunk: int, numeric: Collection[str] | None) -> Iterator[Table]:
     with path.open("rb") as raw:
-        unpacked = cast(IO[bytes], gzip.GzipFile(fileobj=raw) if path.name.lower().endswith(".gz") else raw)
-        with io.TextIOWrapper(unpacked, encoding="utf-8-sig", newline="") as text:
-            lines = _Lines(path, text)
-            rows = csv.reader(lines)
-            header = [name.strip() for name in next(rows, [])]
-            if not header:
-                raise TableError(f"{path} is empty; its first line has to name the columns")
-            chunks = _csv_chunks(path, lines.each_row(rows), len(header), rows_per_chunk, raw.tell)
-            yield Table(path, header, path.stat().st_size, chunks)
+        with unpacked(path.name, raw) as stream:
+            dialect = sniff(stream, None if numeric is None else lambda _: numeric)
+        if not dialect.header:
+            raise TableError(f"{path} is empty; its first line has to name the columns")
+        with unpacked(path.name, raw) as stream, text_stream(stream, dialect) as text:
+            lines = _Lines(path, text, len(dialect.skipped.splitlines()))
+            rows = csv.reader(lines, delimiter=dialect.separator, skipinitialspace=True)
+            next(row for row in rows if row)
+            width, separators = len(dialect.header), separators_name(dialect.separator)
+            chunks = _text_chunks(path, lines.each_row(rows), width, separators, rows_per_chunk, raw.tell)
+            yield Table(path, list(dialect.header), path.stat().st_size, chunks, dialect.decimal)
 
 
 class _Lines:
     """The lines of a table; no row of it, of however many lines and cells, goes on without end."""
 
-    def __init__(self, path: Path, text: IO[str]) -> None:
+    def __init__(self, path: Path, text: IO[str], before: int) -> None:
         self._path = path
         self._text = text
         self._letters = 0
-        self._number = 0
+        self._quotes = 0
+        self._number = before
 
     def __iter__(self) -> Iterator[str]:
         while line := self._text.readline(_LONGEST_ROW + 1):
             self._number += 1
             self._letters += len(line)
+            self._quotes += line.count('"')
             if self._letters > _LONGEST_ROW:
                 raise TableError(f"{self._path}, line {self._number}: a row of more than {_LONGEST_ROW:,} characters")
             yield line
 
     def each_row(self, rows: Iterator[Cells]) -> Iterator[tuple[int, Cells]]:
         """Yield the rows that are made of these lines, each with the number of its last line."""
-        self._letters = 0
+        self._letters = self._quotes = 0
+        last = self._number
         for cells in rows:
-            self._letters = 0
+            if self._number > last + 1 and self._quotes % 2:
+                raise TableError(f"{self._path}, line {last + 1}: a quote that begins there has no end; close it")
+            self._letters = self._quotes = 0
+            last = self._number
             yield self._number, cells
 
 
-def _csv_chunks(
-    path: Path, rows: Iterator[tuple[int, Cells]], width: int, rows_per_chunk: int, position: Callable[[], int]
+def _text_chunks(
+    path: Path,
+    rows: Iterator[tuple[int, Cells]],
+    width: int,
+    separators: str,
+    rows_per_chunk: int,
+    position: Callable[[], int],
 ) -> Iterator[Chunk]:
     chunk = Chunk([], [], 0)
     for number, cells in rows:
-        if not cells:
-            continue
+        if not any(map(str.strip, cells)):
+            continue  # nothing in it, whether or not it has separators
         if len(cells) != width:
-            raise TableError(f"{path}, line {number}: {len(cells)} cells, but the header has {width}")
+            raise TableError(
+                f"{path}, line {number}: {len(cells)} cells, but the header has {width}; check the {separators} and "
+                "quotes in it"
+            )
         chunk.places.append(f"line {number}")
         chunk.rows.append(cells)
         if len(chunk.rows) == rows_per_chunk:
