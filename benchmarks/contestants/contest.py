@@ -36,6 +36,11 @@ def composed(repository: Path) -> Spec:
     return {"kind": "composed", "repository": str(repository), "threads": threads()}
 
 
+def unsliced(repository: Path) -> Spec:
+    """Describe the same graph in onnxruntime alone, whose threads divide each operator and not the rows."""
+    return {"kind": "unsliced", "repository": str(repository), "threads": threads()}
+
+
 def original(run: Path, *, direct: bool = False, part: str = "") -> Spec:
     """Describe the fitted stack of a run, or one of its base estimators.
 

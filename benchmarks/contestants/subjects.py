@@ -22,7 +22,7 @@ class Subject:
 
 def make(spec: Mapping[str, Any]) -> Subject:
     """Make the contestant that a spec, as the functions of `contest` write it, describes."""
-    return {"composed": _composed, "original": _original, "stock": _stock}[spec["kind"]](spec)
+    return {"composed": _composed, "unsliced": _unsliced, "original": _original, "stock": _stock}[spec["kind"]](spec)
 
 
 def _composed(spec: Mapping[str, Any]) -> Subject:
@@ -32,6 +32,21 @@ def _composed(spec: Mapping[str, Any]) -> Subject:
     # As a server loads it: with native operators where they are there.
     session = verified_session(bundle, provider="cpu", threads=int(spec["threads"])).session
     return Subject(lambda rows: session.run(rows).probabilities, np.float32)
+
+
+def _unsliced(spec: Mapping[str, Any]) -> Subject:
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = int(spec["threads"])
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 4
+    bundle = open_only_bundle(Path(spec["repository"]))
+    session = ort.InferenceSession(bundle.compose(), options, providers=["CPUExecutionProvider"])
+    # All of its outputs, as the composed session gives them.
+    names = [output.name for output in session.get_outputs()]
+    place = names.index("probabilities")
+    return Subject(lambda rows: np.asarray(session.run(names, {"features": rows})[place]), np.float32)
 
 
 def open_only_bundle(repository: Path) -> Any:

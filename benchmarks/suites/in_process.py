@@ -1,11 +1,12 @@
 """One row and 256 rows: the composed graph against the stack it was made from."""
 
-from benchmarks.contestants.contest import Spec, composed, contest, original
+from benchmarks.contestants.contest import Spec, composed, contest, original, unsliced
 from benchmarks.contestants.prepared import Prepared
 from benchmarks.reporting.budget import Budget
 from benchmarks.reporting.figure import Baseline, Figure, quicker
 
 _SINGLE, _DOUBLE = "composed graph, single", "composed graph, double"
+_UNSLICED = "the same graph in onnxruntime alone"
 _PREDICT, _DIRECT = "the notebook's stack, Keras predict()", "the notebook's stack, model(x)"
 
 
@@ -25,6 +26,7 @@ def _against_the_stack(prepared: Prepared, budget: Budget, rows: int, what: str,
         _SINGLE: composed(prepared.single),
         _DIRECT: original(prepared.run, direct=True),
         _DOUBLE: composed(prepared.double),
+        _UNSLICED: unsliced(prepared.single),
     }
     times = contest(specs, prepared.rows, rows, budget)
 
@@ -42,4 +44,5 @@ def _against_the_stack(prepared: Prepared, budget: Budget, rows: int, what: str,
         line(_SINGLE, _DIRECT, None),
         line(_DOUBLE, _PREDICT, None),
         line(_DOUBLE, _DIRECT, None),
+        line(_SINGLE, _UNSLICED, None),
     )

@@ -14,6 +14,7 @@ from genrestack_bundle.errors import BundleError, LoadCancelledError, ProviderEr
 from genrestack_bundle.runtime.answer import Answer
 from genrestack_bundle.runtime.compose import CLASS_INDEX, FEATURES, PROBABILITIES, base_output
 from genrestack_bundle.runtime.providers import PROVIDERS, Provider, candidates, import_onnxruntime, ort_errors, start
+from genrestack_bundle.runtime.slices import Outputs, run_slices, slice_bounds
 from genrestack_bundle.runtime.uint8_to_float32 import uint8_to_float32
 from genrestack_bundle.runtime.watchdog import Cancellation, LoadLimit, TimeLimit
 from genrestack_common.resources import usable_cpus
@@ -21,8 +22,6 @@ from genrestack_common.resources import usable_cpus
 if TYPE_CHECKING:
     import onnxruntime
 
-# Up to this many rows, waking further threads costs more than they save: a session of one thread answers.
-NARROW_ROWS = 16
 LOAD_S: Final = 300.0
 """Seconds in which a session has to be created."""
 
@@ -50,7 +49,7 @@ class ComposedSession:
             part_names: the base estimators' names, in the order of the stack.
             provider: `cpu`, `cuda`, `tensorrt`, or `auto`, the best of them that starts here; which of those answers
                 rightly is for `verified_session` to say.
-            threads: intra-op threads; None: as many as this process may use.
+            threads: how many compute the rows of one run; None: as many as this process may use.
             device: number of the GPU, where the provider runs on one.
             operators: library of operators that the graph uses beside the standard's.
             bound: whether rows are handed over where the graph runs, so that they cross once; None: on a GPU.
@@ -68,49 +67,51 @@ class ComposedSession:
         self.part_names = tuple(part_names)
         wanted = _chosen(provider, device)
 
-        def load(threads: int) -> "onnxruntime.InferenceSession":
-            options = _options(ort, threads)
-            if operators is not None:
-                _register(options, operators)
-            limit = LoadLimit(options, seconds=within_s, cancellation=cancellation)
-            return _load(ort, graph, wanted, device, options, limit)
-
-        self._wide = load(self.threads)
-        self._narrow = self._wide if self.threads == 1 or wanted.gpu else load(1)
+        # On a CPU the threads are divided among slices of the rows, see `slices`, and each run has one.
+        options = _options(ort, self.threads if wanted.gpu else 1)
+        if operators is not None:
+            _register(options, operators)
+        limit = LoadLimit(options, seconds=within_s, cancellation=cancellation)
+        self._session = _load(ort, graph, wanted, device, options, limit)
         self.gpu = wanted.gpu
         self.provider = wanted.name
         """onnxruntime's name of the provider that runs what it can of the graph."""
-        self.nodes: Mapping[str, int] = _nodes(self._wide)
+        self.nodes: Mapping[str, int] = _nodes(self._session)
         """How many of the graph's nodes each provider runs, by onnxruntime's name; most first."""
         if wanted.name not in self.nodes:
             raise ProviderError(f"{wanted.name} runs none of the graph's operators; choose --provider cpu")
-        self.provider_options: dict[str, str] = dict(self._wide.get_provider_options()[self.provider])
+        self.provider_options: dict[str, str] = dict(self._session.get_provider_options()[self.provider])
         self._outputs = [CLASS_INDEX, PROBABILITIES, *map(base_output, self.part_names)]
         self._bound = wanted.gpu if bound is None else bound
         self._place = wanted.place, device if wanted.place != "cpu" else 0
 
     def run(self, rows: npt.NDArray[np.float32], options: "onnxruntime.RunOptions | None" = None) -> Answer:
         """Run n rows of unscaled features, float32 of shape (n, f); `options` are onnxruntime's for one run."""
-        session = self._narrow if len(rows) <= NARROW_ROWS else self._wide
-        if self._bound and len(rows):
-            index, probabilities, *base = self._run_bound(session, rows, options)
-        else:
-            index, probabilities, *base = session.run(self._outputs, {FEATURES: rows}, options)
+
+        def compute(part: slice) -> Outputs:
+            return self._compute(rows[part], options)
+
+        slices = [slice(None)] if self.gpu else slice_bounds(len(rows), self.threads)
+        index, probabilities, *base = run_slices(compute, slices, self.threads)
         return Answer(index, probabilities, dict(zip(self.part_names, base, strict=True)))
 
-    def _run_bound(
-        self, session: "onnxruntime.InferenceSession", rows: npt.NDArray[np.float32], options: Any
-    ) -> list[npt.NDArray[Any]]:
+    def _compute(self, rows: npt.NDArray[np.float32], options: "onnxruntime.RunOptions | None") -> Outputs:
+        if self._bound and len(rows):
+            return self._compute_bound(rows, options)
+        outputs: Outputs = self._session.run(self._outputs, {FEATURES: rows}, options)
+        return outputs
+
+    def _compute_bound(self, rows: npt.NDArray[np.float32], options: "onnxruntime.RunOptions | None") -> Outputs:
         """Copy the rows to where the graph begins, once, and each answer back, once."""
-        binding = session.io_binding()
+        binding = self._session.io_binding()
         rows = np.ascontiguousarray(rows)
         value = import_onnxruntime().OrtValue.ortvalue_from_numpy(rows, *self._place)
         binding.bind_ortvalue_input(FEATURES, value)
         for name in self._outputs:
             binding.bind_output(name, "cpu")
-        session.run_with_iobinding(binding, options)
-        answers: list[npt.NDArray[Any]] = binding.copy_outputs_to_cpu()
-        return answers
+        self._session.run_with_iobinding(binding, options)
+        outputs: Outputs = binding.copy_outputs_to_cpu()
+        return outputs
 
 
 @cache

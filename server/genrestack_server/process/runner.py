@@ -1,6 +1,7 @@
 """A server as a process: from start to the signal that ends it."""
 
 import asyncio
+import gc
 import logging
 import signal
 from collections.abc import Callable
@@ -116,6 +117,8 @@ class ServerRunner:
         if starting.done() and not self._stopping:
             await starting
             self._served = True
+            # What is there now stays; to look through it again and again would stop all calls for tens of milliseconds.
+            gc.freeze()
             serving()
         await stopped
 

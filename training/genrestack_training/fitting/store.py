@@ -19,7 +19,7 @@ from genrestack_training.folders.private import private_folder, trusted_file
 from genrestack_training.folders.unfinished import PARTIAL, make_private
 
 # Raised when the same parameters come to fit something else.
-_REVISION: Final = 1
+_REVISION: Final = 2
 _LIBRARIES: Final = ("numpy", "scikit-learn", "scipy", "keras", "scikeras", "tensorflow")
 
 

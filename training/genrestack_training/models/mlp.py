@@ -7,6 +7,7 @@ from typing import Any, Final
 import numpy as np
 from sklearn.utils.validation import _num_samples
 
+from genrestack_training.models.epochs import are_plain_arrays, is_plain, one_call_an_epoch
 from genrestack_training.models.tensorflow_import import import_tensorflow
 
 import_tensorflow()
@@ -74,6 +75,21 @@ class StackableKerasClassifier(KerasClassifier):  # type: ignore[misc]  # sciker
         draws = any(getattr(self, f"model__{name}", 0.0) for name in ("dropout", "noise"))
         return {} if draws else execution_options(rows, int(self.epochs), int(self.batch_size))
 
+    def _is_plain_fit(self, X: Any, y: Any, sample_weight: Any, options: Mapping[str, Any]) -> bool:
+        """Return whether nothing of a long fit would notice that its epochs are one call each."""
+        parameters = self.get_params(deep=False)
+        return (
+            bool(self._execution)
+            and sample_weight is None
+            and options.keys() <= {"warm_start", "epochs", "initial_epoch"}
+            and not any(parameters.get(name) for name in ("callbacks", "validation_split", "class_weight"))
+            and not any(name.startswith(("fit__", "callbacks__")) for name in parameters)
+            and parameters.get("shuffle", True) is True
+            and int(self.batch_size) > 0
+            and are_plain_arrays(X, y)
+            and is_plain(self.model_)
+        )
+
     def _forget_execution(self) -> None:
         """Reset how the network is executed: what makes a long fit quicker would slow its predictions."""
         arguments = self._get_compile_kwargs()
@@ -96,9 +112,13 @@ class StackableKerasClassifier(KerasClassifier):  # type: ignore[misc]  # sciker
         if self._epoch_listener is not None:
             self._fit_callbacks = [*self._fit_callbacks, _EpochCallback(self._epoch_listener)]
 
-    def _fit_keras_model(self, *args: Any, **kwargs: Any) -> None:
+    def _fit_keras_model(self, X: Any, y: Any, sample_weight: Any = None, **kwargs: Any) -> None:
         try:
-            super()._fit_keras_model(*args, **kwargs)
+            if self._is_plain_fit(X, y, sample_weight, kwargs):
+                with one_call_an_epoch(self.model_, int(self.batch_size)):
+                    super()._fit_keras_model(X, y, sample_weight, batch_size=len(X), **kwargs)
+            else:
+                super()._fit_keras_model(X, y, sample_weight, **kwargs)
         finally:
             self._fit_callbacks = [c for c in self._fit_callbacks if not isinstance(c, _EpochCallback)]
 
