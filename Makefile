@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-EXTRAS := train,ray,server,audio,otel,docs,dev
+EXTRAS := train,ray,server,http,audio,otel,docs,dev
 # pytest-xdist workers; loadfile keeps a module's fixtures in one of them.
 WORKERS ?= 2
 # Here pytest's own process is a driver of Ray, which has crashed in one that had run hundreds of other tests before.
