@@ -25,8 +25,8 @@ MACHINES: Final = ("x86_64", "aarch64")
 GLIBC: Final = range(36, 4, -1)
 """Minor versions: Debian bookworm's, and down to what wheels were first built for."""
 EXTRAS: Final[Mapping[str, Sequence[str]]] = {
-    "server-cpu": ("server", "otel"),
-    "server-gpu": ("server-gpu", "otel"),
+    "server-cpu": ("server", "http", "otel"),
+    "server-gpu": ("server-gpu", "http", "otel"),
     "train": ("train", "server", "audio", "otel"),
 }
 BUILD: Final = "build"

@@ -5,7 +5,7 @@ import ipaddress
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from genrestack_server.errors import AddressError, StartError
 
@@ -13,10 +13,24 @@ from genrestack_server.errors import AddressError, StartError
 _ABSENT: Final = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 _NOT_TCP: Final = ("unix:", "unix-abstract:", "vsock:")
 _MAPPED: Final = "::ffff:"
+# Connections that may wait to be accepted.
+_BACKLOG: Final = 1024
 
 
-def check_address(host: str, port: int, prefix: str = "") -> None:
-    """Bind every address a host name stands for, and let go again; `prefix` as in `address_error`.
+class Flags(NamedTuple):
+    """Which settings choose an address, for messages that say what to change."""
+
+    host: str = "--host"
+    port: str = "--port"
+
+
+GRPC: Final = Flags()
+HTTP: Final = Flags(port="--http-port")
+METRICS: Final = Flags("--metrics-host", "--metrics-port")
+
+
+def check_address(host: str, port: int, flags: Flags = GRPC) -> None:
+    """Bind every address a host name stands for, and let go again.
 
     gRPC itself is content with one of them, and says little when it gets none.
 
@@ -26,16 +40,16 @@ def check_address(host: str, port: int, prefix: str = "") -> None:
     """
     absent: OSError | None = None
     usable = 0
-    for family, address in resolve(host, port, prefix):
+    for family, address in resolve(host, port, flags):
         try:
             _bind(family, address)
             usable += 1
         except OSError as error:
             if error.errno not in _ABSENT:
-                raise address_error(host, port, error, prefix) from error
+                raise address_error(host, port, error, flags) from error
             absent = error
     if absent is not None and not usable:
-        raise address_error(host, port, absent, prefix) from absent
+        raise address_error(host, port, absent, flags) from absent
 
 
 def is_loopback(host: str) -> bool:
@@ -54,35 +68,33 @@ def join_address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def resolve(host: str, port: int, prefix: str = "") -> list[tuple[socket.AddressFamily, tuple[Any, ...]]]:
+def resolve(host: str, port: int, flags: Flags = GRPC) -> list[tuple[socket.AddressFamily, tuple[Any, ...]]]:
     """Find every family and address a host name stands for.
 
     Raises:
         AddressError: it stands for none.
 
     """
-    if (mended := _mended(host, prefix)) is not None:
-        raise AddressError(f"--{prefix}host {host}: {mended}")
+    if (mended := _mended(host, flags)) is not None:
+        raise AddressError(f"{flags.host} {host}: {mended}")
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
-        raise AddressError(
-            f"--{prefix}host {host} is not a name or address this machine knows; try 127.0.0.1"
-        ) from error
+        raise AddressError(f"{flags.host} {host} is not a name or address this machine knows; try 127.0.0.1") from error
     return [(entry[0], entry[4]) for entry in found]
 
 
-def _mended(host: str, prefix: str) -> str | None:
+def _mended(host: str, flags: Flags) -> str | None:
     """Say what to write in place of what gRPC or a URL would take, and a host is not."""
     if "/" in host or host.startswith(_NOT_TCP):
         return "only TCP is served, no socket file; give a name or an address such as 127.0.0.1"
     if host.startswith("[") and host.endswith("]"):
-        return f"an IPv6 address is written without brackets: --{prefix}host {host[1:-1]}"
+        return f"an IPv6 address is written without brackets: {flags.host} {host[1:-1]}"
     name, colon, port = host.rpartition(":")
     if colon and port.isdecimal() and (":" not in name or name.startswith("[")):
-        return f"the port is a setting of its own: --{prefix}host {name.strip('[]')} --{prefix}port {port}"
+        return f"the port is a setting of its own: {flags.host} {name.strip('[]')} {flags.port} {port}"
     if host.lower().startswith(_MAPPED):
-        return f"an IPv4 address is written as it is: --{prefix}host {host[len(_MAPPED) :]}"
+        return f"an IPv4 address is written as it is: {flags.host} {host[len(_MAPPED) :]}"
     return None
 
 
@@ -96,9 +108,9 @@ def _bind(family: int, address: tuple[Any, ...]) -> None:
         probe.listen(1)
 
 
-def address_error(host: str, port: int, error: OSError, prefix: str = "") -> AddressError:
-    """Say why an address cannot be listened on, and that `--<prefix>host` and `--<prefix>port` choose another."""
-    to_host, to_port = f"--{prefix}host", f"--{prefix}port"
+def address_error(host: str, port: int, error: OSError, flags: Flags = GRPC) -> AddressError:
+    """Say why an address cannot be listened on, and which settings choose another."""
+    to_host, to_port = flags
     if error.errno == errno.EADDRINUSE:
         text = f"port {port} on {host} is taken by another program; stop it, or choose another with {to_port} (0: any)"
     elif error.errno == errno.EACCES:
@@ -114,7 +126,7 @@ def address_error(host: str, port: int, error: OSError, prefix: str = "") -> Add
 
 
 @contextmanager
-def reserved_port(host: str, port: int) -> Iterator[int]:
+def reserved_port(host: str, port: int, flags: Flags = GRPC) -> Iterator[int]:
     """Keep a port for processes that will share it; yields its number, a free one for 0.
 
     First makes sure that nobody else has it: with SO_REUSEPORT alone a second server on a busy port would take half
@@ -128,10 +140,10 @@ def reserved_port(host: str, port: int) -> Iterator[int]:
     """
     if not hasattr(socket, "SO_REUSEPORT"):
         raise StartError("this system has no SO_REUSEPORT, which several workers need; serve with --workers 1")
-    check_address(host, port)
+    check_address(host, port, flags)
     with ExitStack() as held:
         absent: OSError | None = None
-        for family, address in resolve(host, port):
+        for family, address in resolve(host, port, flags):
             try:
                 keeper = held.enter_context(_keeper(family, address, port))
             except OSError as error:
@@ -140,7 +152,7 @@ def reserved_port(host: str, port: int) -> Iterator[int]:
             else:
                 port = keeper.getsockname()[1]
         if not port:
-            raise address_error(host, port, absent or OSError()) from absent
+            raise address_error(host, port, absent or OSError(), flags) from absent
         yield port
 
 
@@ -158,3 +170,47 @@ def _keeper(family: int, address: tuple[Any, ...], port: int) -> socket.socket:
         keeper.close()
         raise
     return keeper
+
+
+def open_listeners(host: str, port: int, flags: Flags, *, shares_port: bool) -> list[socket.socket]:
+    """Listen on every address a host name stands for, without blocking; for port 0 on a free one, the same on all.
+
+    Raises:
+        AddressError: the host or port cannot be listened on.
+
+    """
+    with ExitStack() as opened:
+        listeners: list[socket.socket] = []
+        absent: OSError | None = None
+        for family, address in resolve(host, port, flags):
+            try:
+                listener = opened.enter_context(_listener(family, (address[0], port, *address[2:]), shares_port))
+            except OSError as error:
+                if error.errno not in _ABSENT:
+                    raise address_error(host, port, error, flags) from error
+                absent = error
+            else:
+                listeners.append(listener)
+                port = listener.getsockname()[1]
+        if not listeners:
+            raise address_error(host, port, absent or OSError(), flags) from absent
+        opened.pop_all()
+        return listeners
+
+
+def _listener(family: int, address: tuple[Any, ...], shares_port: bool) -> socket.socket:  # noqa: FBT001
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shares_port:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if family == socket.AF_INET6:
+            # All addresses of this machine are those of IPv4 too, as gRPC has it.
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(address[0] != "::"))
+        listener.bind(address)
+        listener.listen(_BACKLOG)
+        listener.setblocking(False)
+    except OSError:
+        listener.close()
+        raise
+    return listener

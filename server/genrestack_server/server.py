@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import grpc
 from grpc import aio
@@ -14,7 +14,7 @@ from grpc import aio
 from genrestack_common.text import counted
 from genrestack_server.address import check_address, join_address
 from genrestack_server.config.server_config import ServerConfig
-from genrestack_server.errors import AddressError, Draining, PortLostError
+from genrestack_server.errors import AddressError, Draining, PortLostError, StartError
 from genrestack_server.inference.engine import Engine
 from genrestack_server.models.manager import Command
 from genrestack_server.models.registry import ServedModel
@@ -29,12 +29,16 @@ from genrestack_server.rpc.reflection import reflection_handler
 from genrestack_server.rpc.rpc_handler import RpcHandler
 from genrestack_server.security.security import Security
 from genrestack_server.service.lifecycle import Lifecycle
+from genrestack_server.service.oip.inference import Inference
 from genrestack_server.service.oip.statistics import Statistics
 from genrestack_server.service.prediction import Prediction
 from genrestack_server.telemetry import grpc_log
 from genrestack_server.telemetry.observer import Observers
 from genrestack_server.telemetry.request_log import RequestLog
 from genrestack_server.telemetry.telemetry import Telemetry
+
+if TYPE_CHECKING:
+    from genrestack_server.http.http_port import HttpPort
 
 _log = logging.getLogger(__name__)
 
@@ -69,6 +73,8 @@ class Server:
         self.shares_port = shares_port
         self.port = 0
         """The port listened on, once `start` has bound it."""
+        self.http_port: int | None = None
+        """The port of HTTP, if there is one and `start` has bound it."""
         self._statistics = Statistics()
         self.observers = Observers([self._statistics, RequestLog(self.config.log_sample)])
         """Who is told of calls, runs and loads; add to them before `start`."""
@@ -89,9 +95,12 @@ class Server:
         )
         """Its metrics and traces."""
         self._health = Health(["", *_SERVICES])
+        self._lifecycle = Lifecycle(self.observers)
+        self._inference = Inference(self.engine, self._statistics, self.config, self.is_ready)
         self._security: Security | None = None
         self._accepts = accepts
         self._grpc: GrpcPort | None = None
+        self._http: HttpPort | None = None
         self._lost: PortLostError | None = None
         self._leaving: asyncio.Task[bool] | None = None
         self._stopping = threading.Event()
@@ -116,7 +125,7 @@ class Server:
             security = self._security = Security(self.config)
             for name in names:
                 self._health.set(name, serving=False)
-            self.telemetry.open(alone=not self.shares_port)
+            self.telemetry.open(alone=not self.shares_port, ready=self.is_ready)
             if not self.shares_port:
                 await self._listen(security)
             await self.engine.manager.start(names)
@@ -165,15 +174,19 @@ class Server:
         answered = await self.engine.admission.wait_idle(self.config.grace if grace is None else grace)
         if not answered:
             _log.warning("%s cut off: the time to finish is over", counted(self.engine.admission.in_flight, "call"))
-        if self._grpc is not None:
-            if answered:
-                # gRPC cancels what has arrived and not been handed over yet: let those be refused, in words.
-                await self.engine.admission.wait_quiet(_QUIET_S, _FLUSH_S)
-            await self._grpc.stop(_FLUSH_S if answered else 0)
+        ports = [port for port in (self._grpc, self._http) if port is not None]
+        if ports and answered:
+            # gRPC cancels what has arrived and not been handed over yet: let those be refused, in words.
+            await self.engine.admission.wait_quiet(_QUIET_S, _FLUSH_S)
+        await asyncio.gather(*(port.stop(_FLUSH_S if answered else 0) for port in ports))
         self.engine.close()
         await asyncio.to_thread(self.telemetry.close)
         self._stopped.set()
         return answered
+
+    def is_ready(self) -> bool:
+        """Return whether the server is served as a whole: what health says of ""."""
+        return self._health.is_serving("")
 
     def reload(self) -> None:
         """Read certificates and tokens again now; what is broken is logged and leaves the old ones in force."""
@@ -184,6 +197,14 @@ class Server:
     def address(self) -> str:
         """`host:port` as a client would write it."""
         return join_address(self.config.host, self.port)
+
+    @property
+    def http_url(self) -> str | None:
+        """Where HTTP is served, if it is."""
+        if self.http_port is None:
+            return None
+        scheme = "http" if self.config.tls_cert is None else "https"
+        return f"{scheme}://{join_address(self.config.host, self.http_port)}"
 
     @property
     def busy(self) -> bool:
@@ -220,10 +241,10 @@ class Server:
         Never by the generated functions that add a servicer to a server: they register each method with gRPC's core
         too, which then writes to memory that a serving task frees when it ends.
         """
-        engine, rpc = self.engine, RpcHandler(Lifecycle(self.observers))
+        engine, rpc = self.engine, RpcHandler(self._lifecycle)
         return [
             PredictionService(Prediction(engine, self.config), engine.admission, rpc, self.config).handlers(),
-            InferenceService(engine, rpc, self._health, self._statistics, self.config).handlers(),
+            InferenceService(self._inference, engine.admission, rpc, self.config).handlers(),
             self._health.handler(),
             reflection_handler([*_SERVICES, health.SERVICE_NAME]),
         ]
@@ -256,7 +277,19 @@ class Server:
             lost=self._port_lost,
         )
         await self._grpc.start()
+        if self.config.http_port is not None:
+            await self._listen_to_http(self.config.http_port, security)
         security.start()
+
+    async def _listen_to_http(self, port: int, security: Security) -> None:
+        try:
+            from genrestack_server.http.http_port import HttpPort
+            from genrestack_server.http.routes import make_app
+        except ImportError as error:
+            raise StartError('HTTP (--http-port) needs: pip install "genrestack[server,http]"') from error
+        app = make_app(self._inference, self._lifecycle, security.authorizer, self.config)
+        self._http = HttpPort(app, self.config, security.certificates)
+        self.http_port = await self._http.start(port, shares_port=self.shares_port)
 
     def _port_changed(self, accepting: bool) -> None:  # noqa: FBT001
         if not self._stopping.is_set():

@@ -57,6 +57,15 @@ class ServerConfig:
         str, _server("Name or address to listen on, IPv6 without brackets; 0.0.0.0 for all.", metavar="HOST")
     ] = "127.0.0.1"
     port: Annotated[int, _server("TCP port; 0 picks a free one.", least=0, most=65_535)] = 50051
+    http_port: Annotated[
+        int | None,
+        _server(
+            "TCP port of the Open Inference Protocol over HTTP, on the same host; 0 picks a free one.",
+            unset="no HTTP",
+            least=0,
+            most=65_535,
+        ),
+    ] = None
     provider: Annotated[
         Provider,
         _server("What runs the graph; auto is CUDA where it starts and answers the golden rows, else the CPU."),
@@ -194,7 +203,7 @@ class ServerConfig:
     tls_cert: Annotated[
         Path | None,
         _security(
-            "PEM certificate chain; with --tls-key, the port speaks TLS. Read again when the files change.",
+            "PEM certificate chain; with --tls-key, the ports speak TLS. Read again when the files change.",
             metavar="FILE",
             unset="no TLS",
         ),
@@ -266,6 +275,8 @@ class ServerConfig:
         return self.max_message_mib * MIB
 
     def _check_together(self) -> None:
+        if self.http_port and self.http_port == self.port:
+            raise ValueError(f"http_port is {self.http_port}, which is port too; each needs a port of its own")
         if self.device and self.provider == "cpu":
             raise ValueError(f'device is {self.device}, but provider is "cpu"; choose "cuda" or leave device out')
         if (self.tls_cert is None) != (self.tls_key is None):

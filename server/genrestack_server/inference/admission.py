@@ -37,6 +37,11 @@ class AdmissionControl:
         self._empty = asyncio.Event()
         self._empty.set()
 
+    @property
+    def closed(self) -> bool:
+        """Whether nothing more is admitted."""
+        return self._closed
+
     @contextmanager
     def admit(self) -> Iterator[None]:
         """Admit one call for as long as the block lasts.

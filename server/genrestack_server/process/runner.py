@@ -144,6 +144,8 @@ def startup_banner(server: "Server") -> list[str]:
         for served in server.models
     ]
     lines = lines or [f"serving nothing yet on {server.address}"]
+    if server.http_url is not None:
+        lines.append(f"HTTP on {server.http_url}")
     url = server.telemetry.metrics_url
     return lines if url is None else [*lines, f"metrics on {url}"]
 

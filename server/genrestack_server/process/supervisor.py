@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from genrestack_server.address import reserved_port
+from genrestack_server.address import HTTP, reserved_port
 from genrestack_server.config.server_config import ServerConfig
 from genrestack_server.errors import StartError
 from genrestack_server.process.signals import (
@@ -73,14 +73,19 @@ def supervise(config: ServerConfig, announce: Announce, policy: RestartPolicy | 
 async def _supervise(config: ServerConfig, announce: Announce, policy: RestartPolicy) -> int:
     with ExitStack() as held:
         port = held.enter_context(reserved_port(config.host, config.port))
-        supervisor = Supervisor(replace(config, port=port), policy)
+        http_port = config.http_port
+        if http_port is not None:
+            http_port = held.enter_context(reserved_port(config.host, http_port, HTTP))
+        supervisor = Supervisor(replace(config, port=port, http_port=http_port), policy)
         lines = []
         if config.metrics_port is not None:
             from genrestack_server.telemetry.aggregation import Totals
             from genrestack_server.telemetry.metrics_server import metrics_endpoint
+            from genrestack_server.telemetry.probes import Probes
 
             supervisor.totals = Totals(lambda: supervisor.serving)
-            endpoint = metrics_endpoint(config.metrics_host, config.metrics_port, supervisor.totals)
+            probes = Probes(supervisor.is_ready)
+            endpoint = metrics_endpoint(config.metrics_host, config.metrics_port, supervisor.totals, probes)
             lines = [f"metrics on {held.enter_context(endpoint)}"]
         take_signals(config, supervisor.stop, supervisor.reload)
         await supervisor.run(lambda said: announce([*said, *lines]))
@@ -94,7 +99,7 @@ class Supervisor:
         """Start nothing yet.
 
         Args:
-            config: what every worker gets; its port has a number, and is reserved.
+            config: what every worker gets; its ports have numbers, and are reserved.
             patience: how long to wait for what.
 
         """
@@ -115,6 +120,10 @@ class Supervisor:
     def serving(self) -> int:
         """How many workers say that they serve."""
         return sum(worker.serving for worker in list(self._workers.values()))
+
+    def is_ready(self) -> bool:
+        """Return whether a worker serves models, and nobody has told them to stop."""
+        return not self._stopping.is_set() and any(each.serving and each.ready for each in self._workers.values())
 
     @property
     def status(self) -> int:

@@ -46,6 +46,8 @@ class WorkerHandle:
         """What it announced when it said SERVING; None: it has not yet."""
         self.accepting = True
         """Whether, as far as it has said, its port takes calls once it has announced itself."""
+        self.ready = False
+        """Whether, as far as it has said, it serves models."""
         self.failure: str | None = None
         """Why it cannot start."""
         self.metrics: list[Any] = []
@@ -119,6 +121,8 @@ class WorkerHandle:
             self.commands.append((command, name))
         if "accepting" in message:
             self.accepting = message["accepting"]
+        if "ready" in message:
+            self.ready = message["ready"]
         if "failure" in message:
             self.failure = message["failure"]
         if "serving" in message:

@@ -136,7 +136,7 @@ async def _serve(line: ControlChannel, config: ServerConfig) -> NoReturn:
 
     def serving() -> None:
         line.started(server)
-        line.tell(serving=startup_banner(server))
+        line.tell(serving=startup_banner(server), ready=server.is_ready())
 
     status = await life.pass_by(server, serving)
     await line.end(server)
@@ -144,7 +144,8 @@ async def _serve(line: ControlChannel, config: ServerConfig) -> NoReturn:
 
 
 def _state(server: "Server") -> dict[str, Any]:
-    return {} if (metrics := server.telemetry.metrics) is None else {"metrics": metrics.packed()}
+    metrics = server.telemetry.metrics
+    return {"ready": server.is_ready()} | ({} if metrics is None else {"metrics": metrics.packed()})
 
 
 def _share_cpus(config: ServerConfig) -> ServerConfig:

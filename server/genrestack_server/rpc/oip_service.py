@@ -1,8 +1,7 @@
-"""The methods of `inference.GRPCInferenceService`, from bytes to messages."""
+"""`inference.GRPCInferenceService` over gRPC."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
@@ -13,42 +12,31 @@ from google.rpc import status_pb2
 from genrestack_proto.inference import open_inference_pb2 as pb
 from genrestack_server.call import Call
 from genrestack_server.config.server_config import ServerConfig
-from genrestack_server.errors import InvalidInput, NotFound, StillLoading
-from genrestack_server.inference.engine import Engine
-from genrestack_server.models.registry import ServedModel
-from genrestack_server.rpc.health import Health
+from genrestack_server.errors import InvalidInput
+from genrestack_server.inference.admission import AdmissionControl
 from genrestack_server.rpc.request_reader import RequestReader
 from genrestack_server.rpc.rpc_handler import Context, MethodHandler, RpcHandler, serialized
 from genrestack_server.rpc.streaming import Streams
 from genrestack_server.service.messages import LARGE_BYTES, parse_request, run_in_thread
-from genrestack_server.service.oip.parameters import obey, refuse_overrides
-from genrestack_server.service.oip.repository import check_repository, index
-from genrestack_server.service.oip.requests import Wanted, read, version_number
-from genrestack_server.service.oip.responses import inferred, model_metadata, server_metadata
-from genrestack_server.service.oip.statistics import Statistics
+from genrestack_server.service.oip.inference import Inference
+from genrestack_server.service.oip.responses import server_metadata
 
 SERVICE_NAME: Final = pb.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name
 
 _Work = Callable[[bytes, Call], Awaitable[Message]]
-# A caller's own id goes into every log line of its request.
-_MAX_REQUEST_ID: Final = 128
 
 
-@dataclass(slots=True)
 class InferenceService:
-    """The Open Inference Protocol; requests arrive as bytes and are parsed here, as the native front end does."""
+    """Reads requests once they are admitted; what they are answered with is `Inference`'s."""
 
-    engine: Engine
-    rpc: RpcHandler
-    health: Health
-    statistics: Statistics
-    config: ServerConfig
-    _rows: RequestReader = field(init=False)
-    _small: RequestReader = field(init=False)
-
-    def __post_init__(self) -> None:
-        """Make what reads the requests."""
-        self._rows = RequestReader(self.engine.admission.waiting, self.config.max_message_bytes)
+    def __init__(
+        self, inference: Inference, admission: AdmissionControl, handler: RpcHandler, config: ServerConfig
+    ) -> None:
+        self._inference = inference
+        self._admission = admission
+        self._handler = handler
+        self._streams = Streams(handler, admission)
+        self._rows = RequestReader(admission.waiting, config.max_message_bytes)
         self._small = RequestReader.small()
 
     def handlers(self) -> grpc.GenericRpcHandler:
@@ -65,7 +53,7 @@ class InferenceService:
             "RepositoryModelUnload": self._unload,
         }
         methods = {method: self._small_unary(method, work) for method, work in works.items()}
-        methods["ModelInfer"] = self.rpc.unary("ModelInfer", self._infer)
+        methods["ModelInfer"] = self._handler.unary("ModelInfer", self._infer)
         methods["ModelStreamInfer"] = grpc.stream_stream_rpc_method_handler(self._stream_infer, None, serialized)
         return grpc.method_handlers_generic_handler(SERVICE_NAME, methods)
 
@@ -73,7 +61,7 @@ class InferenceService:
         async def read_and_work(context: Context, call: Call) -> Message:
             return await work(await self._small.read(context), call)
 
-        return self.rpc.unary(method, read_and_work)
+        return self._handler.unary(method, read_and_work)
 
     async def _live(self, data: bytes, _: Call) -> pb.ServerLiveResponse:
         parse_request(pb.ServerLiveRequest, data)
@@ -81,93 +69,43 @@ class InferenceService:
 
     async def _ready(self, data: bytes, _: Call) -> pb.ServerReadyResponse:
         parse_request(pb.ServerReadyRequest, data)
-        return pb.ServerReadyResponse(ready=self.health.is_serving(""))
+        return pb.ServerReadyResponse(ready=self._inference.is_serving())
 
     async def _model_ready(self, data: bytes, call: Call) -> pb.ModelReadyResponse:
-        request = parse_request(pb.ModelReadyRequest, data)
-        try:
-            self._find(request.name, request.version, call)
-        except (NotFound, StillLoading):
-            return pb.ModelReadyResponse(ready=False)
-        return pb.ModelReadyResponse(ready=not self.health.draining)
+        return self._inference.model_ready(parse_request(pb.ModelReadyRequest, data), call)
 
     async def _server_metadata(self, data: bytes, _: Call) -> pb.ServerMetadataResponse:
         parse_request(pb.ServerMetadataRequest, data)
         return server_metadata()
 
     async def _model_metadata(self, data: bytes, call: Call) -> pb.ModelMetadataResponse:
-        request = parse_request(pb.ModelMetadataRequest, data)
-        return model_metadata(self._find(request.name, request.version, call), self.engine.registry)
+        return self._inference.model_metadata(parse_request(pb.ModelMetadataRequest, data), call)
 
     async def _infer(self, context: Context, call: Call) -> pb.ModelInferResponse:
-        with self.engine.admission.admit():
-            return await self._answer(await self._rows.read(context), call)
+        with self._admission.admit():
+            return await self._inference.infer(await self._rows.read(context), call)
 
     async def _stream_infer(self, _: object, context: Context) -> AsyncGenerator[pb.ModelStreamInferResponse, None]:
-        streams, requests = Streams(self.rpc, self.engine.admission), self._rows.items(context)
-        answers = streams.answered(context, "ModelStreamInfer", requests, self._item, _refusal)
+        requests = self._rows.items(context)
+        answers = self._streams.answered(context, "ModelStreamInfer", requests, self._item, _refusal)
         async with aclosing(answers) as responses:
             async for response in responses:
                 yield response
 
     async def _model_statistics(self, data: bytes, call: Call) -> pb.ModelStatisticsResponse:
-        request = parse_request(pb.ModelStatisticsRequest, data)
-        found = self._meant(request.name, request.version, call)
-        return pb.ModelStatisticsResponse(model_stats=[self.statistics.of(served) for served in found])
+        return self._inference.model_statistics(parse_request(pb.ModelStatisticsRequest, data), call)
 
     async def _index(self, data: bytes, _: Call) -> pb.RepositoryIndexResponse:
-        request = parse_request(pb.RepositoryIndexRequest, data)
-        check_repository(request.repository_name)
-        return await index(self.engine.registry, only_ready=request.ready)
+        return await self._inference.index(parse_request(pb.RepositoryIndexRequest, data))
 
     async def _load(self, data: bytes, call: Call) -> pb.RepositoryModelLoadResponse:
-        request = parse_request(pb.RepositoryModelLoadRequest, data)
-        check_repository(request.repository_name)
-        refuse_overrides(request.parameters)
-        call.model = _printable(request.model_name)
-        await self.engine.manager.load(request.model_name)
-        return pb.RepositoryModelLoadResponse()
+        return await self._inference.load(parse_request(pb.RepositoryModelLoadRequest, data), call)
 
     async def _unload(self, data: bytes, call: Call) -> pb.RepositoryModelUnloadResponse:
-        request = parse_request(pb.RepositoryModelUnloadRequest, data)
-        check_repository(request.repository_name)
-        call.model = _printable(request.model_name)
-        await self.engine.manager.unload(request.model_name)
-        return pb.RepositoryModelUnloadResponse()
+        return await self._inference.unload(parse_request(pb.RepositoryModelUnloadRequest, data), call)
 
     async def _item(self, data: bytes, call: Call) -> pb.ModelStreamInferResponse:
-        return _final(pb.ModelStreamInferResponse(infer_response=await self._answer(data, call)))
-
-    async def _answer(self, data: bytes, call: Call) -> pb.ModelInferResponse:
-        if len(data) > LARGE_BYTES:
-            wanted = await run_in_thread(self._unpacked, data, call)
-            answer = await self.engine.predict(wanted.served, wanted.rows, call)
-            return await run_in_thread(inferred, wanted, answer)
-        wanted = self._unpacked(data, call)
-        return inferred(wanted, await self.engine.predict(wanted.served, wanted.rows, call))
-
-    def _unpacked(self, data: bytes, call: Call) -> Wanted:
-        request = parse_request(pb.ModelInferRequest, data)
-        if request.id:
-            call.request_id = _printable(request.id)
-        obey(request.parameters, call)
-        served = self._find(request.model_name, request.model_version, call)
-        wanted = read(request, served, self.config)
-        call.rows = len(wanted.rows)
-        return wanted
-
-    def _find(self, name: str, version: str, call: Call) -> ServedModel:
-        served = self.engine.registry.find(name, version_number(version))
-        call.model, call.version = served.name, served.version
-        return served
-
-    def _meant(self, name: str, version: str, call: Call) -> list[ServedModel]:
-        """Every version that is ready and meant: of one model if it is named, one of them if that is named too."""
-        if version:
-            return [self._find(name, version, call)]
-        if name:
-            self._find(name, version, call)
-        return [served for served in self.engine.registry.ready() if name in {"", served.name}]
+        return _final(pb.ModelStreamInferResponse(infer_response=await self._inference.infer(data, call)))
 
 
 async def _refusal(data: bytes, status: status_pb2.Status) -> pb.ModelStreamInferResponse:
@@ -184,8 +122,3 @@ def _final(response: pb.ModelStreamInferResponse) -> pb.ModelStreamInferResponse
     """Build the response that ends the answers to one item; callers of models that answer several times wait for it."""
     response.infer_response.parameters["triton_final_response"].bool_param = True
     return response
-
-
-def _printable(text: str) -> str:
-    """Cut a caller's id, or the name of a model there may not be, to what a log line takes."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text[:_MAX_REQUEST_ID])

@@ -7,7 +7,6 @@ message at all, those of zlib (`deflate`) none that has a field below 15, as all
 """
 
 import asyncio
-import zlib
 from collections.abc import AsyncGenerator
 from contextlib import nullcontext
 from typing import Final
@@ -15,11 +14,12 @@ from typing import Final
 import grpc
 
 from genrestack_common.text import counted
-from genrestack_server.errors import InvalidInput, MessageTooLarge
+from genrestack_server.errors import InvalidInput
 from genrestack_server.inference.admission import WaitingCalls
 from genrestack_server.models.background import MemoryTrimmer
 from genrestack_server.rpc.rpc_handler import Context
-from genrestack_server.service.messages import LARGE_BYTES, run_in_thread
+from genrestack_server.service.compression import decompressed, is_compressed
+from genrestack_server.service.messages import LARGE_BYTES
 
 PUBLIC_BYTES: Final = 4096
 """Largest request of the services that tools and probes ask."""
@@ -28,14 +28,6 @@ _SMALL_BYTES: Final = 65_536
 _ARRIVES_WITHIN_S: Final = 60.0
 # Calls of one service that may wait for a small request: each may be sent as many bytes as gRPC takes.
 _SMALL_AT_ONCE: Final = 8
-
-
-_GZIP: Final = b"\x1f\x8b"
-_ZLIB: Final = 0x78
-# Either form, whichever it is.
-_WINDOW: Final = zlib.MAX_WBITS | 32
-# So much takes a tenth of a millisecond; what is larger is decompressed in another thread.
-_DECOMPRESSED_AT_ONCE: Final = 65_536
 
 
 class RequestReader:
@@ -130,48 +122,3 @@ class RequestReader:
 
     def _ended(self, _: object) -> None:
         self._trimmer.submit()
-
-
-async def decompressed(data: bytes, max_bytes: int) -> bytes:
-    """Return a request as it was before its sender compressed it.
-
-    Args:
-        data: as it came, compressed.
-        max_bytes: of the request; not more than these are made of it.
-
-    Raises:
-        MessageTooLarge: it would be larger.
-        InvalidInput: the data break off, are damaged, or something follows them.
-
-    """
-    small = min(max_bytes, _DECOMPRESSED_AT_ONCE)
-    found = _decompress(data, small)
-    if found is None and small < max_bytes:
-        found = await run_in_thread(_decompress, data, max_bytes)
-    if found is None:
-        # In gRPC's words, by which clients know that smaller messages may pass.
-        raise MessageTooLarge(
-            f"Decompressed message larger than max ({max_bytes:,} bytes; --max-message-mib); send less at a time"
-        )
-    return found
-
-
-def is_compressed(data: bytes) -> bool:
-    """Return whether data are gzip's or zlib's."""
-    if data.startswith(_GZIP):
-        return True
-    return len(data) > 1 and data[0] == _ZLIB and (data[0] << 8 | data[1]) % 31 == 0
-
-
-def _decompress(data: bytes, max_bytes: int) -> bytes | None:
-    """Return the message's bytes; None if there are more than `max_bytes`."""
-    stream = zlib.decompressobj(_WINDOW)
-    try:
-        found = stream.decompress(data, max_bytes + 1)
-    except zlib.error as error:
-        raise InvalidInput.of("request", "its compressed bytes are damaged; send them again") from error
-    if len(found) > max_bytes:
-        return None
-    if not stream.eof or stream.unused_data:
-        raise InvalidInput.of("request", "its compressed bytes do not end where it does; send them again")
-    return found

@@ -32,6 +32,8 @@ class Pair:
     client_ca: bytes | None
     expires: float
     """Seconds since 1970."""
+    context: ssl.SSLContext
+    """Has shaken hands with these very files; for HTTP, and not to be changed."""
 
     def for_grpc(self) -> grpc.ServerCertificateConfiguration:
         """Give it to gRPC."""
@@ -48,13 +50,14 @@ def read_pair(chain: Path, key: Path, client_ca: Path | None) -> Pair:
     """
     paths = [path for path in (chain, key, client_ca) if path is not None]
     contents = {path: _read(path) for path in paths}
-    expires = _shake_hands(chain, key, _text(contents[chain], chain))
+    context, expires = _shake_hands(chain, key, _text(contents[chain], chain))
+    context.set_alpn_protocols(["http/1.1"])
     if client_ca is not None:
-        _check_client_ca(client_ca, _text(contents[client_ca], client_ca))
+        _require_clients(context, client_ca, _text(contents[client_ca], client_ca))
     # OpenSSL takes paths, gRPC takes bytes: these must have been the same.
     if any(_read(path) != content for path, content in contents.items()):
         raise CertificateError(f"the TLS files beside {chain} changed while they were read")
-    return Pair(contents[chain], contents[key], None if client_ca is None else contents[client_ca], expires)
+    return Pair(contents[chain], contents[key], None if client_ca is None else contents[client_ca], expires, context)
 
 
 class Certificates:
@@ -72,6 +75,11 @@ class Certificates:
     def expires(self) -> float:
         """When the certificate in use expires, in seconds since 1970."""
         return self._pair.expires
+
+    @property
+    def context(self) -> ssl.SSLContext:
+        """The pair in use, for the next connection by HTTP."""
+        return self._pair.context
 
     def credentials(self) -> grpc.ServerCredentials:
         """Make the credentials of a port; gRPC asks them for the pair at every new connection."""
@@ -136,8 +144,13 @@ def _text(content: bytes, path: Path) -> str:
     return text
 
 
-def _shake_hands(chain: Path, key: Path, text: str) -> float:
-    """Connect a TLS client that trusts this very certificate with a server that has it; return when it expires."""
+def _shake_hands(chain: Path, key: Path, text: str) -> tuple[ssl.SSLContext, float]:
+    """Connect a TLS client that trusts this very certificate with a server that has it.
+
+    Returns:
+        the server's context, and when the certificate expires.
+
+    """
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     client.check_hostname = False
@@ -145,7 +158,7 @@ def _shake_hands(chain: Path, key: Path, text: str) -> float:
     _load(server, chain, key)
     try:
         client.load_verify_locations(cadata=text[: text.index(_END) + len(_END)])
-        return _expiry(server, client)
+        return server, _expiry(server, client)
     except ssl.SSLCertVerificationError as error:
         raise CertificateError(_unusable(chain, error.verify_message)) from error
     except ssl.SSLError as error:
@@ -190,8 +203,9 @@ def _load(server: ssl.SSLContext, chain: Path, key: Path) -> None:
         raise CertificateError(text) from error
 
 
-def _check_client_ca(path: Path, text: str) -> None:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+def _require_clients(context: ssl.SSLContext, path: Path, text: str) -> None:
+    """Have clients need a certificate of these authorities."""
+    context.verify_mode = ssl.CERT_REQUIRED
     try:
         context.load_verify_locations(cadata=text)
     except ssl.SSLError as error:

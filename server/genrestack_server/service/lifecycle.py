@@ -10,7 +10,15 @@ import grpc
 from google.rpc import status_pb2
 
 from genrestack_server.call import Call, CallContext
-from genrestack_server.errors import DeadlineExceeded, Draining, QueueFull, RequestError, TooManyCalls
+from genrestack_server.errors import (
+    DeadlineExceeded,
+    Draining,
+    PermissionDenied,
+    QueueFull,
+    RequestError,
+    TooManyCalls,
+    Unauthenticated,
+)
 from genrestack_server.service.status import BY_NUMBER, to_status
 from genrestack_server.telemetry.observer import Observer
 
@@ -21,6 +29,8 @@ _REASONS: Final[dict[type[BaseException], str]] = {
     QueueFull: "queue_full",
     DeadlineExceeded: "deadline",
     Draining: "draining",
+    Unauthenticated: "token",
+    PermissionDenied: "management",
 }
 """Errors with which a request is rejected before any work, and what observers are told of them."""
 

@@ -1,4 +1,4 @@
-"""The HTTP port that Prometheus reads: one thread, a bounded number of connections, and an end for each."""
+"""The HTTP port of metrics and probes: one thread, a bounded number of connections, and an end for each."""
 
 import asyncio
 import gzip
@@ -14,7 +14,8 @@ from typing import Any, Final
 from prometheus_client.exposition import choose_encoder, gzip_accepted
 from prometheus_client.registry import Collector
 
-from genrestack_server.address import address_error, check_address, join_address, resolve
+from genrestack_server.address import METRICS, address_error, check_address, join_address, resolve
+from genrestack_server.telemetry.probes import LIVE, READY, Probes
 
 MOST_CONNECTIONS: Final = 16
 """Open at once; one more ends the oldest, so that a caller who holds them open keeps nobody else out."""
@@ -28,6 +29,7 @@ _DISCARDED: Final = 64 * 2**20
 _CHUNK: Final = 64 * 1024
 _log = logging.getLogger(__name__)
 PATH: Final = "/metrics"
+_PATHS: Final = {PATH, LIVE, READY}
 LONGEST_HEAD: Final = 16 * 1024
 """Bytes of a request line and its headers."""
 _TEXT: Final = "text/plain; charset=utf-8"
@@ -36,22 +38,23 @@ _END: Final = re.compile(rb"\r?\n\r?\n")
 
 
 @contextmanager
-def metrics_endpoint(host: str, port: int, collector: Collector) -> Iterator[str]:
-    """Answer GET /metrics on one thread, however many ask; yields the URL.
+def metrics_endpoint(host: str, port: int, collector: Collector, probes: Probes | None = None) -> Iterator[str]:
+    """Answer GET /metrics, and /livez and /readyz, on one thread, however many ask; yields the URL of the metrics.
 
     Args:
         host: name or address to listen on.
         port: TCP port; 0 picks a free one.
         collector: asked at each reading.
+        probes: what /livez and /readyz say; None: there are none.
 
     Raises:
         AddressError: the host or port cannot be listened on; names `--metrics-host` and `--metrics-port`.
 
     """
-    check_address(host, port, "metrics-")
+    check_address(host, port, METRICS)
     with _listen(host, port) as listener:
         loop, stopping = asyncio.new_event_loop(), asyncio.Event()
-        serving = Endpoint(listener, collector).serve(stopping)
+        serving = Endpoint(listener, collector, probes).serve(stopping)
         thread = threading.Thread(target=_run, args=[loop, serving], name="genrestack-metrics", daemon=True)
         thread.start()
         try:
@@ -62,12 +65,12 @@ def metrics_endpoint(host: str, port: int, collector: Collector) -> Iterator[str
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    family, address = resolve(host, port, "metrics-")[0]
+    family, address = resolve(host, port, METRICS)[0]
     try:
         both = family == socket.AF_INET6 and socket.has_dualstack_ipv6()
         listener = socket.create_server(address, family=family, backlog=_BACKLOG, dualstack_ipv6=both)
     except OSError as error:
-        raise address_error(host, port, error, "metrics-") from error
+        raise address_error(host, port, error, METRICS) from error
     listener.setblocking(False)
     return listener
 
@@ -84,6 +87,7 @@ class Endpoint:
         self,
         listener: socket.socket,
         collector: Collector,
+        probes: Probes | None = None,
         *,
         within: float = _WITHIN_S,
         pause: Callable[[], Awaitable[None]] = lambda: asyncio.sleep(_RETRY_S),
@@ -93,12 +97,14 @@ class Endpoint:
         Args:
             listener: listens, and does not block.
             collector: asked at each reading.
+            probes: what /livez and /readyz say; None: there are none.
             within: seconds of a connection.
             pause: waited for before connections are accepted again, when no descriptor is left.
 
         """
         self._listener = listener
         self._collector = collector
+        self._probes = probes
         self._within = within
         self._pause = pause
         self._open: dict[asyncio.Task[None], None] = {}
@@ -155,7 +161,7 @@ class Endpoint:
             received += more
             head = head_of(received)
             if head is not None and len(head) <= LONGEST_HEAD:
-                return respond(head, self._collector)
+                return await respond(head, self._collector, self._probes)
             if not more:
                 return failure(HTTPStatus.BAD_REQUEST, "this is not a whole HTTP request")
         return failure(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"a request has at most {LONGEST_HEAD} bytes")
@@ -167,12 +173,13 @@ def head_of(received: bytes) -> bytes | None:
     return None if found is None else received[: found.start()]
 
 
-def respond(head: bytes, collector: Collector) -> bytes:
+async def respond(head: bytes, collector: Collector, probes: Probes | None = None) -> bytes:
     """Answer a request; the query is passed over, and every answer ends the connection.
 
     Args:
         head: request line and headers, without the empty line that ends them.
         collector: asked for the metrics.
+        probes: asked for the rest.
 
     """
     line, *headers = (line.rstrip("\r") for line in head.decode("latin-1").split("\n"))
@@ -182,16 +189,23 @@ def respond(head: bytes, collector: Collector) -> bytes:
     method, path, major, _ = request.groups()
     if major != "1":
         return failure(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "use HTTP/1.1")
-    if path != PATH:
-        return failure(HTTPStatus.NOT_FOUND, f"there is only {PATH} here")
+    if path not in (_PATHS if probes is not None else {PATH}):
+        return failure(HTTPStatus.NOT_FOUND, f"there is only {PATH} here, and {LIVE} and {READY} of a server")
     if method not in {"GET", "HEAD"}:
         return failure(HTTPStatus.METHOD_NOT_ALLOWED, "use GET", ("Allow", "GET, HEAD"))
+    if probes is not None and path != PATH:
+        return _probed(await probes.answer(path), body=method == "GET")
     return _metrics(collector, _fields(headers), body=method == "GET")
 
 
 def failure(status: HTTPStatus, text: str, *fields: tuple[str, str]) -> bytes:
     """Make the response to a request that gets no metrics."""
     return _response(status, f"{text}\n".encode(), [("Content-Type", _TEXT), *fields])
+
+
+def _probed(said: bool, *, body: bool) -> bytes:  # noqa: FBT001
+    status, text = (HTTPStatus.OK, b"ok\n") if said else (HTTPStatus.SERVICE_UNAVAILABLE, b"not now\n")
+    return _response(status, text, [("Content-Type", _TEXT)], body=body)
 
 
 def _metrics(collector: Collector, asked: dict[str, str], *, body: bool) -> bytes:

@@ -43,11 +43,12 @@ class Telemetry:
         if self.metrics is not None:
             observers.add(self.metrics)
 
-    def open(self, *, alone: bool) -> None:
+    def open(self, *, alone: bool, ready: Callable[[], bool] = lambda: True) -> None:
         """Open the port of the metrics, unless a supervisor has it, and begin to trace.
 
         Args:
             alone: whether this is the only process of the server.
+            ready: tells whether models are served; called in the running loop.
 
         Raises:
             AddressError: the port cannot be listened on.
@@ -60,8 +61,10 @@ class Telemetry:
             self._observers.add(tracing)
         if alone and self.metrics is not None and self._config.metrics_port is not None:
             from genrestack_server.telemetry.metrics_server import metrics_endpoint
+            from genrestack_server.telemetry.probes import Probes
 
-            endpoint = metrics_endpoint(self._config.metrics_host, self._config.metrics_port, self.metrics)
+            host, port = self._config.metrics_host, self._config.metrics_port
+            endpoint = metrics_endpoint(host, port, self.metrics, Probes(ready))
             self.metrics_url = self._open.enter_context(endpoint)
 
     def close(self) -> None:

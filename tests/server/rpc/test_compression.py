@@ -18,7 +18,7 @@ from support.frames import Wire, message
 from genrestack_proto.inference import open_inference_pb2 as oip
 from genrestack_proto.v1 import model_pb2, prediction_pb2
 from genrestack_server.errors import InvalidInput, MessageTooLarge
-from genrestack_server.rpc.request_reader import decompressed, is_compressed
+from genrestack_server.service.compression import decompressed, is_compressed
 
 PACKED = [grpc.Compression.Deflate, grpc.Compression.Gzip]
 PREDICT = "/genrestack.v1.PredictionService/Predict"
