@@ -3,6 +3,7 @@
 Memory is bounded before anything is kept: a text table is read twice, the first time only to count.
 """
 
+import codecs
 import io
 import re
 import warnings
@@ -13,7 +14,7 @@ from typing import Any, BinaryIO, Final, cast
 
 import pandas as pd
 
-from genrestack_common.tables.dialect import Dialect, separators_name, sniff, text_stream
+from genrestack_common.tables.dialect import Dialect, separators_name, sniff
 from genrestack_common.tables.errors import TableFileError
 from genrestack_common.tables.packing import KINDS, is_parquet, is_text_table, unpacked
 from genrestack_common.tables.parquet import check_single, is_list, is_text, not_single
@@ -119,16 +120,20 @@ def _in_utf8(stream: BinaryIO, dialect: Dialect) -> Iterator[BinaryIO]:
             raise TableFileError("is not text in UTF-8, before its header; save the table as CSV in UTF-8")
         yield stream
         return
-    with io.BufferedReader(_Transcoded(text_stream(stream, dialect), dialect.encoding), _PIECE) as text:
+    stream.read(dialect.mark)
+    with io.BufferedReader(_Transcoded(stream, dialect.encoding), _PIECE) as text:
+        text.read(len(dialect.skipped.encode()))
         yield cast(BinaryIO, text)
 
 
 class _Transcoded(io.RawIOBase):
     """A text's bytes in UTF-8."""
 
-    def __init__(self, text: io.TextIOWrapper, encoding: str) -> None:
-        self._text = text
+    def __init__(self, stream: BinaryIO, encoding: str) -> None:
+        self._stream = stream
         self._encoding = encoding.upper().removesuffix("-LE").removesuffix("-BE")
+        self._decoder = codecs.getincrementaldecoder(encoding)()
+        self._waiting = b""
 
     def readable(self) -> bool:
         """Return True."""
@@ -136,19 +141,17 @@ class _Transcoded(io.RawIOBase):
 
     def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override] # typeshed names no type to override
         """Fill the buffer from the beginning; return how many bytes there were."""
-        try:
-            # No character takes more than four bytes.
-            data = self._text.read(max(1, len(buffer) // 4)).encode()
-        except UnicodeError as exc:
-            raise TableFileError(f"is not text in {self._encoding}; save the table as CSV in UTF-8") from exc
+        while not self._waiting:
+            piece = self._stream.read(_PIECE)
+            try:
+                self._waiting = self._decoder.decode(piece, final=not piece).encode()
+            except UnicodeError as exc:
+                raise TableFileError(f"is not text in {self._encoding}; save the table as CSV in UTF-8") from exc
+            if not piece:
+                break
+        data, self._waiting = self._waiting[: len(buffer)], self._waiting[len(buffer) :]
         buffer[: len(data)] = data
         return len(data)
-
-    def close(self) -> None:
-        """Leave the file open, which is not ours."""
-        if not self.closed:
-            self._text.detach()
-        super().close()
 
 
 def _what_is_wrong(exc: Exception, dialect: Dialect) -> str:

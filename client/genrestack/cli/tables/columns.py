@@ -121,6 +121,8 @@ def _numbers(table: Table, columns: Columns, cells: Cells, place: str) -> list[f
     try:
         if table.decimal == ".":
             return [float(cells[column]) for column in columns.features]
+        if not any("." in cells[column] for column in columns.features):
+            return [float(cells[column].replace(",", ".", 1)) for column in columns.features]
         return [_float(str(cells[column]), table.decimal) for column in columns.features]
     except (TypeError, ValueError, OverflowError):
         return [
