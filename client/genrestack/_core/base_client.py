@@ -1,6 +1,6 @@
 """What the synchronous and the asynchronous client share: everything but the waiting."""
 
-from typing import Final, cast
+from typing import Any, Final, Self, cast
 
 import grpc
 from grpc_health.v1 import health_pb2
@@ -26,7 +26,29 @@ class BaseClient:
     def __init__(self, options: ClientOptions) -> None:
         self._options = options
         self._closed = False
-        self._streaming_disabled = False
+        # In one process a stream would save nothing.
+        self._streaming_disabled = options.local is not None
+
+    @classmethod
+    def from_options(cls, options: ClientOptions) -> Self:
+        """Make a client of settings that are checked already."""
+        client = cls.__new__(cls)
+        client._connect(options)  # noqa: SLF001 - its own
+        return client
+
+    def _connect(self, options: ClientOptions) -> None:
+        """Do what making a client does."""
+        raise NotImplementedError
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the settings: who unpickles them connects anew, or loads the models from where they lie."""
+        if self._closed:
+            raise ClientClosed("this client is closed; pickle it before that, or make a new one")
+        return type(self).from_options, (self._options_elsewhere(),)
+
+    def _options_elsewhere(self) -> ClientOptions:
+        """Return the settings by which another process asks the same."""
+        return self._options
 
     @property
     def target(self) -> str:

@@ -49,6 +49,10 @@ class TableOptions:
 )
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @connection_options
+@click.option(
+    "--models", "folder", metavar="DIR", type=click.Path(path_type=Path),
+    help="Ask without a server: load from this model repository, or folder of a model.",
+)  # fmt: skip
 @model_options
 @click.option("--base", is_flag=True, help="Also show what each base estimator says.")
 @click.option("--json", "form", flag_value="json", help="Print JSON.")
@@ -73,6 +77,7 @@ def predict(
     *,
     files: tuple[Path, ...],
     connection: Connection,
+    folder: Path | None,
     model: str | None,
     version: int | None,
     base: bool,
@@ -86,6 +91,8 @@ def predict(
 ) -> None:
     """Predict the genre of songs, or a label for each row of tables.
 
+    A server is asked; with --models, the models of a folder are loaded and asked without one.
+
     Songs: a FILE is a recording (wav, flac, ogg, mp3; other kinds through ffmpeg) or a folder of them. It is cut into
     windows, and its probabilities are the mean over them. One song is told in detail, several in a line each; those
     that cannot be read are named and left out, and the exit status is 1 at the end.
@@ -94,11 +101,22 @@ def predict(
     the true labels gives the accuracy, other columns that are no features of the model are left out with a note.
     """
     tables = _are_tables(ctx, files)
-    with connection.client(timeout) as client:
+    if folder is not None and ctx.get_parameter_source("server") is ParameterSource.COMMANDLINE:
+        raise click.UsageError("--models asks without a server, and --server names one; give one of the two")
+    with connection.client(timeout) if folder is None else _loaded(folder, model, version, timeout) as client:
         if tables:
             _predict_tables(client, model, version, files, TableOptions(base, form, label, limit))
         else:
             predict_songs(client, model, version, files, SongOptions(window, hop, base, form, plot))
+
+
+def _loaded(folder: Path, model: str | None, version: int | None, timeout: float) -> "Client":
+    from genrestack import load
+
+    try:
+        return load(folder, model=model, version=version, timeout=timeout)
+    except ModuleNotFoundError as error:
+        raise click.ClickException(str(error)) from error
 
 
 def _are_tables(ctx: click.Context, files: tuple[Path, ...]) -> bool:
