@@ -19,7 +19,7 @@ def accuracies(metrics: Mapping[str, float], split: str) -> list[tuple[float, st
     for unit, phrase in _SPLITS.items():
         names = [f"accuracy.{unit}_folds", f"accuracy.{unit}_split", *(["accuracy"] if unit == split else [])]
         if (name := next((name for name in names if name in metrics), None)) is not None:
-            found.append((metrics[name], f"held out {phrase}"))
+            found.append((metrics[name], phrase))
     if "accuracy" in metrics and split not in _SPLITS:
         found.append((metrics["accuracy"], ""))
     return found
@@ -27,4 +27,7 @@ def accuracies(metrics: Mapping[str, float], split: str) -> list[tuple[float, st
 
 def accuracy_text(metrics: Mapping[str, float], split: str) -> str:
     """Return all of them in a line; empty where none is known."""
-    return ", ".join(f"{value:.3f} {how}".strip() for value, how in accuracies(metrics, split))
+    found = accuracies(metrics, split)
+    held_out = " held out" if found and found[0][1] else ""
+    texts = [f"{value:.3f}{'' if number else held_out} {how}".strip() for number, (value, how) in enumerate(found)]
+    return ", ".join(texts)

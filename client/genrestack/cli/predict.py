@@ -14,6 +14,7 @@ from click.core import ParameterSource
 from genrestack.cli.connection import Connection, connection_options
 from genrestack.cli.options import model_options, timeout_option
 from genrestack.cli.songs.songs import SongOptions, predict_songs
+from genrestack.cli.terminal import show_lines
 from genrestack_common.text import printable
 
 if TYPE_CHECKING:
@@ -150,8 +151,10 @@ def _predict_tables(
         for path in files:
             _predict_file(client, info, path, options.label, writer, tally, base=options.base)
     writer.close(tally)
-    for line in tally.lines(info.classes):
-        click.echo(line, err=options.form is not None)
+    if options.form is not None and (headline := tally.headline()):
+        click.echo(headline, err=True)
+    for line in tally.notes(info.classes):
+        show_lines(line, err=options.form is not None)
 
 
 @contextmanager

@@ -25,6 +25,8 @@ SLACK: Final = 0.01
 WORTH_A_WARNING: Final = 0.1
 """Share of windows outside from which on it is said: about one in twenty songs of artists new to a GTZAN model."""
 _NAMED_FEATURES: Final = 3
+OUTSIDE: Final = "windows have features outside the ranges the model was trained on"
+"""Words of the warning about them."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ class RangeCheck:
         worst = ", ".join(_told(feature) for feature in found[:_NAMED_FEATURES])
         more = f" and {len(found) - _NAMED_FEATURES} more" if len(found) > _NAMED_FEATURES else ""
         warning = (
-            f"{self._any} of {self._windows} windows have features outside the ranges the model was trained on: "
+            f"{self._any} of {self._windows} {OUTSIDE}: "
             f"{worst}{more}; the answer is a guess there. The usual cause is a wrong sample rate or another kind of "
             "audio: compare with a recording of the kind it was trained on"
         )
