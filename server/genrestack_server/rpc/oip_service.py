@@ -21,6 +21,7 @@ from genrestack_server.rpc.request_reader import RequestReader
 from genrestack_server.rpc.rpc_handler import Context, MethodHandler, RpcHandler, serialized
 from genrestack_server.rpc.streaming import Streams
 from genrestack_server.service.messages import LARGE_BYTES, parse_request, run_in_thread
+from genrestack_server.service.oip.model_config import model_config
 from genrestack_server.service.oip.parameters import obey, refuse_overrides
 from genrestack_server.service.oip.repository import check_repository, index
 from genrestack_server.service.oip.requests import Wanted, read, version_number
@@ -59,6 +60,7 @@ class InferenceService:
             "ModelReady": self._model_ready,
             "ServerMetadata": self._server_metadata,
             "ModelMetadata": self._model_metadata,
+            "ModelConfig": self._model_config,
             "ModelStatistics": self._model_statistics,
             "RepositoryIndex": self._index,
             "RepositoryModelLoad": self._load,
@@ -98,6 +100,10 @@ class InferenceService:
     async def _model_metadata(self, data: bytes, call: Call) -> pb.ModelMetadataResponse:
         request = parse_request(pb.ModelMetadataRequest, data)
         return model_metadata(self._find(request.name, request.version, call), self.engine.registry)
+
+    async def _model_config(self, data: bytes, call: Call) -> pb.ModelConfigResponse:
+        request = parse_request(pb.ModelConfigRequest, data)
+        return model_config(self._find(request.name, request.version, call), self.config)
 
     async def _infer(self, context: Context, call: Call) -> pb.ModelInferResponse:
         with self.engine.admission.admit():
