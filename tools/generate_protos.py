@@ -23,6 +23,7 @@ from importlib.resources import files
 
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
 from google.protobuf.message_factory import GetMessageClass
 
 _POOL = DescriptorPool()
@@ -31,6 +32,8 @@ for _file in FileDescriptorSet.FromString((files(__package__) / "{name}.binpb").
 DESCRIPTOR = _POOL.FindFileByName("{proto}")
 for _name, _descriptor in DESCRIPTOR.message_types_by_name.items():
     globals()[_name] = GetMessageClass(_descriptor)
+for _name, _descriptor in DESCRIPTOR.enum_types_by_name.items():
+    globals()[_name] = EnumTypeWrapper(_descriptor)
 '''
 
 

@@ -6,8 +6,8 @@
         prediction = client.predict([[0.1, 0.2, 0.3]])
         print(prediction.labels)
 
-`AsyncClient` is the same for asyncio. The names below are loaded when first used, so that `genrestack --help` starts
-without gRPC and numpy.
+`AsyncClient` is the same for asyncio, and `load("models/gtzan")` returns a client that needs no server. The names below
+are loaded when first used, so that `genrestack --help` starts without gRPC and numpy.
 """
 
 from importlib import import_module
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from genrestack._core.options import KeepaliveOptions
     from genrestack._core.retry import RetryOptions
     from genrestack._sync.client import Client
+    from genrestack._sync.load import load
     from genrestack.errors import (
         Cancelled,
         ClientClosed,
@@ -53,6 +54,7 @@ _HOMES = {
     "RetryOptions": "genrestack._core.retry",
     "SongPrediction": "genrestack.songs.song_prediction",
     "TLS": "genrestack._core.credentials",
+    "load": "genrestack._sync.load",
 }
 
 __all__ = [
@@ -83,6 +85,7 @@ __all__ = [
     "Unavailable",
     "Unsupported",
     "Violation",
+    "load",
 ]
 
 

@@ -5,6 +5,9 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+from genrestack._core.accuracy import accuracy_text
+from genrestack._core.notebook import html_table
+from genrestack_common.text import counted, listed, printable
 from genrestack_proto.v1 import model_pb2
 
 __all__ = ["FeatureInfo", "Health", "ModelInfo", "ParityInfo", "PartInfo", "ProvenanceInfo"]
@@ -63,7 +66,7 @@ class ProvenanceInfo:
     split: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ModelInfo:
     """One version of a served model.
 
@@ -108,6 +111,29 @@ class ModelInfo:
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain dicts, lists, text and numbers, ready for JSON."""
         return asdict(self)
+
+    def __repr__(self) -> str:
+        accuracy = accuracy_text(self.metrics, self.provenance.split)
+        parts = [
+            counted(len(self.features), "feature") if self.features else "",
+            f"{len(self.classes):,} class{'' if len(self.classes) == 1 else 'es'}",
+            f"accuracy {accuracy}" if accuracy else "",
+            "" if self.state == "ready" else self.state,
+        ]
+        return f"<ModelInfo of {printable(self.name)}/{self.version}: {', '.join(filter(None, parts))}>"
+
+    def _repr_html_(self) -> str:
+        parity = self.served_parity
+        rows = [
+            ("accuracy", accuracy_text(self.metrics, self.provenance.split) or "not measured"),
+            ("classes", listed(self.classes)),
+            ("features", f"{len(self.features):,}: {listed(self.feature_names, 5)}" if self.features else ""),
+            ("parts", listed(f"{part.name} ({part.estimator})" for part in self.parts)),
+            ("verified here", f"{parity.labels_agreed:,} of {parity.rows:,} labels" if parity.rows else ""),
+            ("runs on", f"{self.provider}, {self.precision} precision"),
+            ("made", f"{self.provenance.created}, of {counted(self.provenance.row_count, 'row')}"),
+        ]
+        return html_table(f"{self.name}/{self.version}", (), [row for row in rows if row[1]])
 
     @classmethod
     def from_message(cls, model: model_pb2.Model) -> "ModelInfo":

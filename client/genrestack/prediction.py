@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from genrestack_common.text import printable
+from genrestack._core.notebook import html_table
+from genrestack_common.text import counted, printable
 
 __all__ = ["Prediction"]
 
 _SHOWN = 4
+_TABLE_ROWS = 10
+_RUNNERS_UP = 2
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -40,12 +43,7 @@ class Prediction:
 
         Classes that are equally likely keep the order of `classes`.
         """
-        order = np.argsort(-self.probabilities, axis=1, kind="stable")[:, :count]
-        picked = np.take_along_axis(self.probabilities, order, axis=1)
-        return [
-            [(self.classes[column], float(value)) for column, value in zip(columns, values, strict=True)]
-            for columns, values in zip(order, picked, strict=True)
-        ]
+        return _likeliest(self.probabilities, self.classes, count)
 
     # pandas is no dependency of the client, so its types cannot be named here.
     def to_frame(self) -> Any:
@@ -73,3 +71,26 @@ class Prediction:
             answers = ", ".join(f"{printable(label)}: {count}" for label, count in most)
             answers += ", …" if len(set(self.labels)) > _SHOWN else ""
         return f"<Prediction of {named} for {len(self)} row{'' if len(self) == 1 else 's'}: {answers}>"
+
+    def _repr_html_(self) -> str:
+        rows = []
+        for number, best in enumerate(_likeliest(self.probabilities[:_TABLE_ROWS], self.classes, _RUNNERS_UP + 1)):
+            label = self.labels[number]
+            own = float(self.probabilities[number, self.classes.index(label)])
+            others = ", ".join(f"{name} {value:.3f}" for name, value in best if name != label)
+            rows.append((str(number), label, f"{own:.3f}", others))
+        more = len(self) - len(rows)
+        notes = [f"… and {counted(more, 'more row')}; to_frame() has all"] if more else []
+        title = f"{self.model}/{self.version}, {counted(len(self), 'row')}"
+        return html_table(title, ("row", "label", "probability", "runners-up"), rows, notes)
+
+
+def _likeliest(
+    probabilities: npt.NDArray[np.float32], classes: tuple[str, ...], count: int
+) -> list[list[tuple[str, float]]]:
+    order = np.argsort(-probabilities, axis=1, kind="stable")[:, :count]
+    picked = np.take_along_axis(probabilities, order, axis=1)
+    return [
+        [(classes[column], float(value)) for column, value in zip(columns, values, strict=True)]
+        for columns, values in zip(order, picked, strict=True)
+    ]

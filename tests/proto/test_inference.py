@@ -4,12 +4,13 @@ from typing import Any
 
 import pytest
 from google.protobuf import descriptor_pool
-from tritonclient.grpc import service_pb2
+from tritonclient.grpc import model_config_pb2, service_pb2
 
 from genrestack_proto.inference import open_inference_pb2 as pb
 
 OURS: Any = pb.DESCRIPTOR
 THEIRS: Any = service_pb2.DESCRIPTOR
+THEIR_CONFIGURATION: Any = model_config_pb2.DESCRIPTOR
 
 
 def fields(message: Any) -> dict[str, tuple[Any, ...]]:
@@ -30,9 +31,32 @@ def fields(message: Any) -> dict[str, tuple[Any, ...]]:
     return found
 
 
-@pytest.mark.parametrize("name", sorted(OURS.message_types_by_name))
+CONFIGURATION = {name for name in OURS.message_types_by_name if name in THEIR_CONFIGURATION.message_types_by_name}
+"""Messages that have some of their fields."""
+
+
+@pytest.mark.parametrize("name", sorted(set(OURS.message_types_by_name) - CONFIGURATION))
 def test_a_message_has_their_fields(name: str) -> None:
     assert fields(OURS.message_types_by_name[name]) == fields(THEIRS.message_types_by_name[name])
+
+
+@pytest.mark.parametrize("name", sorted(CONFIGURATION))
+def test_a_message_of_the_configuration_has_some_of_their_fields(name: str) -> None:
+    ours, theirs = (file.message_types_by_name[name] for file in (OURS, THEIR_CONFIGURATION))
+    assert fields(ours).items() <= fields(theirs).items()
+
+
+def test_the_types_of_tensors_are_theirs() -> None:
+    ours, theirs = (file.enum_types_by_name["DataType"] for file in (OURS, THEIR_CONFIGURATION))
+    assert [(value.name, value.number) for value in ours.values] == [
+        (value.name, value.number) for value in theirs.values
+    ]
+
+
+def test_the_configuration_is_among_them() -> None:
+    assert {
+        "ModelConfig", "ModelInput", "ModelOutput", "ModelVersionPolicy", "ModelDynamicBatching", "ModelParameter",
+    } == CONFIGURATION  # fmt: skip
 
 
 def test_a_method_has_their_messages() -> None:
@@ -51,7 +75,7 @@ def test_a_method_has_their_messages() -> None:
     ours, theirs = methods(OURS), methods(THEIRS)
     assert ours == {name: theirs[name] for name in ours}
     assert theirs.keys() - ours.keys() == {
-        "ModelConfig", "TraceSetting", "LogSettings",
+        "TraceSetting", "LogSettings",
         "SystemSharedMemoryStatus", "SystemSharedMemoryRegister", "SystemSharedMemoryUnregister",
         "CudaSharedMemoryStatus", "CudaSharedMemoryRegister", "CudaSharedMemoryUnregister",
     }  # fmt: skip

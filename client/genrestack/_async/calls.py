@@ -56,6 +56,9 @@ class AsyncCalls(BaseClient):
         # Older releases of gRPC end unary calls alone when a channel is closed.
         self._streams: WeakSet[Begun] = WeakSet()
 
+    def _connect(self, options: ClientOptions) -> None:
+        AsyncCalls.__init__(self, options)
+
     async def close(self) -> None:
         """End every call in flight and the connection; closing again does nothing."""
         self._closed = True

@@ -12,7 +12,7 @@ from genrestack._core.options import ClientOptions
 from genrestack._core.request import ModelSpec, Pairs
 from genrestack._core.retry import Attempts, Deadline
 from genrestack._core.rows import Rows
-from genrestack.errors import GenreStackError, Unsupported
+from genrestack.errors import GenreStackError, InvalidInput, Unsupported
 from genrestack.prediction import Prediction
 
 
@@ -20,6 +20,10 @@ class _Predict(Protocol):
     async def __call__(
         self, rows: Rows, spec: ModelSpec, deadline: Deadline, failed: GenreStackError | None = None
     ) -> Prediction: ...
+
+
+class _Select(Protocol):
+    async def __call__(self, batch: Any, /) -> Rows | InvalidInput: ...
 
 
 class _OpenTransport(Protocol):
@@ -30,6 +34,7 @@ class AsyncStreamRun:
     """One `predict_stream`: the batches in flight, and the transport that carries them.
 
     Args:
+        select: checks a batch and chooses the model's columns; returns what is wrong with it.
         open_transport: opens what carries the batches, a stream until `disable_streaming` is called.
         disable_streaming: takes note, for this stream and all later ones, that the server has no streams.
         predict: asks for one batch by unary calls.
@@ -44,6 +49,7 @@ class AsyncStreamRun:
     def __init__(
         self,
         *,
+        select: _Select,
         open_transport: _OpenTransport,
         disable_streaming: Callable[[], None],
         predict: _Predict,
@@ -53,6 +59,7 @@ class AsyncStreamRun:
         timeout: float | None,
         in_flight: int,
     ) -> None:
+        self._select = select
         self._open_transport = open_transport
         self._disable_streaming = disable_streaming
         self._predict = predict
@@ -84,9 +91,9 @@ class AsyncStreamRun:
                 if self.transport is not None:
                     await self.transport.close()
 
-    def admit(self, batch: Any) -> None:
+    async def admit(self, batch: Any) -> None:
         """Add the next batch and send it."""
-        request = self.window.admit(batch)
+        request = self.window.admit(await self._select(batch))
         if request is not None:
             self.transport = self.transport or self._open_transport(self._spec.metadata)
             self.transport.send(request)

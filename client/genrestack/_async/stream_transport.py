@@ -174,7 +174,7 @@ class Run(Protocol):
 
     window: Window
 
-    def admit(self, batch: Any) -> None:
+    async def admit(self, batch: Any) -> None:
         """Take in one batch and send it."""
 
     def finish(self) -> None:
@@ -229,7 +229,7 @@ class AsyncBatchFeed:
 
     async def _admit(self, batch: Any) -> None:
         """Send one batch and return when there is room for the next."""
-        self._run.admit(batch)
+        await self._run.admit(batch)
         self._news.set()
         # Batches that are at hand must not keep the loop from everything else.
         await asyncio.sleep(0)

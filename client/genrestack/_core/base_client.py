@@ -1,6 +1,6 @@
 """What the synchronous and the asynchronous client share: everything but the waiting."""
 
-from typing import Final, cast
+from typing import Any, Final, Self, cast
 
 import grpc
 from grpc_health.v1 import health_pb2
@@ -12,7 +12,7 @@ from genrestack._core.retry import Deadline, check_timeout
 from genrestack._core.rows import invalid
 from genrestack._core.status import from_rpc_error, says_none_serves
 from genrestack.errors import Cancelled, ClientClosed, DeadlineExceeded, GenreStackError, Unavailable
-from genrestack.model_info import Health
+from genrestack.model_info import Health, ModelInfo
 
 POLL_SECONDS: Final = 0.1
 """From one look at a server that is not ready to the next."""
@@ -26,7 +26,31 @@ class BaseClient:
     def __init__(self, options: ClientOptions) -> None:
         self._options = options
         self._closed = False
-        self._streaming_disabled = False
+        self._described: dict[str, ModelInfo] = {}
+        """Models whose columns were asked for, as rows with names need them, by `ModelSpec.title`."""
+        # In one process a stream would save nothing.
+        self._streaming_disabled = options.local is not None
+
+    @classmethod
+    def from_options(cls, options: ClientOptions) -> Self:
+        """Make a client of settings that are checked already."""
+        client = cls.__new__(cls)
+        client._connect(options)  # noqa: SLF001 - its own
+        return client
+
+    def _connect(self, options: ClientOptions) -> None:
+        """Do what making a client does."""
+        raise NotImplementedError
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the settings: who unpickles them connects anew, or loads the models from where they lie."""
+        if self._closed:
+            raise ClientClosed("this client is closed; pickle it before that, or make a new one")
+        return type(self).from_options, (self._options_elsewhere(),)
+
+    def _options_elsewhere(self) -> ClientOptions:
+        """Return the settings by which another process asks the same."""
+        return self._options
 
     @property
     def target(self) -> str:

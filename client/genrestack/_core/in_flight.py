@@ -6,13 +6,13 @@ Neither sends nor waits: both clients' streams do that, each in its own way, and
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from genrestack._core.answers import most_bytes, most_fields, parsed, read_prediction, to_prediction, verified
 from genrestack._core.options import ClientOptions
 from genrestack._core.request import ModelSpec, predict_request, rows_per_message
 from genrestack._core.retry import Attempts
-from genrestack._core.rows import Rows, to_rows
+from genrestack._core.rows import Rows
 from genrestack._core.status import from_status, is_too_large
 from genrestack.errors import (
     Cancelled,
@@ -88,9 +88,9 @@ class Window:
         """The batch whose answer is due."""
         return self._items[0]
 
-    def admit(self, batch: Any) -> pb.PredictRequest | None:
-        """Add the next batch; return what is to be sent for it, if anything."""
-        item = self._item(batch)
+    def admit(self, rows: Rows | InvalidInput) -> pb.PredictRequest | None:
+        """Add the next batch, or what is wrong with it; return what is to be sent for it, if anything."""
+        item = self._item(rows)
         self._admitted += 1
         self._items.append(item)
         return item.request
@@ -138,9 +138,10 @@ class Window:
             return ResendUnary(rows, from_status(answer.error, self._options.peer))
         raise ProtocolError(f"item {item.index} of the stream came back with neither answer nor error")
 
-    def _item(self, batch: Any) -> Item:
+    def _item(self, rows: Rows | InvalidInput) -> Item:
+        if isinstance(rows, InvalidInput):
+            return Item(self._admitted, error=rows)
         try:
-            rows = to_rows(batch)
             if len(rows) > rows_per_message(rows, self._options):
                 return Item(self._admitted, rows)
         except InvalidInput as error:

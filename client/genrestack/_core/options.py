@@ -3,7 +3,7 @@
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import Enum
 from functools import cached_property
 from typing import Final, Literal
@@ -12,6 +12,7 @@ import grpc
 
 from genrestack._core.address import Address
 from genrestack._core.credentials import TLS, Token, TokenSource, channel_credentials
+from genrestack._core.local import LocalSource
 from genrestack._core.retry import RetryOptions, check_timeout
 from genrestack._core.rows import invalid
 
@@ -46,6 +47,8 @@ class Peer:
     encrypted: bool = False
     token: bool = False
     """Whether calls carry a token."""
+    local: bool = False
+    """Whether it is this process: there is no server that could be asked how it is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +97,8 @@ class ClientOptions:
     """When to try again."""
     channel_options: tuple[tuple[str, str | int], ...] = ()
     """gRPC channel arguments; they win over the client's own."""
+    local: LocalSource | None = None
+    """The models to load into this process, in place of a server."""
 
     def __post_init__(self) -> None:
         self.address  # noqa: B018 - everything that can be wrong is found now, not by the first call
@@ -113,6 +118,8 @@ class ClientOptions:
     @cached_property
     def address(self) -> Address:
         """The target, understood."""
+        if self.local is not None:
+            return Address(self.local.shown, self.local.shown, loopback=True, several=False)
         return Address.of(self.target)
 
     @cached_property
@@ -140,7 +147,19 @@ class ClientOptions:
     @property
     def peer(self) -> Peer:
         """What messages about the other side need to know."""
-        return Peer(self.address.shown, encrypted=bool(self.tls), token=self.token_source is not None)
+        return Peer(
+            self.address.shown,
+            encrypted=bool(self.tls),
+            token=self.token_source is not None,
+            local=self.local is not None,
+        )
+
+    def __getstate__(self) -> dict[str, object]:
+        """Leave out what was made from the settings: credentials are read again where this arrives."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        vars(self).update(state)
 
     def _check_way_of_token(self) -> None:
         if self.tls or self.address.loopback or self.allow_plaintext_token:

@@ -58,6 +58,11 @@ class ModelSpec:
             raise invalid("version", f"is {version}; versions count from 1, None is the newest")
         return cls(model or "", version or 0, base, request_pairs(priority, request_id))
 
+    @property
+    def title(self) -> str:
+        """What is asked, as a key: `gtzan/0` is its newest version."""
+        return f"{self.model}/{self.version}"
+
     def pinned(self, model: str, version: int) -> "ModelSpec":
         """Ask on where an answer came from, so that one input is never answered by two versions."""
         return replace(self, model=model, version=version)

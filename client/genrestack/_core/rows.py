@@ -11,7 +11,7 @@ from genrestack.errors import InvalidInput, Violation
 from genrestack_common.text import quoted, quoted_list
 
 _SHAPES = "give an array of shape (rows, features), a DataFrame, a list of rows, or dicts by feature name"
-_REPORTED = 10
+REPORTED = 10
 _FIELD_CHARACTERS = 100
 _LARGEST = float(np.finfo(np.float32).max)
 
@@ -48,13 +48,23 @@ def to_rows(rows: Any) -> Rows:
         return _from_mapping(rows)
     if hasattr(rows, "columns") and hasattr(rows, "to_numpy"):
         return _from_frame(rows)
-    if isinstance(rows, np.ma.MaskedArray):
+    if hasattr(rows, "toarray") and hasattr(rows, "nnz"):
+        # A sparse matrix: the model computes with every value, so that nothing is gained by keeping it so.
+        return _finish(np.asarray(rows.toarray()), ())
+    if isinstance(rows, np.ma.MaskedArray) and rows.dtype.kind in "biuf":
         return _finish(np.ma.filled(rows.astype(np.float64), np.nan), ())
     if hasattr(rows, "__array__"):
-        return _finish(np.asarray(rows), ())
-    if isinstance(rows, Iterable) and not isinstance(rows, str | bytes):
+        return _finish(_as_array(rows), ())
+    if isinstance(rows, Iterable) and not isinstance(rows, str | bytes | bytearray | memoryview):
         return _from_list(list(rows))
     raise invalid("rows", f"is {_kind(rows)}; {_SHAPES}")
+
+
+def _as_array(rows: Any) -> npt.NDArray[Any]:
+    try:
+        return np.asarray(rows)
+    except Exception:  # noqa: BLE001 - whatever another library says of its own kind, such as a tensor on a GPU
+        raise invalid("rows", f"is {_kind(rows)}, of which numpy makes no array; {_SHAPES}") from None
 
 
 def _from_frame(frame: Any) -> Rows:
@@ -78,6 +88,9 @@ def _from_mapping(mapping: Mapping[Any, Any]) -> Rows:
         )
     lengths = {name: len(column) for name, column in columns.items() if column is not None}
     _same_lengths(lengths)
+    arrays = [np.asarray(value) for value in mapping.values() if hasattr(value, "__array__")]
+    if len(arrays) == len(mapping) and all(array.dtype.kind in "biuf" and array.ndim == 1 for array in arrays):
+        return _finish(np.column_stack(arrays), names)
     return _finish(_object_matrix(list(zip(*(c for c in columns.values() if c is not None), strict=True))), names)
 
 
@@ -169,10 +182,15 @@ def _check_doubles(names: tuple[str, ...]) -> None:
     seen: dict[str, int] = {}
     for number, name in enumerate(names):
         if name in seen:
-            field = f"feature_names[{number}]"
-            complaint = f"duplicate feature name {quoted(name)} (also column {seen[name]})"
-            raise InvalidInput(f"{field}: {complaint}", [Violation(field, complaint)])
+            raise duplicate(name, number, seen[name])
         seen[name] = number
+
+
+def duplicate(name: str, number: int, first: int) -> InvalidInput:
+    """Make the error for a column that has the name of an earlier one."""
+    field = f"feature_names[{number}]"
+    what = f"duplicate feature name {quoted(name)} (also column {first})"
+    return InvalidInput(f"{field}: {what}", [Violation(field, what)])
 
 
 def _flat(length: int) -> InvalidInput:
@@ -195,16 +213,19 @@ def to_numbers(array: npt.NDArray[Any], names: Sequence[str]) -> npt.NDArray[Any
     """Return the matrix with a real numeric dtype; text, dates, complex numbers and other things raise InvalidInput."""
     if array.dtype.kind in "biuf":
         return array
+    if array.dtype.kind in "mMcV":
+        # As objects, dates would be numbers of nanoseconds.
+        raise cell_error([_fault(0, 0, names, f"is of dtype {array.dtype}; a number is needed")], total=array.size)
     if array.dtype.kind != "O":
         array = array.astype(object)
     numbers = np.empty(array.shape, dtype=np.float64)
     faults: list[Violation] = []
     for (row, column), cell in np.ndenumerate(array):
         try:
-            numbers[row, column] = _number(cell)
-        except _BadCellError as error:
+            numbers[row, column] = cell_number(cell)
+        except CellError as error:
             faults.append(_fault(row, column, names, str(error)))
-            if len(faults) == _REPORTED:
+            if len(faults) == REPORTED:
                 break
     if faults:
         raise cell_error(faults)
@@ -217,9 +238,9 @@ def check_finite(matrix: npt.NDArray[np.float32], source: npt.NDArray[Any], name
     if finite.all():
         return
     # Not the place of every one: that takes four times the memory of the cells themselves.
-    bad_rows = np.flatnonzero(~finite.all(axis=1))[:_REPORTED]
-    bad = [(row, column) for row in bad_rows.tolist() for column in np.flatnonzero(~finite[row])[:_REPORTED].tolist()]
-    faults = [_fault(row, column, names, _complaint(source[row, column])) for row, column in bad[:_REPORTED]]
+    bad_rows = np.flatnonzero(~finite.all(axis=1))[:REPORTED]
+    bad = [(row, column) for row in bad_rows.tolist() for column in np.flatnonzero(~finite[row])[:REPORTED].tolist()]
+    faults = [_fault(row, column, names, complaint(source[row, column])) for row, column in bad[:REPORTED]]
     raise cell_error(faults, total=int(finite.size - np.count_nonzero(finite)))
 
 
@@ -230,25 +251,32 @@ def cell_error(faults: Sequence[Violation], total: int | None = None) -> Invalid
     return InvalidInput(f"{first.field}: {first.description}{f' (and {more} more)' if more else ''}", faults)
 
 
-class _BadCellError(ValueError):
-    pass
+class CellError(ValueError):
+    """A cell holds no number; the message goes on after its place."""
 
 
 # A cell is whatever the caller put there.
-def _number(cell: Any) -> float:
+def cell_number(cell: Any) -> float:
+    """Return a cell as a number.
+
+    Raises:
+        CellError: it is none.
+
+    """
     if cell is None:
-        raise _BadCellError("is missing; a number is needed")
+        raise CellError("is missing; a number is needed")
     if isinstance(cell, str | bytes):
-        raise _BadCellError(f"is the text {quoted(cell)}; a number is needed")
+        raise CellError(f"is the text {quoted(cell)}; a number is needed")
     try:
         return float(cell)
     except OverflowError:
-        raise _BadCellError(_too_large("too large")) from None
+        raise CellError(_too_large("too large")) from None
     except (TypeError, ValueError):
-        raise _BadCellError(f"is {quoted(cell)}; a number is needed") from None
+        raise CellError(f"is {quoted(cell)}; a number is needed") from None
 
 
-def _complaint(value: np.floating) -> str:
+def complaint(value: np.floating) -> str:
+    """Say what is wrong with a number that is not finite in float32; the message goes on after its place."""
     if np.isnan(value):
         return "is NaN; fill it in or leave the row out"
     if np.isinf(value):
@@ -260,15 +288,17 @@ def _too_large(what: str) -> str:
     return f"is {what}, which float32 cannot hold (its largest is {_LARGEST:.4g}); rescale the feature"
 
 
-def _fault(row: int, column: int, names: Sequence[str], complaint: str) -> Violation:
+def _fault(row: int, column: int, names: Sequence[str], what: str) -> Violation:
     if names:
-        return Violation(
-            f"rows[{row}].{names[column][:_FIELD_CHARACTERS]}",
-            f"feature {quoted(names[column])} of row {row} {complaint}",
-        )
-    return Violation(f"rows[{row}][{column}]", f"column {column} of row {row} {complaint}")
+        return fault(row, names[column], what)
+    return Violation(f"rows[{row}][{column}]", f"column {column} of row {row} {what}")
 
 
-def invalid(name: str, complaint: str) -> InvalidInput:
+def fault(row: int, name: str, what: str) -> Violation:
+    """Name what is wrong with a cell."""
+    return Violation(f"rows[{row}].{name[:_FIELD_CHARACTERS]}", f"feature {quoted(name)} of row {row} {what}")
+
+
+def invalid(name: str, what: str) -> InvalidInput:
     """Make the error for a setting called `name`."""
-    return InvalidInput(f"{name} {complaint}", [Violation(name, complaint)])
+    return InvalidInput(f"{name} {what}", [Violation(name, what)])

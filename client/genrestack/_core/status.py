@@ -41,7 +41,8 @@ _CLASSES: Final[dict[grpc.StatusCode, type[GenreStackError]]] = {
     _Code.ABORTED: Cancelled,
 }
 _NUMBERS: Final = {code.value[0]: code for code in grpc.StatusCode}
-_DETAILS_KEY: Final = "grpc-status-details-bin"
+DETAILS_KEY: Final = "grpc-status-details-bin"
+"""Metadata in which a status travels with its details."""
 LONGEST_WAIT: Final = 3600.0
 """Seconds; a server that asks to be left alone for longer, or for less than none, has named no time."""
 # Bounds on what a server says of a failure: in a stream, it comes in a message of any size.
@@ -70,12 +71,17 @@ def from_rpc_error(error: grpc.RpcError, peer: Peer) -> GenreStackError:
 
 def from_status(status: status_pb2.Status, peer: Peer) -> GenreStackError:
     """Make the exception for an item of a stream that failed."""
-    return make_error(_NUMBERS.get(status.code, _Code.UNKNOWN), status.message, status, peer)
+    return make_error(status_code(status.code), status.message, status, peer)
+
+
+def status_code(number: int) -> grpc.StatusCode:
+    """Return a status by its number."""
+    return _NUMBERS.get(number, _Code.UNKNOWN)
 
 
 def code_name(number: int) -> str:
     """Return the name of a status by its number."""
-    return _NUMBERS.get(number, _Code.UNKNOWN).name
+    return status_code(number).name
 
 
 def make_error(code: grpc.StatusCode, text: str, status: status_pb2.Status | None, peer: Peer) -> GenreStackError:
@@ -92,8 +98,8 @@ def make_error(code: grpc.StatusCode, text: str, status: status_pb2.Status | Non
         return _exhausted(text, _retry_after(status))
     if kind is DeadlineExceeded:
         return DeadlineExceeded(
-            f"{peer.target} gave no whole answer in time; give a longer timeout, ask fewer rows at once, "
-            f"or see whether it runs: genrestack health --server {peer.target}"
+            f"{peer.target} gave no whole answer in time; give a longer timeout, ask fewer rows at once"
+            + ("" if peer.local else f", or see whether it runs: genrestack health --server {peer.target}")
         )
     if kind is Internal:
         return Internal(f"{peer.target} failed with {code.name}: {text}")
@@ -118,7 +124,7 @@ def _next_step(kind: type[GenreStackError], peer: Peer) -> str:
         return f"; give {wanted}: token= or token_file=, for commands GENRESTACK_TOKEN or --token-file"
     if kind is PermissionDenied:
         return f"; ask whoever runs {peer.target} for a token that may"
-    if kind is FailedPrecondition:
+    if kind is FailedPrecondition and not peer.local:
         return "; change that first, the same call will not succeed before"
     return ""
 
@@ -132,7 +138,7 @@ def is_too_large(error: GenreStackError) -> bool:
 
 def _rich_status(call: grpc.Call) -> status_pb2.Status | None:
     for key, value in call.trailing_metadata() or ():
-        if key == _DETAILS_KEY:
+        if key == DETAILS_KEY:
             try:
                 return status_pb2.Status.FromString(cast(bytes, value))
             except DecodeError:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import TypeAlias, TypeVar
 
@@ -12,11 +13,13 @@ from genrestack._core.answers import read_prediction
 from genrestack._core.base_client import CLOSED_MEANWHILE, BaseClient
 from genrestack._core.channel import Methods, attempts_made, blocking_channel
 from genrestack._core.chunking import Await, Plan, Send, SplitPlan
+from genrestack._core.model_answers import read_models
 from genrestack._core.options import ClientOptions
 from genrestack._core.request import ModelSpec, Pairs, call_pairs, predict_request, rows_per_message
 from genrestack._core.retry import Attempts, Deadline
 from genrestack._core.rows import Rows
 from genrestack._core.status import is_too_large
+from genrestack._sync.local_channel import LocalChannel
 from genrestack._sync.stream_transport import SeparateCalls, StreamCall, StreamingCall, StreamTransport, UnaryFuture
 from genrestack.errors import Cancelled, ClientClosed, GenreStackError
 from genrestack.prediction import Prediction
@@ -32,13 +35,28 @@ class Calls(BaseClient):
 
     def __init__(self, options: ClientOptions) -> None:
         super().__init__(options)
-        self._channel = blocking_channel(options)
+        self._channel = (
+            blocking_channel(options) if options.local is None else LocalChannel(options.local, options.peer)
+        )
         self._methods = Methods(self._channel)
+
+    def _connect(self, options: ClientOptions) -> None:
+        Calls.__init__(self, options)
 
     def close(self) -> None:
         """End every call in flight and the connection; closing again does nothing."""
         self._closed = True
         self._channel.close()
+
+    def _options_elsewhere(self) -> ClientOptions:
+        local = self._options.local
+        if local is None:
+            return self._options
+        # What is loaded here: the newest version may be another one there.
+        found = read_models(self._call(self._methods.list_models, pb.ListModelsRequest(), Deadline(None)))
+        if len(found) == 1:
+            local = replace(local, model=found[0].name, version=found[0].version)
+        return replace(self._options, local=replace(local, shared=True))
 
     def _predict(
         self, rows: Rows, spec: ModelSpec, deadline: Deadline, failed: GenreStackError | None = None

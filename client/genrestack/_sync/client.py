@@ -17,13 +17,14 @@ from genrestack._core import options as defaults
 from genrestack._core.base_client import POLL_SECONDS, check_stream, health_of, health_service, none_serves
 from genrestack._core.credentials import TLS, Token
 from genrestack._core.model_answers import read_model, read_models
+from genrestack._core.named_rows import names_at_fault, read_rows, select
 from genrestack._core.options import NOT_GIVEN, ClientOptions, KeepaliveOptions, LoadBalancing, Timeout
 from genrestack._core.request import ModelSpec, Priority
 from genrestack._core.retry import Deadline, RetryOptions
-from genrestack._core.rows import to_rows
+from genrestack._core.rows import Rows, to_rows
 from genrestack._sync.calls import Calls
 from genrestack._sync.stream import StreamRun
-from genrestack.errors import DeadlineExceeded, GenreStackError, NotFound, Unavailable
+from genrestack.errors import DeadlineExceeded, GenreStackError, InvalidInput, NotFound, Unavailable, Unsupported
 from genrestack.model_info import Health, ModelInfo
 from genrestack.prediction import Prediction
 from genrestack.songs.song_prediction import SongPrediction
@@ -95,6 +96,7 @@ class Client(Calls):
         base: bool = False,  # noqa: FBT001, FBT002 - the published signature
         timeout: Timeout = NOT_GIVEN,
         *,
+        strict: bool = False,
         priority: Priority | None = None,
         request_id: str | None = None,
     ) -> Prediction:
@@ -102,18 +104,21 @@ class Client(Calls):
 
         Args:
             rows: unscaled features: an array of shape (n, f) of any numeric dtype, a DataFrame, a list of rows, a dict
-                by feature name (of numbers: one row; of sequences: columns) or a list of such dicts. Names, where
-                there are any, decide the order of the columns; without them it is the model's own.
+                by feature name (of numbers: one row; of sequences: columns) or a list of such dicts. Where there are
+                names, the model's columns are taken by them, in any order, and other columns are left out; the first
+                time, the model is asked for its columns. Without names the order is the model's own.
             model: name of the model; None is the server's default.
             version: None is the newest one that is ready. An input that travels in several messages is answered by
                 one version all the same.
             base: also ask what each base estimator says.
             timeout: seconds, retries included; None for no limit.
+            strict: refuse columns that the model does not take.
             priority: `high` is computed before what is `normal`.
             request_id: how the server's log and answers call this request; None: the server makes one up.
 
         Raises:
-            InvalidInput: the rows cannot be used; the message names row (from 0) and feature.
+            InvalidInput: the rows cannot be used; the message names row (from 0) and feature. Of rows with names, it
+                tells all that is wrong: columns missing, columns without numbers, rows with NaN.
             NotFound: no such model or version.
             Unavailable, DeadlineExceeded, ResourceExhausted: try later.
             Unauthenticated, PermissionDenied: the server wants a token, or another one.
@@ -122,7 +127,19 @@ class Client(Calls):
         """
         deadline = self._deadline(timeout)
         spec = ModelSpec.of(model, version, base=base, priority=priority, request_id=request_id)
-        return self._predict(to_rows(rows), spec, deadline)
+        selected = self._select(rows, spec, deadline, strict=strict)
+        if isinstance(selected, InvalidInput):
+            raise selected
+        try:
+            return self._predict(selected, spec, deadline)
+        except InvalidInput as error:
+            if not selected.names or not names_at_fault(error) or self._described.pop(spec.title, None) is None:
+                raise
+        # Another version answers since the model was asked for its columns.
+        selected = self._select(rows, spec, deadline, strict=strict)
+        if isinstance(selected, InvalidInput):
+            raise selected
+        return self._predict(selected, spec, deadline)
 
     def predict_proba(
         self,
@@ -130,9 +147,11 @@ class Client(Calls):
         model: str | None = None,
         version: int | None = None,
         timeout: Timeout = NOT_GIVEN,
+        *,
+        strict: bool = False,
     ) -> npt.NDArray[np.float32]:
         """Return probabilities alone, float32 of shape (n, k), as the estimator itself would; raises as `predict`."""
-        prediction = self.predict(rows, model=model, version=version, timeout=timeout)
+        prediction = self.predict(rows, model=model, version=version, timeout=timeout, strict=strict)
         return prediction.probabilities
 
     @overload
@@ -146,6 +165,7 @@ class Client(Calls):
         timeout: Timeout = NOT_GIVEN,
         in_flight: int = 8,
         on_error: Literal["raise"] = "raise",
+        strict: bool = False,
         priority: Priority | None = None,
         request_id: str | None = None,
     ) -> Generator[Prediction, None, None]: ...
@@ -161,6 +181,7 @@ class Client(Calls):
         timeout: Timeout = NOT_GIVEN,
         in_flight: int = 8,
         on_error: Literal["return"],
+        strict: bool = False,
         priority: Priority | None = None,
         request_id: str | None = None,
     ) -> Generator[Prediction | GenreStackError, None, None]: ...
@@ -175,6 +196,7 @@ class Client(Calls):
         timeout: Timeout = NOT_GIVEN,
         in_flight: int = 8,
         on_error: Literal["raise", "return"] = "raise",
+        strict: bool = False,
         priority: Priority | None = None,
         request_id: str | None = None,
     ) -> Generator[Prediction | GenreStackError, None, None]:
@@ -192,6 +214,7 @@ class Client(Calls):
             in_flight: batches asked and not yet answered at most.
             on_error: "raise" ends the stream at the first batch that fails; "return" yields the error in its place and
                 goes on. A failure of the stream as a whole is raised either way, as is what `batches` raises.
+            strict: as in `predict`, of every batch.
             priority: as in `predict`, of every batch.
             request_id: as in `predict`, of the whole stream.
 
@@ -202,7 +225,14 @@ class Client(Calls):
         check_stream(in_flight, on_error)
         seconds = self._deadline(timeout).timeout
         spec = ModelSpec.of(model, version, base=base, priority=priority, request_id=request_id)
+        # A stream that is long may see versions with other columns; this one asks at its first batch with names.
+        self._described.pop(spec.title, None)
+
+        def select_batch(batch: Any) -> Rows | InvalidInput:
+            return self._select(batch, spec, Deadline(seconds), strict=strict)
+
         run = StreamRun(
+            select=select_batch,
             open_transport=self._open_transport,
             disable_streaming=self._disable_streaming,
             predict=self._predict,
@@ -306,6 +336,27 @@ class Client(Calls):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _select(self, rows: Any, spec: ModelSpec, deadline: Deadline, *, strict: bool) -> Rows | InvalidInput:
+        """Check rows, and choose the model's columns where they have names; return what is wrong with them, not raise.
+
+        Whoever raises it does so where the caller sees it first: nothing in here is of any help to that.
+        """
+        try:
+            found = read_rows(rows)
+            if isinstance(found, Rows):
+                return found
+            info = self._described.get(spec.title)
+            if info is None:
+                info = self._described[spec.title] = self.model(
+                    spec.model or None, spec.version or None, deadline.remaining()
+                )
+            return select(found, info, strict=strict)
+        except Unsupported:
+            # Nobody says which columns the model takes: all of them go out, and the server refuses what is wrong.
+            return to_rows(rows)
+        except InvalidInput as error:
+            return error.with_traceback(None)
 
     def _check(self, service: str, deadline: Deadline) -> Health:
         try:

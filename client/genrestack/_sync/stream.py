@@ -13,7 +13,7 @@ from genrestack._core.request import ModelSpec, Pairs
 from genrestack._core.retry import Attempts, Deadline
 from genrestack._core.rows import Rows
 from genrestack._sync.stream_transport import BatchFeed, StreamTransport
-from genrestack.errors import GenreStackError, Unsupported
+from genrestack.errors import GenreStackError, InvalidInput, Unsupported
 from genrestack.prediction import Prediction
 
 
@@ -21,6 +21,10 @@ class _Predict(Protocol):
     def __call__(
         self, rows: Rows, spec: ModelSpec, deadline: Deadline, failed: GenreStackError | None = None
     ) -> Prediction: ...
+
+
+class _Select(Protocol):
+    def __call__(self, batch: Any, /) -> Rows | InvalidInput: ...
 
 
 class _OpenTransport(Protocol):
@@ -31,6 +35,7 @@ class StreamRun:
     """One `predict_stream`: the batches in flight, and the transport that carries them.
 
     Args:
+        select: checks a batch and chooses the model's columns; returns what is wrong with it.
         open_transport: opens what carries the batches, a stream until `disable_streaming` is called.
         disable_streaming: takes note, for this stream and all later ones, that the server has no streams.
         predict: asks for one batch by unary calls.
@@ -45,6 +50,7 @@ class StreamRun:
     def __init__(
         self,
         *,
+        select: _Select,
         open_transport: _OpenTransport,
         disable_streaming: Callable[[], None],
         predict: _Predict,
@@ -54,6 +60,7 @@ class StreamRun:
         timeout: float | None,
         in_flight: int,
     ) -> None:
+        self._select = select
         self._open_transport = open_transport
         self._disable_streaming = disable_streaming
         self._predict = predict
@@ -87,7 +94,7 @@ class StreamRun:
 
     def admit(self, batch: Any) -> None:
         """Add the next batch and send it."""
-        request = self.window.admit(batch)
+        request = self.window.admit(self._select(batch))
         if request is not None:
             self.transport = self.transport or self._open_transport(self._spec.metadata)
             self.transport.send(request)

@@ -1,19 +1,18 @@
 """`genrestack models`: what a server serves."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from textwrap import indent
 from typing import TYPE_CHECKING
 
 import click
 
+from genrestack._core.accuracy import accuracy_text
 from genrestack.cli.connection import Connection, connection_options
 from genrestack.cli.options import timeout_option
-from genrestack.cli.terminal import json_text
-from genrestack_common.text import printable
+from genrestack.cli.terminal import json_text, plain_console, show_boxed, show_lines
+from genrestack_common.text import counted, listed, printable
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from genrestack.model_info import ModelInfo, ParityInfo
 
 
@@ -48,53 +47,30 @@ def _print_json(found: "Iterable[ModelInfo]") -> None:
 
 
 def _show(found: "Sequence[ModelInfo]") -> None:
-    from rich.console import Console
-
-    Console().print(_table(found))
-
-
-def _table(found: "Sequence[ModelInfo]") -> "Table":
-    from rich import box
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(
-        "model",
-        "version",
-        "classes",
-        "accuracy",
-        "precision",
-        "provider",
-        "verified here",
-        "data",
-        "made",
-        box=box.SIMPLE,
-    )
-    for model in found:
-        texts = (
-            model.name,
-            f"{model.version}{' (default)' if model.default else ''}",
-            str(len(model.classes)),
-            accuracy_text(model.metrics),
-            model.precision,
-            _provider_text(model),
-            parity_text(model.served_parity),
-            f"{model.provenance.row_count:,} rows {model.provenance.data_sha256[:8]}".strip(),
-            model.provenance.created[:10],
-        )
-        table.add_row(*(escape(printable(text)) for text in texts))
-    return table
+    for number, model in enumerate(found):
+        if number:
+            click.echo()
+        console = plain_console()
+        console.print(_title(model), style="bold", markup=False)
+        accuracy = accuracy_text(model.metrics, model.provenance.split)
+        show_boxed(f"accuracy {accuracy}" if accuracy else "accuracy not measured")
+        for fact in _facts(model):
+            show_lines(f"  {printable(fact)}", hanging="    ")
 
 
-def accuracy_text(metrics: Mapping[str, float]) -> str:
-    """Return the model's own accuracy, and the one with whole artists or recordings held out where that is known."""
-    own = metrics.get("accuracy")
-    texts = [] if own is None else [f"{own:.3f}"]
-    for unit, noun in (("artist", "artist"), ("track", "recording")):
-        apart = metrics.get(f"accuracy.{unit}_folds", metrics.get(f"accuracy.{unit}_split"))
-        if apart is not None:
-            return ", ".join([*texts, f"by {noun} {apart:.3f}"])
-    return texts[0] if texts else "-"
+def _title(model: "ModelInfo") -> str:
+    return f"{printable(model.name)}/{model.version}{' (default)' if model.default else ''}"
+
+
+def _facts(model: "ModelInfo") -> "Iterator[str]":
+    yield f"{len(model.classes):,} class{'' if len(model.classes) == 1 else 'es'}: {listed(model.classes)}"
+    yield f"{model.precision} precision, {_provider_text(model)}"
+    if model.served_parity.rows:
+        yield f"verified here: {parity_text(model.served_parity)}"
+    made = model.provenance
+    if made.created:
+        data = f" (data {made.data_sha256[:8]})" if made.data_sha256 else ""
+        yield f"made {made.created[:10]} of {counted(made.row_count, 'row')}{data}"
 
 
 def _provider_text(model: "ModelInfo") -> str:

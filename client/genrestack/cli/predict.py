@@ -14,6 +14,7 @@ from click.core import ParameterSource
 from genrestack.cli.connection import Connection, connection_options
 from genrestack.cli.options import model_options, timeout_option
 from genrestack.cli.songs.songs import SongOptions, predict_songs
+from genrestack.cli.terminal import show_lines
 from genrestack_common.text import printable
 
 if TYPE_CHECKING:
@@ -49,6 +50,10 @@ class TableOptions:
 )
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @connection_options
+@click.option(
+    "--models", "folder", metavar="DIR", type=click.Path(path_type=Path),
+    help="Ask without a server: load from this model repository, or folder of a model.",
+)  # fmt: skip
 @model_options
 @click.option("--base", is_flag=True, help="Also show what each base estimator says.")
 @click.option("--json", "form", flag_value="json", help="Print JSON.")
@@ -73,6 +78,7 @@ def predict(
     *,
     files: tuple[Path, ...],
     connection: Connection,
+    folder: Path | None,
     model: str | None,
     version: int | None,
     base: bool,
@@ -86,6 +92,8 @@ def predict(
 ) -> None:
     """Predict the genre of songs, or a label for each row of tables.
 
+    A server is asked; with --models, the models of a folder are loaded and asked without one.
+
     Songs: a FILE is a recording (wav, flac, ogg, mp3; other kinds through ffmpeg) or a folder of them. It is cut into
     windows, and its probabilities are the mean over them. One song is told in detail, several in a line each; those
     that cannot be read are named and left out, and the exit status is 1 at the end.
@@ -95,11 +103,22 @@ def predict(
     out with a note.
     """
     tables = _are_tables(ctx, files)
-    with connection.client(timeout) as client:
+    if folder is not None and ctx.get_parameter_source("server") is ParameterSource.COMMANDLINE:
+        raise click.UsageError("--models asks without a server, and --server names one; give one of the two")
+    with connection.client(timeout) if folder is None else _loaded(folder, model, version, timeout) as client:
         if tables:
             _predict_tables(client, model, version, files, TableOptions(base, form, label, limit))
         else:
             predict_songs(client, model, version, files, SongOptions(window, hop, base, form, plot))
+
+
+def _loaded(folder: Path, model: str | None, version: int | None, timeout: float) -> "Client":
+    from genrestack import load
+
+    try:
+        return load(folder, model=model, version=version, timeout=timeout)
+    except ModuleNotFoundError as error:
+        raise click.ClickException(str(error)) from error
 
 
 def _are_tables(ctx: click.Context, files: tuple[Path, ...]) -> bool:
@@ -133,8 +152,10 @@ def _predict_tables(
         for path in files:
             _predict_file(client, info, path, options.label, writer, tally, base=options.base)
     writer.close(tally)
-    for line in tally.lines(info.classes):
-        click.echo(line, err=options.form is not None)
+    if options.form is not None and (headline := tally.headline()):
+        click.echo(headline, err=True)
+    for line in tally.notes(info.classes):
+        show_lines(line, err=options.form is not None)
 
 
 @contextmanager

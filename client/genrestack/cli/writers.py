@@ -5,12 +5,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import click
 
 from genrestack._core.model_answers import check_parts
-from genrestack.cli.terminal import cell, json_text
+from genrestack.cli.terminal import cell, json_text, show_boxed, show_lines
 from genrestack.model_info import ModelInfo
 from genrestack.prediction import Prediction
 from genrestack_common.text import printable, quoted_list
@@ -86,12 +86,16 @@ class Tally:
         """Share of right answers among the rows that have a label; None without any."""
         return self.right / self.judged if self.judged else None
 
-    def lines(self, classes: Sequence[str]) -> list[str]:
-        """Print it for a person."""
+    def headline(self) -> str:
+        """Say it in a line; empty without labels."""
         if self.accuracy is None:
-            return []
-        lines = [f"accuracy {self.accuracy:.4f}: {self.right:,} of {self.judged:,} labelled rows"]
-        if strange := sorted(self.truths - set(classes)):
+            return ""
+        return f"accuracy {self.accuracy:.4f}: {self.right:,} of {self.judged:,} labelled rows"
+
+    def notes(self, classes: Sequence[str]) -> list[str]:
+        """Say what there is to know about it."""
+        lines = []
+        if self.judged and (strange := sorted(self.truths - set(classes))):
             lines.append(f"labels the model does not know, which count as wrong: {quoted_list(strange)}")
         return lines
 
@@ -196,31 +200,78 @@ class TableWriter:
             self._shown += list(answers)[: self._limit - len(self._shown)]
 
     def close(self, tally: Tally) -> None:
-        """Print the table, and how many rows it leaves out."""
-        from rich.console import Console
-
-        Console().print(_readable(self._shown, several=self._several))
+        """Print how many were right, if that is known, then the table, and how many rows it leaves out."""
+        if headline := tally.headline():
+            show_boxed(headline)
+        _show(self._shown, several=self._several)
         if tally.rows > len(self._shown):
-            click.echo(f"… and {tally.rows - len(self._shown):,} more rows (--limit 0 shows all, --csv prints them)")
+            show_lines(f"… and {tally.rows - len(self._shown):,} more rows (--limit 0 shows all, --csv prints them)")
 
 
-def _readable(answers: Sequence[Answer], *, several: bool) -> "Table":
+_WIDEST: Final = 100_000
+"""Columns; no table is as wide."""
+
+
+def _show(answers: Sequence[Answer], *, several: bool) -> None:
+    """Print answers as a table of what fits into a line; where not even the labels do, one below the other."""
+    from rich.console import Console
+    from rich.measure import Measurement
+
+    console = Console()
+    for runners_up in range(_RUNNERS_UP, -1, -1):
+        table = _readable(answers, several=several, runners_up=runners_up)
+        measured = Measurement.get(console, console.options.update(max_width=_WIDEST), table)
+        if measured.maximum <= console.width:
+            console.print(table)
+            return
+    for answer in answers:
+        for number, line in enumerate(_lines(answer, several=several)):
+            show_lines(printable(line), hanging="    " if number else "  ")
+
+
+def _readable(answers: Sequence[Answer], *, several: bool, runners_up: int) -> "Table":
     from rich import box
     from rich.markup import escape
     from rich.table import Table
 
     judged = any(answer.truth is not None for answer in answers)
     parts = list(answers[0].base) if answers else []
-    headings = ["row", "label", "p", "runners-up", *parts, *(["in the table"] if judged else [])]
-    table = Table(*(escape(printable(heading)) for heading in headings), box=box.SIMPLE)
+    table = Table(box=box.SIMPLE)
+    headings = [
+        "row",
+        "label",
+        "p",
+        *(["runners-up"] if runners_up else []),
+        *parts,
+        *(["in the table"] if judged else []),
+    ]
+    for heading in headings:
+        table.add_column(escape(printable(heading)), no_wrap=True)
     for answer in answers:
-        runners = ", ".join(f"{name} {p:.3f}" for name, p in answer.top if name != answer.label)
-        cells = [_row_name(answer, several=several), answer.label, f"{answer.probabilities[answer.label]:.3f}", runners]
+        cells = [_row_name(answer, several=several), answer.label, f"{answer.probabilities[answer.label]:.3f}"]
+        cells += [_runners_up(answer, runners_up)] if runners_up else []
         cells += [_likeliest(answer.base[part]) for part in parts]
-        style = None if not judged or answer.truth == answer.label else "red"
-        told = [*cells, *([answer.truth or ""] if judged else [])]
-        table.add_row(*(escape(printable(text)) for text in told), style=style)
+        cells += [answer.truth or ""] if judged else []
+        table.add_row(*(escape(printable(text)) for text in cells), style=None if _is_right(answer) else "red")
     return table
+
+
+def _lines(answer: Answer, *, several: bool) -> Iterator[str]:
+    yield f"{_row_name(answer, several=several)}: {answer.label} {answer.probabilities[answer.label]:.3f}"
+    if not _is_right(answer):
+        yield f"  in the table: {answer.truth}"
+    yield f"  runners-up: {_runners_up(answer, _RUNNERS_UP)}"
+    if answer.base:
+        yield "  " + ", ".join(f"{part}: {_likeliest(probabilities)}" for part, probabilities in answer.base.items())
+
+
+def _is_right(answer: Answer) -> bool:
+    """Return whether the answer is what the table says, if it says anything."""
+    return answer.truth is None or answer.truth == answer.label
+
+
+def _runners_up(answer: Answer, count: int) -> str:
+    return ", ".join([f"{name} {p:.3f}" for name, p in answer.top if name != answer.label][:count])
 
 
 def _likeliest(probabilities: dict[str, float]) -> str:

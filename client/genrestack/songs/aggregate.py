@@ -25,6 +25,8 @@ SLACK: Final = 0.01
 WORTH_A_WARNING: Final = 0.1
 """Share of windows outside from which on it is said: about one in twenty songs of artists new to a GTZAN model."""
 _NAMED_FEATURES: Final = 3
+OUTSIDE: Final = "windows have features outside the ranges the model was trained on"
+"""Words of the warning about them."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ class RangeCheck:
             return ()
         worst = listed(map(_told, self.outside()), _NAMED_FEATURES)
         warning = (
-            f"{outside} of {len(self.flags)} windows have features outside the ranges the model was trained on: "
+            f"{outside} of {len(self.flags)} {OUTSIDE}: "
             f"{worst}; the answer is a guess there. The usual cause is a wrong sample rate or another kind of "
             "audio: compare with a recording of the kind it was trained on"
         )

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from genrestack._core.notebook import html_table
 from genrestack.prediction import Prediction
-from genrestack_common.text import printable
+from genrestack_common.text import counted, printable
 
 __all__ = ["OutsideRange", "SongPrediction"]
 
@@ -78,3 +79,9 @@ class SongPrediction:
             f"<SongPrediction of {printable(self.model)}/{self.version} for {printable(self.path)}: "
             f"{printable(self.label)} {self.probabilities.max():.3f}, {count}>"
         )
+
+    def _repr_html_(self) -> str:
+        rows = [(name, f"{value:.3f}") for name, value in self.top()]
+        window = f"{counted(len(self), 'window')} of {self.window:g} s"
+        title = f"{self.path}: {self.label} ({self.model}/{self.version}, mean over {window})"
+        return html_table(title, ("genre", "probability"), rows, self.warnings)

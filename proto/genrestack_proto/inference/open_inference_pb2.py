@@ -4,6 +4,7 @@ from importlib.resources import files
 
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
 from google.protobuf.message_factory import GetMessageClass
 
 _POOL = DescriptorPool()
@@ -12,3 +13,5 @@ for _file in FileDescriptorSet.FromString((files(__package__) / "open_inference.
 DESCRIPTOR = _POOL.FindFileByName("genrestack_proto/inference/open_inference.proto")
 for _name, _descriptor in DESCRIPTOR.message_types_by_name.items():
     globals()[_name] = GetMessageClass(_descriptor)
+for _name, _descriptor in DESCRIPTOR.enum_types_by_name.items():
+    globals()[_name] = EnumTypeWrapper(_descriptor)

@@ -47,6 +47,7 @@ class InferenceService:
             "ModelReady": self._model_ready,
             "ServerMetadata": self._server_metadata,
             "ModelMetadata": self._model_metadata,
+            "ModelConfig": self._model_config,
             "ModelStatistics": self._model_statistics,
             "RepositoryIndex": self._index,
             "RepositoryModelLoad": self._load,
@@ -80,6 +81,9 @@ class InferenceService:
 
     async def _model_metadata(self, data: bytes, call: Call) -> pb.ModelMetadataResponse:
         return self._inference.model_metadata(parse_request(pb.ModelMetadataRequest, data), call)
+
+    async def _model_config(self, data: bytes, call: Call) -> pb.ModelConfigResponse:
+        return self._inference.model_config(parse_request(pb.ModelConfigRequest, data), call)
 
     async def _infer(self, context: Context, call: Call) -> pb.ModelInferResponse:
         with self._admission.admit():

@@ -5,6 +5,7 @@ import functools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, ParamSpec, TypeVar
+from weakref import WeakKeyDictionary
 
 from google.protobuf.message import DecodeError, Message
 
@@ -19,8 +20,9 @@ MAX_FIELDS: Final = 2**17
 LARGE_BYTES: Final = 2**18
 """A message of more bytes is unpacked, and its answer packed, in another thread."""
 
-# One thread: a message of empty parts is 44 times as large once it is parsed, and two would not be parsed sooner.
-_thread: Final = ThreadPoolExecutor(1, thread_name_prefix="genrestack-large")
+# One thread for each loop: a message of empty parts is 44 times as large once it is parsed, and two would not be parsed
+# sooner.
+_threads: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, ThreadPoolExecutor]] = WeakKeyDictionary()
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -63,7 +65,17 @@ def check_fields(data: bytes, kind: type[Message]) -> None:
 
 async def run_in_thread(work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
     """Run work on a large message in another thread, and return its result."""
-    return await asyncio.get_running_loop().run_in_executor(_thread, _alone, functools.partial(work, *args, **kwargs))
+    loop = asyncio.get_running_loop()
+    thread = _threads.get(loop)
+    if thread is None:
+        thread = _threads[loop] = ThreadPoolExecutor(1, thread_name_prefix="genrestack-large")
+    return await loop.run_in_executor(thread, _alone, functools.partial(work, *args, **kwargs))
+
+
+def end_thread(loop: asyncio.AbstractEventLoop) -> None:
+    """End the thread of a loop that is about to end."""
+    if (thread := _threads.pop(loop, None)) is not None:
+        thread.shutdown(wait=False)
 
 
 def _alone(work: Callable[[], _T]) -> _T:

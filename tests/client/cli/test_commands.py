@@ -15,8 +15,8 @@ from client.servicer import Script, bad_request, failure, serving
 from google.rpc import status_pb2
 from server.tiny_bundle import BASE, CLASSES, FEATURES, TinyStack, draw_rows
 
+from genrestack._core.accuracy import accuracy_text
 from genrestack.cli.main import run
-from genrestack.cli.models import accuracy_text
 from genrestack_proto.v1 import prediction_pb2 as pb
 
 NOBODY = "127.0.0.1:1"
@@ -225,15 +225,29 @@ def test_an_unknown_model_lists_what_there_is(
 
 
 @pytest.mark.parametrize(
-    ("metrics", "text"),
+    ("metrics", "split", "text"),
     [
-        ({}, "-"),
-        ({"accuracy": 0.966, "f1.macro": 0.9}, "0.966"),
-        ({"accuracy": 0.966, "accuracy.track_split": 0.7014}, "0.966, by recording 0.701"),
-        ({"accuracy": 0.966, "accuracy.track_split": 0.7, "accuracy.artist_split": 0.56}, "0.966, by artist 0.560"),
-        ({"accuracy": 0.7, "accuracy.track_split": 0.7, "accuracy.track_folds": 0.69}, "0.700, by recording 0.690"),
-        ({"accuracy.artist_folds": 0.55}, "by artist 0.550"),
+        ({}, "random", ""),
+        ({"accuracy": 0.966, "f1.macro": 0.9}, "", "0.966"),
+        ({"accuracy": 0.966, "f1.macro": 0.9}, "random", "0.966 held out at random"),
+        (
+            {"accuracy": 0.966, "accuracy.track_split": 0.7014},
+            "random",
+            "0.701 held out by recording, 0.966 at random",
+        ),
+        (
+            {"accuracy": 0.966, "accuracy.track_split": 0.7, "accuracy.artist_split": 0.56},
+            "random",
+            "0.560 held out by artist, 0.700 by recording, 0.966 at random",
+        ),
+        (
+            {"accuracy": 0.7, "accuracy.track_split": 0.7, "accuracy.track_folds": 0.69},
+            "",
+            "0.690 held out by recording, 0.700",
+        ),
+        ({"accuracy": 0.7, "accuracy.track_folds": 0.69}, "track", "0.690 held out by recording"),
+        ({"accuracy.artist_folds": 0.55}, "none", "0.550 held out by artist"),
     ],
 )
-def test_a_models_accuracy_is_shown_beside_the_grouped_one(metrics: dict[str, float], text: str) -> None:
-    assert accuracy_text(metrics) == text
+def test_the_accuracy_to_go_by_comes_first(metrics: dict[str, float], split: str, text: str) -> None:
+    assert accuracy_text(metrics, split) == text

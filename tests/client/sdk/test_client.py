@@ -62,7 +62,8 @@ def test_a_prediction_becomes_a_table(scripted: Client) -> None:
 def test_names_travel_and_decide_the_order(scripted: Client, script: Script) -> None:
     turned = scripted.predict({"c": [0.0], "b": [0.0], "a": [3.0]})
     assert turned.labels == ["high"]
-    assert list(script.requests[-1].feature_names) == ["c", "b", "a"]
+    # The model's own names and order: another version's may differ, and its server then says so.
+    assert list(script.requests[-1].feature_names) == ["a", "b", "c"]
 
 
 def test_large_inputs_travel_in_several_messages(script: Script) -> None:

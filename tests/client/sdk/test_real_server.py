@@ -53,7 +53,10 @@ def test_errors_of_the_server_are_typed(client: Client) -> None:
         wrong = pd.DataFrame(rows, columns=["strange", *FEATURES[1:]])
         with pytest.raises(InvalidInput, match="chroma") as caught:
             client.predict(wrong)
-        assert [v.field for v in caught.value.violations] == ["feature_names", "feature_names[0]"]
+        assert [v.field for v in caught.value.violations] == ["feature_names"]
+        with pytest.raises(InvalidInput, match="'strange'") as caught:
+            client.predict(wrong, strict=True)
+        assert [v.field for v in caught.value.violations] == ["feature_names", "feature_names"]
         assert "strange" in caught.value.violations[1].description
 
 

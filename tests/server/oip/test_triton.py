@@ -1,19 +1,22 @@
 """The unmodified tritonclient, against the real server."""
 
 import importlib.metadata
+import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from queue import Queue
 from typing import Any
 
 import numpy as np
 import pytest
 import tritonclient.grpc as triton
-from server.live import Running
+from server.live import Running, running_server
 from server.oip.asking import BASE_OUTPUTS, features, outputs, typed
-from server.tiny_bundle import CLASSES, TinyStack, draw_rows
+from server.tiny_bundle import CLASSES, FEATURES, TinyStack, draw_rows
 from support.waiting import GUARD_S
 from tritonclient.grpc import service_pb2
+from tritonclient.utils import InferenceServerException
 
 from genrestack import Client
 
@@ -35,8 +38,73 @@ def test_server_metadata(client: Any) -> None:
     assert described == {
         "name": "genrestack",
         "version": importlib.metadata.version("genrestack"),
-        "extensions": ["model_repository", "schedule_policy", "statistics"],
+        "extensions": ["model_configuration", "model_repository", "schedule_policy", "statistics"],
     }
+
+
+@pytest.mark.parametrize("version", ["", "2"])
+def test_model_config(client: Any, version: str) -> None:
+    base = [{"name": name, "data_type": "TYPE_FP32", "dims": ["3"]} for name in BASE_OUTPUTS]
+    assert client.get_model_config("tiny", version, as_json=True) == {
+        "config": {
+            "name": "tiny",
+            "platform": "onnxruntime_onnx",
+            "backend": "onnxruntime",
+            "version_policy": {"latest": {"num_versions": 1}},
+            "max_batch_size": 1000,
+            "input": [{"name": "features", "data_type": "TYPE_FP32", "dims": ["4"]}],
+            "output": [
+                {"name": "label", "data_type": "TYPE_STRING"},
+                {"name": "class_index", "data_type": "TYPE_INT64"},
+                {"name": "probabilities", "data_type": "TYPE_FP32", "dims": ["3"]},
+                *base,
+            ],
+            "dynamic_batching": {
+                "preferred_batch_size": [64],
+                "priority_levels": "2",
+                "default_priority_level": "2",
+            },
+            "parameters": {
+                "classes": {"string_value": json.dumps(CLASSES, ensure_ascii=False)},
+                "features": {"string_value": json.dumps(FEATURES)},
+            },
+        }
+    }
+    # What is described is what answers.
+    config = client.get_model_config("").config
+    answer = client.infer("tiny", features(ROWS), outputs=outputs(*(output.name for output in config.output)))
+    for output in config.output:
+        assert answer.as_numpy(output.name).shape == (len(ROWS), *output.dims)
+
+
+def test_the_configuration_of_what_is_not_there(client: Any) -> None:
+    for name, version in (("rock", ""), ("tiny", "1")):
+        with pytest.raises(InferenceServerException, match="NOT_FOUND"):
+            client.get_model_config(name, version)
+
+
+@pytest.mark.parametrize(
+    ("policy", "told"),
+    [
+        ("all", {"all": {}}),
+        ("latest:2", {"latest": {"num_versions": 2}}),
+        ("2,1", {"specific": {"versions": ["1", "2"]}}),
+    ],
+)
+def test_the_configuration_follows_the_settings(tiny_models: Path, policy: str, told: dict[str, Any]) -> None:
+    settings = {"version_policy": policy, "batching": policy != "all", "max_queue_delay": 0.0015, "max_batch_rows": 7}
+    with (
+        running_server(tiny_models, **settings) as running,
+        triton.InferenceServerClient(f"127.0.0.1:{running.port}") as asked,
+    ):
+        config = asked.get_model_config("tiny", as_json=True)["config"]
+    assert config["version_policy"] == told
+    assert config["max_batch_size"] == 65_536
+    if policy == "all":
+        assert "dynamic_batching" not in config
+    else:
+        batching = config["dynamic_batching"]
+        assert (batching["max_queue_delay_microseconds"], batching["preferred_batch_size"]) == ("1500", [7])
 
 
 @pytest.mark.parametrize("version", ["", "2"])

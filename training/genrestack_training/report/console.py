@@ -144,7 +144,7 @@ def _intervals(run: Run | RunRecord) -> str:
         return ""
     return (
         f"In brackets: 95 % intervals, from resampling the held-out {UNITS[found.interval_unit]}. "
-        "What each metric means: docs/evaluation.md."
+        "What each metric means is in the run's report.html."
     )
 
 

@@ -4,10 +4,12 @@ import math
 import string
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+from rich.cells import cell_len
 
 from genrestack.songs.song_prediction import SongPrediction
 from genrestack_common.text import printable
@@ -63,14 +65,38 @@ def cells_per_line(seconds: float, most: int) -> int:
 
 
 def letters(classes: Sequence[str]) -> dict[str, str]:
-    """Assign each class a letter of its own: its first one, or the next in its name that is free, or any."""
+    """Assign each class a letter of its own: the one its name begins with, as a capital or a small letter.
+
+    What all names begin with (`synth-breaks`, `synth-swing`) tells none apart, and does not count. A third class of the
+    same beginning gets the next letter in its name that is free, or any.
+    """
     given: dict[str, str] = {}
-    free = dict.fromkeys(_alphabet())
-    for name in classes:
-        letter = next((letter for letter in (*filter(str.isalpha, name.upper()), *free) if letter in free), _NO_LETTER)
-        free.pop(letter, None)
-        given[name] = letter
-    return given
+    shared = _shared_beginning(classes)
+    names = {name: name[shared:] for name in classes}
+    for name, own in names.items():
+        if (letter := next((each for each in _beginnings(own) if each not in given.values()), None)) is not None:
+            given[name] = letter
+    free = [letter for letter in _alphabet() if letter not in given.values()]
+    for name, own in names.items():
+        if name not in given:
+            inside = (letter for letter in (*own.upper(), *own.lower()) if letter in free)
+            given[name] = next(inside, free[0] if free else _NO_LETTER)
+            if given[name] in free:
+                free.remove(given[name])
+    return {name: given[name] for name in classes}
+
+
+def _shared_beginning(names: Sequence[str]) -> int:
+    """Return how many characters all names share that end where a word does."""
+    pairs = zip(min(names), max(names), strict=False) if len(names) > 1 else ()
+    shared = [one for one, _ in takewhile(lambda pair: pair[0] == pair[1], pairs)]
+    ends = [place + 1 for place, letter in enumerate(shared) if not letter.isalnum()]
+    return max((end for end in ends if all(len(name) > end for name in names)), default=0)
+
+
+def _beginnings(name: str) -> list[str]:
+    first = name[:1]
+    return [letter for letter in (first.upper(), first.lower()) if letter.isalnum() and cell_len(letter) == 1]
 
 
 def level(probability: float) -> str:

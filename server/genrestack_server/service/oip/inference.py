@@ -11,6 +11,7 @@ from genrestack_server.errors import NotFound, StillLoading
 from genrestack_server.inference.engine import Engine
 from genrestack_server.models.registry import ServedModel
 from genrestack_server.service.messages import LARGE_BYTES, parse_request, run_in_thread
+from genrestack_server.service.oip.model_config import model_config
 from genrestack_server.service.oip.parameters import obey, refuse_overrides
 from genrestack_server.service.oip.repository import check_repository, index
 from genrestack_server.service.oip.requests import Wanted, read, version_number
@@ -61,6 +62,10 @@ class Inference:
     def model_metadata(self, request: pb.ModelMetadataRequest, call: Call) -> pb.ModelMetadataResponse:
         """Describe a model."""
         return model_metadata(self._find(request.name, request.version, call), self.engine.registry)
+
+    def model_config(self, request: pb.ModelConfigRequest, call: Call) -> pb.ModelConfigResponse:
+        """Describe how a model is served."""
+        return model_config(self._find(request.name, request.version, call), self.config)
 
     def model_statistics(self, request: pb.ModelStatisticsRequest, call: Call) -> pb.ModelStatisticsResponse:
         """Return what was counted of every version that is meant."""

@@ -22,9 +22,9 @@ from genrestack_server.service.oip.tensors import (
     output_names,
 )
 
-# The protocol's own word for an ONNX graph that onnxruntime runs.
-_PLATFORM: Final = "onnxruntime_onnx"
-_EXTENSIONS: Final = ("model_repository", "schedule_policy", "statistics")
+PLATFORM: Final = "onnxruntime_onnx"
+"""The protocol's own word for an ONNX graph that onnxruntime runs."""
+_EXTENSIONS: Final = ("model_configuration", "model_repository", "schedule_policy", "statistics")
 
 
 def inferred(wanted: Wanted, answer: Answer) -> pb.ModelInferResponse:
@@ -60,7 +60,7 @@ def model_metadata(served: ServedModel, registry: Registry) -> pb.ModelMetadataR
     return pb.ModelMetadataResponse(
         name=served.name,
         versions=[str(version) for version in registry.versions(served.name)],
-        platform=_PLATFORM,
+        platform=PLATFORM,
         inputs=[input_metadata(served)],
         outputs=[output_metadata(name, served) for name in output_names(served)],
     )
