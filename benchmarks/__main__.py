@@ -15,6 +15,7 @@ from benchmarks.reporting.machine import this_machine
 from benchmarks.reporting.report import Report, print_report, to_json, write_into
 from benchmarks.suites.call import one_call
 from benchmarks.suites.concurrency import crowd
+from benchmarks.suites.http import by_http
 from benchmarks.suites.in_process import many_rows, one_row
 from benchmarks.suites.parity import parity
 from benchmarks.suites.start import start
@@ -26,6 +27,7 @@ BENCHMARKS: Final[dict[str, Callable[[Prepared, Effort], tuple[Figure, ...]]]] =
     "many-rows": many_rows,
     "stock-parts": stock_parts,
     "call": lambda prepared, effort: one_call(prepared.single, effort),
+    "http": lambda prepared, effort: by_http(prepared.single, effort),
     "stream": lambda prepared, effort: stream(prepared.single, effort),
     "crowd": lambda prepared, effort: crowd(prepared.single, effort),
     "start": lambda prepared, effort: start(prepared.single, effort),
