@@ -55,7 +55,7 @@ ENV PATH=/opt/genrestack/bin:${PATH} \
     GENRESTACK_SERVE_METRICS_PORT=9464
 WORKDIR /models
 USER 10001:10001
-EXPOSE 50051 9464
+EXPOSE 50051 8000 9464
 HEALTHCHECK --interval=30s --timeout=10s --start-period=60s --retries=3 CMD ["genrestack", "health"]
 ENTRYPOINT ["genrestack"]
 CMD ["serve", "/models"]

@@ -15,6 +15,7 @@ from benchmarks.reporting.machine import this_machine
 from benchmarks.reporting.report import Report, print_report, to_json, write_into
 from benchmarks.suites.call import one_call
 from benchmarks.suites.concurrency import many_callers
+from benchmarks.suites.http import by_http
 from benchmarks.suites.in_process import many_rows, one_row
 from benchmarks.suites.parity import parity
 from benchmarks.suites.start import start
@@ -26,6 +27,7 @@ BENCHMARKS: Final[dict[str, Callable[[Prepared, Budget], tuple[Figure, ...]]]] =
     "many-rows": many_rows,
     "stock-parts": stock_parts,
     "call": lambda prepared, budget: one_call(prepared.single, budget),
+    "http": lambda prepared, budget: by_http(prepared.single, budget),
     "stream": lambda prepared, budget: stream(prepared.single, budget),
     "many-callers": lambda prepared, budget: many_callers(prepared.single, budget),
     "start": lambda prepared, budget: start(prepared.single, budget),

@@ -29,6 +29,7 @@ class Serving:
     start_seconds: float
     """From the start of the process until its health said SERVING."""
     process_id: int
+    http_port: int | None = None
 
     @property
     def address(self) -> str:
@@ -43,14 +44,16 @@ class Serving:
 
 
 @contextmanager
-def genrestack_server(repository: Path) -> Iterator[Serving]:
-    """Run `genrestack serve` on a free port for the length of the block."""
-    port = _free_port()
+def genrestack_server(repository: Path, *, http: bool = False) -> Iterator[Serving]:
+    """Run `genrestack serve` on a free port for the length of the block, and by HTTP too if asked to."""
+    port, http_port = _free_port(), _free_port() if http else None
     command = [sys.executable, "-m", "genrestack", "serve", str(repository), "--port", str(port)]
+    if http_port is not None:
+        command += ["--http-port", str(http_port)]
     begun = time.perf_counter()
     with process([*command, "--provider", "cpu", "--log-level", "warning"]) as started:
         _wait_until_serving(port, started)
-        yield Serving(port, time.perf_counter() - begun, started.pid)
+        yield Serving(port, time.perf_counter() - begun, started.pid, http_port)
 
 
 @contextmanager

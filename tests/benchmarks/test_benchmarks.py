@@ -15,6 +15,7 @@ from benchmarks.reporting.machine import Machine
 from benchmarks.reporting.report import BEGIN, END, Report, cells, to_json, write_into
 from benchmarks.suites.call import one_call
 from benchmarks.suites.concurrency import many_callers
+from benchmarks.suites.http import by_http
 from benchmarks.suites.start import start
 from benchmarks.suites.stream import stream
 
@@ -36,6 +37,11 @@ def test_figures_over_the_wire(models_dir: Path) -> None:
     assert predict.baseline == client.baseline
     assert predict.baseline is not None
     assert predict.ratio == pytest.approx(predict.value / predict.baseline.value)
+    figures = by_http(models_dir, SCANT)
+    assert [figure.name for figure in figures] == [
+        f"HTTP, {way}, {rows}, p50" for rows in ("1 row", "256 rows") for way in ("bytes", "JSON")
+    ]
+    assert all(figure.baseline is not None and figure.value > 0 for figure in figures)
     by_stub, by_client = stream(models_dir, SCANT)
     assert min(by_stub.value, by_client.value) > 0
     seconds, memory = start(models_dir, SCANT)

@@ -73,7 +73,8 @@ def test_the_server_is_the_images() -> None:
     assert server["build"]["target"] in stages
     assert (DEPLOY / server["build"]["context"] / "Dockerfile").is_file()
     exposed = re.findall(r"^EXPOSE (.+)$", DOCKERFILE, re.MULTILINE)[0].split()
-    assert [port.split(":")[-1] for port in server["ports"]] == exposed[:1]
+    assert [port.split(":")[-1] for port in server["ports"]] == exposed[:2]
+    assert server["environment"]["GENRESTACK_SERVE_HTTP_PORT"] == exposed[1]
     assert set(mounts("server")) == set(re.findall(r'^CMD \["serve", "([^"]+)"\]', DOCKERFILE, re.MULTILINE))
     version = re.findall(r'image\.version="([^"]+)"', DOCKERFILE)[0]
     assert server["image"] == f"genrestack-server:{version}"

@@ -125,8 +125,9 @@ def test_ports_are_those_that_the_server_is_told(name: str) -> None:
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
     assert str(ports.get("grpc", ports.get("h2c"))) == given["GENRESTACK_SERVE_PORT"]
     assert str(ports.get("metrics", 9464)) == given["GENRESTACK_SERVE_METRICS_PORT"]
+    assert str(ports.get("http", "")) == given.get("GENRESTACK_SERVE_HTTP_PORT", "")
     for probe in probes(container).values():
-        asked = (probe.get("grpc") or probe.get("tcpSocket") or {}).get("port", "grpc")
+        asked = (probe.get("grpc") or probe.get("httpGet") or {}).get("port", "grpc")
         assert asked in ports or asked == int(given["GENRESTACK_SERVE_PORT"])
 
 
@@ -142,7 +143,7 @@ def test_a_pod_is_given_the_time_that_its_drain_may_take(folder: str) -> None:
     grace = float(environment(container)["GENRESTACK_SERVE_GRACE"])
     assert spec["terminationGracePeriodSeconds"] >= before + grace + 5
     # Longer than a pod that is about to go is still asked by those that have looked it up.
-    assert before > probes(container)["readiness"]["periodSeconds"] or "exec" in probes(container)["readiness"]
+    assert before > probes(container)["readiness"]["periodSeconds"]
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
@@ -152,16 +153,18 @@ def test_what_belongs_together_finds_each_other(folder: str) -> None:
     pod = deployment["spec"]["template"]
     ports = {port["name"] for port in pod["spec"]["containers"][0]["ports"]}
     assert pod["metadata"]["labels"] == SERVER
+    policies = [each for each in objects if each["kind"] == "NetworkPolicy"]
     selectors = [
         deployment["spec"]["selector"]["matchLabels"],
         named(objects, "PodDisruptionBudget")["spec"]["selector"]["matchLabels"],
-        named(objects, "NetworkPolicy")["spec"]["podSelector"]["matchLabels"],
+        *(policy["spec"]["podSelector"]["matchLabels"] for policy in policies),
         *(spread["labelSelector"]["matchLabels"] for spread in pod["spec"]["topologySpreadConstraints"]),
     ]
     services = [each for each in objects if each["kind"] == "Service"]
     assert {port["targetPort"] for each in services for port in each["spec"]["ports"]} == ports
     assert all(selector == SERVER for selector in [*selectors, *(each["spec"]["selector"] for each in services)])
-    assert {p["port"] for rule in named(objects, "NetworkPolicy")["spec"]["ingress"] for p in rule["ports"]} == ports
+    rules = [rule for policy in policies for rule in policy["spec"]["ingress"]]
+    assert {port["port"] for rule in rules for port in rule["ports"]} == ports
     reference = named(objects, "HorizontalPodAutoscaler")["spec"]["scaleTargetRef"]
     assert (reference["kind"], reference["name"]) == ("Deployment", deployment["metadata"]["name"])
     claims = {v["persistentVolumeClaim"]["claimName"] for v in pod["spec"]["volumes"] if "persistentVolumeClaim" in v}

@@ -3,6 +3,8 @@
 import shutil
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,11 +65,8 @@ def test_a_server_without_a_model_is_not_ready_and_not_killed(models_dir: Path) 
 
 
 @pytest.fixture
-def encrypted(models_dir: Path, tmp_path: Path) -> Iterator[tuple[Served, Path]]:
-    write_tiny(models_dir, "tiny", TinyStack.draw(1))
-    authority = Authority.make()
-    pair = authority.server(tmp_path)
-    authority.write(tmp_path / "ca.crt")
+def encrypted(models_dir: Path, tmp_path: Path) -> Iterator[Served]:
+    pair = Authority.make().server(tmp_path)
     tokens = tmp_path / "tokens"
     made = subprocess.run(
         [str(Path(sys.executable).parent / "genrestack"), "token", "--append", str(tokens)],
@@ -75,26 +74,28 @@ def encrypted(models_dir: Path, tmp_path: Path) -> Iterator[tuple[Served, Path]]
     )  # fmt: skip
     assert made.stdout
     options = ("--tls-cert", str(pair.certificate), "--tls-key", str(pair.key), "--token-file", str(tokens))
-    with served(models_dir, *options, *METRICS) as server:
-        yield server, tmp_path / "ca.crt"
+    with served(models_dir, "--allow-empty", *options, *METRICS) as server:
+        yield server
 
 
-def test_readiness_is_asked_by_tls_without_a_token(encrypted: tuple[Served, Path]) -> None:
-    server, authority = encrypted
-    command = container("overlays/example")["readinessProbe"]["exec"]["command"]
-    places = {
-        "--server=127.0.0.1:50051": f"--server={server.address}",
-        "--ca=/run/genrestack/tls/ca.crt": f"--ca={authority}",
-        "--server-name=genrestack": "--server-name=localhost",
-    }
-    program, *arguments = command
-    assert program == "genrestack"
-    assert set(places) < set(arguments)
-    asked = [str(Path(sys.executable).parent / program), *(places.get(each, each) for each in arguments)]
-    done = subprocess.run(asked, check=False, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    server.stop()
-    assert subprocess.run(asked, check=False, capture_output=True).returncode == 1
+def passes_by_http(probe: Object, server: Served) -> bool:
+    """Ask as a kubelet does: 200 to 399 is a success."""
+    assert probe["httpGet"]["port"] == "metrics"
+    try:
+        with urllib.request.urlopen(
+            server.metrics_url.replace("/metrics", probe["httpGet"]["path"]), timeout=20
+        ) as answer:
+            return bool(200 <= answer.status < 400)
+    except urllib.error.HTTPError:
+        return False
+
+
+def test_with_tls_and_tokens_probes_are_asked_beside_them(encrypted: Served, models_dir: Path) -> None:
+    probes = {name: container("overlays/example")[f"{name}Probe"] for name in ("startup", "readiness", "liveness")}
+    asked = {name: passes_by_http(probe, encrypted) for name, probe in probes.items()}
+    assert asked == {"startup": True, "readiness": False, "liveness": True}
+    write_tiny(models_dir, "tiny", TinyStack.draw(1))
+    until(lambda: passes_by_http(probes["readiness"], encrypted), "the model that is there now is not served")
 
 
 def test_the_autoscaler_looks_at_a_metric_that_there_is(models_dir: Path, tmp_path: Path) -> None:

@@ -60,13 +60,17 @@ class Served:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(GUARD_S)
 
-    def metric(self, name: str, **labels: str) -> float:
-        """Sum of a metric's samples that have these labels."""
+    @property
+    def metrics_url(self) -> str:
         # Said in a line of its own, after the one that says what is served.
         until(lambda: "/metrics" in self.said() or self.process.poll() is not None, "it has no metrics")
         found = re.search(r"http://\S+/metrics", self.said())
         assert found, self.said()
-        with urllib.request.urlopen(found[0], timeout=10) as answer:
+        return found[0]
+
+    def metric(self, name: str, **labels: str) -> float:
+        """Sum of a metric's samples that have these labels."""
+        with urllib.request.urlopen(self.metrics_url, timeout=10) as answer:
             families = list(text_string_to_metric_families(answer.read().decode()))
         samples = [sample for family in families for sample in family.samples]
         return sum(s.value for s in samples if s.name == name and labels.items() <= s.labels.items())
