@@ -171,8 +171,8 @@ def test_unknown_models_and_versions(client: Any, model: str, version: str) -> N
 @pytest.mark.parametrize(
     "method",
     [
-        "ServerLive", "ServerReady", "ModelReady", "ServerMetadata", "ModelMetadata", "ModelInfer", "ModelStatistics",
-        "RepositoryIndex", "RepositoryModelLoad", "RepositoryModelUnload",
+        "ServerLive", "ServerReady", "ModelReady", "ServerMetadata", "ModelMetadata", "ModelConfig", "ModelInfer",
+        "ModelStatistics", "RepositoryIndex", "RepositoryModelLoad", "RepositoryModelUnload",
     ],
 )  # fmt: skip
 def test_bytes_that_are_no_message(tiny_server: Running, method: str) -> None:

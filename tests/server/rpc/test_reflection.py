@@ -34,8 +34,8 @@ def test_describes_the_methods_of_each(server: Reflected) -> None:
     assert methods["grpc.health.v1.Health"][0] == "Check"
     assert methods["grpc.reflection.v1alpha.ServerReflection"] == ["ServerReflectionInfo"]
     assert methods["inference.GRPCInferenceService"] == [
-        "ModelInfer", "ModelMetadata", "ModelReady", "ModelStatistics", "ModelStreamInfer", "RepositoryIndex",
-        "RepositoryModelLoad", "RepositoryModelUnload", "ServerLive", "ServerMetadata", "ServerReady",
+        "ModelConfig", "ModelInfer", "ModelMetadata", "ModelReady", "ModelStatistics", "ModelStreamInfer",
+        "RepositoryIndex", "RepositoryModelLoad", "RepositoryModelUnload", "ServerLive", "ServerMetadata", "ServerReady",
     ]  # fmt: skip
 
 
