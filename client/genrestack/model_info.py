@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from genrestack._core.accuracy import accuracy_text
-from genrestack._core.notebook import html_table
+from genrestack.display.accuracy import accuracy_text
+from genrestack.display.notebook import html_table
 from genrestack_common.text import counted, listed, printable
 from genrestack_proto.v1 import model_pb2
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from genrestack._core.notebook import html_table
+from genrestack.display.notebook import html_table
 from genrestack_common.text import counted, printable
 
 __all__ = ["Prediction"]

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from genrestack._core.accuracy import accuracy_text
 from genrestack.cli.connection import Connection, connection_options
 from genrestack.cli.options import timeout_option
 from genrestack.cli.terminal import json_text, plain_console, show_boxed, show_lines
+from genrestack.display.accuracy import accuracy_text
 from genrestack_common.text import counted, listed, printable
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from genrestack._core.notebook import html_table
+from genrestack.display.notebook import html_table
 from genrestack.prediction import Prediction
 from genrestack_common.text import counted, printable
 

@@ -1,12 +1,11 @@
 """The model as the page shows it."""
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
+
+from genrestack.display.accuracy import accuracies
 
 if TYPE_CHECKING:
     from genrestack import ModelInfo
-
-_UNITS: Final = (("artist", "artists"), ("track", "recordings"))
 
 
 def model_card(info: "ModelInfo") -> dict[str, Any]:
@@ -22,7 +21,10 @@ def model_card(info: "ModelInfo") -> dict[str, Any]:
         ],
         "precision": info.precision,
         "provider": info.provider,
-        "figures": list(_figures(info.metrics, info.provenance.split)),
+        "figures": [
+            (f"Accuracy {phrase}".strip(), f"{value:.3f}")
+            for value, phrase in accuracies(info.metrics, info.provenance.split)
+        ],
         "parity": {
             "rows": info.served_parity.rows,
             "labels_agreed": info.served_parity.labels_agreed,
@@ -36,25 +38,3 @@ def model_card(info: "ModelInfo") -> dict[str, Any]:
             "data_sha256": info.provenance.data_sha256,
         },
     }
-
-
-def _figures(metrics: Mapping[str, float], split: str) -> Iterator[tuple[str, str]]:
-    """Yield what accuracy to expect, with artists or recordings held out whole before rows, each with its interval."""
-    for unit, noun in _UNITS:
-        for kind in ("folds", "split"):
-            if (key := f"accuracy.{unit}_{kind}") in metrics:
-                yield from _accuracy(metrics, key, f"{noun} held out")
-                break
-    named = dict(_UNITS)
-    yield from _accuracy(metrics, "accuracy", f"{named.get(split, 'random rows')} held out")
-
-
-def _accuracy(metrics: Mapping[str, float], key: str, held_out: str) -> Iterator[tuple[str, str]]:
-    if key not in metrics:
-        return
-    interval = ""
-    if f"{key}.lower" in metrics and f"{key}.upper" in metrics:
-        interval = f" [{metrics[f'{key}.lower']:.3f}, {metrics[f'{key}.upper']:.3f}]"
-    yield f"Accuracy, {held_out}", f"{metrics[key]:.3f}{interval}"
-    if f"{key}.song" in metrics:
-        yield f"Accuracy by song, {held_out}", f"{metrics[f'{key}.song']:.3f}"

@@ -15,8 +15,8 @@ from client.servicer import Script, bad_request, failure, serving
 from google.rpc import status_pb2
 from server.tiny_bundle import BASE, CLASSES, FEATURES, TinyStack, draw_rows
 
-from genrestack._core.accuracy import accuracy_text
 from genrestack.cli.main import run
+from genrestack.display.accuracy import accuracy_text
 from genrestack_proto.v1 import prediction_pb2 as pb
 
 NOBODY = "127.0.0.1:1"
