@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
+from click.core import ParameterSource
 
 if TYPE_CHECKING:
     from genrestack import Client
@@ -71,6 +72,41 @@ def connection_options(command: _Command) -> _Command:
     for option in reversed(_options()):
         connected = option(connected)
     return connected  # type: ignore[return-value] # click's decorators add to the function they are given
+
+
+def models_option(command: _Command) -> _Command:
+    """Add `--models DIR`, of models that are asked without a server; the command gets it as `folder`."""
+    return click.option(
+        "--models", "folder", metavar="DIR", type=_FILE,
+        help="Ask without a server: load from this model repository, or folder of a model.",
+    )(command)  # fmt: skip
+
+
+def client_or_loaded(
+    ctx: click.Context,
+    connection: Connection,
+    folder: Path | None,
+    model: str | None,
+    version: int | None,
+    timeout: float,
+) -> "Client":
+    """Make a client of the server, or of the models in a folder; the caller closes it.
+
+    Raises:
+        click.UsageError: both are named.
+        click.ClickException: what loads models is not installed.
+
+    """
+    if folder is None:
+        return connection.client(timeout)
+    if ctx.get_parameter_source("server") is ParameterSource.COMMANDLINE:
+        raise click.UsageError("--models asks without a server, and --server names one; give one of the two")
+    from genrestack import load
+
+    try:
+        return load(folder, model=model, version=version, timeout=timeout)
+    except ModuleNotFoundError as error:
+        raise click.ClickException(str(error)) from error
 
 
 def _options() -> list[Callable[[Any], Any]]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import click
 from click.core import ParameterSource
 
-from genrestack.cli.connection import Connection, connection_options
+from genrestack.cli.connection import Connection, client_or_loaded, connection_options, models_option
 from genrestack.cli.options import model_options, timeout_option
 from genrestack.cli.songs.songs import SongOptions, predict_songs
 from genrestack.cli.terminal import show_lines
@@ -50,10 +50,7 @@ class TableOptions:
 )
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @connection_options
-@click.option(
-    "--models", "folder", metavar="DIR", type=click.Path(path_type=Path),
-    help="Ask without a server: load from this model repository, or folder of a model.",
-)  # fmt: skip
+@models_option
 @model_options
 @click.option("--base", is_flag=True, help="Also show what each base estimator says.")
 @click.option("--json", "form", flag_value="json", help="Print JSON.")
@@ -103,22 +100,11 @@ def predict(
     out with a note.
     """
     tables = _are_tables(ctx, files)
-    if folder is not None and ctx.get_parameter_source("server") is ParameterSource.COMMANDLINE:
-        raise click.UsageError("--models asks without a server, and --server names one; give one of the two")
-    with connection.client(timeout) if folder is None else _loaded(folder, model, version, timeout) as client:
+    with client_or_loaded(ctx, connection, folder, model, version, timeout) as client:
         if tables:
             _predict_tables(client, model, version, files, TableOptions(base, form, label, limit))
         else:
             predict_songs(client, model, version, files, SongOptions(window, hop, base, form, plot))
-
-
-def _loaded(folder: Path, model: str | None, version: int | None, timeout: float) -> "Client":
-    from genrestack import load
-
-    try:
-        return load(folder, model=model, version=version, timeout=timeout)
-    except ModuleNotFoundError as error:
-        raise click.ClickException(str(error)) from error
 
 
 def _are_tables(ctx: click.Context, files: tuple[Path, ...]) -> bool:

@@ -4,11 +4,12 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from ipaddress import ip_address
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 
-from genrestack.cli.connection import Connection, connection_options
+from genrestack.cli.connection import Connection, client_or_loaded, connection_options, models_option
 from genrestack.cli.options import model_options, timeout_option
 from genrestack_common.text import printable
 
@@ -24,6 +25,7 @@ _LOOPBACK_NAMES: Final = ["127.0.0.1", "localhost", "[::1]"]
     epilog="Example: genrestack web --server localhost:50051 --port 8080",
 )
 @connection_options
+@models_option
 @model_options
 @timeout_option(60.0, "How long to wait for the answer to some windows.")
 @click.option("--host", metavar="ADDRESS", default="127.0.0.1", show_default=True, help="Where the page listens.")
@@ -34,8 +36,12 @@ _LOOPBACK_NAMES: Final = ["127.0.0.1", "localhost", "[::1]"]
     "--max-upload-mib", metavar="N", type=click.IntRange(1, 65536), default=1024, show_default=True,
     help="The largest recording that is taken.",
 )  # fmt: skip
+@click.pass_context
 def web(
+    ctx: click.Context,
+    *,
     connection: Connection,
+    folder: Path | None,
     model: str | None,
     version: int | None,
     timeout: float,
@@ -45,14 +51,14 @@ def web(
 ) -> None:
     """Serve a page on this machine that shows what a model hears in songs.
 
-    Recordings are read here and never leave the machine: only their features go to the server. A token goes to the
-    server too, and never to the browser.
+    Recordings are read here and never leave the machine: only their features go to the server, or nothing at all with
+    --models, which loads the models here. A token goes to the server too, and never to the browser.
     """
     import uvicorn
 
     from genrestack.web.app import make_app
 
-    with connection.client(timeout) as client:
+    with client_or_loaded(ctx, connection, folder, model, version, timeout) as client:
         info = _model_of_songs(client, model, version)
         app = make_app(client, info, hosts=_hosts(host), max_upload_mib=max_upload_mib)
         with _listening(host, port) as listener:

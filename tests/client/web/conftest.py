@@ -45,10 +45,11 @@ class Page:
 
 
 @contextmanager
-def served_page(server: str, folder: Path, *options: str) -> Iterator[Page]:
-    """Run `genrestack web` on a free port."""
+def served_page(server: str | Path, folder: Path, *options: str) -> Iterator[Page]:
+    """Run `genrestack web` on a free port, in front of a server or of a folder of models."""
+    asked = "--models" if isinstance(server, Path) else "--server"
     process = subprocess.Popen(
-        [BIN / "genrestack", "web", "--server", server, "--port", "0", *options],
+        [BIN / "genrestack", "web", asked, server, "--port", "0", *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

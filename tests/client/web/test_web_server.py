@@ -135,6 +135,12 @@ def test_the_model_is_described_with_the_honest_figure_first(page: Page) -> None
     assert card["parity"]["labels_agreed"] == card["parity"]["rows"] > 0
 
 
+def test_models_of_a_folder_answer_without_a_server(song_models: Path, tmp_path: Path) -> None:
+    song = write_recording(tmp_path / "organ.wav", "organ")
+    with served_page(song_models, tmp_path, "--model", "songs") as page:
+        assert post(page, song.read_bytes())[1][-1]["label"] == "organ"
+
+
 def test_a_busy_port_is_one_line(page: Page, song_server: str, tmp_path: Path) -> None:
     done = subprocess.run(
         [BIN / "genrestack", "web", "--server", song_server, "--model", "songs", "--port", str(page.port)],
