@@ -35,7 +35,8 @@ def test_describes_the_methods_of_each(server: Reflected) -> None:
     assert methods["grpc.reflection.v1alpha.ServerReflection"] == ["ServerReflectionInfo"]
     assert methods["inference.GRPCInferenceService"] == [
         "ModelConfig", "ModelInfer", "ModelMetadata", "ModelReady", "ModelStatistics", "ModelStreamInfer",
-        "RepositoryIndex", "RepositoryModelLoad", "RepositoryModelUnload", "ServerLive", "ServerMetadata", "ServerReady",
+        "RepositoryIndex", "RepositoryModelLoad", "RepositoryModelUnload", "ServerLive", "ServerMetadata",
+        "ServerReady",
     ]  # fmt: skip
 
 
