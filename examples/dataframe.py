@@ -16,8 +16,8 @@ TABLE, ANSWERS = "demo/unseen.csv", "demo/answers.csv"
 
 def answered(frame: pd.DataFrame, client: Client) -> pd.DataFrame:
     """Put a label and its probability beside every row."""
-    features = frame[list(client.model().feature_names)]
-    prediction = client.predict(features)
+    # The model's columns are taken by name; `filename` and `label` are left out.
+    prediction = client.predict(frame)
     return frame.assign(predicted=prediction.labels, probability=prediction.probabilities.max(axis=1))
 
 

@@ -41,12 +41,13 @@ def test_a_refusal_says_what_to_give(settings: dict[str, Any], told: str) -> Non
 
 
 def test_a_function_is_asked_before_each_call() -> None:
-    tokens = iter(["first", "second"])
+    tokens = iter(["first", "second", "third"])
     script = Script()
     with serving(script) as target, Client(target, token=lambda: next(tokens)) as client:
+        # The first one goes with the question which columns the model takes.
         client.predict(ROW)
         client.predict(ROW)
-    assert [seen["authorization"] for seen in script.metadata] == ["Bearer first", "Bearer second"]
+    assert [seen["authorization"] for seen in script.metadata] == ["Bearer second", "Bearer third"]
 
 
 def test_a_file_is_read_again(tmp_path: Path) -> None:
