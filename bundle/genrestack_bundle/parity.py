@@ -1,6 +1,7 @@
 """Parity: a composed graph's answers against the original estimator's."""
 
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -11,11 +12,11 @@ from genrestack_bundle.reader import Bundle
 from genrestack_bundle.runtime.answer import Answer, WrongAnswerError, verify_answer
 from genrestack_bundle.runtime.providers import ort_errors
 from genrestack_bundle.runtime.session import ComposedSession, RunLimit, limit_error
-from genrestack_bundle.runtime.slices import MIN_SLICE_ROWS
 from genrestack_bundle.runtime.watchdog import Cancellation
 from genrestack_proto.v1.model_pb2 import Parity, PartParity
 
 STACK = "stack"
+_FEW_ROWS: Final = 16
 
 
 def compute_parity(answer: Answer, golden: Golden, tolerances: dict[str, float]) -> Parity:
@@ -100,8 +101,8 @@ def _golden_answers(session: ComposedSession, bundle: Bundle, name: str, advice:
 
     try:
         with limit:
-            starts = range(0, len(rows), MIN_SLICE_ROWS)
-            return [run(rows), _concatenate([run(rows[start : start + MIN_SLICE_ROWS]) for start in starts])]
+            starts = range(0, len(rows), _FEW_ROWS)
+            return [run(rows), _concatenate([run(rows[start : start + _FEW_ROWS]) for start in starts])]
     except WrongAnswerError as error:
         raise BundleError(f"{name} gives a wrong answer to its golden rows: {error}; {advice}") from error
     except ort_errors() as error:

@@ -41,12 +41,18 @@ def test_slices_are_all_rows_in_order_and_of_nearly_one_size(threads: int) -> No
         assert max(sizes) - min(sizes) <= 1
         assert max(sizes) <= MAX_SLICE_ROWS
         assert len(slices) == 1 or min(sizes) >= MIN_SLICE_ROWS
-        if rows >= threads * MIN_SLICE_ROWS and len(slices) < rows // MIN_SLICE_ROWS:
+        if rows >= MAX_SLICE_ROWS and threads <= MAX_SLICE_ROWS // MIN_SLICE_ROWS:
             assert len(slices) % threads == 0
 
 
+@pytest.mark.parametrize(("rows", "threads", "count"), [(63, 2, 1), (64, 2, 2), (32, 4, 2), (16, 8, 2), (64, 99, 8)])
+def test_few_rows_wake_few_threads(rows: int, threads: int, count: int) -> None:
+    assert len(slice_bounds(rows, threads)) == count
+
+
+@pytest.mark.parametrize("threads", [1, THREADS, 16])
 def test_batch_and_threads_make_no_difference_to_the_last_bit(
-    graph: bytes, session: ComposedSession, small_stack: FittedStack
+    graph: bytes, small_stack: FittedStack, threads: int
 ) -> None:
     """The reference is onnxruntime by itself, given all rows at once on one thread."""
     options = onnxruntime.SessionOptions()
@@ -55,6 +61,7 @@ def test_batch_and_threads_make_no_difference_to_the_last_bit(
     rows = np.resize(small_stack.rows, (512, 64)).astype(np.float32)
     outputs = ["class_index", "probabilities", "probabilities.knn", "probabilities.svc"]
     expected = alone.run(outputs, {"features": rows})
+    session = ComposedSession(graph, part_names=["knn", "svc"], provider="cpu", threads=threads)
     for count in (*range(1, 257), 511, 512):
         answer = session.run(rows[:count])
         found: list[Any] = [answer.class_index, answer.probabilities, answer.base["knn"], answer.base["svc"]]

@@ -15,8 +15,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-MIN_SLICE_ROWS: Final = 16
-"""Below this, waking a thread and running once more cost more than they save."""
+MIN_SLICE_ROWS: Final = 8
+"""Below this, waking a thread and running once more cost more than they save, on however many threads."""
 MAX_SLICE_ROWS: Final = 64
 """Above this, the distances of a search among training points no longer fit into the caches."""
 
@@ -26,13 +26,16 @@ Outputs = list[npt.NDArray[Any]]
 def slice_bounds(rows: int, threads: int) -> list[slice]:
     """Divide n rows into slices of nearly one size, as many for each thread where there are rows enough.
 
+    The largest slice, which is also a server's batch, is divided among all threads; fewer rows wake fewer of them.
+
     Args:
         rows: n, 0 or more.
         threads: how many compute at once.
 
     """
+    least = max(MAX_SLICE_ROWS // threads, MIN_SLICE_ROWS)
     count = max(-(-rows // MAX_SLICE_ROWS), 1)
-    count = max(min(-(-count // threads) * threads, rows // MIN_SLICE_ROWS), count)
+    count = max(min(-(-count // threads) * threads, rows // least), count)
     edges = [rows * number // count for number in range(count + 1)]
     return [slice(start, stop) for start, stop in pairwise(edges)]
 

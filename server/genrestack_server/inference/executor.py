@@ -30,7 +30,7 @@ class ThreadLimit(RunLimit):
 class Executor:
     """A thread that runs sessions, one run after another.
 
-    One thread: a run of many rows already uses every core the process has (intra-op threads), and with every run on all
+    One thread: a run of many rows already uses every core the process has (its slices), and with every run on all
     cores a second one beside it made neither streams nor single rows quicker.
     """
 
