@@ -199,7 +199,8 @@ def open_listeners(host: str, port: int, flags: Flags, *, shares_port: bool) -> 
 
 
 def _listener(family: int, address: tuple[Any, ...], shares_port: bool) -> socket.socket:  # noqa: FBT001
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # By name, or asyncio does not know it for TCP and leaves Nagle's algorithm on: 40 ms for each answer.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if shares_port:

@@ -111,11 +111,13 @@ class Exchange:
             headers.append(("connection", "close"))
         encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
         await self._send({"type": "http.response.start", "status": response.status, "headers": encoded})
-        for piece in _pieces(response.body):
+        *before, last_piece = _pieces(response.body)
+        for piece in before:
             await self._send({"type": "http.response.body", "body": piece, "more_body": True})
+        await self._send({"type": "http.response.body", "body": last_piece, "more_body": unread})
         if unread:
             await self._discard()
-        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _discard(self) -> None:
         left = _DISCARDED

@@ -1,6 +1,6 @@
 """From the body of a request to the message that gRPC's callers send, and to how its answer goes back."""
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Final
@@ -18,6 +18,8 @@ _BINARY: Final = "binary_data"
 _SIZE: Final = "binary_data_size"
 _TYPED: Final = {"FP32": "fp32_contents", "FP64": "fp64_contents"}
 _NUMBERS: Final = {int, float}
+# So many take a few milliseconds.
+_AT_ONCE: Final = 2**16
 _FIELDS: Final = {
     "inputs[0].contents.fp32_contents": "inputs[0].data",
     "inputs[0].contents.fp64_contents": "inputs[0].data",
@@ -145,12 +147,19 @@ def _add_values(tensor: InferInput, data: list[Any], field: str) -> None:
         return  # refused by its shape
     if data and isinstance(data[0], list):
         data = _flat(data, tensor.shape[0], tensor.shape[1], field)
+    values = getattr(tensor.contents, _TYPED[tensor.datatype])
+    # Not all at once: in between, other threads get their turn.
+    for start in range(0, len(data), _AT_ONCE):
+        values.extend(_numbers(data[start : start + _AT_ONCE], start, field))
+
+
+def _numbers(data: list[Any], start: int, field: str) -> Iterable[float]:
     kinds = set(map(type, data))
     if not kinds <= _NUMBERS:
-        number, value = next(found for found in enumerate(data) if type(found[1]) not in _NUMBERS)
+        number, value = next(found for found in enumerate(data, start) if type(found[1]) not in _NUMBERS)
         raise unexpected(value, f"{field}[{number}]", "a number")
     try:
-        getattr(tensor.contents, _TYPED[tensor.datatype]).extend(map(float, data) if int in kinds else data)
+        return list(map(float, data)) if int in kinds else data
     except OverflowError as error:
         raise InvalidInput.of(field, "a whole number in it is larger than any float64; send finite numbers") from error
 

@@ -1,6 +1,7 @@
 """Requests by HTTP as a caller writes them: JSON, and Triton's binary tensors, with the standard library alone."""
 
 import json
+import re
 import socket
 import ssl
 import struct
@@ -153,6 +154,19 @@ def sent_from(port: int, pieces: Iterable[bytes]) -> bytes:
         except (ConnectionResetError, BrokenPipeError):
             pass
         return received
+
+
+def answer_on(connection: socket.socket) -> bytes:
+    """Read one response, which may come in several pieces."""
+    received = b""
+    while True:
+        head, end, body = received.partition(b"\r\n\r\n")
+        length = re.search(rb"(?i)content-length: (\d+)", head)
+        if end and length and len(body) >= int(length[1]):
+            return received
+        more = connection.recv(65_536)
+        assert more, "it ends before its response"
+        received += more
 
 
 def status_of(received: bytes) -> int:

@@ -13,7 +13,7 @@ import numpy as np
 import psutil
 import pytest
 from server.held import holding
-from server.http.asking import INFER, Http, asking, http_port, in_bytes, in_json, sent, sent_from, status_of
+from server.http.asking import INFER, Http, answer_on, asking, http_port, in_bytes, in_json, sent, sent_from, status_of
 from server.live import MIB, Running, RunServer
 from server.tiny_bundle import draw_rows
 from support.waiting import until
@@ -30,7 +30,7 @@ def connect(running: Running) -> socket.socket:
 def test_a_body_that_says_it_is_too_large_is_not_waited_for(http_server: Running) -> None:
     with connect(http_server) as caller:
         caller.sendall(HEAD + b"Content-Length: 1048577\r\n\r\n")
-        answer = caller.recv(65_536)
+        answer = answer_on(caller)
         assert status_of(answer) == 413
         assert b"the body is larger than 1,048,576 bytes (--max-message-mib); send less at a time" in answer
         assert b"connection: close" in answer
@@ -170,7 +170,7 @@ def test_whose_body_has_not_come_makes_room(tiny_models: Path, run_server: RunSe
         slow.sendall(HEAD + b"Content-Length: 1000\r\n\r\n{")
         until(lambda: running.server.engine.admission.in_flight == 1)  # type: ignore[union-attr]
         assert http.infer(in_json(draw_rows(1))).status == 200
-        assert status_of(slow.recv(65_536)) == 429
+        assert status_of(answer_on(slow)) == 429
 
 
 def test_continue_is_said_once_the_body_is_wanted(http_server: Running) -> None:
