@@ -120,8 +120,8 @@ def test_a_folder_is_a_line_each_and_a_summary(capsys: pytest.CaptureFixture[str
 
 
 def test_one_bad_song_is_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_text("words", encoding="utf-8")
-    for name, message in {"a.txt": "a.txt: is", "gone.mp3": "there is no such file"}.items():
+    (tmp_path / "a.ogg").write_text("words", encoding="utf-8")
+    for name, message in {"a.ogg": "a.ogg: is", "gone.mp3": "there is no such file"}.items():
         status, out, err = ask(capsys, "predict", tmp_path / name, "--model", "songs")
         assert (status, out) == (1, "")
         assert err.startswith(f"Error: {tmp_path / name}: ")

@@ -22,7 +22,7 @@ FAMILIES = [
     "genrestack_queue_seconds_count", "genrestack_compute_seconds_sum", "genrestack_batch_rows_count",
     "genrestack_queue_rows", "genrestack_queue_limit_rows", "genrestack_rejected_total", "genrestack_model_info",
     "genrestack_model_load_failures_total", "genrestack_worker_restarts_total", "genrestack_workers_serving",
-    "genrestack_requests_in_flight",
+    "genrestack_requests_in_flight", "genrestack_grpc_rebuilds_total",
     "process_cpu_seconds_total", "process_resident_memory_bytes", "process_start_time_seconds", "process_open_fds",
 ]  # fmt: skip
 
