@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 from scipy.ndimage import median_filter
 
-from genrestack_audio.features.median import running_median
+from genrestack_audio.features.compiled import prepare
+
+prepare()
+
+from genrestack_audio.features.median import running_median  # noqa: E402 - compiled where `prepare` says
 
 
 @pytest.mark.parametrize("width", [1, 3, 31])
