@@ -4,11 +4,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import median_filter
 
-from genrestack_audio.features.compiled import prepare
-
-prepare()
-
-from genrestack_audio.features.median import running_median  # noqa: E402 - compiled where `prepare` says
+from genrestack_audio.features.median import running_median
 
 
 @pytest.mark.parametrize("width", [1, 3, 31])

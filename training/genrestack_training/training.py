@@ -9,6 +9,7 @@ from pathlib import Path
 
 from genrestack_training.config.presets import Overrides, resolve_settings
 from genrestack_training.data.grouping import Grouping, find_grouping
+from genrestack_training.data.missing import without_missing
 from genrestack_training.data.splits import make_split
 from genrestack_training.data.table import Table
 from genrestack_training.data.validation import check_folds, check_seed, check_table
@@ -37,6 +38,7 @@ def train(
     compare: Sequence[str] | None = None,
     overrides: Overrides | None = None,
     epochs: int | None = None,
+    missing: str | None = None,
     seed: int = 42,
     name: str | None = None,
     runs_dir: str | Path | None = "runs",
@@ -61,6 +63,7 @@ def train(
             each grouped split there can be. An empty list fits nothing more.
         overrides: section → key → value, laid over the preset.
         epochs: shortcut for the network's number of epochs.
+        missing: what becomes of missing values, in place of the settings: "error", "drop" or "median".
         seed: one seed for the split and everything that draws random numbers; the same seed gives the same run.
         name: what the run and the model are called; the table's file name by default.
         runs_dir: the run goes to `runs_dir/name/<UTC time>`; None writes nothing.
@@ -83,10 +86,13 @@ def train(
     """
     progress = progress or NullProgress()
     name = name or run_name(table.path)
-    settings = resolve_settings(preset, overrides=overrides, epochs=epochs)
+    settings = resolve_settings(preset, overrides=overrides, epochs=epochs, missing=missing)
     check_seed(seed)
     check_folds(folds)
     check_backend(backend, ray_address)
+    read, table = table, without_missing(table, settings.table.missing)
+    for line in table.notes[len(read.notes) :]:
+        progress.note(line)
     labels = check_table(table, settings)
     data = TrainingData(table, labels, _grouping(table, artists), settings, seed)
 

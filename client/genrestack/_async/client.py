@@ -105,7 +105,8 @@ class AsyncClient(AsyncCalls):
         Args:
             rows: unscaled features: an array of shape (n, f) of any numeric dtype, a DataFrame, a list of rows, a dict
                 by feature name (of numbers: one row; of sequences: columns) or a list of such dicts. Names, where
-                there are any, decide the order of the columns; without them it is the model's own.
+                there are any, decide the order of the columns; without them it is the model's own. NaN and None are
+                missing values, which some models take in some columns.
             model: name of the model; None is the server's default.
             version: None is the newest one that is ready. An input that travels in several messages is answered by
                 one version all the same.
@@ -124,7 +125,7 @@ class AsyncClient(AsyncCalls):
         """
         deadline = self._deadline(timeout)
         spec = ModelSpec.of(model, version, base=base, priority=priority, request_id=request_id)
-        return await self._predict(to_rows(rows), spec, deadline)
+        return await self._predict(to_rows(rows, gaps=True), spec, deadline)
 
     async def predict_proba(
         self,
@@ -214,6 +215,7 @@ class AsyncClient(AsyncCalls):
             options=self._options,
             timeout=seconds,
             in_flight=in_flight,
+            takes=self._known_models.take,
         )
         return run.answers(batches, keep_errors=on_error == "return")
 
@@ -278,7 +280,9 @@ class AsyncClient(AsyncCalls):
         """
         wanted = ModelSpec.of(name, version)
         request = pb.GetModelRequest(model=wanted.model, version=wanted.version)
-        return read_model(await self._call(self._methods.get_model, request, self._deadline(timeout)), wanted)
+        info = read_model(await self._call(self._methods.get_model, request, self._deadline(timeout)), wanted)
+        self._known_models.note(wanted, info)
+        return info
 
     async def health(
         self, model: str | None = None, version: int | None = None, timeout: Timeout = NOT_GIVEN

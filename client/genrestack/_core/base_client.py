@@ -6,6 +6,7 @@ import grpc
 from grpc_health.v1 import health_pb2
 
 from genrestack._core.answers import parsed
+from genrestack._core.missing import KnownModels
 from genrestack._core.options import NOT_GIVEN, ClientOptions, NotGiven, Timeout
 from genrestack._core.request import ModelSpec
 from genrestack._core.retry import Deadline, check_timeout
@@ -27,6 +28,7 @@ class BaseClient:
         self._options = options
         self._closed = False
         self._streaming_disabled = False
+        self._known_models = KnownModels()
 
     @property
     def target(self) -> str:

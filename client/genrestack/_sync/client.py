@@ -103,7 +103,8 @@ class Client(Calls):
         Args:
             rows: unscaled features: an array of shape (n, f) of any numeric dtype, a DataFrame, a list of rows, a dict
                 by feature name (of numbers: one row; of sequences: columns) or a list of such dicts. Names, where
-                there are any, decide the order of the columns; without them it is the model's own.
+                there are any, decide the order of the columns; without them it is the model's own. NaN and None are
+                missing values, which some models take in some columns.
             model: name of the model; None is the server's default.
             version: None is the newest one that is ready. An input that travels in several messages is answered by
                 one version all the same.
@@ -122,7 +123,7 @@ class Client(Calls):
         """
         deadline = self._deadline(timeout)
         spec = ModelSpec.of(model, version, base=base, priority=priority, request_id=request_id)
-        return self._predict(to_rows(rows), spec, deadline)
+        return self._predict(to_rows(rows, gaps=True), spec, deadline)
 
     def predict_proba(
         self,
@@ -211,6 +212,7 @@ class Client(Calls):
             options=self._options,
             timeout=seconds,
             in_flight=in_flight,
+            takes=self._known_models.take,
         )
         return run.answers(batches, keep_errors=on_error == "return")
 
@@ -272,7 +274,9 @@ class Client(Calls):
         """
         wanted = ModelSpec.of(name, version)
         request = pb.GetModelRequest(model=wanted.model, version=wanted.version)
-        return read_model(self._call(self._methods.get_model, request, self._deadline(timeout)), wanted)
+        info = read_model(self._call(self._methods.get_model, request, self._deadline(timeout)), wanted)
+        self._known_models.note(wanted, info)
+        return info
 
     def health(self, model: str | None = None, version: int | None = None, timeout: Timeout = NOT_GIVEN) -> Health:
         """Ask whether the server, or one model, is ready; a model the server does not know is UNKNOWN.

@@ -56,16 +56,20 @@ def export(
 def _export_pickles(
     stack: Path, scaler: Path | None, rows: Path, label: str, models_dir: Path, name: str, precision: Any
 ) -> None:
+    from genrestack_export.converters.imputer import fills_missing
     from genrestack_export.exporter import export_stack
     from genrestack_export.pickles import load_pickle
     from genrestack_training import load_table
+    from genrestack_training.data.missing import refuse_missing
 
     click.echo("warning: unpickling runs code from the file; only open files you trust", err=True)
-    table = load_table(rows, label=label, need_label=False)
+    table = load_table(rows, label=label, need_label=False, allow_missing=True)
     for note in table.notes:
         click.echo(note, err=True)
     fitted = load_pickle(stack)
     fitted_scaler = None if scaler is None else load_pickle(scaler)
+    if not fills_missing(fitted_scaler):
+        refuse_missing(table)
     click.echo("exporting: converting the parts, then checking parity with the original …", err=True)
     path = export_stack(
         fitted,

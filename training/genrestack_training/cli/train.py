@@ -7,7 +7,7 @@ import click
 
 from genrestack_training.cli.shared import MODELS, PRECISION, click_errors, export_and_report
 from genrestack_training.config.presets import PRESETS
-from genrestack_training.config.settings import BACKENDS, SPLIT_NAMES
+from genrestack_training.config.settings import BACKENDS, MISSING, SPLIT_NAMES
 
 if TYPE_CHECKING:
     from genrestack_training import FitPlan, Run
@@ -65,6 +65,14 @@ if TYPE_CHECKING:
 )
 @click.option("--settings", type=click.Path(path_type=Path), help="TOML file with other hyperparameters.")
 @click.option("--label", default="label", show_default=True, help="Name of the label column.")
+@click.option(
+    "--missing",
+    type=click.Choice(MISSING),
+    envvar="GENRESTACK_TRAIN_MISSING",
+    show_envvar=True,
+    show_default="error",
+    help="Missing values: refused, left out with their rows, or filled in with the median, by the model too.",
+)
 @PRECISION
 def train(
     *,
@@ -86,6 +94,7 @@ def train(
     ray_address: str | None,
     settings: Path | None,
     label: str,
+    missing: str | None,
     precision: Any,
 ) -> None:
     """Train the stack on TABLE (.csv, .csv.gz or .parquet), report its results, and export it.
@@ -104,7 +113,9 @@ def train(
 
         # The parity check would find it out only once everything is fitted.
         check_wheels(installed_wheels())
-        loaded = load_table(table, label=label, track_column=track_column, artist_column=artist_column)
+        loaded = load_table(
+            table, label=label, track_column=track_column, artist_column=artist_column, allow_missing=True
+        )
         for note in loaded.notes:
             click.echo(note, err=True)
         overrides = None if settings is None else read_overrides(settings)
@@ -119,6 +130,7 @@ def train(
                 compare=_compared(compare),
                 overrides=overrides,
                 epochs=epochs,
+                missing=missing,
                 seed=seed,
                 name=name,
                 run_dir=run_dir,
@@ -156,6 +168,7 @@ def _check_comparable(plan: "FitPlan") -> None:
         reference_rows=plan.reference_rows,
         scaler=plan.scaler,
         neighbors=plan.neighbors(),
+        accepts=plan.accepts_missing,
     )
 
 

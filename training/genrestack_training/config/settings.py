@@ -14,13 +14,33 @@ SPLIT_NAMES = ("random", "track", "artist", "none")
 
 BACKENDS = ("local", "ray")
 """Where fits may run; here for the same reason."""
-_split, _scaler, _stack = partial(Setting, "split"), partial(Setting, "scaler"), partial(Setting, "stack")
+
+MISSING = ("error", "drop", "median")
+"""What may become of rows with missing values; here likewise."""
+_table, _split, _scaler, _stack = (
+    partial(Setting, "table"),
+    partial(Setting, "split"),
+    partial(Setting, "scaler"),
+    partial(Setting, "stack"),
+)
 _knn, _svc, _mlp, _meta = (
     partial(Setting, "knn"),
     partial(Setting, "svc"),
     partial(Setting, "mlp"),
     partial(Setting, "meta"),
 )
+
+
+@dataclass(frozen=True)
+class TableSettings:
+    """What becomes of the table before anything is split.
+
+    `missing = "error"` refuses a table with missing values, "drop" leaves their rows out, "median" fits
+    `SimpleImputer(strategy="median")` in front of the scaler, on the training rows of each split: the model then
+    answers rows without a value in the columns that lacked one here.
+    """
+
+    missing: Annotated[Literal["error", "drop", "median"], _table("What becomes of missing values.")] = "error"
 
 
 @dataclass(frozen=True)
@@ -127,3 +147,4 @@ class Settings:
     svc: SvcSettings = SvcSettings()
     mlp: MlpSettings = MlpSettings()
     meta: MetaSettings = MetaSettings()
+    table: TableSettings = TableSettings()

@@ -12,7 +12,7 @@ import pandas as pd
 
 from genrestack_common.files import UnreadableFileError, regular_file
 from genrestack_common.text import listed
-from genrestack_training.data.columns import identifier_column, label_texts, numeric_column, rows_named
+from genrestack_training.data.columns import identifier_column, label_texts, numeric_column, places_of
 from genrestack_training.data.readers import check_kind, read_frame
 from genrestack_training.errors import TableError
 
@@ -26,7 +26,7 @@ class Table:
     """Rows of features with their labels."""
 
     features: np.ndarray
-    """float64, shape (n, f); finite."""
+    """float64, shape (n, f); finite, or NaN where a value is missing and that was allowed."""
     feature_names: tuple[str, ...]
     labels: np.ndarray | None
     """str, shape (n,): the user's own texts; whole numbers as their digits. None if the table has none."""
@@ -50,6 +50,7 @@ def load_table(
     need_label: bool = True,
     track_column: str | None = None,
     artist_column: str | None = None,
+    allow_missing: bool = False,
 ) -> Table:
     """Read a feature table from `.csv`, `.csv.gz` or `.parquet`.
 
@@ -62,6 +63,7 @@ def load_table(
         need_label: if False, a table without that column is taken too, and its `labels` are None.
         track_column: column that names the recording a row comes from, where the filename does not.
         artist_column: column that names the recording's artist, or another group that splits may keep whole.
+        allow_missing: whether features may have empty cells, which are NaN then; Inf never may.
 
     Raises:
         TableError: the file is not such a table; the message names the row and column and says what to do.
@@ -71,14 +73,21 @@ def load_table(
     frame, sha256 = _read(path, label)
     try:
         table = _table(
-            frame, path, label=label, need_label=need_label, groups=tuple(c for c in (track_column, artist_column) if c)
+            frame,
+            path,
+            label=label,
+            need_label=need_label,
+            groups=tuple(c for c in (track_column, artist_column) if c),
+            allow_missing=allow_missing,
         )
     except TableError as exc:
         raise TableError(f"{path}: {exc}") from None
     return replace(table, sha256=sha256, track_column=track_column, artist_column=artist_column)
 
 
-def _table(frame: pd.DataFrame, path: Path, *, label: str, need_label: bool, groups: tuple[str, ...]) -> Table:
+def _table(
+    frame: pd.DataFrame, path: Path, *, label: str, need_label: bool, groups: tuple[str, ...], allow_missing: bool
+) -> Table:
     """Sort the columns by what they are; errors name columns and rows, and leave the file to the caller."""
     frame, notes = _without_row_numbers(frame)
     if frame.empty:
@@ -90,7 +99,7 @@ def _table(frame: pd.DataFrame, path: Path, *, label: str, need_label: bool, gro
     if not names:
         raise TableError(f"there is no feature column beside {', '.join(frame.columns)}; add numeric columns")
     return Table(
-        features=_features(frame, names),
+        features=_features(frame, names, allow_missing=allow_missing),
         feature_names=tuple(names),
         labels=labels,
         identifiers={c: identifier_column(frame[c]) for c in identifiers},
@@ -162,23 +171,10 @@ def _label_candidates(frame: pd.DataFrame) -> str:
     return f"{ends}; text is in {listed(texts)}" if texts else ends
 
 
-def _features(frame: pd.DataFrame, names: list[str]) -> np.ndarray:
+def _features(frame: pd.DataFrame, names: list[str], *, allow_missing: bool) -> np.ndarray:
     features = np.column_stack([numeric_column(frame[name]) for name in names])
-    faulty = ~np.isfinite(features)
+    faulty = np.isinf(features) if allow_missing else ~np.isfinite(features)
     if faulty.any():
-        places = _places(features, faulty, names)
+        places = places_of(features, faulty, names)
         raise TableError(f"values that are not finite numbers: {places}. Fill them in or remove the rows")
     return np.ascontiguousarray(features, dtype=np.float64)
-
-
-def _places(features: np.ndarray, faulty: np.ndarray, names: list[str], most: int = 5) -> str:
-    """Name the faulty columns, each with its rows and what is in them."""
-    columns = np.flatnonzero(faulty.any(axis=0))
-    places = []
-    for column in columns[:most]:
-        rows = np.flatnonzero(faulty[:, column])
-        found = {"NaN or nothing": np.isnan(features[rows, column]), "Inf": np.isinf(features[rows, column])}
-        kinds = " and ".join(kind for kind, where in found.items() if where.any())
-        places.append(f"column {names[column]!r} {rows_named(rows)} ({kinds})")
-    more = f"; and {len(columns) - most} more columns" if len(columns) > most else ""
-    return "; ".join(places) + more
