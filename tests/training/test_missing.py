@@ -4,16 +4,22 @@ import json
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
+from sklearn.ensemble import StackingClassifier
 from sklearn.impute import SimpleImputer
-from sklearn.pipeline import Pipeline
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import MinMaxScaler
 from training.conftest import LIGHT, Remembered, small_frame, windows_frame
 
 from genrestack_bundle import open_bundle
 from genrestack_training import Run, SettingsError, Table, TableError, load_run, load_table, train
+from genrestack_training.cli.export import export as export_command
 from genrestack_training.cli.train import train as train_command
 from genrestack_training.run_export import export_run
 
@@ -194,3 +200,28 @@ def test_rows_that_all_lack_something(tmp_path: Path) -> None:
     frame.loc[::2, "alpha"] = frame.loc[1::2, "beta"] = np.nan
     with pytest.raises(TableError, match=r"every row lacks a value, in 'alpha' \(45\), 'beta' \(45\)"):
         fit(load_table(write(tmp_path, frame), allow_missing=True), tmp_path, missing="drop")
+
+
+def test_pickles_of_ones_own_with_gaps_in_their_rows(tmp_path: Path) -> None:
+    frame = holed(small_frame(), alpha=12, gamma=7)
+    rows, labels = frame.drop(columns="label").to_numpy(), frame["label"]
+    scaler = make_pipeline(SimpleImputer(add_indicator=True), MinMaxScaler()).fit(rows)
+    stack = StackingClassifier([("knn", KNeighborsClassifier())], LogisticRegression(), cv=2)
+    joblib.dump(stack.fit(scaler.transform(rows), labels), tmp_path / "mine.joblib")
+    joblib.dump(scaler, tmp_path / "filling.joblib")
+    joblib.dump(MinMaxScaler().fit(rows), tmp_path / "plain.joblib")
+    asked = write(tmp_path, holed(small_frame(60), beta=9))
+
+    def exported(scaler: str) -> Result:
+        names = {"--stack": "mine.joblib", "--scaler": scaler, "--rows": asked.name, "--models": "models"}
+        options = [part for flag, name in names.items() for part in (flag, str(tmp_path / name))]
+        return CliRunner().invoke(export_command, options)
+
+    result = exported("filling.joblib")
+    assert result.exit_code == 0, result.output
+    model = open_bundle(tmp_path / "models" / "mine" / "1").model
+    assert (model.format, [feature.accepts_missing for feature in model.features]) == (2, [True] * 4)
+    refused = exported("plain.joblib")
+    assert refused.exit_code == 1
+    assert "holed.csv: values that are not finite numbers: column 'beta' data rows" in refused.output
+    assert refused.output.endswith("Fill them in or remove the rows\n")
