@@ -120,6 +120,8 @@ def test_every_setting_can_be_overridden(write: Write) -> None:
         [meta]
         C = 0.5
         max_iter = 500
+        [table]
+        missing = "drop"
         """,
         "settings.toml",
     )
