@@ -141,11 +141,11 @@ def test_asyncio(target: str, holed_run: Run) -> None:
         ([[None, 2, 3, "x"]], r"rows\[0\]\[3\]: column 3 of row 0 is the text 'x'"),
         (
             pd.DataFrame([[np.nan, 1.0, np.nan, np.nan]], columns=["gamma", "alpha", "tempo", "beta"]),
-            r"rows\[0\]\.tempo: feature 'tempo' of row 0 is NaN; .* \(and 1 more\)",
+            r"1 row with NaN: row 0 \('beta', 'tempo'\); leave them out: rows = rows\.dropna",
         ),
         (
             [{"alpha": None, "beta": None, "gamma": 1, "tempo": 1}],
-            r"rows\[0\]\.beta: feature 'beta' of row 0 is missing",
+            r"1 row with NaN: row 0 \('beta'\); correct them or leave these rows out",
         ),
     ],
 )

@@ -144,7 +144,7 @@ def test_ranges_leave_them_out(table: Table, frame: pd.DataFrame, tmp_path: Path
     seen = {feature["name"]: feature for feature in record["insight"]["features"]}
     assert seen["alpha"]["fitted_min"] == np.nanmin(run.training_rows[:, 0])
     assert min(seen["alpha"]["fitted_min"], seen["alpha"]["held_back_min"]) == frame["alpha"].min()
-    assert record["settings"]["table"] == {"missing": "median"}
+    assert record["settings"]["table"] == {"drop": [], "features": [], "missing": "median"}
     assert "NaN" not in (tmp_path / "run" / "report.html").read_text()
 
 

@@ -85,6 +85,7 @@ def test_every_setting_can_be_overridden(write: Write) -> None:
         [table]
         drop = ["a"]
         features = ["b*"]
+        missing = "drop"
         [split]
         test_share = 0.3
         [scaler]
@@ -120,8 +121,6 @@ def test_every_setting_can_be_overridden(write: Write) -> None:
         [meta]
         C = 0.5
         max_iter = 500
-        [table]
-        missing = "drop"
         """,
         "settings.toml",
     )

@@ -233,7 +233,7 @@ class AsyncClient(AsyncCalls):
         self._known_models.forget(spec)
 
         async def select_batch(batch: Any) -> Rows | InvalidInput:
-            return await self._select(batch, spec, Deadline(seconds), strict=strict)
+            return await self._select(batch, spec, Deadline(seconds), strict=strict, gaps_apart=True)
 
         run = AsyncStreamRun(
             select=select_batch,
@@ -349,14 +349,19 @@ class AsyncClient(AsyncCalls):
     ) -> None:
         await self.close()
 
-    async def _select(self, rows: Any, spec: ModelSpec, deadline: Deadline, *, strict: bool) -> Rows | InvalidInput:
+    async def _select(
+        self, rows: Any, spec: ModelSpec, deadline: Deadline, *, strict: bool, gaps_apart: bool = False
+    ) -> Rows | InvalidInput:
         """Check rows, and choose the model's columns where they have names; return what is wrong with them, not raise.
 
         Whoever raises it does so where the caller sees it first: nothing in here is of any help to that.
+        With `gaps_apart`, gaps in rows without names are left to the call by which a stream asks for these rows apart.
         """
         try:
             found = read_rows(rows)
             if isinstance(found, Rows):
+                if not gaps_apart and not self._known_models.take(found, spec):
+                    await self._check_gaps(found, spec, deadline)
                 return found
             info = self._known_models.find(spec)
             if info is None:

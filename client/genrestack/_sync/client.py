@@ -230,7 +230,7 @@ class Client(Calls):
         self._known_models.forget(spec)
 
         def select_batch(batch: Any) -> Rows | InvalidInput:
-            return self._select(batch, spec, Deadline(seconds), strict=strict)
+            return self._select(batch, spec, Deadline(seconds), strict=strict, gaps_apart=True)
 
         run = StreamRun(
             select=select_batch,
@@ -341,14 +341,19 @@ class Client(Calls):
     ) -> None:
         self.close()
 
-    def _select(self, rows: Any, spec: ModelSpec, deadline: Deadline, *, strict: bool) -> Rows | InvalidInput:
+    def _select(
+        self, rows: Any, spec: ModelSpec, deadline: Deadline, *, strict: bool, gaps_apart: bool = False
+    ) -> Rows | InvalidInput:
         """Check rows, and choose the model's columns where they have names; return what is wrong with them, not raise.
 
         Whoever raises it does so where the caller sees it first: nothing in here is of any help to that.
+        With `gaps_apart`, gaps in rows without names are left to the call by which a stream asks for these rows apart.
         """
         try:
             found = read_rows(rows)
             if isinstance(found, Rows):
+                if not gaps_apart and not self._known_models.take(found, spec):
+                    self._check_gaps(found, spec, deadline)
                 return found
             info = self._known_models.find(spec)
             if info is None:
