@@ -40,7 +40,7 @@ class Golden:
     """Rows to verify a composed graph with."""
 
     rows: npt.NDArray[np.float32]
-    """Unscaled features as they travel, shape (n, f)."""
+    """Unscaled features as they travel, shape (n, f); NaN where a value is missing."""
     class_index: npt.NDArray[np.int64]
     """Column of the original's predicted class, shape (n,)."""
     probabilities: npt.NDArray[np.float64]
@@ -137,7 +137,7 @@ def _check_shapes(golden: Golden) -> None:
         raise BundleError(f"{GOLDEN} holds arrays that do not fit together; export the model again")
     if rows > MAX_GOLDEN_ROWS:
         raise BundleError(f"{GOLDEN} holds {rows} rows, more than the {MAX_GOLDEN_ROWS} a bundle may hold")
-    if not np.isfinite(golden.rows).all() or not all(np.isfinite(table).all() for table in tables):
+    if np.isinf(golden.rows).any() or not all(np.isfinite(table).all() for table in tables):
         raise BundleError(f"{GOLDEN} holds values that are not finite numbers; export the model again")
     if golden.class_index.min() < 0 or golden.class_index.max() >= golden.probabilities.shape[1]:
         raise BundleError(f"{GOLDEN} names classes that it has no probabilities for; export the model again")

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from genrestack_bundle.errors import BundleError
 
-FORMAT = 1
+FORMATS = (1, 2)
+"""What is read; what is written is the lowest that says it all."""
 MANIFEST = "manifest.json"
 SUMS = "SHA256SUMS"
 GOLDEN = "golden.npz"

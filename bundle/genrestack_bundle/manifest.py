@@ -7,7 +7,7 @@ from google.protobuf import json_format
 from genrestack_bundle.errors import BundleError
 from genrestack_bundle.integrity import read_bounded, sha256
 from genrestack_bundle.layout import (
-    FORMAT,
+    FORMATS,
     MANIFEST,
     MAX_BUNDLE_BYTES,
     MAX_FILES,
@@ -25,6 +25,11 @@ _MAX_OBJECTS = 2**18
 # Names are quoted in messages, and travel with every answer.
 _MAX_NAME = 1000
 MAX_SUMS_BYTES = 1024
+
+
+def format_of(model: Model) -> int:
+    """Return the format a model has to be written in: 2 where a server that reads 1 alone would not answer the same."""
+    return 2 if any(feature.accepts_missing for feature in model.features) else 1
 
 
 def pack(model: Model) -> bytes:
@@ -86,8 +91,11 @@ def read_manifest(folder: Path, called: Path | None = None) -> Model:
 
 
 def _check(model: Model) -> None:
-    if model.format != FORMAT:
-        raise BundleError(f"{MANIFEST} has format {model.format}, this version reads {FORMAT}; export the model again")
+    if model.format not in FORMATS:
+        readable = " and ".join(map(str, FORMATS))
+        raise BundleError(
+            f"{MANIFEST} has format {model.format}, this version reads {readable}; export the model again"
+        )
     files = {file.path: file for file in model.files}
     sizes = {file.path: file.size_bytes for file in model.files}
     parts = [part.file for part in model.parts]
@@ -101,6 +109,7 @@ def _check(model: Model) -> None:
         f"files of more than {MAX_BUNDLE_BYTES} bytes in all": sum(sizes.values()) > MAX_BUNDLE_BYTES,
         f"graphs of more than {MAX_GRAPHS_BYTES} bytes in all": graph_bytes > MAX_GRAPHS_BYTES,
         "no features": not model.features,
+        f"what format {model.format} does not have": format_of(model) > model.format,
         "fewer than two classes": len(model.classes) < 2,
         "two features of one name": len({f.name for f in model.features}) < len(model.features),
         "two classes of one name": len(set(model.classes)) < len(model.classes),

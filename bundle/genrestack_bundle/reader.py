@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
+
 from genrestack_bundle import golden as golden_rows
 from genrestack_bundle.errors import BundleError
 from genrestack_bundle.golden import Golden
@@ -128,3 +130,6 @@ def _check_golden(bundle: Bundle) -> None:
     names = set(golden.parts) == set(bundle.part_names) == {part.name for part in model.parity.parts}
     if shapes != (len(model.features), len(model.classes)) or not names:
         raise BundleError(f"{GOLDEN} is of another model than the manifest; export the model again")
+    accepts = np.array([feature.accepts_missing for feature in model.features])
+    if np.isnan(golden.rows[:, ~accepts]).any():
+        raise BundleError(f"{GOLDEN} holds values that are not finite numbers; export the model again")

@@ -11,7 +11,6 @@ from genrestack_bundle.errors import BundleError
 from genrestack_bundle.golden import Golden
 from genrestack_bundle.integrity import sha256
 from genrestack_bundle.layout import (
-    FORMAT,
     GOLDEN,
     MANIFEST,
     SUMS,
@@ -56,7 +55,7 @@ def write_bundle(
     _check_file_names(list(contents))
     filled = Model()
     filled.CopyFrom(model)
-    filled.format = FORMAT
+    filled.format = manifest.format_of(filled)
     for part in filled.parts:
         part.sha256 = sha256(contents[part.file])
     del filled.files[:]

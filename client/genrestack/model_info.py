@@ -22,6 +22,8 @@ class FeatureInfo:
     """Smallest value among the training rows, unscaled; None where it is not known."""
     seen_max: float | None
     """Largest value, likewise."""
+    accepts_missing: bool = False
+    """Whether a row may lack this value: NaN, None or an empty cell."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,11 @@ class ModelInfo:
         """Names of the columns, in the model's own order."""
         return tuple(feature.name for feature in self.features)
 
+    @property
+    def missing_features(self) -> frozenset[str]:
+        """Names of the columns in which a row may lack a value."""
+        return frozenset(feature.name for feature in self.features if feature.accepts_missing)
+
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain dicts, lists, text and numbers, ready for JSON."""
         return asdict(self)
@@ -166,6 +173,7 @@ def _feature(feature: model_pb2.Feature) -> FeatureInfo:
         feature.name,
         feature.seen_min if feature.HasField("seen_min") else None,
         feature.seen_max if feature.HasField("seen_max") else None,
+        feature.accepts_missing,
     )
 
 

@@ -3,7 +3,7 @@
 import importlib.metadata
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
@@ -52,6 +52,7 @@ def export_stack(
     name: str,
     precision: Precision = "single",
     training_rows: npt.ArrayLike | None = None,
+    accepts_missing: Collection[str] | None = None,
     metrics: Mapping[str, float] | None = None,
     provenance: Provenance | None = None,
     report: Mapping[str, bytes] | Callable[[Parity], Mapping[str, bytes]] | None = None,
@@ -70,6 +71,8 @@ def export_stack(
         precision: "single" computes in float32 where it is quicker and within 5e-4 of the original; "double" computes
             in float64 wherever the original does.
         training_rows: raw rows the stack was fitted on, shape (m, f); gives the seen ranges, and exact copies to check.
+        accepts_missing: features that a served row may lack (NaN), of those that `scaler` fills in; None: all of
+            these. The rows above may hold NaN there.
         metrics: headline metrics for the manifest, by name.
         provenance: where the model comes from; library versions and date are filled in where they are missing.
         report: `report.html` and `metrics.json`, by file name; or what makes them once the parity check has passed.
@@ -93,6 +96,7 @@ def export_stack(
         name=name,
         precision=precision,
         training_rows=training_rows,
+        accepts_missing=accepts_missing,
         metrics=metrics,
         provenance=provenance,
         report=report,
@@ -109,6 +113,7 @@ def export_source(
     name: str,
     precision: Precision = "single",
     training_rows: npt.ArrayLike | None = None,
+    accepts_missing: Collection[str] | None = None,
     metrics: Mapping[str, float] | None = None,
     provenance: Provenance | None = None,
     report: Mapping[str, bytes] | Callable[[Parity], Mapping[str, bytes]] | None = None,
@@ -122,20 +127,22 @@ def export_source(
     stack, scaler = given.model, given.preprocessing
     source = read_source_stack(stack, scaler)
     shown = _check_names(source, names, classes)
-    rows = parity_rows.check_rows("reference_rows", reference_rows, names)
-    seen = None if training_rows is None else parity_rows.check_rows("training_rows", training_rows, names)
+    accepts = _accepting(source, reference_rows, names, accepts_missing)
+    rows = parity_rows.check_rows("reference_rows", reference_rows, names, accepts)
+    seen = None if training_rows is None else parity_rows.check_rows("training_rows", training_rows, names, accepts)
     single = precision == "single"
     # Converting is quick and refuses what is not supported; only then is the original asked, which may take long.
     around = [[convert_scaler(scaler)] if scaler is not None else [], [convert_meta(stack.final_estimator_)]]
-    parts = [convert_base(i, n, e, len(names), single=single) for i, (n, e) in enumerate(source.base.items())]
+    width = int(stack.n_features_in_)
+    parts = [convert_base(i, n, e, width, single=single) for i, (n, e) in enumerate(source.base.items())]
     with rows_without_names():
-        expected = _expected_outputs(source, rows, seen, names)
+        expected = _expected_outputs(source, rows, seen, names, accepts)
     check_probabilities("the model", stack, expected.golden.probabilities)
     parts = [_choose_precision(source, expected.golden, position, part) for position, part in enumerate(parts)]
     whole = [*around[0], *parts, *around[1]]
     model = Model(
         name=name,
-        features=_features(names, seen),
+        features=_features(names, seen, accepts),
         classes=shown,
         parts=[part.part for part in whole],
         passthrough=bool(stack.passthrough),
@@ -153,9 +160,33 @@ def export_source(
     return write_bundle(Path(models_dir), model, graphs, result.golden, extra)
 
 
-def _expected_outputs(source: SourceStack, rows: Any, seen: Any, names: list[str]) -> ExpectedOutputs:
+def _accepting(
+    source: SourceStack, rows: npt.ArrayLike, names: list[str], chosen: Collection[str] | None
+) -> npt.NDArray[np.bool_]:
+    """Return which features may be missing in a served row, bool (f,).
+
+    Raises:
+        ExportError: one was chosen that is no feature, or that the scaler does not fill in.
+
+    """
+    with rows_without_names():
+        able = source.accepting(parity_rows.as_table("reference_rows", rows, names))
+    if chosen is None:
+        return able
+    unable = [name for name in chosen if name not in {n for n, able_ in zip(names, able, strict=True) if able_}]
+    if unable:
+        raise ExportError(
+            f"accepts_missing names {', '.join(map(repr, unable[:_SHOWN]))}, which the scaler does not fill in; fit an "
+            "imputer on that feature, or leave it out"
+        )
+    return np.array([name in set(chosen) for name in names])
+
+
+def _expected_outputs(
+    source: SourceStack, rows: Any, seen: Any, names: list[str], accepts: npt.NDArray[np.bool_]
+) -> ExpectedOutputs:
     """Predict the rows of the parity check with the original, without those on which a KNN ties."""
-    tables = parity_rows.parity_tables(rows, seen, names)
+    tables = parity_rows.parity_tables(rows, seen, names, accepts)
     parity_rows.warn_of_rounding(rows, tables["reference row"], names)
     origins = [f"{kind} {i}" for kind, rows_of_kind in tables.items() for i in range(len(rows_of_kind))]
     wire = np.concatenate(list(tables.values()))
@@ -196,7 +227,7 @@ def _choose_precision(source: SourceStack, expected: Golden, position: int, part
         scaled = source.scale(expected.rows.astype(np.float64))
     if largest_difference(session(scaled), expected.parts[name])[1] <= _SINGLE_TARGET:
         return part
-    return convert_base(position, name, source.base[name], source.features, single=False)
+    return convert_base(position, name, source.base[name], int(source.stack.n_features_in_), single=False)
 
 
 def _run_alone(part: ConvertedPart) -> Any:
@@ -237,11 +268,14 @@ def _check_names(source: SourceStack, names: list[str], classes: Any) -> list[st
     return list(name_classes(classes, source.stack.classes_))
 
 
-def _features(names: list[str], seen: npt.NDArray[np.float64] | None) -> list[Feature]:
+def _features(names: list[str], seen: npt.NDArray[np.float64] | None, accepts: npt.NDArray[np.bool_]) -> list[Feature]:
+    features = [Feature(name=name, accepts_missing=bool(may)) for name, may in zip(names, accepts, strict=True)]
     if seen is None:
-        return [Feature(name=name) for name in names]
-    low, high = seen.min(axis=0), seen.max(axis=0)
-    return [Feature(name=n, seen_min=float(a), seen_max=float(b)) for n, a, b in zip(names, low, high, strict=True)]
+        return features
+    for feature, low, high in zip(features, *parity_rows.seen_range(seen), strict=True):
+        if np.isfinite(low):
+            feature.seen_min, feature.seen_max = float(low), float(high)
+    return features
 
 
 def _provenance(given: Provenance | None) -> Provenance:

@@ -16,6 +16,8 @@ SINGLE = 5e-4
 DOUBLE_STACK = 5e-6
 
 _GOLDEN_ROWS = 64
+_LEAST_GAPS = 16
+"""Golden rows with missing values, of a model that accepts them."""
 
 
 @dataclass(frozen=True)
@@ -88,10 +90,13 @@ def _parity_message(answer: Answer, expected: ExpectedOutputs, parity: Parity) -
 
 
 def _golden(answer: Answer, expected: Golden) -> Golden:
-    """Choose the rows to keep: those with the largest differences, then evenly from the rest."""
+    """Choose the rows to keep: those with the largest differences, some with gaps, then evenly from the rest."""
     difference = np.abs(answer.probabilities - expected.probabilities).max(axis=1)
     order = np.argsort(-difference, kind="stable")
     hard = order[: _GOLDEN_ROWS // 4]
     rest = np.sort(order[len(hard) :])
-    step = max(1, -(-len(rest) // (_GOLDEN_ROWS - len(hard))))
-    return expected.take(np.sort(np.concatenate([hard, rest[::step]])).astype(np.int64))
+    with_gaps = rest[np.isnan(expected.rows[rest]).any(axis=1)]
+    gaps = with_gaps[:: max(1, len(with_gaps) // _LEAST_GAPS)][:_LEAST_GAPS]
+    rest = np.setdiff1d(rest, gaps)
+    step = max(1, -(-len(rest) // (_GOLDEN_ROWS - len(hard) - len(gaps))))
+    return expected.take(np.sort(np.concatenate([hard, gaps, rest[::step]])).astype(np.int64))

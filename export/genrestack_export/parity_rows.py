@@ -12,9 +12,11 @@ from genrestack_export.errors import ExportError
 
 Wire = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
 
 _SYNTHETIC_ROWS = 24
 _COPIED_ROWS = 24
+_GAP_ROWS = 24
 # A feature whose rounding to float32 moves it by more than this part of its spread is worth a warning.
 _COARSE = 1e-4
 _RELATIVE = 1e-12
@@ -26,11 +28,29 @@ class Float32Warning(UserWarning):
     """A feature loses much of its spread when it is sent as float32."""
 
 
-def check_rows(what: str, rows: npt.ArrayLike, names: list[str]) -> Rows:
-    """Check raw rows of shape (n, f).
+def check_rows(what: str, rows: npt.ArrayLike, names: list[str], accepts: Mask | None = None) -> Rows:
+    """Check raw rows of shape (n, f); NaN is a missing value in the columns that accept one, bool (f,).
 
     Raises:
         ExportError: they are not a table of numbers with these columns, or a value is not finite; names the place.
+
+    """
+    table = as_table(what, rows, names)
+    finite = np.isfinite(table)
+    bad = np.argwhere(~finite if accepts is None else ~(finite | (np.isnan(table) & accepts)))
+    if len(bad):
+        row, column = bad[0]
+        raise ExportError(
+            f"{what}: row {row}, feature {names[column]!r} is {table[row, column]}; remove or fill such rows"
+        )
+    return table
+
+
+def as_table(what: str, rows: npt.ArrayLike, names: list[str]) -> Rows:
+    """Convert rows to float64 of shape (n, f).
+
+    Raises:
+        ExportError: they are not a table of numbers with these columns.
 
     """
     try:
@@ -39,12 +59,6 @@ def check_rows(what: str, rows: npt.ArrayLike, names: list[str]) -> Rows:
         raise ExportError(f"{what} are not numbers; pass an array of shape (n, {len(names)})") from error
     if table.ndim != 2 or table.shape[1] != len(names) or not len(table):
         raise ExportError(f"{what} have the shape {table.shape}, but (n, {len(names)}) with n ≥ 1 is needed")
-    bad = np.argwhere(~np.isfinite(table))
-    if len(bad):
-        row, column = bad[0]
-        raise ExportError(
-            f"{what}: row {row}, feature {names[column]!r} is {table[row, column]}; remove or fill such rows"
-        )
     return table
 
 
@@ -57,7 +71,7 @@ def to_wire(what: str, rows: Rows, names: list[str]) -> Wire:
     """
     with np.errstate(over="ignore"):
         wire = rows.astype(np.float32)
-    bad = np.argwhere(~np.isfinite(wire))
+    bad = np.argwhere(np.isinf(wire))
     if len(bad):
         row, column = bad[0]
         raise ExportError(
@@ -69,8 +83,9 @@ def to_wire(what: str, rows: Rows, names: list[str]) -> Wire:
 
 def warn_of_rounding(rows: Rows, wire: Wire, names: list[str]) -> None:
     """Warn by name of features that float32 rounds coarsely: timestamps, identifiers, large offsets."""
-    spread = rows.max(axis=0) - rows.min(axis=0)
-    moved = np.abs(rows - wire).max(axis=0)
+    low, high = seen_range(rows)
+    spread = high - low
+    moved = np.fmax.reduce(np.abs(rows - wire), axis=0)
     coarse = [name for name, m, s in zip(names, moved, spread, strict=True) if m > _COARSE * s and m > 0 and s > 0]
     if coarse:
         warnings.warn(
@@ -81,11 +96,16 @@ def warn_of_rounding(rows: Rows, wire: Wire, names: list[str]) -> None:
         )
 
 
+def seen_range(rows: Rows) -> tuple[Rows, Rows]:
+    """Return the smallest and the largest value of each column, without NaN; NaN where a column has no value."""
+    return np.fmin.reduce(rows, axis=0), np.fmax.reduce(rows, axis=0)
+
+
 def synthetic_rows(seen: Rows, seed: int = 0) -> Wire:
     """Generate rows that lie in part or wholly outside the ranges of `seen`, float32 (m, f)."""
     rng = np.random.default_rng(seed)
     limit = float(np.finfo(np.float32).max)
-    low, high = np.clip(seen.min(axis=0), -limit, limit), np.clip(seen.max(axis=0), -limit, limit)
+    low, high = (np.clip(np.nan_to_num(end), -limit, limit) for end in seen_range(seen))
     reach = np.where(high > low, high - low, np.maximum(np.abs(high), 1.0))
     inside = rng.uniform(low, high, (_SYNTHETIC_ROWS, seen.shape[1]))
     outward = rng.choice([-1.0, 1.0], inside.shape) * reach * rng.uniform(0.1, 2.0, inside.shape)
@@ -96,13 +116,14 @@ def synthetic_rows(seen: Rows, seed: int = 0) -> Wire:
     return np.clip(made, -limit, limit)
 
 
-def parity_tables(rows: Rows, seen: Rows | None, names: list[str]) -> dict[str, Wire]:
+def parity_tables(rows: Rows, seen: Rows | None, names: list[str], accepts: Mask | None = None) -> dict[str, Wire]:
     """Build the rows of a parity check, float32, by kind.
 
     Args:
         rows: raw reference rows, shape (n, f).
         seen: raw training rows, shape (m, f), if they are known.
         names: of the f columns.
+        accepts: which of them accept missing values, bool (f,); None: none.
 
     Raises:
         ExportError: a value does not fit into float32.
@@ -112,18 +133,32 @@ def parity_tables(rows: Rows, seen: Rows | None, names: list[str]) -> dict[str, 
     tables["synthetic row"] = synthetic_rows(rows if seen is None else seen)
     if seen is not None:
         tables["copied training row"] = copied_rows(seen)
+    if accepts is not None and accepts.any():
+        tables["row with missing values"] = rows_with_gaps(tables["reference row"], accepts)
     return tables
+
+
+def rows_with_gaps(rows: Wire, accepts: Mask, seed: int = 0) -> Wire:
+    """Copy rows and take values out of the columns that accept it: from one of them to all, float32 (m, f)."""
+    rng = np.random.default_rng(seed)
+    columns = np.flatnonzero(accepts)
+    made = rows[rng.integers(len(rows), size=_GAP_ROWS)]
+    gaps = rng.random((_GAP_ROWS, len(columns))) < np.linspace(0, 1, _GAP_ROWS)[:, None]
+    gaps[np.arange(_GAP_ROWS), np.arange(_GAP_ROWS) % len(columns)] = True
+    gaps[-1] = True
+    made[:, columns] = np.where(gaps, np.float32(np.nan), made[:, columns])
+    return made
 
 
 def copied_rows(training: Rows, seed: int = 0) -> Wire:
     """Pick training rows that are the same in float32, where a distance of zero really is one, float32 (m, f)."""
     with np.errstate(over="ignore"):
-        exact = np.flatnonzero((training.astype(np.float32) == training).all(axis=1))
+        exact = np.flatnonzero(((training.astype(np.float32) == training) | np.isnan(training)).all(axis=1))
         pool = exact if len(exact) else np.arange(len(training))
         chosen = np.random.default_rng(seed).permutation(pool)[:_COPIED_ROWS]
         wire = training[chosen].astype(np.float32)
-    finite: Wire = wire[np.isfinite(wire).all(axis=1)]
-    return finite
+    fitting: Wire = wire[~np.isinf(wire).any(axis=1)]
+    return fitting
 
 
 def tied_rows(base: dict[str, Any], scaled: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:

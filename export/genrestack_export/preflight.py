@@ -45,6 +45,7 @@ def check_comparable(
     reference_rows: npt.NDArray[np.float64],
     scaler: Any,
     neighbors: Mapping[str, Any],
+    accepts: npt.NDArray[np.bool_] | None = None,
 ) -> None:
     """Reject what the export would refuse for its rows alone.
 
@@ -54,6 +55,7 @@ def check_comparable(
         reference_rows: unscaled rows that will not, shape (n, f), n ≥ 1.
         scaler: fitted; None: none.
         neighbors: the stack's fitted `KNeighborsClassifier`, by its name in the stack; empty if it has none.
+        accepts: which columns accept missing values, bool (f,); None: none.
 
     Raises:
         ExportError: a reference row does not fit into float32, the scaler overflows on one, or a KNN ties on every row
@@ -62,7 +64,7 @@ def check_comparable(
     """
     base = dict(neighbors)
     source = SourceStack(None, scaler, base, len(feature_names))
-    tables = parity_tables(reference_rows, training_rows, list(feature_names))
+    tables = parity_tables(reference_rows, training_rows, list(feature_names), accepts)
     scaled = source.scale_or_nan(np.concatenate(list(tables.values())).astype(np.float64))
     given = len(reference_rows)
     answered = answerable_rows(scaled, given=given)

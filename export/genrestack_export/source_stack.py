@@ -13,10 +13,13 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from genrestack_bundle import Golden
+from genrestack_export.converters.imputer import fills_missing
+from genrestack_export.converters.scaler import scaled_features
 from genrestack_export.errors import ExportError, UnsupportedEstimator
 from genrestack_export.remedies import without_probabilities
 
 Rows = npt.NDArray[np.float64]
+_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ class SourceStack:
     base: dict[str, Any]
     """Fitted base estimators by name, in the order of the stack."""
     features: int
+    """Columns of a raw row; an imputer with indicators gives the stack more."""
 
     def scale(self, rows: Rows) -> Rows:
         """Scale raw rows of shape (n, f)."""
@@ -43,6 +47,24 @@ class SourceStack:
                     return np.full(rows.shape, np.nan)
             return np.vstack([self.scale_or_nan(rows[i : i + 1]) for i in range(len(rows))])
 
+    def accepting(self, rows: Rows) -> npt.NDArray[np.bool_]:
+        """Return which columns may hold NaN: those where the scaler makes a finite row of it, bool (f,).
+
+        Args:
+            rows: raw reference rows, float64, shape (n, f), n ≥ 1; may hold NaN themselves.
+
+        """
+        accepts = np.zeros(self.features, dtype=np.bool_)
+        if not fills_missing(self.scaler) or rows.shape[1:] != (self.features,):
+            return accepts
+        row = np.nan_to_num(rows[0], posinf=0, neginf=0)
+        for start in range(0, self.features, _AT_ONCE):
+            columns = np.arange(start, min(start + _AT_ONCE, self.features))
+            probes = np.tile(row, (len(columns), 1))
+            probes[np.arange(len(columns)), columns] = np.nan
+            accepts[columns] = np.isfinite(self.scale_or_nan(probes)).all(axis=1)
+        return accepts
+
     def check_order(self, names: list[str]) -> None:
         """Compare feature names with those that the scaler or the stack was fitted with, where it knows them.
 
@@ -52,6 +74,9 @@ class SourceStack:
         """
         for what, estimator in (("the scaler", self.scaler), ("the stack", self.stack)):
             fitted = getattr(estimator, "feature_names_in_", names)
+            if len(fitted) != len(names):
+                # Names that an imputer gave what it leaves over and adds.
+                continue
             for column, (given, known) in enumerate(zip(names, fitted, strict=True)):
                 if given != known:
                     raise ExportError(
@@ -117,13 +142,15 @@ def read_source_stack(stack: Any, scaler: Any) -> SourceStack:
             )
     base = {name: stack.named_estimators_[name] for name in names}
     _check_classes(stack, base)
-    features = int(stack.n_features_in_)
+    features = width = int(stack.n_features_in_)
     # What is not a scaler of ours may not know its width; it is refused by its kind.
-    if scaler is not None and int(getattr(scaler, "n_features_in_", features)) != features:
-        raise ExportError(
-            f"the scaler was fitted on {scaler.n_features_in_} columns and the stack on {features}; pass the pair that "
-            "belongs together"
-        )
+    if hasattr(scaler, "n_features_in_"):
+        features = int(scaler.n_features_in_)
+        if (scaled_features(scaler) if fills_missing(scaler) else features) != width:
+            raise ExportError(
+                f"the scaler was fitted on {features} columns and the stack on {width}; pass the pair that "
+                "belongs together"
+            )
     return SourceStack(stack, scaler, base, features)
 
 

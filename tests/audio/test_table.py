@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from genrestack_audio.table.labels import read_labels
 from genrestack_audio.table.table import build_table
 from genrestack_audio.table.work import compute, compute_all
 from genrestack_audio.windows.windows import Windows
+from genrestack_training.data.grouping import track_of
 
 WriteSound = Callable[..., Path]
 
@@ -174,6 +176,71 @@ def test_recordings_of_one_name_are_told_apart(write_sound: WriteSound) -> None:
         "jazz/b.flac": "b",
         "rock/a.wav": "rock.a",
     }
+
+
+def test_whole_recordings_with_numbers_at_their_ends_stay_apart(write_sound: WriteSound, tmp_path: Path) -> None:
+    names = ["Sonata Op.1", "Sonata Op.2", "Sonata Op.2.0", "Sonata Op.02", "Sonata Op", "take.10"]
+    for name in names:
+        folder = write_sound(f"calm/{name}.wav").parent
+    assert call(folder, "-o", tmp_path / "t.csv", "--jobs", 1, "--no-labels", "--whole").exit_code == 0
+    rows = [row["filename"] for row in rows_of(tmp_path / "t.csv")]
+    assert sorted(map(track_of, rows)) == sorted(names)
+
+
+def test_a_name_that_is_not_utf8_is_written_with_escapes(write_sound: WriteSound, tmp_path: Path) -> None:
+    path = write_sound("genres/rock/a.wav")
+    path.rename(os.fsdecode(os.fsencode(path.parent) + b"/latin\xe9.wav"))
+    for table in ("t.csv", "t.parquet"):
+        result = call(path.parent.parent, "-o", tmp_path / table, "--jobs", 1)
+        assert result.exit_code == 0, result.output
+    assert [row["filename"] for row in rows_of(tmp_path / "t.csv")] == ["latin\\xe9.0.wav"]
+
+
+@pytest.mark.parametrize("holder", ["genres_original", "Data/genres_original", "a b/c"])
+def test_a_folder_too_high(write_sound: WriteSound, tmp_path: Path, holder: str) -> None:
+    for name in ("blues/a", "rock/b", "rock/album/c"):
+        write_sound(f"top/{holder}/{name}.wav")
+    (tmp_path / "top" / "features.csv").write_text("filename,label\n")
+    result = call(tmp_path / "top", "-o", tmp_path / "t.csv")
+    assert result.exit_code == 1
+    line = next(words for words in result.output.split("give: ") if words.startswith("genrestack features"))
+    _, _, folder, *_ = shlex.split(line)
+    assert Path(folder) == tmp_path / "top" / holder
+    assert {clip.label for clip in find_clips([Path(folder)], None)} == {"blues", "rock"}
+    assert {clip.label for clip in find_clips([tmp_path / "top"], None, labelled=False)} == {None}
+
+
+def test_sides_of_a_split_are_no_genres(write_sound: WriteSound, tmp_path: Path) -> None:
+    for name in ("train/blues/a", "train/rock/b", "Test/blues/c", "Test/rock/d"):
+        write_sound(f"top/{name}.wav")
+    with pytest.raises(AudioError, match=r"folders Test, train are sides of a split.*genrestack features \S+/Test \S+"):
+        find_clips([tmp_path / "top"], None)
+    clips = find_clips([tmp_path / "top" / "train", tmp_path / "top" / "Test"], None)
+    assert [clip.label for clip in clips] == ["blues", "rock", "blues", "rock"]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["jazz/a", "rock/b"],
+        ["jazz/one/a", "jazz/two/b", "rock/one/c"],
+        ["jazz/a", "jazz/album/b", "jazz/other/c"],
+        ["jazz/album/a"],
+        ["test/a", "train/b"],
+    ],
+)
+def test_folders_that_are_genres(write_sound: WriteSound, tmp_path: Path, names: list[str]) -> None:
+    for name in names:
+        write_sound(f"top/{name}.wav")
+    found = find_clips([tmp_path / "top"], None)
+    assert [clip.label for clip in found] == [name.split("/")[0] for name in sorted(names)]
+
+
+def test_one_genre_among_several_may_have_albums(write_sound: WriteSound, tmp_path: Path) -> None:
+    for name in ("one/jazz/first/a", "one/jazz/second/b", "two/rock/first/c", "two/rock/second/d"):
+        write_sound(f"{name}.wav")
+    labels = [clip.label for clip in find_clips([tmp_path / "one", tmp_path / "two"], None)]
+    assert labels == ["jazz", "jazz", "rock", "rock"]
 
 
 def test_a_crashing_decoder_is_named_and_the_rest_goes_on(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Opening a bundle: every file has to be what the manifest says, and the manifest what a manifest is."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -7,11 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from bundle.processes import run_script
-from bundle.reseal import MEMBERS, Manifest, read, reseal, reseal_text
+from bundle.reseal import MEMBERS, Manifest, read, replace, reseal, reseal_text
 
 from genrestack_bundle import BundleError, open_bundle, still_missing
+from genrestack_bundle.golden import pack
 from genrestack_proto.v1.model_pb2 import PART_KIND_BASE, PART_KIND_META, PART_KIND_SCALER
 
 
@@ -193,7 +196,10 @@ def _file(manifest: Manifest, path: str) -> Manifest:
 
 
 EDITS = {
-    "format 2": (_set("format", value=2), "format 2"),
+    "format 3": (_set("format", value=3), "format 3, this version reads 1 and 2"),
+    "missing values in format 1": (
+        _set("features", 3, "accepts_missing", value=True), "lists what format 1 does not have"
+    ),
     "no format": (_drop("format"), "format 0"),
     "format of another type": (_set("format", value=[1]), r"manifest\.json"),
     "no parts": (_set("parts", value=[]), r"manifest\.json lists no base"),
@@ -263,6 +269,27 @@ def test_manifest_that_contradicts_itself(digits: Path, edit: str) -> None:
     reseal(digits, change)
     with pytest.raises(BundleError, match=complaint):
         open_bundle(digits)
+
+
+def test_golden_rows_lack_values_where_the_model_accepts_that(digits: Path) -> None:
+    golden = open_bundle(digits).golden
+    rows = golden.rows.copy()
+    rows[2, 3] = np.nan
+    replace(digits, "golden.npz", pack(dataclasses.replace(golden, rows=rows)))
+
+    def accepting(column: int) -> Callable[[Manifest], None]:
+        def change(manifest: Manifest) -> None:
+            manifest["format"] = 2
+            for number, feature in enumerate(manifest["features"]):
+                feature["accepts_missing"] = number == column
+
+        return change
+
+    reseal(digits, accepting(4))
+    with pytest.raises(BundleError, match=r"golden\.npz holds values that are not finite numbers"):
+        open_bundle(digits)
+    reseal(digits, accepting(3))
+    np.testing.assert_array_equal(open_bundle(digits).golden.rows, rows)
 
 
 def test_part_outside_the_folder_is_not_read(digits: Path) -> None:

@@ -147,7 +147,7 @@ def test_one_vs_rest_meta_learner(small: Case) -> None:
         (SplineTransformer(), "SplineTransformer"),
         (MaxAbsScaler(), "MaxAbsScaler"),
         (FunctionTransformer(), "FunctionTransformer"),
-        (make_pipeline(MinMaxScaler()), "Pipeline"),
+        (make_pipeline(MinMaxScaler(), SplineTransformer()), "SplineTransformer"),
         (knn(), "KNeighborsClassifier"),
     ],
 )

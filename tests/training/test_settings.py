@@ -85,6 +85,7 @@ def test_every_setting_can_be_overridden(write: Write) -> None:
         [table]
         drop = ["a"]
         features = ["b*"]
+        missing = "drop"
         [split]
         test_share = 0.3
         [scaler]

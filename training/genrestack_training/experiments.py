@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 from sklearn.ensemble import StackingClassifier
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import Pipeline
 
 from genrestack_training.config.settings import Settings
 from genrestack_training.data.grouping import Grouping
+from genrestack_training.data.missing import check_filled, columns_with_gaps
 from genrestack_training.data.splits import Folds, Split, fold_splits, inner_folds, make_split
 from genrestack_training.data.table import Table
 from genrestack_training.data.validation import check_calibration, check_training_side
@@ -62,6 +65,7 @@ def plan_folds(data: TrainingData, split: Split) -> Folds | None:
 
     """
     check_training_side(data.labels[split.training], data.labels, data.settings)
+    check_filled(data.table.features[split.training], data.table.feature_names)
     stack = data.settings.stack
     folds = inner_folds(stack.folds_by, split, data.labels, data.grouping, stack.folds, data.seed)
     check_calibration(data.labels[split.training], folds, data.settings)
@@ -108,12 +112,19 @@ def fit_split(
 
 
 def fit_scaler(data: TrainingData, split: Split) -> Scaler | None:
-    """Scale: learn the features' ranges from the training rows (or, as the notebook does, from all)."""
+    """Scale: learn the features' ranges from the training rows (or, as the notebook does, from all), gaps filled."""
     settings, rows = data.settings, data.table.features
     scaler = build_scaler(settings, rows=len(split.training))
+    imputer = None
+    if columns_with_gaps(rows).any():
+        # Of the training rows alone, whatever the scaler is fitted on.
+        imputer = SimpleImputer(strategy="median").fit(rows[split.training])
+        rows = imputer.transform(rows)
     if scaler is not None:
         scaler.fit(rows if settings.scaler.fit_on == "all" else rows[split.training])
-    return scaler
+    if imputer is None or scaler is None:
+        return scaler if imputer is None else imputer
+    return Pipeline([("imputer", imputer), ("scaler", scaler)])
 
 
 def held_out(data: TrainingData, rows: np.ndarray) -> HeldOut:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from genrestack_training.config.settings import Settings
+from genrestack_training.data.missing import columns_with_gaps
 from genrestack_training.data.splits import Split
 from genrestack_training.data.synthetic_rows import synthetic_rows
 from genrestack_training.experiments import TrainingData, fit_scaler
@@ -27,6 +28,11 @@ class FitPlan:
     scaler: Scaler | None
     """Fitted."""
     settings: Settings
+
+    @property
+    def accepts_missing(self) -> np.ndarray:
+        """Which columns a served row may lack a value in, bool (f,): those that lacked one here."""
+        return columns_with_gaps(self.training_rows, self.reference_rows)
 
     def neighbors(self) -> Mapping[str, Any]:
         """Fit the KNN of the stack, which takes no time, on the scaled training rows; empty if the stack has none."""

@@ -33,6 +33,7 @@ def export_run(run: "Run", models_dir: str | Path, *, name: str | None = None, p
         classes=run.classes,
         reference_rows=run.reference_rows,
         training_rows=run.training_rows,
+        accepts_missing=run.accepts_missing,
         models_dir=models_dir,
         name=named,
         precision=precision,

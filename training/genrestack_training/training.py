@@ -8,10 +8,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 from genrestack_training.config.presets import Overrides, resolve_settings
-from genrestack_training.config.settings import Settings, TableSettings
+from genrestack_training.config.settings import Settings
 from genrestack_training.data.grouping import Grouping, find_grouping
 from genrestack_training.data.grouping_warnings import grouping_warnings, label_warnings
 from genrestack_training.data.leakage import leakage_warnings
+from genrestack_training.data.missing import without_missing
 from genrestack_training.data.splits import make_split
 from genrestack_training.data.table import Table, select
 from genrestack_training.data.validation import check_folds, check_seed, check_table
@@ -40,6 +41,7 @@ def train(
     compare: Sequence[str] | None = None,
     overrides: Overrides | None = None,
     epochs: int | None = None,
+    missing: str | None = None,
     seed: int = 42,
     name: str | None = None,
     runs_dir: str | Path | None = "runs",
@@ -64,6 +66,7 @@ def train(
             each grouped split there can be. An empty list fits nothing more.
         overrides: section → key → value, laid over the preset.
         epochs: shortcut for the network's number of epochs.
+        missing: what becomes of missing values, in place of the settings: "error", "drop" or "median".
         seed: one seed for the split and everything that draws random numbers; the same seed gives the same run.
         name: what the run and the model are called; the table's file name by default.
         runs_dir: the run goes to `runs_dir/name/<UTC time>`; None writes nothing.
@@ -86,11 +89,14 @@ def train(
     """
     progress = progress or NullProgress()
     name = name or run_name(table.path)
-    settings = resolve_settings(preset, overrides=overrides, epochs=epochs)
+    settings = resolve_settings(preset, overrides=overrides, epochs=epochs, missing=missing)
     check_seed(seed)
     check_folds(folds)
     check_backend(backend, ray_address)
     table, settings = _selected(table, settings)
+    read, table = table, without_missing(table, settings.table.missing)
+    for line in table.notes[len(read.notes) :]:
+        progress.note(line)
     labels = check_table(table, settings)
     data = TrainingData(table, labels, _grouping(table, artists), settings, seed)
 
@@ -133,9 +139,10 @@ def train(
 
 def _selected(table: Table, settings: Settings) -> tuple[Table, Settings]:
     """Return the table with the columns that were chosen, and settings that say which; reading may have chosen them."""
-    if settings.table == TableSettings():
-        return table, replace(settings, table=table.selection)
-    return table if settings.table == table.selection else select(table, settings.table), settings
+    choice, read = settings.table, replace(table.selection, missing=settings.table.missing)
+    if not choice.drop and not choice.features:
+        return table, replace(settings, table=read)
+    return table if choice == read else select(table, choice), settings
 
 
 def save_run(run: Run, folder: Path) -> Path:

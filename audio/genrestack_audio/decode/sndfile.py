@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from genrestack_audio.decode.open_sizes import OverlaidFile, open_sizes
+
 _UNKNOWN_SIZES = range(0x7FFF_0000, 0x1_0000_0000)
 """What writers to a pipe put for a size they cannot know."""
 _SLACK = 0.1
@@ -55,15 +57,38 @@ def open_with_sndfile(path: Path) -> Iterator[SndfileSound | None]:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         try:
-            file = soundfile.SoundFile(descriptor, closefd=False)
+            file = _opened(descriptor)
         except soundfile.LibsndfileError:
             yield None
             return
         with file:
-            seconds = file.frames / file.samplerate if file.samplerate and 0 < file.frames < 2**62 else None
+            seconds = file.frames / file.samplerate if file.samplerate and _counted(file) else None
             yield SndfileSound(file.samplerate, file.channels, seconds, file, _missing(path))
     finally:
         os.close(descriptor)
+
+
+class _Unseekable(soundfile.SoundFile):  # type: ignore[misc]  # soundfile has no types
+    """A file that is read from its beginning to its end, without the seek that soundfile makes after each read."""
+
+    def seekable(self) -> bool:
+        return False
+
+
+def _opened(descriptor: int) -> soundfile.SoundFile:
+    file = soundfile.SoundFile(descriptor, closefd=False)
+    if _counted(file):
+        return file
+    # A flac without a sample count cannot be sought in: the seek to its end fails, and the last block with it.
+    file.close()
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    sizes = open_sizes(descriptor)
+    return _Unseekable(OverlaidFile(descriptor, sizes) if sizes else descriptor, closefd=False)
+
+
+def _counted(file: soundfile.SoundFile) -> bool:
+    """Return whether the header says how many samples there are."""
+    return bool(0 < file.frames < 2**62)
 
 
 def _missing(path: Path) -> str | None:

@@ -47,7 +47,8 @@ class Sound:
         """Yield the recording, once: float32, shape (m,), mono at 22,050 Hz.
 
         Raises:
-            AudioError: a sample is not a number; or, at the end, all of it was silent, or there was nothing.
+            AudioError: a sample is not a number; or, at the end, all of it was silent, its channels cancelled each
+                other out, or there was nothing.
 
         """
         yield from resampled(self._mixed(), self.rate)
@@ -68,7 +69,9 @@ class Sound:
     def _mixed(self) -> Iterator[np.ndarray]:
         for block in self._decoder.blocks(max(1, _BLOCK // self.channels)):
             self._levels.watch(block)
-            yield mix(block)
+            mixed = mix(block)
+            self._levels.watch_mix(block, mixed)
+            yield mixed
 
 
 @contextmanager

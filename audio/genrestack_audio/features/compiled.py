@@ -1,6 +1,6 @@
-"""librosa's compiled functions: compiled by one process at a time, once for all.
+"""Compiled functions, librosa's and our own: compiled by one process at a time, once for all.
 
-librosa has numba compile functions and keep them on the disk. Two processes that do so at the same time write over each
+numba compiles functions and keeps them on the disk. Two processes that do so at the same time write over each
 other, and what they leave crashes every process from then on (seen with numba 0.68 and librosa 0.11). So the first to
 come compiles alone, in a folder of our own, and the others wait for it.
 """
@@ -31,7 +31,7 @@ def pending() -> bool:
 
 
 def prepare() -> None:
-    """Compile librosa's functions if they are not cached; the first time on a machine that takes some twenty seconds.
+    """Compile what is not cached; the first time on a machine that takes some twenty seconds.
 
     Does nothing where numba has been imported before: its folder is chosen then.
     """
@@ -67,16 +67,16 @@ def _done(folder: Path) -> Path:
 
 @cache
 def _key() -> str:
-    """Return a key for what numba compiles for: this installation of librosa, this Python, this processor.
+    """Return a key for what numba compiles for: this installation of librosa and of ours, this Python, this processor.
 
     numba looks its files up by the source's path, size and date, and recompiles where one differs. A folder that is
     complete for one virtual environment is empty for the next.
     """
     found = find_spec("librosa")
     source = Path(found.origin) if found and found.origin else Path()
+    ours = Path(__file__).with_name("median.py")
     facts = [
-        str(source),
-        str(source.stat().st_mtime_ns),
+        *(f"{path} {path.stat().st_mtime_ns}" for path in (source, ours)),
         sys.version,
         *(version(name) for name in ("librosa", "numba", "numpy")),
         *_processor(),
@@ -102,12 +102,14 @@ def _alone(lock: IO[str]) -> Iterator[None]:
 
 
 def _compile() -> None:
-    """Use everything once that this package uses of librosa."""
+    """Use everything once that this package uses of librosa, and what it compiles itself."""
     import numpy as np
 
     from genrestack_audio.features.extract import features_of
+    from genrestack_audio.features.median import running_median
     from genrestack_audio.features.reference import extract_with_librosa
 
     noise = np.random.default_rng(0).normal(scale=0.1, size=66_149).astype(np.float32)
     features_of(noise)
     extract_with_librosa(noise)
+    running_median(np.zeros((2, 2)), 1)

@@ -1,23 +1,18 @@
-"""A running median along one axis: exact, and made of whole-array minima and maxima only.
+"""A running median along one axis: exact, compiled by numba, and made of minima and maxima only.
 
 The axis is cut into blocks as long as the window. A window that begins inside a block is the end of that block and the
 beginning of the next one, so its values are those of one sorted block end and one sorted block beginning. Both are
-grown value by value, each insertion serving every block and every column at once, and the median of the two sorted
-runs A and B together is the least of max(A[i], B[k − i]), where k is its rank and index 0 stands for −∞. (The blocks
-are van Herk's, 1992, for running maxima; the order statistic of two sorted runs is textbook knowledge.)
+grown value by value, and the median of the two sorted runs A and B together is the least of max(A[i], B[k − i]), where
+k is its rank and index 0 stands for −∞. (The blocks are van Herk's, 1992, for running maxima; the order statistic of
+two sorted runs is textbook knowledge.) A few columns are worked on at once, so that a processor's vector instructions
+take each step for all of them.
 """
 
-from collections.abc import Iterator
-from functools import reduce
-from typing import Any
-
 import numpy as np
+from numba import njit
 
-_Values = np.ndarray[Any, np.dtype[np.floating[Any]]]
-_Run = dict[int, _Values]
-
-_CHUNK = 1 << 13
-"""Values of each sorted rank worked on at once: small enough for a core's cache."""
+_LANES = 32
+"""Columns worked on at once: their sorted runs are small enough for a core's cache."""
 
 
 def running_median(values: np.ndarray, width: int) -> np.ndarray:
@@ -34,50 +29,56 @@ def running_median(values: np.ndarray, width: int) -> np.ndarray:
         Same shape and dtype as `values`.
 
     """
+    result = np.empty_like(values)
+    _fill_medians(values, width, result)
+    return result
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]  # numba has no types
+def _fill_medians(values: np.ndarray, width: int, result: np.ndarray) -> None:
+    """Fill `result` with the medians of `values`, both of shape (n, m)."""
     rows, columns = values.shape
     half = width // 2
     blocks = -(-rows // width)
-    padded = np.pad(values, ((half, half), (0, 0)), mode="symmetric")
-    # The last block holds the rest of the mirrored edge; what is filled in after it is never looked at.
-    padded = np.pad(padded, ((0, (blocks + 1) * width - len(padded)), (0, 0)))
-    padded = padded.reshape(blocks + 1, width, columns)
-    result = np.empty((blocks, width, columns), dtype=values.dtype)
-    step = max(1, _CHUNK // blocks)
-    for start in range(0, columns, step):
-        _medians(padded[..., start : start + step], result[..., start : start + step])
-    return result.reshape(blocks * width, columns)[:rows]
+    # What is filled in after the mirrored edge is never looked at.
+    tile = np.zeros(((blocks + 1) * width, _LANES), values.dtype)
+    # Sorted runs by size; rank 0 stands for −∞, and a rank that a run does not have for ∞.
+    ends = np.full((width + 1, half + 2, _LANES), np.inf, values.dtype)
+    ends[:, 0] = -np.inf
+    beginning = np.empty((half + 2, _LANES), values.dtype)
+    least = np.empty(_LANES, values.dtype)
+    for start in range(0, columns, _LANES):
+        lanes = min(_LANES, columns - start)
+        for row in range(len(tile)):
+            source = (row - half) % (2 * rows)
+            source = min(source, 2 * rows - 1 - source)
+            for lane in range(lanes):
+                tile[row, lane] = values[source, start + lane]
+        for first in range(0, rows, width):
+            for size in range(1, width + 1):
+                _insert(ends[size - 1], ends[size], tile[first + width - size], size, half)
+            beginning[:] = np.inf
+            beginning[0] = -np.inf
+            for offset in range(min(width, rows - first)):
+                if offset:
+                    _insert(beginning, beginning, tile[first + width + offset - 1], offset, half)
+                _select(ends[width - offset], beginning, offset, half, least)
+                result[first + offset, start : start + lanes] = least[:lanes]
 
 
-def _medians(blocks: np.ndarray, result: np.ndarray) -> None:
-    """Fill `result`, shape (b, width, m), from `blocks`, shape (b + 1, width, m)."""
-    width = blocks.shape[1]
-    # Block ends, read backwards, and the beginnings of the blocks after them: one array, grown in one go.
-    values = np.stack([blocks[:-1, ::-1], blocks[1:]]).transpose(2, 0, 1, 3)
-    runs = list(_sorted_runs(np.ascontiguousarray(values)))
-    for offset in range(width):
-        ends = {rank: run[0] for rank, run in runs[width - offset].items()}
-        beginnings = {rank: run[1] for rank, run in runs[offset].items()}
-        result[:, offset] = _ranked(ends, beginnings, width // 2 + 1)
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def _insert(run: np.ndarray, longer: np.ndarray, value: np.ndarray, size: int, half: int) -> None:
+    """Insert a value into a sorted run, which then has `size` of them; ranks that no median can need are left out."""
+    for rank in range(min(size, half + 1), max(1, size - half) - 1, -1):
+        for lane in range(_LANES):
+            pushed = min(run[rank, lane], value[lane])
+            longer[rank, lane] = max(run[rank - 1, lane], pushed)
 
 
-def _sorted_runs(values: np.ndarray) -> Iterator[_Run]:
-    """Yield the first 0, 1, 2 … values sorted, as rank → values; ranks that no median can need are dropped."""
-    width = len(values)
-    half = width // 2
-    run: _Run = {}
-    yield run
-    for size, value in enumerate(values, start=1):
-        run = {rank: _inserted(run, rank, value) for rank in range(max(1, size - half), min(size, half + 1) + 1)}
-        yield run
-
-
-def _inserted(run: _Run, rank: int, value: _Values) -> _Values:
-    """Return what stands at `rank` once `value` is inserted into the sorted `run`."""
-    pushed = np.minimum(run[rank], value) if rank in run else value
-    return np.maximum(run[rank - 1], pushed) if rank - 1 in run else pushed
-
-
-def _ranked(ends: _Run, beginnings: _Run, rank: int) -> _Values:
-    """Return what stands at `rank` among the values of two sorted runs."""
-    pairs = [np.maximum(ends[i], beginnings[rank - i]) for i in ends if rank - i in beginnings]
-    return reduce(np.minimum, [run[rank] for run in (ends, beginnings) if rank in run] + pairs)
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def _select(end: np.ndarray, beginning: np.ndarray, offset: int, half: int, least: np.ndarray) -> None:
+    """Fill `least` with the middle of an end and of a beginning of `offset` values, together as many as a window."""
+    least[:] = np.inf
+    for rank in range(max(0, half + 1 - offset), min(half + 1, 2 * half + 1 - offset) + 1):
+        for lane in range(_LANES):
+            least[lane] = min(least[lane], max(end[rank, lane], beginning[half + 1 - rank, lane]))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from genrestack_audio.errors import AudioError
+from genrestack_audio.table.folder_level import check_level
 
 _COMMON = (".aif", ".aifc", ".aiff", ".au", ".caf", ".flac", ".mp2", ".mp3", ".oga", ".ogg", ".opus", ".rf64", ".wav")
 _RARE = (".aac", ".m4a", ".m4b", ".mka", ".mp4", ".mpc", ".ra", ".snd", ".tta", ".w64", ".webm", ".wma", ".wv")
@@ -37,20 +38,25 @@ def find_clips(paths: Sequence[Path], labels: Mapping[str, str] | None, *, label
         labelled: if False, no label is looked for.
 
     Raises:
-        AudioError: there is no recording, or one has no label.
+        AudioError: there is no recording, one has no label, or genre folders lie deeper than the paths say.
 
     """
-    clips = []
+    clips: list[Clip] = []
+    inside_of: dict[Path, list[Path]] = {}
     for root in paths:
         found = list(_recordings(root))
         if not found:
             raise AudioError(f"{root}: has no recordings; files that end in .wav, .flac, .mp3, .m4a or the like count")
+        inside_of[root] = [path.relative_to(root) if path != root else Path(path.name) for path in found]
         is_genre = len(paths) > 1 and root.is_dir() and any(path.parent == root for path in found)
         genre = root.resolve().name if is_genre else None
-        for path in found:
-            inside = path.relative_to(root) if path != root else Path(path.name)
+        for path, inside in zip(found, inside_of[root], strict=True):
             label = _label(path, inside, labels, genre) if labelled else None
             clips.append(Clip(path, inside, label, path.stem))
+    if labelled and labels is None:
+        one_label = len({clip.label for clip in clips}) == 1
+        for root, inside_root in inside_of.items():
+            check_level(root, inside_root, one_label=one_label)
     return _unique_stems(_deduplicate(clips))
 
 

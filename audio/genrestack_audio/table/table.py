@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -15,6 +16,8 @@ from genrestack_audio.table.work import compute_all
 from genrestack_audio.windows.windows import Windows
 
 Row = tuple[str | int | float, ...]
+_LIKE_A_WINDOW = re.compile(r".+\.(?:0|[1-9][0-9]*)", re.DOTALL)
+"""Training takes `Sonata Op.2.wav` for the second window of `Sonata Op`."""
 
 
 @dataclass(frozen=True)
@@ -131,10 +134,20 @@ def _header(clips: Sequence[Clip]) -> tuple[str, ...]:
 
 
 def _rows(clip: Clip, result: RecordingFeatures, *, whole: bool) -> Iterator[Row]:
-    label = () if clip.label is None else (clip.label,)
+    label = () if clip.label is None else (_utf8(clip.label),)
     for index, (length, features) in enumerate(zip(result.lengths, result.rows, strict=True)):
-        name = f"{clip.stem}.wav" if whole else f"{clip.stem}.{index}.wav"
-        yield (name, length, *features, *label)
+        name = _whole_name(clip.stem) if whole else f"{clip.stem}.{index}.wav"
+        yield (_utf8(name), length, *features, *label)
+
+
+def _whole_name(stem: str) -> str:
+    """Return the name of a whole recording's row: a last number that reads as a window's gets a window's behind it."""
+    return f"{stem}.0.wav" if _LIKE_A_WINDOW.fullmatch(stem) else f"{stem}.wav"
+
+
+def _utf8(text: str) -> str:
+    """Write the bytes of a file name that are not UTF-8 as escapes."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _write(output: Path, header: Sequence[str], rows: Sequence[Row]) -> None:

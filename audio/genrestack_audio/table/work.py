@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from genrestack_audio.errors import AudioError
 from genrestack_audio.features.compiled import prepare
+from genrestack_audio.table.allocator import keep_freed_memory
 from genrestack_audio.table.journal import RecordingFeatures
 from genrestack_audio.windows.windows import Windows
 
@@ -41,8 +42,9 @@ def compute(path: Path, windows: Windows | None) -> Outcome:
 def compute_all(
     paths: Sequence[Path], windows: Windows | None, *, jobs: int, work: Work = compute
 ) -> Iterator[tuple[Path, Outcome]]:
-    """Compute recordings, `jobs` at a time; results come as they are ready."""
+    """Compute recordings, `jobs` at a time, a single one in this process; results come as they are ready."""
     if jobs == 1:
+        keep_freed_memory()
         with threadpool_limits(1):
             for path in paths:
                 yield path, work(path, windows)
@@ -98,6 +100,7 @@ def _processes(jobs: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def _init_worker() -> None:
-    """Ignore interrupts, which are the parent's, and use one processor."""
+    """Ignore interrupts, which are the parent's, use one processor, and keep memory for the next window."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    keep_freed_memory()
     threadpool_limits(1)

@@ -18,6 +18,8 @@ from genrestack._core.answers import read_prediction
 from genrestack._core.base_client import CLOSED_MEANWHILE, BaseClient
 from genrestack._core.channel import Methods, attempts_made, awaited_channel
 from genrestack._core.chunking import Await, Plan, Send, SplitPlan
+from genrestack._core.missing import check_gaps
+from genrestack._core.model_answers import read_model
 from genrestack._core.options import ClientOptions
 from genrestack._core.request import ModelSpec, Pairs, call_pairs, predict_request, rows_per_message
 from genrestack._core.retry import Attempts, Deadline
@@ -91,6 +93,8 @@ class AsyncCalls(BaseClient):
     async def _predict(
         self, rows: Rows, spec: ModelSpec, deadline: Deadline, failed: GenreStackError | None = None
     ) -> Prediction:
+        if not self._known_models.take(rows, spec):
+            await self._check_gaps(rows, spec, deadline)
         count = len(rows.matrix)
         if count <= rows_per_message(rows, self._options):
             request = predict_request(rows, spec)
@@ -103,6 +107,13 @@ class AsyncCalls(BaseClient):
             else:
                 return read_prediction(answer, count, spec)
         return await self._predict_split(rows, spec, deadline, failed)
+
+    async def _check_gaps(self, rows: Rows, spec: ModelSpec, deadline: Deadline) -> None:
+        """Ask what the model takes, and raise InvalidInput where it is not that."""
+        request = pb.GetModelRequest(model=spec.model, version=spec.version)
+        info = read_model(await self._call(self._methods.get_model, request, deadline), spec)
+        self._known_models.note(spec, info)
+        check_gaps(rows, info)
 
     async def _predict_split(
         self, rows: Rows, spec: ModelSpec, deadline: Deadline, failed: GenreStackError | None

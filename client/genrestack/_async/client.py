@@ -108,7 +108,8 @@ class AsyncClient(AsyncCalls):
             rows: unscaled features: an array of shape (n, f) of any numeric dtype, a DataFrame, a list of rows, a dict
                 by feature name (of numbers: one row; of sequences: columns) or a list of such dicts. Where there are
                 names, the model's columns are taken by them, in any order, and other columns are left out; the first
-                time, the model is asked for its columns. Without names the order is the model's own.
+                time, the model is asked for its columns. Without names the order is the model's own. NaN and None are
+                missing values, which some models take in some columns.
             model: name of the model; None is the server's default.
             version: None is the newest one that is ready. An input that travels in several messages is answered by
                 one version all the same.
@@ -135,7 +136,7 @@ class AsyncClient(AsyncCalls):
         try:
             return await self._predict(selected, spec, deadline)
         except InvalidInput as error:
-            if not selected.names or not names_at_fault(error) or self._described.pop(spec.title, None) is None:
+            if not selected.names or not names_at_fault(error) or not self._known_models.forget(spec):
                 raise
         # Another version answers since the model was asked for its columns.
         selected = await self._select(rows, spec, deadline, strict=strict)
@@ -229,10 +230,10 @@ class AsyncClient(AsyncCalls):
         seconds = self._deadline(timeout).timeout
         spec = ModelSpec.of(model, version, base=base, priority=priority, request_id=request_id)
         # A stream that is long may see versions with other columns; this one asks at its first batch with names.
-        self._described.pop(spec.title, None)
+        self._known_models.forget(spec)
 
         async def select_batch(batch: Any) -> Rows | InvalidInput:
-            return await self._select(batch, spec, Deadline(seconds), strict=strict)
+            return await self._select(batch, spec, Deadline(seconds), strict=strict, gaps_apart=True)
 
         run = AsyncStreamRun(
             select=select_batch,
@@ -244,6 +245,7 @@ class AsyncClient(AsyncCalls):
             options=self._options,
             timeout=seconds,
             in_flight=in_flight,
+            takes=self._known_models.take,
         )
         return run.answers(batches, keep_errors=on_error == "return")
 
@@ -308,7 +310,9 @@ class AsyncClient(AsyncCalls):
         """
         wanted = ModelSpec.of(name, version)
         request = pb.GetModelRequest(model=wanted.model, version=wanted.version)
-        return read_model(await self._call(self._methods.get_model, request, self._deadline(timeout)), wanted)
+        info = read_model(await self._call(self._methods.get_model, request, self._deadline(timeout)), wanted)
+        self._known_models.note(wanted, info)
+        return info
 
     async def health(
         self, model: str | None = None, version: int | None = None, timeout: Timeout = NOT_GIVEN
@@ -345,20 +349,23 @@ class AsyncClient(AsyncCalls):
     ) -> None:
         await self.close()
 
-    async def _select(self, rows: Any, spec: ModelSpec, deadline: Deadline, *, strict: bool) -> Rows | InvalidInput:
+    async def _select(
+        self, rows: Any, spec: ModelSpec, deadline: Deadline, *, strict: bool, gaps_apart: bool = False
+    ) -> Rows | InvalidInput:
         """Check rows, and choose the model's columns where they have names; return what is wrong with them, not raise.
 
         Whoever raises it does so where the caller sees it first: nothing in here is of any help to that.
+        With `gaps_apart`, gaps in rows without names are left to the call by which a stream asks for these rows apart.
         """
         try:
             found = read_rows(rows)
             if isinstance(found, Rows):
+                if not gaps_apart and not self._known_models.take(found, spec):
+                    await self._check_gaps(found, spec, deadline)
                 return found
-            info = self._described.get(spec.title)
+            info = self._known_models.find(spec)
             if info is None:
-                info = self._described[spec.title] = await self.model(
-                    spec.model or None, spec.version or None, deadline.remaining()
-                )
+                info = await self.model(spec.model or None, spec.version or None, deadline.remaining())
             return select(found, info, strict=strict)
         except Unsupported:
             # Nobody says which columns the model takes: all of them go out, and the server refuses what is wrong.

@@ -43,6 +43,7 @@ class AsyncStreamRun:
         options: of the client.
         timeout: seconds to wait for one answer.
         in_flight: batches asked and not yet answered at most.
+        takes: whether rows may be sent at once, as `Window` takes it.
 
     """
 
@@ -58,6 +59,7 @@ class AsyncStreamRun:
         options: ClientOptions,
         timeout: float | None,
         in_flight: int,
+        takes: Callable[[Rows, ModelSpec], bool],
     ) -> None:
         self._select = select
         self._open_transport = open_transport
@@ -68,7 +70,7 @@ class AsyncStreamRun:
         self._options = options
         self._timeout = timeout
         self._in_flight = in_flight
-        self.window = Window(spec, options)
+        self.window = Window(spec, options, takes)
         self.transport: AsyncStreamTransport | None = None
 
     async def answers(

@@ -6,13 +6,14 @@ import grpc
 from grpc_health.v1 import health_pb2
 
 from genrestack._core.answers import parsed
+from genrestack._core.missing import KnownModels
 from genrestack._core.options import NOT_GIVEN, ClientOptions, NotGiven, Timeout
 from genrestack._core.request import ModelSpec
 from genrestack._core.retry import Deadline, check_timeout
 from genrestack._core.rows import invalid
 from genrestack._core.status import from_rpc_error, says_none_serves
 from genrestack.errors import Cancelled, ClientClosed, DeadlineExceeded, GenreStackError, Unavailable
-from genrestack.model_info import Health, ModelInfo
+from genrestack.model_info import Health
 
 POLL_SECONDS: Final = 0.1
 """From one look at a server that is not ready to the next."""
@@ -26,8 +27,7 @@ class BaseClient:
     def __init__(self, options: ClientOptions) -> None:
         self._options = options
         self._closed = False
-        self._described: dict[str, ModelInfo] = {}
-        """Models whose columns were asked for, as rows with names need them, by `ModelSpec.title`."""
+        self._known_models = KnownModels()
         # In one process a stream would save nothing.
         self._streaming_disabled = options.local is not None
 

@@ -4,7 +4,7 @@ Neither sends nor waits: both clients' streams do that, each in its own way, and
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -56,7 +56,8 @@ class Item:
     rows: Rows | None = None
     """None if the batch is faulty."""
     request: pb.PredictRequest | None = None
-    """What went into the stream; None if the batch is faulty, or too large for one message and asked apart."""
+    """What went into the stream; None if the batch is faulty, or asked apart: too large for one message, or with gaps
+    that the model may not take."""
     error: InvalidInput | None = None
 
 
@@ -72,7 +73,18 @@ class ResendUnary:
 class Window:
     """Batches fetched and not yet answered, oldest first."""
 
-    def __init__(self, spec: ModelSpec, options: ClientOptions) -> None:
+    def __init__(
+        self, spec: ModelSpec, options: ClientOptions, takes: Callable[[Rows, ModelSpec], bool] = lambda *_: True
+    ) -> None:
+        """Start without any.
+
+        Args:
+            spec: what is asked, and of which model.
+            options: of the client.
+            takes: whether rows may be sent at once; others are asked apart, where their gaps are checked.
+
+        """
+        self._takes = takes
         self._spec = spec
         self._options = options
         self._items: deque[Item] = deque()
@@ -142,7 +154,7 @@ class Window:
         if isinstance(rows, InvalidInput):
             return Item(self._admitted, error=rows)
         try:
-            if len(rows) > rows_per_message(rows, self._options):
+            if not self._takes(rows, self._spec) or len(rows) > rows_per_message(rows, self._options):
                 return Item(self._admitted, rows)
         except InvalidInput as error:
             return Item(self._admitted, error=error)

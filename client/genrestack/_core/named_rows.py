@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from genrestack._core.missing import check_gaps
 from genrestack._core.rows import REPORTED, CellError, Rows, cell_number, complaint, duplicate, fault, to_rows
 from genrestack.errors import InvalidInput, Violation
 from genrestack.model_info import ModelInfo
@@ -56,7 +57,7 @@ def read_rows(rows: Any) -> "Rows | NamedRows":
         return _of_frame(rows)
     if isinstance(rows, list | tuple) and rows and all(isinstance(row, Mapping) for row in rows):
         return _of_records(rows)
-    return to_rows(rows)
+    return to_rows(rows, gaps=True)
 
 
 def _is_row(series: Any) -> bool:
@@ -89,7 +90,8 @@ def select(rows: NamedRows, model: ModelInfo, *, strict: bool) -> Rows:
     ]
     if present:
         try:
-            selected = to_rows(rows.pick(present))
+            selected = to_rows(rows.pick(present), gaps=True)
+            check_gaps(selected, model)
         except InvalidInput as error:
             whole = _SHAPE.fullmatch(error.violations[0].field) is not None
             found = [] if whole else _of_values(rows, present, model)
@@ -129,14 +131,14 @@ def _unique(names: Sequence[str]) -> list[tuple[int, str]]:
 def _of_frame(frame: Any) -> "Rows | NamedRows":
     names = list(frame.columns)
     if not any(isinstance(name, str) for name in names):
-        return to_rows(frame)
+        return to_rows(frame, gaps=True)
     is_pandas = type(frame).__module__.partition(".")[0] == "pandas"
     return NamedRows(names, lambda chosen: frame[list(chosen)], lambda name: frame[name], is_pandas)
 
 
 def _of_mapping(mapping: Mapping[Any, Any]) -> "Rows | NamedRows":
     if not any(isinstance(name, str) for name in mapping):
-        return to_rows(mapping)
+        return to_rows(mapping, gaps=True)
 
     def column(name: str) -> Any:
         value = mapping[name]
@@ -147,7 +149,7 @@ def _of_mapping(mapping: Mapping[Any, Any]) -> "Rows | NamedRows":
 
 def _of_records(records: Sequence[Mapping[Any, Any]]) -> "Rows | NamedRows":
     if not records[0]:
-        return to_rows(records)
+        return to_rows(records, gaps=True)
     names = list(dict.fromkeys([*records[0], *(name for row in records for name in row)]))
 
     def pick(chosen: Sequence[str]) -> list[dict[str, Any]]:
@@ -202,7 +204,7 @@ def _of_values(rows: NamedRows, names: Sequence[str], model: ModelInfo) -> list[
         values = rows.column(name)
         if getattr(values, "ndim", 1) != 1:
             return []
-        _look(name, values, words, gaps)
+        _look(name, values, words, gaps, may_miss=name in model.missing_features)
     return [*_of_words(words, rows), *_of_gaps(gaps, rows, model)]
 
 
@@ -217,11 +219,14 @@ class _Words:
     """Whether all of it is text that reads as numbers."""
 
 
-def _look(name: str, values: Any, words: dict[str, _Words], gaps: dict[int, list[tuple[str, str]]]) -> None:
+def _look(
+    name: str, values: Any, words: dict[str, _Words], gaps: dict[int, list[tuple[str, str]]], *, may_miss: bool
+) -> None:
     array = np.asarray(values) if hasattr(values, "__array__") else None
     if array is not None and array.dtype.kind in "biuf":
         with np.errstate(over="ignore"):
-            bad = np.flatnonzero(~np.isfinite(array.astype(np.float32)))
+            numbers = array.astype(np.float32)
+        bad = np.flatnonzero(np.isinf(numbers) if may_miss else ~np.isfinite(numbers))
         for row in bad.tolist():
             gaps.setdefault(row, []).append((name, complaint(array[row])))
         return
@@ -230,7 +235,8 @@ def _look(name: str, values: Any, words: dict[str, _Words], gaps: dict[int, list
         return
     for row, cell in enumerate(values):
         if type(cell).__name__ in _MISSING:
-            gaps.setdefault(row, []).append((name, "is missing"))
+            if not may_miss or type(cell).__name__ == "NaTType":
+                gaps.setdefault(row, []).append((name, "is missing"))
             continue
         try:
             number = np.float64(cell_number(cell))
@@ -240,7 +246,7 @@ def _look(name: str, values: Any, words: dict[str, _Words], gaps: dict[int, list
         else:
             with np.errstate(over="ignore"):
                 finite = np.isfinite(np.float32(number))
-            if not finite:
+            if not finite and not (may_miss and np.isnan(number)):
                 gaps.setdefault(row, []).append((name, complaint(number)))
 
 

@@ -13,6 +13,8 @@ from genrestack_common.text import quoted, quoted_list
 _SHAPES = "give an array of shape (rows, features), a DataFrame, a list of rows, or dicts by feature name"
 REPORTED = 10
 _FIELD_CHARACTERS = 100
+_ABSENT = "is missing; a number is needed"
+_NAN = "is NaN; fill it in or leave the row out"
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -21,42 +23,50 @@ class Rows:
     """Checked rows, ready to be sent."""
 
     matrix: npt.NDArray[np.float32]
-    """Finite, C-contiguous, shape (n, f) with n, f ≥ 1."""
+    """C-contiguous, shape (n, f) with n, f ≥ 1; finite, or NaN in gaps."""
     names: tuple[str, ...] = ()
     """One for each column, or none: the columns are then in the model's own order."""
+    gaps: npt.NDArray[np.bool_] | None = None
+    """Where a value is missing, shape (n, f); None where none is."""
+    absent: npt.NDArray[np.bool_] | None = None
+    """Which of the gaps were None, not NaN; likewise."""
 
     def __len__(self) -> int:
         return len(self.matrix)
 
 
 # Rows come in more shapes than a type can say; what they turn out to be is checked here.
-def to_rows(rows: Any) -> Rows:
+def to_rows(rows: Any, *, gaps: bool = False) -> Rows:
     """Check rows and convert them to float32.
 
     A DataFrame (anything with `columns` and `to_numpy`) and dicts bring names, which decide the order; no column is
     left out. A DataFrame whose column names are not text has none. A dict of numbers is one row, a dict of sequences is
     a set of columns. A flat list or array is refused: whether it is one row or one column cannot be told.
 
+    Args:
+        rows: what the caller has.
+        gaps: whether None and NaN are taken for missing values, on which the model has a say.
+
     Raises:
-        InvalidInput: the rows have another shape, are ragged, or hold text, gaps, NaN, Inf or a number that float32
-            cannot hold; the message names row (from 0) and feature.
+        InvalidInput: the rows have another shape, are ragged, or hold text, Inf, a number that float32 cannot hold, or
+            a gap where none is taken; the message names row (from 0) and feature.
 
     """
     if isinstance(rows, Rows):
         return rows
     if isinstance(rows, Mapping):
-        return _from_mapping(rows)
+        return _from_mapping(rows, gaps=gaps)
     if hasattr(rows, "columns") and hasattr(rows, "to_numpy"):
-        return _from_frame(rows)
+        return _from_frame(rows, gaps=gaps)
     if hasattr(rows, "toarray") and hasattr(rows, "nnz"):
         # A sparse matrix: the model computes with every value, so that nothing is gained by keeping it so.
-        return _finish(np.asarray(rows.toarray()), ())
+        return _finish(np.asarray(rows.toarray()), (), gaps=gaps)
     if isinstance(rows, np.ma.MaskedArray) and rows.dtype.kind in "biuf":
-        return _finish(np.ma.filled(rows.astype(np.float64), np.nan), ())
+        return _finish(np.ma.filled(rows.astype(np.float64), np.nan), (), gaps=gaps)
     if hasattr(rows, "__array__"):
-        return _finish(_as_array(rows), ())
+        return _finish(_as_array(rows), (), gaps=gaps)
     if isinstance(rows, Iterable) and not isinstance(rows, str | bytes | bytearray | memoryview):
-        return _from_list(list(rows))
+        return _from_list(list(rows), gaps=gaps)
     raise invalid("rows", f"is {_kind(rows)}; {_SHAPES}")
 
 
@@ -67,21 +77,21 @@ def _as_array(rows: Any) -> npt.NDArray[Any]:
         raise invalid("rows", f"is {_kind(rows)}, of which numpy makes no array; {_SHAPES}") from None
 
 
-def _from_frame(frame: Any) -> Rows:
+def _from_frame(frame: Any, *, gaps: bool) -> Rows:
     columns = list(frame.columns)
     texts = [name for name in columns if isinstance(name, str)]
     if texts and len(texts) != len(columns):
         odd = next(name for name in columns if not isinstance(name, str))
         raise invalid("feature_names", f"mix text and other names, such as {quoted(odd)}; make all column names text")
-    return _finish(np.asarray(frame.to_numpy()), tuple(texts))
+    return _finish(np.asarray(frame.to_numpy()), tuple(texts), gaps=gaps)
 
 
-def _from_mapping(mapping: Mapping[Any, Any]) -> Rows:
+def _from_mapping(mapping: Mapping[Any, Any], *, gaps: bool) -> Rows:
     names = _names_of(mapping)
     columns = {name: _as_column(value) for name, value in mapping.items()}
     flat = [name for name, column in columns.items() if column is None]
     if len(flat) == len(columns):
-        return _finish(_object_matrix([list(mapping.values())]), names)
+        return _finish(_object_matrix([list(mapping.values())]), names, gaps=gaps)
     if flat:
         raise invalid(
             "rows", f"mix single values and columns: {quoted(flat[0])} is a single value; give one or the other"
@@ -90,8 +100,9 @@ def _from_mapping(mapping: Mapping[Any, Any]) -> Rows:
     _same_lengths(lengths)
     arrays = [np.asarray(value) for value in mapping.values() if hasattr(value, "__array__")]
     if len(arrays) == len(mapping) and all(array.dtype.kind in "biuf" and array.ndim == 1 for array in arrays):
-        return _finish(np.column_stack(arrays), names)
-    return _finish(_object_matrix(list(zip(*(c for c in columns.values() if c is not None), strict=True))), names)
+        return _finish(np.column_stack(arrays), names, gaps=gaps)
+    rows = list(zip(*(column for column in columns.values() if column is not None), strict=True))
+    return _finish(_object_matrix(rows), names, gaps=gaps)
 
 
 def _as_column(value: object) -> Sequence[object] | None:
@@ -107,9 +118,9 @@ def _same_lengths(lengths: Mapping[str, int]) -> None:
             raise invalid("rows", f"are ragged: {quoted(first)} has {count} values, {quoted(name)} has {length}")
 
 
-def _from_list(rows: list[Any]) -> Rows:
+def _from_list(rows: list[Any], *, gaps: bool) -> Rows:
     if rows and all(isinstance(row, Mapping) for row in rows):
-        return _from_records(rows)
+        return _from_records(rows, gaps=gaps)
     if not rows:
         raise invalid("rows", "holds no row; give at least one")
     widths = [len(row) if _is_sequence(row) else -1 for row in rows]
@@ -120,10 +131,10 @@ def _from_list(rows: list[Any]) -> Rows:
             raise invalid(f"rows[{number}]", f"is {_kind(rows[number])}, not a row; {_SHAPES}")
         if width != widths[0]:
             raise invalid(f"rows[{number}]", f"has {width} values, but row 0 has {widths[0]}")
-    return _finish(_stack(rows), ())
+    return _finish(_stack(rows), (), gaps=gaps)
 
 
-def _from_records(rows: list[Mapping[Any, Any]]) -> Rows:
+def _from_records(rows: list[Mapping[Any, Any]], *, gaps: bool) -> Rows:
     names = _names_of(rows[0])
     for number, row in enumerate(rows):
         if missing := [name for name in names if name not in row]:
@@ -131,7 +142,7 @@ def _from_records(rows: list[Mapping[Any, Any]]) -> Rows:
         if len(row) != len(names):
             unknown = [name for name in row if name not in rows[0]]
             raise invalid(f"rows[{number}]", f"has {quoted_list(unknown)}, which row 0 has not")
-    return _finish(_object_matrix([[row[name] for name in names] for row in rows]), names)
+    return _finish(_object_matrix([[row[name] for name in names] for row in rows]), names, gaps=gaps)
 
 
 def _names_of(row: Mapping[Any, Any]) -> tuple[str, ...]:
@@ -160,7 +171,7 @@ def _object_matrix(rows: Sequence[Sequence[object]]) -> npt.NDArray[np.object_]:
     return matrix
 
 
-def _finish(array: npt.NDArray[Any], names: tuple[str, ...]) -> Rows:
+def _finish(array: npt.NDArray[Any], names: tuple[str, ...], *, gaps: bool) -> Rows:
     if array.ndim == 1:
         raise _flat(len(array))
     if array.ndim != 2:
@@ -168,12 +179,27 @@ def _finish(array: npt.NDArray[Any], names: tuple[str, ...]) -> Rows:
     if 0 in array.shape:
         raise invalid("rows", f"has shape {array.shape}; give at least one row and one feature")
     _check_doubles(names)
-    numbers = to_numbers(array, names)
+    numbers = to_numbers(array, names, gaps=gaps)
     # An overflow to infinity is reported by check_finite, with the cell it happened in.
     with np.errstate(over="ignore"):
         matrix = np.ascontiguousarray(numbers, dtype=np.float32)
-    check_finite(matrix, numbers, names)
-    return Rows(matrix, names)
+    check_finite(matrix, numbers, names, gaps=gaps)
+    found = np.isnan(matrix) if gaps else None
+    if found is None or not found.any():
+        return Rows(matrix, names)
+    return Rows(matrix, names, found, _absent(array))
+
+
+def _absent(array: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    if array.dtype.kind != "O":
+        return np.zeros(array.shape, dtype=np.bool_)
+    cells = (_is_absent(cell) for cell in array.flat)
+    return np.fromiter(cells, dtype=np.bool_, count=array.size).reshape(array.shape)
+
+
+def _is_absent(cell: object) -> bool:
+    """Return whether a cell is None, or pandas' NA, by name since pandas need not be there."""
+    return cell is None or type(cell).__name__ == "NAType"
 
 
 def _check_doubles(names: tuple[str, ...]) -> None:
@@ -209,7 +235,7 @@ def _kind(value: object) -> str:
     return "None" if value is None else f"of type {type(value).__name__}"
 
 
-def to_numbers(array: npt.NDArray[Any], names: Sequence[str]) -> npt.NDArray[Any]:
+def to_numbers(array: npt.NDArray[Any], names: Sequence[str], *, gaps: bool = False) -> npt.NDArray[Any]:
     """Return the matrix with a real numeric dtype; text, dates, complex numbers and other things raise InvalidInput."""
     if array.dtype.kind in "biuf":
         return array
@@ -222,7 +248,7 @@ def to_numbers(array: npt.NDArray[Any], names: Sequence[str]) -> npt.NDArray[Any
     faults: list[Violation] = []
     for (row, column), cell in np.ndenumerate(array):
         try:
-            numbers[row, column] = cell_number(cell)
+            numbers[row, column] = np.nan if gaps and _is_absent(cell) else cell_number(cell)
         except CellError as error:
             faults.append(_fault(row, column, names, str(error)))
             if len(faults) == REPORTED:
@@ -232,9 +258,11 @@ def to_numbers(array: npt.NDArray[Any], names: Sequence[str]) -> npt.NDArray[Any
     return numbers
 
 
-def check_finite(matrix: npt.NDArray[np.float32], source: npt.NDArray[Any], names: Sequence[str]) -> None:
-    """Raise InvalidInput for NaN, infinity, and finite numbers of `source` that became infinite in float32."""
-    finite = np.isfinite(matrix)
+def check_finite(
+    matrix: npt.NDArray[np.float32], source: npt.NDArray[Any], names: Sequence[str], *, gaps: bool = False
+) -> None:
+    """Raise InvalidInput for infinity, finite numbers of `source` that became infinite in float32, and NaN, or gaps."""
+    finite = ~np.isinf(matrix) if gaps else np.isfinite(matrix)
     if finite.all():
         return
     # Not the place of every one: that takes four times the memory of the cells themselves.
@@ -264,7 +292,7 @@ def cell_number(cell: Any) -> float:
 
     """
     if cell is None:
-        raise CellError("is missing; a number is needed")
+        raise CellError(_ABSENT)
     if isinstance(cell, str | bytes):
         raise CellError(f"is the text {quoted(cell)}; a number is needed")
     try:
@@ -278,10 +306,15 @@ def cell_number(cell: Any) -> float:
 def complaint(value: np.floating) -> str:
     """Say what is wrong with a number that is not finite in float32; the message goes on after its place."""
     if np.isnan(value):
-        return "is NaN; fill it in or leave the row out"
+        return _NAN
     if np.isinf(value):
         return "is infinite; correct it or leave the row out"
     return _too_large(f"{value:g}")
+
+
+def missing_fault(rows: Rows, row: int, column: int) -> Violation:
+    """Return what is wrong with a gap in a column that may have none."""
+    return _fault(row, column, rows.names, _ABSENT if rows.absent is not None and rows.absent[row, column] else _NAN)
 
 
 def _too_large(what: str) -> str:

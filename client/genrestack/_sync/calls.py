@@ -13,7 +13,8 @@ from genrestack._core.answers import read_prediction
 from genrestack._core.base_client import CLOSED_MEANWHILE, BaseClient
 from genrestack._core.channel import Methods, attempts_made, blocking_channel
 from genrestack._core.chunking import Await, Plan, Send, SplitPlan
-from genrestack._core.model_answers import read_models
+from genrestack._core.missing import check_gaps
+from genrestack._core.model_answers import read_model, read_models
 from genrestack._core.options import ClientOptions
 from genrestack._core.request import ModelSpec, Pairs, call_pairs, predict_request, rows_per_message
 from genrestack._core.retry import Attempts, Deadline
@@ -61,6 +62,8 @@ class Calls(BaseClient):
     def _predict(
         self, rows: Rows, spec: ModelSpec, deadline: Deadline, failed: GenreStackError | None = None
     ) -> Prediction:
+        if not self._known_models.take(rows, spec):
+            self._check_gaps(rows, spec, deadline)
         count = len(rows.matrix)
         if count <= rows_per_message(rows, self._options):
             request = predict_request(rows, spec)
@@ -73,6 +76,13 @@ class Calls(BaseClient):
             else:
                 return read_prediction(answer, count, spec)
         return self._predict_split(rows, spec, deadline, failed)
+
+    def _check_gaps(self, rows: Rows, spec: ModelSpec, deadline: Deadline) -> None:
+        """Ask what the model takes, and raise InvalidInput where it is not that."""
+        request = pb.GetModelRequest(model=spec.model, version=spec.version)
+        info = read_model(self._call(self._methods.get_model, request, deadline), spec)
+        self._known_models.note(spec, info)
+        check_gaps(rows, info)
 
     def _predict_split(
         self, rows: Rows, spec: ModelSpec, deadline: Deadline, failed: GenreStackError | None

@@ -44,6 +44,7 @@ class StreamRun:
         options: of the client.
         timeout: seconds to wait for one answer.
         in_flight: batches asked and not yet answered at most.
+        takes: whether rows may be sent at once, as `Window` takes it.
 
     """
 
@@ -59,6 +60,7 @@ class StreamRun:
         options: ClientOptions,
         timeout: float | None,
         in_flight: int,
+        takes: Callable[[Rows, ModelSpec], bool],
     ) -> None:
         self._select = select
         self._open_transport = open_transport
@@ -69,7 +71,7 @@ class StreamRun:
         self._options = options
         self._timeout = timeout
         self._in_flight = in_flight
-        self.window = Window(spec, options)
+        self.window = Window(spec, options, takes)
         self.transport: StreamTransport | None = None
 
     def answers(

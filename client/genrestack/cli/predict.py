@@ -177,7 +177,7 @@ def _predict_file(
     from genrestack.cli.tables.table import open_table
 
     with open_table(path, BATCH_ROWS, info.feature_names) as table:
-        columns = match_columns(table, info.feature_names, label)
+        columns = match_columns(table, info.feature_names, label, info.missing_features)
         _note_ignored(path, columns.ignored)
         waiting: deque[Batch] = deque()
         rows = _rows(table, columns, waiting)

@@ -6,6 +6,8 @@ from typing import Final
 
 LONGEST: Final = 200
 """Characters of a number with all that is around it."""
+MISSING: Final = ("", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "<NA>", "#N/A")
+"""Texts that stand where a value is missing."""
 _CALL: Final = re.compile(
     r"(?:[A-Za-z_]+\.)*(?:[Aa]rray|[Tt]ensor|asarray|(?:float|int|uint)[0-9]*)\((.*?)(?:,\s*[a-z_]+=[^,()]*)*,?\s*\)"
 )

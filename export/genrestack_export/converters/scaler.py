@@ -2,16 +2,24 @@
 
 from typing import Any
 
+import numpy as np
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import MinMaxScaler, PowerTransformer, QuantileTransformer, RobustScaler, StandardScaler
 
 from genrestack_bundle.runtime.compose import FEATURES, SCALED
+from genrestack_export.converters.imputer import simple_imputer
 from genrestack_export.converters.power import power_transform
 from genrestack_export.converters.quantiles import quantile_transform
 from genrestack_export.errors import UnsupportedEstimator
 from genrestack_export.onnx_graph.builder import DOUBLE, FLOAT, ML_OPSET, OPSET, GraphBuilder
 
 _LINEAR = (MinMaxScaler, StandardScaler, RobustScaler)
-_CURVED = {PowerTransformer: power_transform, QuantileTransformer: quantile_transform}
+_CURVED = {
+    PowerTransformer: power_transform,
+    QuantileTransformer: quantile_transform,
+    SimpleImputer: simple_imputer,
+}
 
 
 def scaler_graph(scaler: Any) -> Any:
@@ -21,15 +29,28 @@ def scaler_graph(scaler: Any) -> Any:
         UnsupportedEstimator: the scaler is of another kind, or of a method that has no graph here.
 
     """
-    if type(scaler) not in (*_LINEAR, *_CURVED):
-        names = ", ".join(kind.__name__ for kind in (*_LINEAR, *_CURVED))
-        raise UnsupportedEstimator("the scaler", type(scaler).__name__, f"{names} or none")
-    f = int(scaler.n_features_in_)
+    steps = [step for _, step in scaler.steps] if type(scaler) is Pipeline else [scaler]
+    for step in steps:
+        if type(step) not in (*_LINEAR, *_CURVED):
+            names = ", ".join(kind.__name__ for kind in (*_LINEAR, *_CURVED))
+            raise UnsupportedEstimator("the scaler", type(step).__name__, f"{names} or none")
     g = GraphBuilder()
-    rows = g.cast(FEATURES, DOUBLE)
-    scaled = _linear(g, scaler, rows, f) if type(scaler) in _LINEAR else _CURVED[type(scaler)](g, scaler, rows)
-    g.name_output(scaled, SCALED)
-    return g.model(type(scaler).__name__, {FEATURES: (FLOAT, ["rows", f])}, {SCALED: (DOUBLE, ["rows", f])})
+    values = g.cast(FEATURES, DOUBLE)
+    for step in steps:
+        linear = type(step) in _LINEAR
+        values = _linear(g, step, values, step.n_features_in_) if linear else _CURVED[type(step)](g, step, values)
+    g.name_output(values, SCALED)
+    f, scaled = int(scaler.n_features_in_), scaled_features(scaler)
+    return g.model(type(scaler).__name__, {FEATURES: (FLOAT, ["rows", f])}, {SCALED: (DOUBLE, ["rows", scaled])})
+
+
+def scaled_features(scaler: Any) -> int:
+    """Return how many columns a fitted scaler gives: an imputer may leave columns out and add indicators."""
+    steps = [step for _, step in scaler.steps] if type(scaler) is Pipeline else [scaler]
+    last = steps[-1]
+    if type(last) is not SimpleImputer:
+        return int(last.n_features_in_)
+    return int(last.transform(np.zeros((1, last.n_features_in_))).shape[1])
 
 
 def _linear(g: GraphBuilder, scaler: Any, rows: str, features: int) -> str:

@@ -120,7 +120,7 @@ class Model(_message.Message):
     FILES_FIELD_NUMBER: _builtins.int
     RUNTIME_FIELD_NUMBER: _builtins.int
     format: _builtins.int
-    """Version of the bundle format; 1 today."""
+    """Version of the bundle format: 2 where a server that reads 1 alone would not answer the same, else 1."""
     name: _builtins.str
     version: _builtins.int
     """1, 2, 3 …; the name of the bundle's folder."""
@@ -195,20 +195,24 @@ class Feature(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     SEEN_MIN_FIELD_NUMBER: _builtins.int
     SEEN_MAX_FIELD_NUMBER: _builtins.int
+    ACCEPTS_MISSING_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     seen_min: _builtins.float
     """Smallest and largest value among the training rows, unscaled; absent where the rows were not given."""
     seen_max: _builtins.float
+    accepts_missing: _builtins.bool
+    """Whether a row may hold NaN here: the model then fills it in as its original does. Infinities are never taken."""
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         seen_min: _builtins.float | None = ...,
         seen_max: _builtins.float | None = ...,
+        accepts_missing: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_seen_max", b"_seen_max", "_seen_min", b"_seen_min", "seen_max", b"seen_max", "seen_min", b"seen_min"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seen_max", b"_seen_max", "_seen_min", b"_seen_min", "name", b"name", "seen_max", b"seen_max", "seen_min", b"seen_min"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seen_max", b"_seen_max", "_seen_min", b"_seen_min", "accepts_missing", b"accepts_missing", "name", b"name", "seen_max", b"seen_max", "seen_min", b"seen_min"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__seen_max: _TypeAlias = _typing.Literal["seen_max"]  # noqa: Y015
     _WhichOneofArgType__seen_max: _TypeAlias = _typing.Literal["_seen_max", b"_seen_max"]  # noqa: Y015

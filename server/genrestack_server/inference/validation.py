@@ -1,6 +1,6 @@
 """Is this request one the model can answer? Pure functions from a message to rows, or to the fields at fault."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 from typing import Final
 
@@ -21,7 +21,9 @@ _COLUMNS_WORTH_NAMING: Final = 2
 
 
 def check_request(request: PredictRequest, served: ServedModel, config: ServerConfig) -> FloatMatrix:
-    """Turn a request into rows in the model's own column order, float32 of shape (n, f), contiguous and finite.
+    """Turn a request into rows in the model's own column order, float32 of shape (n, f), contiguous.
+
+    They are finite, or NaN in columns where the model accepts missing values.
 
     Raises:
         InvalidInput: naming every field at fault, the first few in detail.
@@ -36,7 +38,7 @@ def check_request(request: PredictRequest, served: ServedModel, config: ServerCo
         check_columns(columns, served, "rows.shape")
     check_answer_bytes(request.rows.shape[0] * served.bytes_a_row[request.base], "rows.shape", config)
     rows = _unpack(request)
-    check_finite(rows, names or served.feature_names)
+    check_finite(rows, names or served.feature_names, served.missing_features)
     return rows if order is None else np.ascontiguousarray(rows[:, order])
 
 
@@ -118,12 +120,13 @@ def check_answer_bytes(size: int, field: str, config: ServerConfig) -> None:
         )
 
 
-def check_finite(rows: FloatMatrix, names: Sequence[str]) -> None:
+def check_finite(rows: FloatMatrix, names: Sequence[str], may_miss: Collection[str] = ()) -> None:
     """Refuse values that are not finite numbers.
 
     Args:
         rows: shape (n, f).
         names: of the f columns.
+        may_miss: names of those in which NaN stands for a missing value.
 
     Raises:
         InvalidInput: naming row and feature of the first few.
@@ -132,6 +135,10 @@ def check_finite(rows: FloatMatrix, names: Sequence[str]) -> None:
     finite = np.isfinite(rows)
     if finite.all():
         return
+    if may_miss:
+        finite |= np.isnan(rows) & np.array([name in may_miss for name in names])
+        if finite.all():
+            return
     found = list(islice(_not_finite(rows, finite, names), MAX_VIOLATIONS))
     raise InvalidInput(found, finite.size - int(np.count_nonzero(finite)))
 

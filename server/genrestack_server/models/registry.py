@@ -66,6 +66,11 @@ class ServedModel:
         return tuple(feature.name for feature in self.model.features)
 
     @cached_property
+    def missing_features(self) -> frozenset[str]:
+        """The columns in which a row may lack a value."""
+        return frozenset(feature.name for feature in self.model.features if feature.accepts_missing)
+
+    @cached_property
     def feature_positions(self) -> Mapping[str, int]:
         """Where each feature stands in a row."""
         return {name: position for position, name in enumerate(self.feature_names)}

@@ -1,7 +1,7 @@
 """The `export` subcommand."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,13 +94,15 @@ class _Pickles:
 
 
 def _export_pickles(files: _Pickles, rows: Path, label: str, models_dir: Path, name: str, precision: Any) -> None:
+    from genrestack_export.converters.imputer import fills_missing
     from genrestack_export.exporter import export_source
     from genrestack_export.finding.columns import shared_columns
     from genrestack_export.own_code import own_code
     from genrestack_training import load_table
+    from genrestack_training.data.missing import refuse_missing
 
     click.echo("warning: unpickling runs code from the file; only open files you trust", err=True)
-    table = load_table(rows, label=label, need_label=False)
+    table = load_table(rows, label=label, need_label=False, allow_missing=True)
     for note in table.notes:
         click.echo(note, err=True)
     with own_code(files.code) as code:
@@ -108,12 +110,15 @@ def _export_pickles(files: _Pickles, rows: Path, label: str, models_dir: Path, n
         columns = shared_columns(source, table.feature_names)
         if unknown := [column for column in table.feature_names if column not in columns]:
             click.echo(f"left out, since the model was not fitted on them: {quoted_list(unknown)}", err=True)
+        used = table.features[:, [table.feature_names.index(column) for column in columns]]
+        if not fills_missing(source.preprocessing):
+            refuse_missing(replace(table, features=used, feature_names=tuple(columns)))
         click.echo("exporting: converting the parts, then checking parity with the original …", err=True)
         path = export_source(
             source,
             feature_names=columns,
             classes=source.classes,
-            reference_rows=table.features[:, [table.feature_names.index(column) for column in columns]],
+            reference_rows=used,
             models_dir=models_dir,
             name=name,
             precision=precision,

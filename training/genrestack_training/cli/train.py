@@ -8,7 +8,7 @@ import click
 from genrestack_training.cli.shared import MODELS, PRECISION, click_errors, export_and_report
 from genrestack_training.cli.table_options import table_option, table_settings, with_table
 from genrestack_training.config.presets import PRESETS
-from genrestack_training.config.settings import BACKENDS, SPLIT_NAMES
+from genrestack_training.config.settings import BACKENDS, MISSING, SPLIT_NAMES
 
 if TYPE_CHECKING:
     from genrestack_training import FitPlan, Run
@@ -68,6 +68,14 @@ if TYPE_CHECKING:
 @click.option("--label", default="label", show_default=True, help="Name of the label column.")
 @table_option("drop")
 @table_option("features")
+@click.option(
+    "--missing",
+    type=click.Choice(MISSING),
+    envvar="GENRESTACK_TRAIN_MISSING",
+    show_envvar=True,
+    show_default="error",
+    help="Missing values: refused, left out with their rows, or filled in with the median, by the model too.",
+)
 @PRECISION
 def train(
     *,
@@ -91,6 +99,7 @@ def train(
     label: str,
     drop: tuple[str, ...] | None,
     features: tuple[str, ...] | None,
+    missing: str | None,
     precision: Any,
 ) -> None:
     """Train the stack on TABLE (.csv, .tsv, .txt or .parquet), report its results, and export it.
@@ -118,6 +127,7 @@ def train(
             artist_column=artist_column,
             drop=choice.drop,
             features=choice.features,
+            allow_missing=True,
         )
         for note in loaded.notes:
             click.echo(note, err=True)
@@ -132,6 +142,7 @@ def train(
                 compare=_compared(compare),
                 overrides=with_table(overrides, choice),
                 epochs=epochs,
+                missing=missing,
                 seed=seed,
                 name=name,
                 run_dir=run_dir,
@@ -169,6 +180,7 @@ def _check_comparable(plan: "FitPlan") -> None:
         reference_rows=plan.reference_rows,
         scaler=plan.scaler,
         neighbors=plan.neighbors(),
+        accepts=plan.accepts_missing,
     )
 
 

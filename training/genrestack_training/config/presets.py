@@ -45,6 +45,7 @@ def resolve_settings(
     *,
     overrides: Overrides | None = None,
     epochs: int | None = None,
+    missing: str | None = None,
 ) -> Settings:
     """Return a preset's settings with overrides applied.
 
@@ -52,6 +53,7 @@ def resolve_settings(
         preset: a key of `PRESETS`, or settings to start from.
         overrides: section → key → value, as in the TOML file.
         epochs: shortcut for `{"mlp": {"epochs": …}}`; it wins over `overrides`.
+        missing: shortcut for `{"table": {"missing": …}}`, likewise.
 
     Raises:
         SettingsError: no such preset, section or key, or a value that cannot be; the message lists what there is.
@@ -59,7 +61,11 @@ def resolve_settings(
     """
     settings = preset if isinstance(preset, Settings) else _preset(preset)
     settings = _overridden(settings, overrides or {})
-    return settings if epochs is None else _overridden(settings, {"mlp": {"epochs": epochs}})
+    shortcuts: Overrides = {
+        **({} if epochs is None else {"mlp": {"epochs": epochs}}),
+        **({} if missing is None else {"table": {"missing": missing}}),
+    }
+    return _overridden(settings, shortcuts)
 
 
 def read_overrides(path: str | Path) -> dict[str, dict[str, Any]]:

@@ -14,6 +14,9 @@ SPLIT_NAMES = ("random", "track", "artist", "none")
 
 BACKENDS = ("local", "ray")
 """Where fits may run; here for the same reason."""
+
+MISSING = ("error", "drop", "median")
+"""What may become of rows with missing values; here likewise."""
 _table = partial(Setting, "table", blanks=True)
 _split, _scaler, _stack = partial(Setting, "split"), partial(Setting, "scaler"), partial(Setting, "stack")
 _knn, _svc, _mlp, _meta = (
@@ -26,12 +29,19 @@ _knn, _svc, _mlp, _meta = (
 
 @dataclass(frozen=True)
 class TableSettings:
-    """Which columns are features; a name may be a pattern of the shell's, such as `tag_*`."""
+    """Which columns are features, and what becomes of missing values, before anything is split.
+
+    A column's name may be a pattern of the shell's, such as `tag_*`.
+    `missing = "error"` refuses a table with missing values, "drop" leaves their rows out, "median" fits
+    `SimpleImputer(strategy="median")` in front of the scaler, on the training rows of each split: the model then
+    answers rows without a value in the columns that lacked one here.
+    """
 
     drop: Annotated[tuple[str, ...], _table("Columns that are left out, by name or pattern (tag_*).")] = ()
     features: Annotated[
         tuple[str, ...], _table("Columns that are features, by name or pattern; without it, all that can be.")
     ] = ()
+    missing: Annotated[Literal["error", "drop", "median"], _table("What becomes of missing values.")] = "error"
 
 
 @dataclass(frozen=True)

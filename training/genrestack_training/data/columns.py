@@ -149,6 +149,19 @@ def rows_named(indices: Iterable[int]) -> str:
     return f"data row{'s' * (len(numbers) > 1)} {listed(numbers, 5)}"
 
 
+def places_of(features: np.ndarray, faulty: np.ndarray, names: Sequence[str], most: int = 5) -> str:
+    """Name the faulty columns, each with its rows and what is in them."""
+    columns = np.flatnonzero(faulty.any(axis=0))
+    places = []
+    for column in columns[:most]:
+        rows = np.flatnonzero(faulty[:, column])
+        found = {"NaN or nothing": np.isnan(features[rows, column]), "Inf": np.isinf(features[rows, column])}
+        kinds = " and ".join(kind for kind, where in found.items() if where.any())
+        places.append(f"column {names[column]!r} {rows_named(rows)} ({kinds})")
+    more = f"; and {len(columns) - most} more columns" if len(columns) > most else ""
+    return "; ".join(places) + more
+
+
 def check_names(path: Path, names: Sequence[str]) -> None:
     """Reject names that nobody means, and more of them than a model has.
 

@@ -16,6 +16,7 @@ import pandas as pd
 
 from genrestack_common.tables.dialect import Dialect, separators_name, sniff
 from genrestack_common.tables.errors import TableFileError
+from genrestack_common.tables.numbers import MISSING
 from genrestack_common.tables.packing import KINDS, is_parquet, is_text_table, unpacked
 from genrestack_common.tables.parquet import check_single, is_list, is_text, not_single
 from genrestack_training.config.settings import TableSettings
@@ -26,8 +27,6 @@ from genrestack_training.errors import TableError
 
 IDENTIFIERS: Final = ("filename", "length")
 """Columns that name a row and say nothing of how it sounds: dropped from the features and remembered."""
-# What pandas takes for "nothing here" in a feature; a label may well be called "NA" or "None".
-_MISSING: Final = ["", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "<NA>", "#N/A"]
 _BROKEN: Final = "is not a Parquet file, or a broken one; write it again"
 _PIECE: Final = 2**16
 
@@ -100,7 +99,8 @@ def _read_text(path: Path, file: BinaryIO, label: str, choice: TableSettings, ne
                 index_col=False,
                 dtype={label: str},
                 keep_default_na=False,
-                na_values={name: [""] if name == label else _MISSING for name in header},
+                # A label may well be called "NA" or "None".
+                na_values={name: [""] if name == label else list(MISSING) for name in header},
             )
         except (pd.errors.ParserError, pd.errors.ParserWarning) as exc:
             if "out of memory" in str(exc):

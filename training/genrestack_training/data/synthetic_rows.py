@@ -19,7 +19,8 @@ def synthetic_rows(rows: np.ndarray, *, seed: int, most: int = 256) -> np.ndarra
 
     """
     random = np.random.default_rng(seed)
-    low, high = rows.min(axis=0), rows.max(axis=0)
+    # A value that is missing stays missing.
+    low, high = np.fmin.reduce(rows, axis=0), np.fmax.reduce(rows, axis=0)
     drawn = rows[random.choice(len(rows), size=min(len(rows), most), replace=False)]
     jittered = drawn + random.normal(scale=SPREAD, size=drawn.shape) * (high - low)
     made: np.ndarray = np.clip(jittered, low, high)

@@ -14,7 +14,14 @@ from genrestack_common.files import UnreadableFileError, regular_file
 from genrestack_common.tables.dialect import are_values
 from genrestack_common.text import counted, listed, quoted
 from genrestack_training.config.settings import TableSettings
-from genrestack_training.data.columns import identifier_column, label_texts, numeric_column, padded_labels, rows_named
+from genrestack_training.data.columns import (
+    identifier_column,
+    label_texts,
+    numeric_column,
+    padded_labels,
+    places_of,
+    rows_named,
+)
 from genrestack_training.data.readers import IDENTIFIERS, check_kind, read_frame
 from genrestack_training.data.selection import chosen, drop_option, dropped
 from genrestack_training.errors import TableError
@@ -31,7 +38,7 @@ class Table:
     """Rows of features with their labels."""
 
     features: np.ndarray
-    """float64, shape (n, f); finite."""
+    """float64, shape (n, f); finite, or NaN where a value is missing and that was allowed."""
     feature_names: tuple[str, ...]
     labels: np.ndarray | None
     """str, shape (n,): the user's own texts; whole numbers as their digits. None if the table has none."""
@@ -59,6 +66,7 @@ def load_table(
     artist_column: str | None = None,
     drop: Sequence[str] = (),
     features: Sequence[str] = (),
+    allow_missing: bool = False,
 ) -> Table:
     """Read a feature table from `.csv`, `.tsv`, `.txt`, one of these packed, or `.parquet`; see docs/tables.md.
 
@@ -73,6 +81,7 @@ def load_table(
         artist_column: column that names the recording's artist, or another group that splits may keep whole.
         drop: columns to leave out, by name or by shell pattern (`tag_*`).
         features: columns to take for features, likewise; by default all that can be.
+        allow_missing: whether features may have empty cells, which are NaN then; Inf never may.
 
     Raises:
         TableError: the file is not such a table; the message names the row and column and says what to do.
@@ -83,7 +92,9 @@ def load_table(
     groups = tuple(column for column in (track_column, artist_column) if column)
     frame, sha256 = _read(path, label, choice, groups)
     try:
-        table = _table(frame, path, choice, label=label, need_label=need_label, groups=groups)
+        table = _table(
+            frame, path, choice, label=label, need_label=need_label, groups=groups, allow_missing=allow_missing
+        )
     except TableError as exc:
         raise TableError(f"{path}: {exc}") from None
     return replace(table, sha256=sha256, track_column=track_column, artist_column=artist_column, selection=choice)
@@ -113,6 +124,7 @@ def _table(
     label: str,
     need_label: bool,
     groups: tuple[str, ...],
+    allow_missing: bool,
 ) -> Table:
     """Sort the columns by what they are; errors name columns and rows, and leave the file to the caller."""
     frame = _without_dropped(frame, choice, {label: "the label", **dict.fromkeys(groups, "a column that groups rows")})
@@ -133,7 +145,7 @@ def _table(
     names = chosen([str(c) for c in frame.columns if c != label], names, choice)
     if not names:
         raise TableError(f"there is no feature column beside {', '.join(frame.columns)}; add numeric columns")
-    features = _features(frame, names)
+    features = _features(frame, names, allow_missing=allow_missing)
     if need_label:
         features, names, counters = _without_counters(features, names, named)
         notes += counters
@@ -247,11 +259,11 @@ def _label_candidates(frame: pd.DataFrame) -> str:
     return f"{ends}; text is in {listed(texts)}" if texts else ends
 
 
-def _features(frame: pd.DataFrame, names: list[str]) -> np.ndarray:
+def _features(frame: pd.DataFrame, names: list[str], *, allow_missing: bool) -> np.ndarray:
     features = np.column_stack(_numeric(frame, names))
-    faulty = ~np.isfinite(features)
+    faulty = np.isinf(features) if allow_missing else ~np.isfinite(features)
     if faulty.any():
-        places = _places(features, faulty, names)
+        places = places_of(features, faulty, names)
         raise TableError(f"values that are not finite numbers: {places}. Fill them in or remove the rows")
     return np.ascontiguousarray(features, dtype=np.float64)
 
@@ -275,16 +287,3 @@ def _numeric(frame: pd.DataFrame, names: list[str]) -> list[np.ndarray]:
         f"{len(wrong)} columns are not numeric: {listed(told, _MANY)}. Leave them out ({drop_option(wrong)}), or "
         f"{_OTHERWISE}"
     ) from None
-
-
-def _places(features: np.ndarray, faulty: np.ndarray, names: list[str], most: int = 5) -> str:
-    """Name the faulty columns, each with its rows and what is in them."""
-    columns = np.flatnonzero(faulty.any(axis=0))
-    places = []
-    for column in columns[:most]:
-        rows = np.flatnonzero(faulty[:, column])
-        found = {"NaN or nothing": np.isnan(features[rows, column]), "Inf": np.isinf(features[rows, column])}
-        kinds = " and ".join(kind for kind, where in found.items() if where.any())
-        places.append(f"column {names[column]!r} {rows_named(rows)} ({kinds})")
-    more = f"; and {len(columns) - most} more columns" if len(columns) > most else ""
-    return "; ".join(places) + more

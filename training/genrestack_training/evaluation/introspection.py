@@ -93,7 +93,10 @@ def _curve(history: Mapping[str, Any]) -> LearningCurve:
 
 
 def _ranges(names: Sequence[str], fitted: np.ndarray, held_back: np.ndarray) -> tuple[FeatureRange, ...]:
-    low, high = fitted.min(axis=0), fitted.max(axis=0)
+    # Missing values lie nowhere; a column that has no value among the held-out rows goes beyond nothing.
+    low, high = np.fmin.reduce(fitted, axis=0), np.fmax.reduce(fitted, axis=0)
     outside = ((held_back < low) | (held_back > high)).mean(axis=0)
-    columns = zip(names, low, high, held_back.min(axis=0), held_back.max(axis=0), outside, strict=True)
+    least, most = np.fmin.reduce(held_back, axis=0), np.fmax.reduce(held_back, axis=0)
+    least, most = np.where(np.isnan(least), low, least), np.where(np.isnan(most), high, most)
+    columns = zip(names, low, high, least, most, outside, strict=True)
     return tuple(FeatureRange(name, *map(float, values)) for name, *values in columns)

@@ -5,8 +5,10 @@ from typing import Any, TypeAlias
 
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import StackingClassifier
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import MinMaxScaler, PowerTransformer, QuantileTransformer, RobustScaler, StandardScaler
 from sklearn.svm import SVC
 
@@ -54,7 +56,10 @@ def build_stack(
     )
 
 
-Scaler: TypeAlias = MinMaxScaler | StandardScaler | RobustScaler | PowerTransformer | QuantileTransformer
+Scaler: TypeAlias = (
+    MinMaxScaler | StandardScaler | RobustScaler | PowerTransformer | QuantileTransformer | SimpleImputer | Pipeline
+)
+"""What stands in front of a stack: a scaler, an imputer, or both as a pipeline."""
 
 
 def build_scaler(settings: Settings, *, rows: int | None = None) -> Scaler | None:

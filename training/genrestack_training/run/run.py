@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.ensemble import StackingClassifier
 
 from genrestack_training.config.settings import Settings
+from genrestack_training.data.missing import columns_with_gaps
 from genrestack_training.evaluation.headline import contrast, headline
 from genrestack_training.evaluation.introspection import Introspection
 from genrestack_training.evaluation.predictions import Predictions
@@ -74,6 +75,12 @@ class Run:
     def scaled(self, rows: np.ndarray) -> np.ndarray:
         """Return raw rows, shape (n, f), scaled for the stack."""
         return rows if self.scaler is None else np.asarray(self.scaler.transform(rows))
+
+    @property
+    def accepts_missing(self) -> tuple[str, ...]:
+        """Names of the features that a served row may lack a value of: those that lacked one in the table."""
+        lacking = columns_with_gaps(self.training_rows, self.reference_rows)
+        return tuple(name for name, gaps in zip(self.feature_names, lacking, strict=True) if gaps)
 
     @property
     def metrics(self) -> dict[str, float]:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from genrestack.cli.tables.table import IDENTIFIERS, Cells, Chunk, Table
 from genrestack.cli.tables.table_error import TableError
 from genrestack.errors import InvalidInput
-from genrestack_common.tables.numbers import advice, plain_number
+from genrestack_common.tables.numbers import MISSING, advice, plain_number
 from genrestack_common.text import quoted, quoted_list
 
 # As training reads them.
@@ -35,6 +35,8 @@ class Columns:
     """The column with the true label."""
     ignored: list[str]
     """Columns that are neither of these."""
+    may_miss: frozenset[str] = frozenset()
+    """Features whose cells may be empty."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Batch:
     """Rows ready to be asked, with what the table says about them."""
 
     rows: npt.NDArray[np.float64]
-    """Shape (n, f), finite as float32."""
+    """Shape (n, f), finite as float32; NaN where a value is missing that may be."""
     identifiers: list[str]
     """One for each row, or none."""
     truths: list[str]
@@ -53,8 +55,8 @@ class Batch:
     """Where each row stands, for a person."""
 
 
-def match_columns(table: Table, features: Sequence[str], label: str) -> Columns:
-    """Find the model's features by name; their order in the table does not matter.
+def match_columns(table: Table, features: Sequence[str], label: str, may_miss: frozenset[str] = frozenset()) -> Columns:
+    """Find the model's features by name; their order in the table does not matter. Some of them may have empty cells.
 
     Raises:
         TableError: a feature is missing or there twice.
@@ -78,6 +80,7 @@ def match_columns(table: Table, features: Sequence[str], label: str) -> Columns:
         identifier=None if IDENTIFIERS[0] in known else place.get(IDENTIFIERS[0]),
         label=None if label in known else place.get(label),
         ignored=[name for name in table.header if name not in meant],
+        may_miss=may_miss,
     )
 
 
@@ -126,12 +129,14 @@ def _numbers(table: Table, columns: Columns, cells: Cells, place: str) -> list[f
         return [_float(str(cells[column]), table.decimal) for column in columns.features]
     except (TypeError, ValueError, OverflowError):
         return [
-            _number(table, cells[column], place, name)
+            _number(table, cells[column], place, name, may_miss=name in columns.may_miss)
             for column, name in zip(columns.features, columns.names, strict=True)
         ]
 
 
-def _number(table: Table, cell: Any, place: str, name: str) -> float:
+def _number(table: Table, cell: Any, place: str, name: str, *, may_miss: bool) -> float:
+    if may_miss and (cell is None or str(cell).strip() in MISSING):
+        return float("nan")
     where = f"{table.path}, {place}, column {quoted(name)}"
     if cell is None or cell == "":
         raise TableError(f"{where} is empty; fill it in or leave the row out")
@@ -152,6 +157,8 @@ def _float(text: str, decimal: str) -> float:
 def _check_finite(table: Table, columns: Columns, chunk: Chunk, rows: npt.NDArray[np.float64]) -> None:
     with np.errstate(over="ignore"):
         finite = np.isfinite(rows.astype(np.float32))
+    if columns.may_miss:
+        finite |= np.isnan(rows) & np.array([name in columns.may_miss for name in columns.names])
     if finite.all():
         return
     row, column = np.unravel_index(finite.argmin(), finite.shape)

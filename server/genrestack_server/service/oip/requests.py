@@ -38,7 +38,7 @@ class Wanted:
 
     served: ServedModel
     rows: FloatMatrix
-    """Shape (n, f), finite, contiguous."""
+    """Shape (n, f), contiguous; finite, or NaN where the model accepts missing values."""
     outputs: tuple[str, ...]
     """In the order of the answer."""
     raw: bool
@@ -79,7 +79,7 @@ def read(request: pb.ModelInferRequest, served: ServedModel, config: ServerConfi
     raw = bool(request.raw_input_contents)
     values = _raw_values(request, tensor) if raw else _typed_values(tensor)
     rows = _as_float32(values.reshape(tuple(tensor.shape)))
-    check_finite(rows, served.feature_names)
+    check_finite(rows, served.feature_names, served.missing_features)
     return Wanted(served, rows, outputs, raw, request.id)
 
 
