@@ -83,7 +83,11 @@ def _calls(address: str) -> Iterator[Finding]:
             ("Rows of unequal length", "client.predict([[1.0], [1.0, 2.0]])", lambda: client.predict(ragged)),
             ("No rows", "client.predict([])", lambda: client.predict([])),
             ("A missing feature", "client.predict({all but pixel_0})", lambda: client.predict(missing)),
-            ("An unknown feature", 'client.predict({…, "tempo": 1.0})', lambda: client.predict({**row, "tempo": 1.0})),
+            (
+                "An unknown feature",
+                'client.predict({…, "tempo": 1.0}, strict=True)',
+                lambda: client.predict({**row, "tempo": 1.0}, strict=True),
+            ),
             ("NaN", 'client.predict({…, "pixel_5": nan})', lambda: client.predict(with_nan)),
             ("A text", 'client.predict({…, "pixel_5": "loud"})', lambda: client.predict({**row, "pixel_5": "loud"})),
             ("Something else", "client.predict(7)", lambda: client.predict(7)),

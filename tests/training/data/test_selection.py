@@ -169,7 +169,7 @@ def test_flags_variables_and_file_are_recorded_in_the_run(texts: Path, tmp_path:
     result = run(texts, "--settings", str(settings), *flags, environ=environ)
     assert result.exit_code == 0, result.output
     record = json.loads((tmp_path / "run" / "metrics.json").read_text(encoding="utf-8"))
-    assert record["settings"]["table"] == CHOICE
+    assert record["settings"]["table"] == {**CHOICE, "missing": "error"}
     assert record["feature_names"] == ["alpha", "tempo"]
     assert "[table]" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
 
