@@ -84,7 +84,12 @@ def test_a_compressed_body_is_not_made_larger_than_its_limit(http: Http, encodin
 
 @pytest.mark.parametrize(
     ("encoding", "data", "status"),
-    [("gzip", b"{}", 400), ("deflate", gzip.compress(b"{}", mtime=0)[:-1], 400), ("br", b"{}", 415), ("gzip, gzip", b"{}", 415)],
+    [
+        ("gzip", b"{}", 400),
+        ("deflate", gzip.compress(b"{}", mtime=0)[:-1], 400),
+        ("br", b"{}", 415),
+        ("gzip, gzip", b"{}", 415),
+    ],
 )
 def test_encodings(http: Http, encoding: str, data: bytes, status: int) -> None:
     answer = http.ask("POST", INFER, data, Content_Encoding=encoding)
