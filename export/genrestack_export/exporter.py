@@ -19,12 +19,12 @@ from genrestack_export import parity_rows
 from genrestack_export.converters.parts import ConvertedPart, Precision, convert_base, convert_meta, convert_scaler
 from genrestack_export.errors import ExportError
 from genrestack_export.finding.class_names import name_classes
+from genrestack_export.finding.source_model import SourceModel
 from genrestack_export.onnx_graph.builder import ML_OPSET, OPSET
 from genrestack_export.parity import ExpectedOutputs, ParityResult, check_parity, tolerances
 from genrestack_export.parity_rows import tied_rows
 from genrestack_export.remedies import check_probabilities
 from genrestack_export.source_stack import SourceStack, predict_scaled, read_source_stack, rows_without_names
-from genrestack_export.unwrap import SourceModel
 from genrestack_proto.v1.model_pb2 import (
     PRECISION_DOUBLE,
     PRECISION_SINGLE,

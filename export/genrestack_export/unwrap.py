@@ -3,7 +3,6 @@
 `wrappers` takes off what is around one estimator, `contents` looks into containers; here both come together.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 from genrestack_common.text import listed
@@ -11,23 +10,8 @@ from genrestack_export.errors import ExportError
 from genrestack_export.finding.class_names import is_label_encoder, name_classes
 from genrestack_export.finding.contents import Contents, look_into
 from genrestack_export.finding.preprocessing import check_not_twice, feeds, same_fits
+from genrestack_export.finding.source_model import SourceModel
 from genrestack_export.finding.wrappers import Peeled, flatten, join
-
-
-@dataclass(frozen=True)
-class SourceModel:
-    """What an export starts from."""
-
-    model: Any
-    """The fitted estimator that answers: a `StackingClassifier`, or any other classifier."""
-    preprocessing: Any = None
-    """One fitted transformer, a fitted `Pipeline` of several, or None: from raw rows to those of the model."""
-    classes: tuple[str, ...] | None = None
-    """Names shown to people, in the order of `model.classes_`; None: their `str`."""
-    feature_names: tuple[str, ...] | None = None
-    """Names of the raw columns, in the order of the fit; None if nothing was fitted with names."""
-    found: str = ""
-    """In words: `StandardScaler -> StackingClassifier of knn, svc; labels from LabelEncoder`."""
 
 
 def unwrap(obj: Any, scaler: Any = None, classes: Any = None) -> SourceModel:

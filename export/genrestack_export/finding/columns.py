@@ -5,7 +5,7 @@ from typing import Any
 
 from genrestack_common.text import quoted_list
 from genrestack_export.errors import ExportError
-from genrestack_export.unwrap import SourceModel
+from genrestack_export.finding.source_model import SourceModel
 
 
 def column_names(source: SourceModel, given: Sequence[str] | None, rows: Any) -> list[str]:

@@ -11,7 +11,7 @@ from genrestack_common.text import listed, quoted_list
 from genrestack_training.cli.shared import MODELS, PRECISION, click_errors, export_and_report, print_export
 
 if TYPE_CHECKING:
-    from genrestack_export.unwrap import SourceModel
+    from genrestack_export.finding.source_model import SourceModel
 
 
 @click.command(
