@@ -70,7 +70,7 @@ def load_pickle(path: Path, code: Mapping[str, Any] | None = None) -> Any:
     try:
         try:
             return _load(path, own, keras=keras)
-        except Exception:
+        except Exception:  # what a pickle raises is up to its classes: tried once more where Keras has come in
             if keras or "keras" not in sys.modules:
                 raise
             return _load(path, own, keras=True)

@@ -102,22 +102,22 @@ def outcome(ask: Ask, client: Client) -> Any:
     return [Raised.of(a) if isinstance(a, GenreStackError) else a for a in answer] if type(answer) is list else answer
 
 
-def assert_same(one: Any, other: Any) -> None:
-    """Compare deeply; probabilities may differ by what a batch's company changes."""
+def assert_same(one: Any, other: Any, *, atol: float = 1e-6) -> None:
+    """Compare deeply; probabilities may differ by `atol`, by default what a batch's company changes."""
     assert type(one) is type(other)
     if isinstance(one, np.ndarray):
-        assert one.dtype == other.dtype
-        np.testing.assert_allclose(one, other, rtol=0, atol=1e-6)
+        assert (one.dtype, one.shape) == (other.dtype, other.shape)
+        np.testing.assert_allclose(one, other, rtol=0, atol=atol)
     elif isinstance(one, list):
         assert len(one) == len(other)
         for a, b in zip(one, other, strict=True):
-            assert_same(a, b)
+            assert_same(a, b, atol=atol)
     elif is_dataclass(one):
         for field in fields(one):
-            assert_same(getattr(one, field.name), getattr(other, field.name))
+            assert_same(getattr(one, field.name), getattr(other, field.name), atol=atol)
     elif isinstance(one, dict):
         assert list(one) == list(other)
-        assert_same(list(one.values()), list(other.values()))
+        assert_same(list(one.values()), list(other.values()), atol=atol)
     else:
         assert isinstance(one, str | int | float | tuple | type | None)
         assert one == other

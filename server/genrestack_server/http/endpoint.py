@@ -57,7 +57,7 @@ class Endpoint:
         return failure(running.status, call, unsupported)
 
     def _check(self, exchange: Exchange) -> None:
-        """Refuse whoever has no token, before the body is read, and pages of other sites.
+        """Refuse a caller without a token, before the body is read, and pages of other sites.
 
         Raises:
             Unauthenticated: as `Authorizer.check`.

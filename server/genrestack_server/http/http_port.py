@@ -1,4 +1,4 @@
-"""The HTTP port: accepts connections in the event loop of the gRPC server, at most so many, and ends with it."""
+"""The HTTP port: accepts connections in the event loop of the gRPC server, up to a limit, and ends with it."""
 
 import asyncio
 import errno

@@ -8,14 +8,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import fields, is_dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 import pytest
-from client.both_clients import Ask, Raised, outcome
+from client.both_clients import Ask, Raised, assert_same, outcome
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from server.live import running_server
@@ -92,24 +92,8 @@ def loaded(folder: Path) -> Iterator[Client]:
         yield client
 
 
-def same(one: Any, other: Any) -> None:
-    """Compare deeply and exactly."""
-    assert type(one) is type(other)
-    if isinstance(one, np.ndarray):
-        assert one.dtype == other.dtype
-        np.testing.assert_array_equal(one, other, strict=True)
-    elif isinstance(one, list | tuple):
-        assert len(one) == len(other), (one, other)
-        for a, b in zip(one, other, strict=True):
-            same(a, b)
-    elif is_dataclass(one):
-        for field in fields(one):
-            same(getattr(one, field.name), getattr(other, field.name))
-    elif isinstance(one, dict):
-        assert list(one) == list(other)
-        same(list(one.values()), list(other.values()))
-    else:
-        assert one == other
+same = partial(assert_same, atol=0)
+"""Compare deeply and exactly."""
 
 
 @pytest.mark.parametrize("name", ASKS)

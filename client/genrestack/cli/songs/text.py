@@ -212,7 +212,7 @@ class _Palette:
         return self._drawn(line, [level(cell.probability) for cell in line], gaps=True)
 
     def legend(self, names: set[str], width: int, how: str = "") -> list["Text"]:
-        """Return what the letters mean, and then `how`, in lines of so many columns."""
+        """Return what the letters mean, and then `how`, wrapped to the width."""
         from rich.text import Text
 
         shown = [(letter, name) for name, letter in self._letters.items() if name in names]
