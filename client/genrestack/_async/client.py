@@ -14,14 +14,14 @@ import numpy.typing as npt
 from genrestack._async.model_calls import AsyncModelCalls
 from genrestack._async.stream import AsyncStreamRun
 from genrestack._async.tasks import each_in_thread, entered_in_thread
-from genrestack._core import options as defaults
 from genrestack._core.base_client import check_stream
-from genrestack._core.credentials import TLS, Token
-from genrestack._core.named_rows import names_at_fault
-from genrestack._core.options import NOT_GIVEN, ClientOptions, KeepaliveOptions, LoadBalancing, Timeout
+from genrestack._core.connection import options as defaults
+from genrestack._core.connection.credentials import TLS, Token
+from genrestack._core.connection.options import NOT_GIVEN, ClientOptions, KeepaliveOptions, LoadBalancing, Timeout
+from genrestack._core.inputs.columns import names_at_fault
+from genrestack._core.inputs.rows import Rows
 from genrestack._core.request import ModelSpec, Priority
 from genrestack._core.retry import Deadline, RetryOptions
-from genrestack._core.rows import Rows
 from genrestack.errors import GenreStackError, InvalidInput
 from genrestack.prediction import Prediction
 from genrestack.songs.song_prediction import SongPrediction

@@ -8,12 +8,13 @@ from grpc_health.v1 import health_pb2
 
 from genrestack._async.calls import AsyncCalls
 from genrestack._core.base_client import POLL_SECONDS, health_of, health_service, none_serves
+from genrestack._core.connection.options import NOT_GIVEN, Timeout
+from genrestack._core.inputs.columns import select
+from genrestack._core.inputs.named_rows import read_rows
+from genrestack._core.inputs.rows import Rows, to_rows
 from genrestack._core.model_answers import read_model, read_models
-from genrestack._core.named_rows import read_rows, select
-from genrestack._core.options import NOT_GIVEN, Timeout
 from genrestack._core.request import ModelSpec
 from genrestack._core.retry import Deadline
-from genrestack._core.rows import Rows, to_rows
 from genrestack.errors import DeadlineExceeded, InvalidInput, NotFound, Unavailable, Unsupported
 from genrestack.model_info import Health, ModelInfo
 from genrestack_proto.v1 import prediction_pb2 as pb

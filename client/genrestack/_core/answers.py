@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from google.protobuf.message import DecodeError, Message
 
-from genrestack._core.options import ClientOptions
+from genrestack._core.connection.options import ClientOptions
 from genrestack._core.request import ModelSpec
 from genrestack.errors import ProtocolError
 from genrestack.prediction import Prediction

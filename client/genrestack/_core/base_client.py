@@ -6,11 +6,11 @@ import grpc
 from grpc_health.v1 import health_pb2
 
 from genrestack._core.answers import parsed
-from genrestack._core.missing import KnownModels
-from genrestack._core.options import NOT_GIVEN, ClientOptions, NotGiven, Timeout
+from genrestack._core.connection.options import NOT_GIVEN, ClientOptions, NotGiven, Timeout
+from genrestack._core.invalid import invalid
+from genrestack._core.known_models import KnownModels
 from genrestack._core.request import ModelSpec
 from genrestack._core.retry import Deadline, check_timeout
-from genrestack._core.rows import invalid
 from genrestack._core.status import from_rpc_error, says_none_serves
 from genrestack.errors import Cancelled, ClientClosed, DeadlineExceeded, GenreStackError, Unavailable
 from genrestack.model_info import Health

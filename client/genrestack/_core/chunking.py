@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeAlias, TypeVar
 
 from genrestack._core.answers import MessageAnswer, join_answers, read_answer, rows_per_answer
-from genrestack._core.options import ClientOptions
+from genrestack._core.connection.options import ClientOptions
+from genrestack._core.inputs.rows import Rows
 from genrestack._core.request import ModelSpec, pieces, predict_request, rows_per_message
-from genrestack._core.rows import Rows
 from genrestack._core.status import is_too_large
 from genrestack.errors import GenreStackError, InvalidInput, NotFound, Violation
 from genrestack.prediction import Prediction

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from genrestack._core.answers import most_bytes, most_fields, parsed, read_prediction, to_prediction, verified
-from genrestack._core.options import ClientOptions
+from genrestack._core.connection.options import ClientOptions
+from genrestack._core.inputs.rows import Rows
 from genrestack._core.request import ModelSpec, predict_request, rows_per_message
 from genrestack._core.retry import Attempts
-from genrestack._core.rows import Rows
 from genrestack._core.status import from_status, is_too_large
 from genrestack.errors import (
     Cancelled,

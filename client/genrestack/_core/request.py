@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from genrestack._core.credentials import TokenSource
-from genrestack._core.options import ClientOptions
-from genrestack._core.rows import Rows, invalid
+from genrestack._core.connection.credentials import TokenSource
+from genrestack._core.connection.options import ClientOptions
+from genrestack._core.inputs.rows import Rows
+from genrestack._core.invalid import invalid
 from genrestack_proto.matrix import to_matrix
 from genrestack_proto.v1 import prediction_pb2 as pb
 

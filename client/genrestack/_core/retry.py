@@ -5,7 +5,7 @@ import random
 import time
 from dataclasses import dataclass
 
-from genrestack._core.rows import invalid
+from genrestack._core.invalid import invalid
 from genrestack.errors import Cancelled, DeadlineExceeded, GenreStackError, ResourceExhausted, Unavailable
 
 

@@ -7,7 +7,7 @@ import grpc
 from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
-from genrestack._core.options import Peer
+from genrestack._core.connection.options import Peer
 from genrestack.errors import (
     Cancelled,
     DeadlineExceeded,

@@ -11,14 +11,14 @@ from typing import Any, Literal, Self, overload
 import numpy as np
 import numpy.typing as npt
 
-from genrestack._core import options as defaults
 from genrestack._core.base_client import check_stream
-from genrestack._core.credentials import TLS, Token
-from genrestack._core.named_rows import names_at_fault
-from genrestack._core.options import NOT_GIVEN, ClientOptions, KeepaliveOptions, LoadBalancing, Timeout
+from genrestack._core.connection import options as defaults
+from genrestack._core.connection.credentials import TLS, Token
+from genrestack._core.connection.options import NOT_GIVEN, ClientOptions, KeepaliveOptions, LoadBalancing, Timeout
+from genrestack._core.inputs.columns import names_at_fault
+from genrestack._core.inputs.rows import Rows
 from genrestack._core.request import ModelSpec, Priority
 from genrestack._core.retry import Deadline, RetryOptions
-from genrestack._core.rows import Rows
 from genrestack._sync.model_calls import ModelCalls
 from genrestack._sync.stream import StreamRun
 from genrestack.errors import GenreStackError, InvalidInput

@@ -15,8 +15,8 @@ import grpc
 from google.protobuf.message import Message
 from google.rpc import status_pb2
 
-from genrestack._core.local import LocalModels, LocalSource, Outcome, StartError, open_models
-from genrestack._core.options import Peer
+from genrestack._core.connection.local import LocalModels, LocalSource, Outcome, StartError, open_models
+from genrestack._core.connection.options import Peer
 from genrestack._core.status import DETAILS_KEY, from_status, status_code
 from genrestack.errors import FailedPrecondition
 

@@ -12,7 +12,7 @@ from click.core import ParameterSource
 
 if TYPE_CHECKING:
     from genrestack import Client
-    from genrestack._core.options import ClientOptions
+    from genrestack._core.connection.options import ClientOptions
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _VARIABLE: Final = "GENRESTACK_TOKEN"
@@ -41,7 +41,7 @@ class Connection:
 
     def options(self, timeout: float, **others: Any) -> "ClientOptions":
         """Make the options alone, for those who call by other means."""
-        from genrestack._core.options import ClientOptions
+        from genrestack._core.connection.options import ClientOptions
 
         return ClientOptions(timeout=timeout, **self._settings(), **others)
 

@@ -13,7 +13,7 @@ from client.liar import Liar, described, item, telling
 from google.protobuf.message import Message
 
 from genrestack import InvalidInput
-from genrestack._core.options import ClientOptions
+from genrestack._core.connection.options import ClientOptions
 from genrestack.cli.bench.payloads import Payloads
 from genrestack.cli.bench.server_side import difference, scrape
 from genrestack.cli.main import run

@@ -9,7 +9,8 @@ import pytest
 from client.liar import described
 
 from genrestack import InvalidInput, ModelInfo
-from genrestack._core.rows import check_finite, to_rows
+from genrestack._core.inputs.cells import check_finite
+from genrestack._core.inputs.rows import to_rows
 from genrestack.cli.songs.timeline import letters
 from genrestack.cli.tables.columns import match_columns
 from genrestack.cli.tables.table import Table, open_table

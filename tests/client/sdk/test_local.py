@@ -35,7 +35,7 @@ from genrestack import (
     InvalidInput,
     NotFound,
 )
-from genrestack._core import local
+from genrestack._core.connection import local
 from genrestack._sync.local_channel import LocalChannel
 
 FRAME = pd.DataFrame(draw_rows(250), columns=list(FEATURES))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from genrestack import InvalidInput
-from genrestack._core.rows import to_rows
+from genrestack._core.inputs.rows import to_rows
 
 ROWS = np.array([[1.5, -2.0, 3.0], [4.0, 5.0, 6.25]])
 NAMES = ("a", "b", "c")

@@ -9,7 +9,7 @@ import grpc
 import pytest
 
 from genrestack import Client, RetryOptions, Unavailable
-from genrestack._core.options import Peer
+from genrestack._core.connection.options import Peer
 from genrestack._core.status import make_error
 
 ONCE = RetryOptions(attempts=1)

@@ -10,7 +10,7 @@ from client.servicer import FEATURES, Script, serving
 from support.waiting import GUARD_S
 
 from genrestack import TLS, AsyncClient, Client, GenreStackError, InvalidInput, Unauthenticated
-from genrestack._core.options import ClientOptions
+from genrestack._core.connection.options import ClientOptions
 
 SECRET = "s3cret-t0ken-of-mine"
 ROW = [dict.fromkeys(FEATURES, 0.5)]

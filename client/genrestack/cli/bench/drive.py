@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import cycle
 from typing import Final
 
-from genrestack._core.options import ClientOptions
+from genrestack._core.connection.options import ClientOptions
 from genrestack.cli.bench.lanes import Lane, open_lanes
 from genrestack.cli.bench.payloads import Payloads
 from genrestack.cli.bench.plan import MOST_CALLS, Plan

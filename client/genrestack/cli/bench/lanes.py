@@ -10,8 +10,8 @@ import grpc
 from google.protobuf.message import DecodeError
 from grpc import aio
 
-from genrestack._core.channel import SERVICE, awaited_channel
-from genrestack._core.options import ClientOptions
+from genrestack._core.connection.channel import SERVICE, awaited_channel
+from genrestack._core.connection.options import ClientOptions
 from genrestack._core.request import call_pairs
 from genrestack._core.status import code_name
 from genrestack.cli.bench.plan import Plan

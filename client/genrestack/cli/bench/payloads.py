@@ -9,9 +9,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from genrestack._core.options import ClientOptions
+from genrestack._core.connection.options import ClientOptions
+from genrestack._core.inputs.rows import Rows
+from genrestack._core.invalid import invalid
 from genrestack._core.request import ModelSpec, predict_request, rows_per_message
-from genrestack._core.rows import Rows, invalid
 from genrestack.cli.tables.columns import batches, match_columns
 from genrestack.cli.tables.table import open_table
 from genrestack.model_info import FeatureInfo, ModelInfo

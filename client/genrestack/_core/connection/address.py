@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from genrestack._core.rows import invalid
+from genrestack._core.invalid import invalid
 
 _BALANCED: Final = ("dns:", "ipv4:", "ipv6:")
 _WEB: Final = ("http://", "https://", "grpc://", "grpcs://")

@@ -1,12 +1,10 @@
-"""Missing values among rows: which models take them in which columns, as far as a server has said."""
+"""What a server has said of its models, kept by the client that asked."""
 
-from collections.abc import Collection, Sequence
 from typing import Final
 
-import numpy as np
-
+from genrestack._core.inputs.missing import refused_gaps
+from genrestack._core.inputs.rows import Rows
 from genrestack._core.request import ModelSpec
-from genrestack._core.rows import REPORTED, Rows, cell_error, missing_fault
 from genrestack.model_info import ModelInfo
 
 _MOST_KNOWN: Final = 64
@@ -50,30 +48,4 @@ class KnownModels:
         if rows.gaps is None:
             return True
         info = self._known.get((spec.model, spec.version))
-        return info is not None and not _refused(rows, info.missing_features, info.feature_names).any()
-
-
-def check_gaps(rows: Rows, info: ModelInfo) -> None:
-    """Check that a model takes every gap in the rows.
-
-    Raises:
-        InvalidInput: it does not; the message names row (from 0) and feature.
-
-    """
-    refused = _refused(rows, info.missing_features, info.feature_names)
-    if not refused.any():
-        return
-    bad_rows = np.flatnonzero(refused.any(axis=1))[:REPORTED]
-    bad = [(row, column) for row in bad_rows.tolist() for column in np.flatnonzero(refused[row])[:REPORTED].tolist()]
-    faults = [missing_fault(rows, row, column) for row, column in bad[:REPORTED]]
-    raise cell_error(faults, total=int(np.count_nonzero(refused)))
-
-
-def _refused(rows: Rows, may_miss: Collection[str], features: Sequence[str]) -> np.ndarray:
-    """Return the gaps in columns that may have none, bool of the rows' shape; without names, columns go by place."""
-    if rows.gaps is None:
-        return np.zeros(rows.matrix.shape, dtype=np.bool_)
-    names = (rows.names or tuple(features))[: rows.matrix.shape[1]]
-    allowed = np.zeros(rows.matrix.shape[1], dtype=np.bool_)
-    allowed[: len(names)] = [name in may_miss for name in names]
-    return np.asarray(rows.gaps & ~allowed)
+        return info is not None and not refused_gaps(rows, info).any()

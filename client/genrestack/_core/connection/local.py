@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 from google.rpc import status_pb2
 
-from genrestack._core.rows import invalid
+from genrestack._core.invalid import invalid
 
 GROUP: Final = "genrestack.local"
 MISSING: Final = 'models without a server need: pip install "genrestack[server]"'

@@ -7,15 +7,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from genrestack.errors import InvalidInput, Violation
+from genrestack._core.inputs.cells import check_finite, duplicate, is_absent, to_numbers
+from genrestack._core.invalid import invalid
+from genrestack.errors import InvalidInput
 from genrestack_common.text import quoted, quoted_list
 
 _SHAPES = "give an array of shape (rows, features), a DataFrame, a list of rows, or dicts by feature name"
-REPORTED = 10
-_FIELD_CHARACTERS = 100
-_ABSENT = "is missing; a number is needed"
-_NAN = "is NaN; fill it in or leave the row out"
-_LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,13 +190,8 @@ def _finish(array: npt.NDArray[Any], names: tuple[str, ...], *, gaps: bool) -> R
 def _absent(array: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     if array.dtype.kind != "O":
         return np.zeros(array.shape, dtype=np.bool_)
-    cells = (_is_absent(cell) for cell in array.flat)
+    cells = (is_absent(cell) for cell in array.flat)
     return np.fromiter(cells, dtype=np.bool_, count=array.size).reshape(array.shape)
-
-
-def _is_absent(cell: object) -> bool:
-    """Return whether a cell is None, or pandas' NA, by name since pandas need not be there."""
-    return cell is None or type(cell).__name__ == "NAType"
 
 
 def _check_doubles(names: tuple[str, ...]) -> None:
@@ -210,13 +202,6 @@ def _check_doubles(names: tuple[str, ...]) -> None:
         if name in seen:
             raise duplicate(name, number, seen[name])
         seen[name] = number
-
-
-def duplicate(name: str, number: int, first: int) -> InvalidInput:
-    """Make the error for a column that has the name of an earlier one."""
-    field = f"feature_names[{number}]"
-    what = f"duplicate feature name {quoted(name)} (also column {first})"
-    return InvalidInput(f"{field}: {what}", [Violation(field, what)])
 
 
 def _flat(length: int) -> InvalidInput:
@@ -233,105 +218,3 @@ def _is_sequence(row: object) -> bool:
 
 def _kind(value: object) -> str:
     return "None" if value is None else f"of type {type(value).__name__}"
-
-
-def to_numbers(array: npt.NDArray[Any], names: Sequence[str], *, gaps: bool = False) -> npt.NDArray[Any]:
-    """Return the matrix with a real numeric dtype; text, dates, complex numbers and other things raise InvalidInput."""
-    if array.dtype.kind in "biuf":
-        return array
-    if array.dtype.kind in "mMcV":
-        # As objects, dates would be numbers of nanoseconds.
-        raise cell_error([_fault(0, 0, names, f"is of dtype {array.dtype}; a number is needed")], total=array.size)
-    if array.dtype.kind != "O":
-        array = array.astype(object)
-    numbers = np.empty(array.shape, dtype=np.float64)
-    faults: list[Violation] = []
-    for (row, column), cell in np.ndenumerate(array):
-        try:
-            numbers[row, column] = np.nan if gaps and _is_absent(cell) else cell_number(cell)
-        except CellError as error:
-            faults.append(_fault(row, column, names, str(error)))
-            if len(faults) == REPORTED:
-                break
-    if faults:
-        raise cell_error(faults)
-    return numbers
-
-
-def check_finite(
-    matrix: npt.NDArray[np.float32], source: npt.NDArray[Any], names: Sequence[str], *, gaps: bool = False
-) -> None:
-    """Raise InvalidInput for infinity, finite numbers of `source` that became infinite in float32, and NaN, or gaps."""
-    finite = ~np.isinf(matrix) if gaps else np.isfinite(matrix)
-    if finite.all():
-        return
-    # Not the place of every one: that takes four times the memory of the cells themselves.
-    bad_rows = np.flatnonzero(~finite.all(axis=1))[:REPORTED]
-    bad = [(row, column) for row in bad_rows.tolist() for column in np.flatnonzero(~finite[row])[:REPORTED].tolist()]
-    faults = [_fault(row, column, names, complaint(source[row, column])) for row, column in bad[:REPORTED]]
-    raise cell_error(faults, total=int(finite.size - np.count_nonzero(finite)))
-
-
-def cell_error(faults: Sequence[Violation], total: int | None = None) -> InvalidInput:
-    """Make the error of one or more cells: the first in the message, as many as are known in `violations`."""
-    more = (total or len(faults)) - 1
-    first = faults[0]
-    return InvalidInput(f"{first.field}: {first.description}{f' (and {more} more)' if more else ''}", faults)
-
-
-class CellError(ValueError):
-    """A cell holds no number; the message goes on after its place."""
-
-
-# A cell is whatever the caller put there.
-def cell_number(cell: Any) -> float:
-    """Return a cell as a number.
-
-    Raises:
-        CellError: it is none.
-
-    """
-    if cell is None:
-        raise CellError(_ABSENT)
-    if isinstance(cell, str | bytes):
-        raise CellError(f"is the text {quoted(cell)}; a number is needed")
-    try:
-        return float(cell)
-    except OverflowError:
-        raise CellError(_too_large("too large")) from None
-    except (TypeError, ValueError):
-        raise CellError(f"is {quoted(cell)}; a number is needed") from None
-
-
-def complaint(value: np.floating) -> str:
-    """Say what is wrong with a number that is not finite in float32; the message goes on after its place."""
-    if np.isnan(value):
-        return _NAN
-    if np.isinf(value):
-        return "is infinite; correct it or leave the row out"
-    return _too_large(f"{value:g}")
-
-
-def missing_fault(rows: Rows, row: int, column: int) -> Violation:
-    """Return what is wrong with a gap in a column that may have none."""
-    return _fault(row, column, rows.names, _ABSENT if rows.absent is not None and rows.absent[row, column] else _NAN)
-
-
-def _too_large(what: str) -> str:
-    return f"is {what}, which float32 cannot hold (its largest is {_LARGEST:.4g}); rescale the feature"
-
-
-def _fault(row: int, column: int, names: Sequence[str], what: str) -> Violation:
-    if names:
-        return fault(row, names[column], what)
-    return Violation(f"rows[{row}][{column}]", f"column {column} of row {row} {what}")
-
-
-def fault(row: int, name: str, what: str) -> Violation:
-    """Name what is wrong with a cell."""
-    return Violation(f"rows[{row}].{name[:_FIELD_CHARACTERS]}", f"feature {quoted(name)} of row {row} {what}")
-
-
-def invalid(name: str, what: str) -> InvalidInput:
-    """Make the error for a setting called `name`."""
-    return InvalidInput(f"{name} {what}", [Violation(name, what)])

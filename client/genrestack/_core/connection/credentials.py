@@ -10,7 +10,7 @@ from typing import Final
 
 import grpc
 
-from genrestack._core.rows import invalid
+from genrestack._core.invalid import invalid
 
 File = str | os.PathLike[str]
 Token = str | Callable[[], str]

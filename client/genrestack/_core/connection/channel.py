@@ -8,7 +8,7 @@ from google.protobuf.message import Message
 from grpc import aio
 from grpc_health.v1 import health_pb2
 
-from genrestack._core.options import ClientOptions
+from genrestack._core.connection.options import ClientOptions
 from genrestack._core.retry import RetryOptions
 from genrestack.errors import GenreStackError, Unavailable
 from genrestack_proto.v1 import prediction_pb2 as pb

@@ -10,11 +10,11 @@ from typing import Final, Literal
 
 import grpc
 
-from genrestack._core.address import Address
-from genrestack._core.credentials import TLS, Token, TokenSource, channel_credentials
-from genrestack._core.local import LocalSource
+from genrestack._core.connection.address import Address
+from genrestack._core.connection.credentials import TLS, Token, TokenSource, channel_credentials
+from genrestack._core.connection.local import LocalSource
+from genrestack._core.invalid import invalid
 from genrestack._core.retry import RetryOptions, check_timeout
-from genrestack._core.rows import invalid
 
 DEFAULT_TARGET: Final = "localhost:50051"
 DEFAULT_TIMEOUT: Final = 10.0
