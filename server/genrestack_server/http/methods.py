@@ -11,12 +11,12 @@ from genrestack_server.call import Call
 from genrestack_server.config.server_config import ServerConfig
 from genrestack_server.errors import DeadlineExceeded, InvalidInput
 from genrestack_server.http.body import BodyReader
+from genrestack_server.http.codec.fields import a_flag, a_text, an_object, set_repository_parameter
+from genrestack_server.http.codec.requests import HEADER_LENGTH, AnswerForm, decode, in_json_terms, json_size
+from genrestack_server.http.codec.responses import document_of, encode, json_bytes, respond_with
 from genrestack_server.http.errors import id_header
 from genrestack_server.http.exchange import Exchange, Response
-from genrestack_server.http.fields import a_flag, a_text, an_object, set_repository_parameter
 from genrestack_server.http.json_text import of_json
-from genrestack_server.http.requests import HEADER_LENGTH, AnswerForm, decode, in_json_terms, json_size
-from genrestack_server.http.responses import document_of, encode, json_bytes, respond_with
 from genrestack_server.inference.validation import check_answer_bytes
 from genrestack_server.models.background import MemoryTrimmer
 from genrestack_server.service.messages import LARGE_BYTES, run_in_thread

@@ -15,13 +15,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from genrestack_common.text import quoted
 from genrestack_server.config.server_config import ServerConfig
-from genrestack_server.http.docs_page import docs_page
+from genrestack_server.http.documentation.docs_page import docs_page
+from genrestack_server.http.documentation.openapi import OPENAPI
 from genrestack_server.http.endpoint import Endpoint, Work
 from genrestack_server.http.errors import refusal
 from genrestack_server.http.exchange import Exchange, Response
 from genrestack_server.http.json_text import to_json
 from genrestack_server.http.methods import Methods
-from genrestack_server.http.openapi import OPENAPI
 from genrestack_server.security.auth import Authorizer
 from genrestack_server.service.lifecycle import Lifecycle
 from genrestack_server.service.oip.inference import Inference

@@ -8,7 +8,7 @@ from typing import Any, Final
 from genrestack_common.text import counted
 from genrestack_proto.inference import open_inference_pb2 as pb
 from genrestack_server.errors import InvalidInput, Violation
-from genrestack_server.http.fields import a_flag, a_list, a_text, a_whole, an_object, set_parameter, unexpected
+from genrestack_server.http.codec.fields import a_flag, a_list, a_text, a_whole, an_object, set_parameter, unexpected
 from genrestack_server.http.json_text import of_json
 
 HEADER_LENGTH: Final = b"inference-header-content-length"

@@ -7,9 +7,9 @@ import numpy as np
 from google.protobuf.message import Message
 
 from genrestack_proto.inference import open_inference_pb2 as pb
+from genrestack_server.http.codec.requests import AnswerForm
 from genrestack_server.http.exchange import JSON, Response
 from genrestack_server.http.json_text import to_json
-from genrestack_server.http.requests import AnswerForm
 from genrestack_server.service.oip.requests import Wanted
 from genrestack_server.service.oip.tensors import LABEL, bytes_a_row
 

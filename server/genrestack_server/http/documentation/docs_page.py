@@ -5,8 +5,8 @@ import hashlib
 from html import escape
 from typing import Any, Final
 
+from genrestack_server.http.documentation.openapi import OPENAPI
 from genrestack_server.http.exchange import Response
-from genrestack_server.http.openapi import OPENAPI
 
 _STYLE: Final = """
 :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
