@@ -33,10 +33,10 @@ $(NATIVE_STAMP): $(STAMP) $(NATIVE)/build.py $(wildcard $(NATIVE)/*.c $(NATIVE)/
 	@$(BIN)/python $(NATIVE)/build.py || true
 	@touch $(NATIVE_STAMP)
 
-demo: setup  ## the whole way on made music: train, export, prove, serve, classify a song
+demo: setup  ## all steps on synthesised music: train, export, verify, serve, classify a song
 	@$(BIN)/genrestack demo
 
-test: setup check  ## the checks and all tests that take no more than minutes
+test: setup check  ## the checks and all tests that take minutes at most
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not long and not gpu" --ignore $(RAY_TESTS)
 	$(BIN)/python -m pytest -m "not long and not gpu" $(RAY_TESTS)
 
@@ -73,7 +73,7 @@ check: setup  ## lint, types, imports between packages, generated code: exactly 
 structure: setup  ## modules and imports counted, a call followed through them; figures before → now
 	@$(BIN)/python tools/show_structure.py --since tools/structure/before.json
 
-format: setup  ## put the code in form
+format: setup  ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 

@@ -140,7 +140,7 @@ class LocalModels:
         try:
             asyncio.run(self._serve())
             error: BaseException = Draining("it was closed before it was loaded")
-        except BaseException as met:  # noqa: BLE001 - whoever waits for the start has to hear of it
+        except BaseException as met:  # noqa: BLE001 - raised where the start is awaited
             error = met
         if not self._started.done():
             self._started.set_result(to_status(_refusal(error)).SerializeToString())
@@ -165,7 +165,7 @@ class LocalModels:
                 await closing
         finally:
             engine.admission.close()
-            # Whoever still waits has closed it, and is to hear that, not that a server has stopped.
+            # Calls in flight end because it was closed; their error says that, not that a server has stopped.
             for call in list(self._calls):
                 call.cancel()
             await asyncio.sleep(0)

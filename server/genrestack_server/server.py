@@ -152,7 +152,7 @@ class Server:
             raise self._lost
 
     async def stop(self, grace: float | None = None) -> bool:
-        """Say NOT_SERVING, let what is in flight end, stop; calling it again with a shorter grace cuts the first short.
+        """Report NOT_SERVING, let what is in flight end, stop; a second call with a shorter grace cuts the first short.
 
         Args:
             grace: seconds for what is in flight; None: as configured.
@@ -308,7 +308,7 @@ class Server:
         return not (self.stuck or self.down)
 
     def _announce(self, name: str, version: int) -> None:
-        """Say of a version, of its model and of the whole whether they are served."""
+        """Set the health of a version, its model and the server."""
         versions = self.engine.registry.versions(name)
         self._health.set(f"{name}/{version}", serving=version in versions and self._able)
         self._health.set(name, serving=bool(versions) and self._able)

@@ -68,7 +68,7 @@ def test_code_that_fails(files: Path) -> None:
     result = run_export(
         files, make_pipeline(MinMaxScaler(), stacked()).fit(TRAINING, LABELS), "--code", files / "broken.py"
     )
-    one_line(result, f"{files / 'broken.py'}, line 2: NameError while the file ran; mend it, or name a file that only")
+    one_line(result, f"{files / 'broken.py'}, line 2: NameError while the file ran; fix it, or name a file that only")
 
 
 @pytest.mark.parametrize("arguments", [["--classes", "a,b"], ["--code", "network.py"]])

@@ -59,7 +59,7 @@ def test_dict_with_scaler_and_encoder(files: Path) -> None:
 
 @pytest.mark.parametrize("dump", [joblib.dump, pickle.dump], ids=["joblib", "pickle"])
 def test_several_objects_in_one_file(files: Path, dump: Any) -> None:
-    """Dumped one after the other: whoever reads the first alone loses the scaler."""
+    """Dumped one after the other: reading the first alone loses the scaler."""
     scaler = MinMaxScaler().fit(TRAINING)
     with (files / "mine.joblib").open("wb") as file:
         for obj in (stacked().fit(scaler.transform(TRAINING), CODES), scaler, ENCODER, ROWS):

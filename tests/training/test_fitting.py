@@ -46,7 +46,7 @@ def test_the_stack_is_scikit_learns_own_to_the_last_byte(engine: Any) -> None:
 def assert_same_state(ours: Any, theirs: Any) -> None:
     assert set(vars(ours)) == set(vars(theirs))
     for name, value in vars(theirs).items():
-        if name != "_tree":  # made anew when a KNN is unpickled
+        if name != "_tree":  # built again when a KNN is unpickled
             np.testing.assert_equal(getattr(ours, name), value)
 
 

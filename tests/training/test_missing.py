@@ -25,7 +25,7 @@ from genrestack_training.run_export import export_run
 
 
 def holed(frame: pd.DataFrame, **holes: int) -> pd.DataFrame:
-    """Take so many values out of the columns named, from all over the table."""
+    """Remove values from the columns named, all over the table."""
     random = np.random.default_rng(3)
     for column, count in holes.items():
         frame.loc[random.choice(len(frame), count, replace=False), column] = np.nan

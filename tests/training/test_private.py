@@ -174,7 +174,7 @@ def test_what_another_training_is_writing_stays(small_table: Table, tmp_path: Pa
         (place / ".half-1").rmdir()
         descriptor = os.open(place, os.O_RDONLY)
     assert not place.exists()
-    # Whoever waited for the lock of a folder that has gone makes a new one.
+    # A process that waited for the lock of a folder that has gone makes a new one.
     fcntl.flock(descriptor, fcntl.LOCK_SH)
     with unfinished(place):
         assert place.is_dir()

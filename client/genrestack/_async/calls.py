@@ -204,7 +204,7 @@ class AsyncCalls(BaseClient):
             return AsyncStreamCall(partial(self._begin_stream, metadata))
 
         async def ask(request: pb.PredictRequest) -> bytes:
-            # As in a stream there is no deadline on the wire: whoever waits for an answer says when it is too late.
+            # As in a stream there is no deadline on the wire: the timeout is the waiting caller's.
             return await self._answer(self._begin(self._methods.predict, request, Deadline(None), metadata))
 
         return AsyncSeparateCalls(ask)

@@ -273,7 +273,7 @@ class AsyncClient(AsyncModelCalls):
             timeout: seconds to wait for one answer, retries included; None for no limit. There is none on the whole.
 
         Raises:
-            InvalidInput: the file is no recording, silent or shorter than one window; or the model is not one of songs.
+            InvalidInput: the file is not a recording, is silent or shorter than one window; the model is not for songs.
             ModuleNotFoundError: the extra `audio` is not installed; the message says how to.
             GenreStackError: as `predict`.
 

@@ -75,7 +75,7 @@ class AsyncModelCalls(AsyncCalls):
     ) -> Rows | InvalidInput:
         """Check rows, and choose the model's columns where they have names; return what is wrong with them, not raise.
 
-        Whoever raises it does so where the caller sees it first: nothing in here is of any help to that.
+        The public method raises it, so that the traceback ends there.
         With `gaps_apart`, gaps in rows without names are left to the call by which a stream asks for these rows apart.
         """
         try:

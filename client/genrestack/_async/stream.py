@@ -101,7 +101,7 @@ class AsyncStreamRun:
             self.transport.send(request)
 
     def finish(self) -> None:
-        """Take note that no more batches come."""
+        """Record that no more batches come."""
         self.window.exhausted = True
         if self.transport is not None:
             self.transport.finish()

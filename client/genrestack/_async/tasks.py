@@ -17,7 +17,7 @@ _SECONDS: Final = 0.01
 
 
 def task_is_cancelled() -> bool:
-    """Tell, on a CancelledError, whether it means the running task: grpc.aio raises the same for a call ended here."""
+    """Return whether a CancelledError means the running task: grpc.aio raises the same for a call ended here."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 

@@ -43,7 +43,7 @@ class BaseClient:
         raise NotImplementedError
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the settings: who unpickles them connects anew, or loads the models from where they lie."""
+        """Pickle the settings: unpickling connects again, or loads the models from their folder."""
         if self._closed:
             raise ClientClosed("this client is closed; pickle it before that, or make a new one")
         return type(self).from_options, (self._options_elsewhere(),)
@@ -68,7 +68,7 @@ class BaseClient:
         return Deadline(chosen)
 
     def _disable_streaming(self) -> None:
-        """Take note that the server has no streams: from now on every batch of one is a call of its own."""
+        """Record that the server has no streams: from now on every batch of one is a call of its own."""
         self._streaming_disabled = True
 
     def _error(self, error: grpc.RpcError) -> GenreStackError:

@@ -1,4 +1,4 @@
-"""The batches of a stream that are under way: numbered, bounded by whoever fetches them, answered in order.
+"""The batches of a stream that are in flight: numbered, bounded by the code that fetches them, answered in order.
 
 Neither sends nor waits: both clients' streams do that, each in its own way, and keep their account here.
 """
@@ -108,7 +108,7 @@ class Window:
         return item.request
 
     def unanswered(self) -> Iterator[pb.PredictRequest]:
-        """Yield what has to be sent again where a stream is taken up anew."""
+        """Yield what has to be sent again when a stream is resumed."""
         return (item.request for item in self._items if item.request is not None)
 
     def delay_after(self, error: GenreStackError, attempts: Attempts) -> float:
@@ -172,7 +172,7 @@ class AnswerOrder:
         self._arrived = 0
 
     def note_sent(self, rows: int) -> None:
-        """Expect one more answer, to so many rows."""
+        """Expect one more answer, to this many rows."""
         self._due.append(most_bytes(rows))
 
     def arrived(self, data: bytes) -> StreamItem:

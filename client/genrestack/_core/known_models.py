@@ -14,13 +14,13 @@ class KnownModels:
     """What a server last said of models: which columns they take, and in which of them missing values.
 
     There may be newer versions since: a model whose columns are refused is forgotten, and before a gap is refused, the
-    server is asked anew.
+    server is asked again.
     """
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, int], ModelInfo] = {}
         self._forgotten: set[tuple[str, int]] = set()
-        """Models whose columns are to be asked for anew; what is taken without asking is still sent."""
+        """Models whose columns are to be asked for again; what is taken without asking is still sent."""
 
     def note(self, spec: ModelSpec, info: ModelInfo) -> None:
         """Remember what a server said when it was asked for `spec`."""
@@ -37,7 +37,7 @@ class KnownModels:
         return None if key in self._forgotten else self._known.get(key)
 
     def forget(self, spec: ModelSpec) -> bool:
-        """Have a model's columns asked for anew; return whether they were known."""
+        """Forget a model's columns, so that they are asked for again; return whether they were known."""
         known = self.find(spec) is not None
         if known:
             self._forgotten.add((spec.model, spec.version))

@@ -65,7 +65,7 @@ class ModelSpec:
         return f"{self.model}/{self.version}"
 
     def pinned(self, model: str, version: int) -> "ModelSpec":
-        """Ask on where an answer came from, so that one input is never answered by two versions."""
+        """Pin the version that answered, so that one input is never answered by two versions."""
         return replace(self, model=model, version=version)
 
 
@@ -118,7 +118,7 @@ def request_pairs(priority: str | None, request_id: str | None) -> Pairs:
         pairs += ((PRIORITY_KEY, priority),)
     if request_id is not None:
         if not _REQUEST_ID.fullmatch(request_id):
-            raise invalid("request_id", "is no id; give 1 to 128 ASCII characters without spaces")
+            raise invalid("request_id", "is not an id; give 1 to 128 ASCII characters without spaces")
         pairs += ((REQUEST_ID_KEY, request_id),)
     return pairs
 

@@ -174,6 +174,6 @@ class Calls(BaseClient):
         """Open what carries the batches of a stream."""
         if not self._streaming_disabled:
             return StreamCall(partial(self._begin_stream, metadata=metadata))
-        # As in a stream there is no deadline on the wire: whoever waits for an answer says when it is too late.
+        # As in a stream there is no deadline on the wire: the timeout is the waiting caller's.
         begin = partial(self._begin_future, deadline=Deadline(None), metadata=metadata)
         return SeparateCalls(begin, self._error)

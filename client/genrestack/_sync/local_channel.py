@@ -1,6 +1,6 @@
 """A channel to models in this process: calls as gRPC's, without a port.
 
-Whoever calls sees the few methods of gRPC's channels, calls and errors that this package uses, so that everything above
+It has the few methods of gRPC's channels, calls and errors that this package uses, so that everything above
 them (splitting, deadlines, streams, retries, checks of answers) is the same either way.
 """
 

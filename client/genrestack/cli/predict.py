@@ -96,7 +96,7 @@ def predict(
     that cannot be read are named and left out, and the exit status is 1 at the end.
 
     Tables (.csv, .tsv, .txt, also packed, or .parquet): columns are matched by name. `filename` is shown beside the
-    answer, a column with the true labels gives the accuracy, other columns that are no features of the model are left
+    answer, a column with the true labels gives the accuracy, other columns that are not features of the model are left
     out with a note.
     """
     tables = _are_tables(ctx, files)
@@ -232,8 +232,8 @@ def _note_ignored(path: Path, ignored: list[str]) -> None:
     from genrestack_common.text import quoted_list
 
     if ignored:
-        noun = "column that is" if len(ignored) == 1 else "columns that are"
+        noun = "column that is not a feature" if len(ignored) == 1 else "columns that are not features"
         click.echo(
-            f"{printable(str(path))}: left out {len(ignored)} {noun} no feature of the model: {quoted_list(ignored)}",
+            f"{printable(str(path))}: left out {len(ignored)} {noun} of the model: {quoted_list(ignored)}",
             err=True,
         )

@@ -87,13 +87,13 @@ class Tally:
         return self.right / self.judged if self.judged else None
 
     def headline(self) -> str:
-        """Say it in a line; empty without labels."""
+        """Return one line; empty without labels."""
         if self.accuracy is None:
             return ""
         return f"accuracy {self.accuracy:.4f}: {self.right:,} of {self.judged:,} labelled rows"
 
     def notes(self, classes: Sequence[str]) -> list[str]:
-        """Say what there is to know about it."""
+        """Describe it."""
         lines = []
         if self.judged and (strange := sorted(self.truths - set(classes))):
             lines.append(f"labels the model does not know, which count as wrong: {quoted_list(strange)}")

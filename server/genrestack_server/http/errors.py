@@ -70,7 +70,7 @@ def failure(status: status_pb2.Status, call: Call, unsupported: bool) -> Respons
 
 
 def refusal(status: int, code: grpc.StatusCode, text: str, headers: Mapping[str, str] | None = None) -> Response:
-    """Return an error response to what is no call at all."""
+    """Return an error response to what is not a call at all."""
     return Response(status, [to_json({"error": text, "code": code.name})], headers=dict(headers or {}))
 
 

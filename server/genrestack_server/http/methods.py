@@ -50,7 +50,7 @@ class Methods:
         return respond_with({"live": True}, id_header(call))
 
     async def ready(self, _: Exchange, call: Call) -> Response:
-        """Tell whether the server is served as a whole."""
+        """Return whether the server is served as a whole."""
         ready = self.inference.is_serving()
         return respond_with({"ready": ready}, id_header(call), _READY if ready else _NOT_READY)
 
@@ -67,13 +67,13 @@ class Methods:
         return respond_with(document_of(self.inference.model_metadata(request, call)), id_header(call))
 
     async def model_ready(self, exchange: Exchange, call: Call) -> Response:
-        """Tell whether a version would be answered with."""
+        """Return whether a version would be answered with."""
         name, version = _model(exchange)
         ready = self.inference.model_ready(pb.ModelReadyRequest(name=name, version=version), call).ready
         return respond_with({"name": name, "ready": ready}, id_header(call), _READY if ready else _NOT_READY)
 
     async def statistics(self, exchange: Exchange, call: Call) -> Response:
-        """Tell what was counted of versions."""
+        """Respond with what was counted of versions."""
         name, version = _model(exchange)
         request = pb.ModelStatisticsRequest(name=name, version=version)
         return respond_with(document_of(self.inference.model_statistics(request, call)), id_header(call))

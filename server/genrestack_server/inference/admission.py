@@ -151,7 +151,7 @@ class WaitingCalls:
             timeout_s: seconds after which it has waited too long; None: never.
 
         Raises:
-            TooManyCalls: so many came after it that it had to make room.
+            TooManyCalls: it was evicted for calls that came after it.
             DeadlineExceeded: it has waited too long.
             RequestError: whatever `evict` was given.
 

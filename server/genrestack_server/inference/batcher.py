@@ -178,7 +178,7 @@ class Batcher:
         return 2 if self._queue.rows >= self._max_batch_rows else 1
 
     def _wake(self, *, hurried: bool = False) -> None:
-        """See to it that what waits is computed."""
+        """Make sure that what waits is computed."""
         if self._closed or self._running >= self._max_running():
             return
         at_once = hurried or not self._delay or self._queue.rows >= self._max_batch_rows

@@ -89,7 +89,7 @@ class MemoryTrimmer:
         self._timer: asyncio.TimerHandle | None = None
 
     def submit(self) -> None:
-        """Give back what is free in a moment; later, if this is said again before."""
+        """Return free memory to the system after a moment; calling it again before that postpones it."""
         loop = asyncio.get_running_loop()
         self._due = loop.time() + _QUIET_S
         if self._timer is None:

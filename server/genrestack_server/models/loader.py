@@ -124,7 +124,7 @@ class _WarmUp:
 
 
 def _placed(verified: VerifiedSession) -> str:
-    """Say how many of the graph's nodes each provider runs, and what native operators answer for."""
+    """Describe how many of the graph's nodes each provider runs, and what native operators answer for."""
     nodes = [f"{provider}: {counted(nodes, 'node')}" for provider, nodes in verified.session.nodes.items()]
     return ", ".join([*nodes, *(f"{part} native ({instructions})" for part, instructions in verified.native.items())])
 
@@ -147,7 +147,7 @@ def _described(bundle: Bundle, verified: VerifiedSession) -> Model:
 
 
 def why(error: Exception, models_dir: Path) -> str:
-    """Say in one printable line why a version was refused; nothing in it tells where the repository lies."""
+    """Return in one printable line why a version was rejected; it does not contain the repository's path."""
     if isinstance(error, OSError):
         text = f"{error.strerror or type(error).__name__}: {Path(error.filename or 'a file of the bundle').name}"
     elif isinstance(error, BundleError):

@@ -85,7 +85,7 @@ class ServerRunner:
         self.stop(at_once=self._stopping)
 
     def reload(self) -> None:
-        """Have certificates and tokens read again."""
+        """Reload certificates and tokens."""
         if self._server is not None:
             self._server.reload()
 

@@ -166,7 +166,7 @@ class Supervisor:
             raise self._failure
 
     async def _keep(self, number: int) -> None:
-        """Have a worker of this number, and after its end another one."""
+        """Keep a worker of this number running: start another after its end."""
         submit = 0
         while not self._stopping.is_set():
             worker = self._workers[number] = await WorkerHandle.start(number, self._config)
@@ -197,7 +197,7 @@ class Supervisor:
                 self._announce = None
 
     def _pass_on(self, doer: WorkerHandle, command: str, name: str) -> None:
-        """Have every other worker load or unload what one was asked to, those yet to come included."""
+        """Make every other worker load or unload what one was asked to, those yet to come included."""
         others = [loaded for loaded in self._config.load_models if loaded != name]
         loaded = (*others, name) if command == "load" else tuple(others)
         self._config = replace(self._config, load_models=loaded)

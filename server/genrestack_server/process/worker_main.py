@@ -87,7 +87,7 @@ class ControlChannel:
         return []
 
     def broadcast(self, command: str, name: str) -> None:
-        """Have the other workers load or unload what this one was asked to."""
+        """Make the other workers load or unload what this one was asked to."""
         self.tell(command=[command, name])
 
     def started(self, server: "Server") -> None:
@@ -155,7 +155,7 @@ def _share_cpus(config: ServerConfig) -> ServerConfig:
 
 
 def _end_with_parent() -> None:
-    """Have the kernel end this process with the one that started it: a stuck event loop would not notice."""
+    """Make the kernel end this process with the one that started it: a stuck event loop would not notice."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 

@@ -119,7 +119,7 @@ class Models:
         return held
 
     async def look(self) -> frozenset[str]:
-        """Look which models lie in the repository.
+        """List the models in the repository.
 
         Raises:
             RepositoryError: it cannot be read.

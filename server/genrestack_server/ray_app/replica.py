@@ -110,7 +110,7 @@ class Replica:
             await models.ensure(self._config.default_model, self._cache)
 
     async def _ensured(self, kind: type[pb.PredictRequest | pb.GetModelRequest], data: bytes) -> bytes:
-        """Have the model that a request means; return the request, which names it."""
+        """Load the model that a request means; return the request, which names it."""
         if self._models is None:
             return data
         from ray import serve

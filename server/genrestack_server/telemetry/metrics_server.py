@@ -212,7 +212,7 @@ def _metrics(collector: Collector, asked: dict[str, str], *, body: bool) -> byte
     try:
         encoder, kind = choose_encoder(asked.get("accept", ""))
     except (TypeError, ValueError, LookupError):
-        # A version of the format that is no version.
+        # A version of the format that is not a version.
         encoder, kind = choose_encoder("")
     try:
         page = encoder(collector)

@@ -49,7 +49,7 @@ def refused(client: Client, rows: Any, **settings: Any) -> InvalidInput:
 NAMED = {
     "frame": FULL,
     "frame in another order": FULL.iloc[:, ::-1],
-    "columns that are no texts": FULL.assign(x=1).rename(columns={"x": 0}),
+    "columns that are not texts": FULL.assign(x=1).rename(columns={"x": 0}),
     "other columns twice": pd.concat([FULL, FULL[["label"]]], axis=1),
     "another index": FULL.set_index("filename"),
     "nullable": FULL.convert_dtypes(),
@@ -86,9 +86,9 @@ def test_one_row_by_name(client: Client, row: Any) -> None:
 def test_strict_refuses_other_columns(client: Client) -> None:
     error = refused(client, FULL, strict=True)
     assert "2 columns that tiny/1 does not take: 'filename', 'label'" in str(error)
-    mended = FULL.drop(columns=["filename", "label"])
+    without_others = FULL.drop(columns=["filename", "label"])
     assert "rows = rows.drop(columns=['filename', 'label'])" in str(error)
-    assert len(client.predict(mended, strict=True)) == 6
+    assert len(client.predict(without_others, strict=True)) == 6
     assert "strict=False" in str(refused(client, FULL.to_dict("list"), strict=True))
     assert len(client.predict_proba(FRAME, strict=True)) == 6
     with pytest.raises(InvalidInput, match="does not take"):
@@ -129,7 +129,7 @@ def test_the_lines_mend_it(client: Client) -> None:
         except InvalidInput as error:
             for line in re.findall(r": (rows(?: =|\[).*)$", str(error), re.MULTILINE):
                 exec(line, names)
-    # One row was text that is no number, one infinite.
+    # One row was text that is not a number, one infinite.
     assert len(answer) == 4
 
 

@@ -93,7 +93,7 @@ def test_a_certificate_for_another_name_is_taken_by_that_name(ca: Authority, fol
 @pytest.mark.parametrize(
     ("lifetime", "trusts", "told"),
     [
-        (EXPIRED, "ca.pem", "has expired; whoever runs the server has to renew it"),
+        (EXPIRED, "ca.pem", "has expired; the server's operator has to renew it"),
         (-EXPIRED, "other-ca.pem", "comes from nobody who is trusted here; name the authority"),
         (-EXPIRED, None, "comes from nobody who is trusted here; name the authority"),
     ],

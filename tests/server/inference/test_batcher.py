@@ -221,7 +221,7 @@ def test_a_delay_lets_others_join(tiny: ServedModel) -> None:
         assert bench.counted.executions == []
         await advance(DELAY_S)
         await asyncio.gather(*tasks)
-        # A whole execution and whoever is urgent wait for nobody.
+        # A full batch and urgent requests do not wait.
         await bench.ask(tiny, draw_rows(4))
         high_priority = bench.ask(tiny, draw_rows(1), "urgent", high_priority=True)
         await asyncio.gather(bench.ask(tiny, draw_rows(3), "normal"), high_priority)

@@ -58,7 +58,7 @@ def _answered(answers: list[tuple[int, int, np.ndarray]], version: int) -> bool:
 
 
 def swap_under_load(folder: Path, run_server: RunServer, versions: int) -> int:
-    """Swap so many versions while four callers ask; every answer has to be one version's own. Returns how many."""
+    """Swap `versions` versions while four callers ask; every answer has to be one version's own. Return how many."""
     write_tiny(folder, "tiny", TinyStack.draw(1))
     done, answers = threading.Event(), list[tuple[int, int, np.ndarray]]()
 
@@ -155,7 +155,7 @@ def test_a_liar_is_refused_by_its_golden_rows(tmp_path: Path, stack: TinyStack, 
         assert ask(running).version == 1
 
 
-def test_a_version_written_anew_under_its_number(tmp_path: Path, stack: TinyStack, run_server: RunServer) -> None:
+def test_a_version_replaced_under_its_number(tmp_path: Path, stack: TinyStack, run_server: RunServer) -> None:
     path = write_tiny(tmp_path, "tiny", stack)
     other = TinyStack.draw(4)
     fresh = write_tiny(tmp_path / "aside", "tiny", other)

@@ -53,7 +53,7 @@ def test_models_that_take_turns_are_loaded_when_asked_for() -> None:
     [
         ({"model_dir": "x"}, "there is no setting 'model_dir'; did you mean models_dir?"),
         ({"xyz": "x"}, "there is no setting 'xyz'; there are allow_empty, batching, "),
-        ({"port": 50051}, "port is no setting of replicas: ports, security and logs are Ray's; leave it out"),
+        ({"port": 50051}, "port is not a setting of replicas: ports, security and logs are Ray's; leave it out"),
         ({"max_replicas": "many"}, "max_replicas is 'many'; it must be a whole number from 1 to 10,000"),
         ({"max_replicas": 2.5}, "max_replicas is 2.5; it must be a whole number from 1 to 10,000"),
         ({"min_replicas": 5}, "min_replicas is 5, more than max_replicas, 4"),

@@ -68,7 +68,7 @@ def attempts_at_once(retry: RetryOptions) -> int:
 
 
 def attempts_made(error: GenreStackError, retry: RetryOptions, seconds: float) -> int:
-    """How often gRPC itself can have made a call that failed after so many seconds, which it does not say.
+    """Return how often gRPC itself can have made a call that failed after `seconds`, which it does not report.
 
     It repeats only what was unavailable, and nothing once an answer has begun. Its waits are within a fifth of what
     they should be; counting half of each errs on the side of fewer repetitions.

@@ -99,7 +99,7 @@ class TokenSource:
         """Choose among what a caller gave.
 
         Raises:
-            InvalidInput: both are given, the file cannot be read, or what is given is no token.
+            InvalidInput: both are given, the file cannot be read, or what is given is not a token.
 
         """
         if token is not None and token_file is not None:
@@ -149,7 +149,7 @@ class _TokenFile:
             try:
                 self._token = self._path.read_text(encoding="utf-8").strip()
             except (OSError, UnicodeDecodeError) as error:
-                why = error.strerror if isinstance(error, OSError) else "it is no text"
+                why = error.strerror if isinstance(error, OSError) else "it is not text"
                 raise invalid("token_file", f"{str(self._path)!r} cannot be read: {why}; check the path") from error
             self._until = now + _FRESH_SECONDS
         return self._token

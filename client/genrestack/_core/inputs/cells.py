@@ -96,7 +96,7 @@ def cell_number(cell: Any) -> float:
 
 
 def complaint(value: np.floating) -> str:
-    """Say what is wrong with a number that is not finite in float32; the message goes on after its place."""
+    """Return what is wrong with a number that is not finite in float32; the message goes on after its place."""
     if np.isnan(value):
         return NAN
     if np.isinf(value):

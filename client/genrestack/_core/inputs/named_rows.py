@@ -21,7 +21,7 @@ class NamedRows:
     column: Callable[[str], Any]
     """Returns the values of one column."""
     is_pandas: bool = False
-    """Whether a line of pandas can mend them."""
+    """Whether a line of pandas can fix them."""
 
 
 def read_rows(rows: Any) -> "Rows | NamedRows":

@@ -32,7 +32,7 @@ def python_literal(value: object) -> str:
 
 
 def value_faults(rows: NamedRows, names: Sequence[str], model: ModelInfo) -> list[Fault]:
-    """Look at every cell, column by column: which hold no numbers, and which rows lack some."""
+    """Check every cell, column by column: which hold no numbers, and which rows lack some."""
     words: dict[str, _WithoutNumbers] = {}
     gaps: dict[int, list[tuple[str, str]]] = {}
     for name in names:
@@ -98,10 +98,10 @@ def _word_faults(words: Mapping[str, _WithoutNumbers], rows: NamedRows) -> list[
     told = listed((f"{quoted(name)} (row {found.row} {found.text})" for name, found in words.items()), SHOWN)
     text = f"{counted(len(words), 'column')} without numbers: {told}"
     names = list(words)
-    mends = rows.is_pandas and len(names) <= SHOWN and all(found.is_text for found in words.values())
-    if mends and all(found.numbers for found in words.values()):
+    fixable = rows.is_pandas and len(names) <= SHOWN and all(found.is_text for found in words.values())
+    if fixable and all(found.numbers for found in words.values()):
         text += f"; read them as numbers: rows = rows.astype({python_literal(dict.fromkeys(names, 'float'))})"
-    elif mends:
+    elif fixable:
         chosen = python_literal(names)
         text += (
             f"; make numbers of them, and NaN of the rest: rows[{chosen}] = rows[{chosen}].apply(pandas.to_numeric, "

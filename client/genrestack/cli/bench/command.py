@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     "--rate",
     metavar="N",
     type=click.FloatRange(0, 100_000, min_open=True),
-    help="Send so many requests a second instead, whether or not answers keep up; latency counts from when each "
+    help="Send N requests a second instead, whether or not answers keep up; latency counts from when each "
     "request should have been sent.",
 )
 @click.option(
@@ -73,7 +73,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="How long is measured.",
 )
-@click.option("--requests", metavar="N", type=click.IntRange(1, 10_000_000), help="Stop after so many, if sooner.")
+@click.option("--requests", metavar="N", type=click.IntRange(1, 10_000_000), help="Stop after N requests, if sooner.")
 @click.option(
     "--warm-up",
     metavar="S",

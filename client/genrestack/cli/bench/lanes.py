@@ -55,7 +55,7 @@ class UnaryLane:
 
 
 class StreamLane:
-    """Requests go through one stream, whose answers come in their order; a stream that broke is begun anew."""
+    """Requests go through one stream, whose answers come in their order; a stream that broke is opened again."""
 
     def __init__(self, channel: aio.Channel, options: ClientOptions, timeout: float) -> None:
         self._begin: Any = channel.stream_stream(f"/{SERVICE}/PredictStream")

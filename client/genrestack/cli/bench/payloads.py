@@ -39,7 +39,7 @@ class Payloads:
         """Pack `rows` rows a request, from a table or drawn from the ranges of the features that training saw.
 
         Raises:
-            InvalidInput: a request of so many rows is over the limit on messages, or the table cannot be used.
+            InvalidInput: a request of that many rows is over the limit on messages, or the table cannot be used.
 
         """
         limit = rows_per_message(Rows(np.zeros((1, len(info.features)), np.float32), ()), options)

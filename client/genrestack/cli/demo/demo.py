@@ -78,7 +78,7 @@ class Places:
 
 
 def run_demo(folder: Path) -> None:
-    """Go the whole way; raises click.ClickException naming the command that failed."""
+    """Run all steps; raise click.ClickException naming the command that failed."""
     started = time.monotonic()
     places = Places(folder)
     write_music(places)

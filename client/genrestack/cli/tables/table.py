@@ -14,7 +14,7 @@ from genrestack_common.tables.errors import TableFileError
 from genrestack_common.tables.packing import KINDS, is_parquet, is_text_table, unpacked
 
 IDENTIFIERS: Final = ("filename", "length")
-"""Columns of the published layout that tell rows apart and are no features."""
+"""Columns of the published layout that tell rows apart and are not features."""
 _LONGEST_ROW: Final = 2**24
 """Characters."""
 

@@ -52,7 +52,7 @@ def a_text(value: Any, field: str) -> str:
     if not isinstance(value, str):
         raise unexpected(value, field, "a string")
     if not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
-        raise InvalidInput.of(field, "it has half a surrogate pair, which is no character; send both halves")
+        raise InvalidInput.of(field, "it has half a surrogate pair, which is not a character; send both halves")
     return value
 
 
@@ -88,7 +88,7 @@ def unexpected(value: Any, field: str, expected: str) -> InvalidInput:
 
 
 def set_parameter(into: InferParameter, value: Any, field: str) -> None:
-    """Take over a parameter's value.
+    """Copy a parameter's value.
 
     Raises:
         InvalidInput: it is of a type that no parameter has.
@@ -112,7 +112,7 @@ def set_parameter(into: InferParameter, value: Any, field: str) -> None:
 
 
 def set_repository_parameter(into: ModelRepositoryParameter, value: Any, field: str) -> None:
-    """Take over a parameter's value, as `set_parameter` does."""
+    """Copy a parameter's value, as `set_parameter` does."""
     if isinstance(value, bool):
         into.bool_param = value
     elif isinstance(value, int):

@@ -18,7 +18,7 @@ _BINARY: Final = "binary_data"
 _SIZE: Final = "binary_data_size"
 _TYPED: Final = {"FP32": "fp32_contents", "FP64": "fp64_contents"}
 _NUMBERS: Final = {int, float}
-# So many take a few milliseconds.
+# This many numbers take a few milliseconds.
 _AT_ONCE: Final = 2**16
 _FIELDS: Final = {
     "inputs[0].contents.fp32_contents": "inputs[0].data",
@@ -76,7 +76,7 @@ def in_json_terms(error: InvalidInput) -> InvalidInput:
 
 
 def json_size(body: bytes, json_length: str | None) -> int:
-    """Return how many bytes of a body are JSON, by what its header says; 0 if that is no such number."""
+    """Return how many bytes of a body are JSON, by what its header says; 0 if that is not such a number."""
     if json_length is None:
         return len(body)
     digits = json_length.strip()
@@ -96,7 +96,7 @@ def _parted(body: bytes, json_length: str | None) -> tuple[bytes, memoryview | N
 def _take_parameters(
     holder: Mapping[str, Any], into: MutableMapping[str, pb.InferParameter], field: str, own: str
 ) -> Any:
-    """Take over the parameters but one, which is HTTP's own; return its value, None if it is not there."""
+    """Copy the parameters but one, which is HTTP's own; return its value, None if it is not there."""
     prefix = f"{field}.parameters" if field else "parameters"
     found = None
     for name, value in an_object(holder.get("parameters", {}), prefix).items():
