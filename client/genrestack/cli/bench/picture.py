@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-FORMS: Final = (".png", ".svg", ".html")
 _SIZE: Final = (11.0, 4.4)
 """Inches."""
 _DPI: Final = 160
