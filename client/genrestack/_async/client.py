@@ -18,11 +18,12 @@ from genrestack._core.base_client import check_stream
 from genrestack._core.connection import options as defaults
 from genrestack._core.connection.credentials import TLS, Token
 from genrestack._core.connection.options import NOT_GIVEN, ClientOptions, KeepaliveOptions, LoadBalancing, Timeout
-from genrestack._core.inputs.columns import names_at_fault
-from genrestack._core.inputs.rows import Rows
+from genrestack._core.inputs.columns import names_at_fault, select
+from genrestack._core.inputs.named_rows import read_rows
+from genrestack._core.inputs.rows import Rows, to_rows
 from genrestack._core.request import ModelSpec, Priority
 from genrestack._core.retry import Deadline, RetryOptions
-from genrestack.errors import GenreStackError, InvalidInput
+from genrestack.errors import GenreStackError, InvalidInput, Unsupported
 from genrestack.prediction import Prediction
 from genrestack.songs.song_prediction import SongPrediction
 
@@ -296,3 +297,27 @@ class AsyncClient(AsyncModelCalls):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+    async def _select(
+        self, rows: Any, spec: ModelSpec, deadline: Deadline, *, strict: bool, gaps_apart: bool = False
+    ) -> Rows | InvalidInput:
+        """Check rows, and choose the model's columns where they have names; return what is wrong with them, not raise.
+
+        The public method raises it, so that the traceback ends there.
+        With `gaps_apart`, gaps in rows without names are left to the call by which a stream asks for these rows apart.
+        """
+        try:
+            found = read_rows(rows)
+            if isinstance(found, Rows):
+                if not gaps_apart and not self._known_models.take(found, spec):
+                    await self._check_gaps(found, spec, deadline)
+                return found
+            info = self._known_models.find(spec)
+            if info is None:
+                info = await self.model(spec.model or None, spec.version or None, deadline.remaining())
+            return select(found, info, strict=strict)
+        except Unsupported:
+            # Nobody says which columns the model takes: all of them go out, and the server refuses what is wrong.
+            return to_rows(rows)
+        except InvalidInput as error:
+            return error.with_traceback(None)

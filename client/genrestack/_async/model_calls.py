@@ -1,21 +1,17 @@
-"""What a server tells of its models and of itself: metadata and health, and the columns that rows are chosen by."""
+"""What a server tells of its models and of itself: metadata and health."""
 # ruff: noqa: ASYNC109 - a timeout here covers retries too and ends in DeadlineExceeded, as in the sync client
 
 import asyncio
-from typing import Any
 
 from grpc_health.v1 import health_pb2
 
 from genrestack._async.calls import AsyncCalls
 from genrestack._core.base_client import POLL_SECONDS, health_of, health_service, none_serves
 from genrestack._core.connection.options import NOT_GIVEN, Timeout
-from genrestack._core.inputs.columns import select
-from genrestack._core.inputs.named_rows import read_rows
-from genrestack._core.inputs.rows import Rows, to_rows
 from genrestack._core.model_answers import read_model, read_models
 from genrestack._core.request import ModelSpec
 from genrestack._core.retry import Deadline
-from genrestack.errors import DeadlineExceeded, InvalidInput, NotFound, Unavailable, Unsupported
+from genrestack.errors import DeadlineExceeded, NotFound, Unavailable
 from genrestack.model_info import Health, ModelInfo
 from genrestack_proto.v1 import prediction_pb2 as pb
 
@@ -69,30 +65,6 @@ class AsyncModelCalls(AsyncCalls):
             if not deadline.allows(POLL_SECONDS):
                 raise self._not_ready(service, deadline, last)
             await asyncio.sleep(POLL_SECONDS)
-
-    async def _select(
-        self, rows: Any, spec: ModelSpec, deadline: Deadline, *, strict: bool, gaps_apart: bool = False
-    ) -> Rows | InvalidInput:
-        """Check rows, and choose the model's columns where they have names; return what is wrong with them, not raise.
-
-        The public method raises it, so that the traceback ends there.
-        With `gaps_apart`, gaps in rows without names are left to the call by which a stream asks for these rows apart.
-        """
-        try:
-            found = read_rows(rows)
-            if isinstance(found, Rows):
-                if not gaps_apart and not self._known_models.take(found, spec):
-                    await self._check_gaps(found, spec, deadline)
-                return found
-            info = self._known_models.find(spec)
-            if info is None:
-                info = await self.model(spec.model or None, spec.version or None, deadline.remaining())
-            return select(found, info, strict=strict)
-        except Unsupported:
-            # Nobody says which columns the model takes: all of them go out, and the server refuses what is wrong.
-            return to_rows(rows)
-        except InvalidInput as error:
-            return error.with_traceback(None)
 
     async def _check(self, service: str, deadline: Deadline) -> Health:
         try:
