@@ -32,7 +32,7 @@ from genrestack_server.inference.validation import check_bytes
 from genrestack_server.models.repository import find_models, versions_of
 from genrestack_server.service.lifecycle import Lifecycle
 from genrestack_server.service.messages import end_thread, parse_request
-from genrestack_server.service.prediction import Prediction
+from genrestack_server.service.prediction import PredictionHandler
 from genrestack_server.service.status import to_status
 from genrestack_server.telemetry.observer import Observers
 
@@ -203,7 +203,7 @@ class _Methods:
     def __init__(self, engine: Engine, config: ServerConfig) -> None:
         self._engine = engine
         self._config = config
-        self._prediction = Prediction(engine, config)
+        self._prediction = PredictionHandler(engine, config)
         self.by_name: dict[str, _Method] = {
             f"/{_SERVICE}/Predict": self._predict,
             f"/{_SERVICE}/ListModels": self._list_models,

@@ -22,7 +22,7 @@ from genrestack_server.rpc import health, oip_service, prediction_service
 from genrestack_server.rpc.auth_interceptor import AuthInterceptor
 from genrestack_server.rpc.channel_options import channel_options, max_calls
 from genrestack_server.rpc.grpc_port import GrpcPort
-from genrestack_server.rpc.health import Health
+from genrestack_server.rpc.health import HealthService
 from genrestack_server.rpc.oip_service import InferenceService
 from genrestack_server.rpc.prediction_service import PredictionService
 from genrestack_server.rpc.reflection import reflection_handler
@@ -31,7 +31,7 @@ from genrestack_server.security.security import Security
 from genrestack_server.service.lifecycle import Lifecycle
 from genrestack_server.service.oip.inference import Inference
 from genrestack_server.service.oip.statistics import Statistics
-from genrestack_server.service.prediction import Prediction
+from genrestack_server.service.prediction import PredictionHandler
 from genrestack_server.telemetry import grpc_log
 from genrestack_server.telemetry.observer import Observers
 from genrestack_server.telemetry.request_log import RequestLog
@@ -94,7 +94,7 @@ class Server:
             in_flight=lambda: self.engine.admission.in_flight,
         )
         """Its metrics and traces."""
-        self._health = Health(["", *_SERVICES])
+        self._health = HealthService(["", *_SERVICES])
         self._lifecycle = Lifecycle(self.observers)
         self._inference = Inference(self.engine, self._statistics, self.config, self.is_ready)
         self._security: Security | None = None
@@ -243,7 +243,7 @@ class Server:
         """
         engine, rpc = self.engine, RpcHandler(self._lifecycle)
         return [
-            PredictionService(Prediction(engine, self.config), engine.admission, rpc, self.config).handlers(),
+            PredictionService(PredictionHandler(engine, self.config), engine.admission, rpc, self.config).handlers(),
             InferenceService(self._inference, engine.admission, rpc, self.config).handlers(),
             self._health.handler(),
             reflection_handler([*_SERVICES, health.SERVICE_NAME]),

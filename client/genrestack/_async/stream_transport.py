@@ -169,7 +169,7 @@ class AsyncSeparateCalls:
             return error
 
 
-class Run(Protocol):
+class BatchSink(Protocol):
     """The stream that a feed brings batches to."""
 
     window: Window
@@ -191,7 +191,7 @@ class AsyncBatchFeed:
 
     """
 
-    def __init__(self, batches: Iterable[Any] | AsyncIterable[Any], run: Run, in_flight: int) -> None:
+    def __init__(self, batches: Iterable[Any] | AsyncIterable[Any], run: BatchSink, in_flight: int) -> None:
         self._run = run
         # How many batches may be fetched beyond the one that may always be.
         self._room = asyncio.Semaphore(in_flight - 1)

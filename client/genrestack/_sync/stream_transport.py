@@ -202,7 +202,7 @@ class SeparateCalls:
             call.cancel()
 
 
-class Run(Protocol):
+class BatchSink(Protocol):
     """The stream that a feed brings batches to."""
 
     window: Window
@@ -225,7 +225,7 @@ class BatchFeed:
 
     """
 
-    def __init__(self, batches: Iterable[Any], run: Run, in_flight: int) -> None:
+    def __init__(self, batches: Iterable[Any], run: BatchSink, in_flight: int) -> None:
         self._source = iter(batches)
         self._run = run
         self._in_flight = in_flight

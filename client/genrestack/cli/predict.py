@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from genrestack import Client, ModelInfo, Prediction
-    from genrestack.cli.tables.columns import Batch, Columns
-    from genrestack.cli.tables.table import Table
+    from genrestack.cli.tables.columns import Columns, TableBatch
+    from genrestack.cli.tables.table import InputTable
     from genrestack.cli.writers import Tally, Writer
 
 BATCH_ROWS: Final = 256
@@ -179,7 +179,7 @@ def _predict_file(
     with open_table(path, BATCH_ROWS, info.feature_names) as table:
         columns = match_columns(table, info.feature_names, label, info.missing_features)
         _note_ignored(path, columns.ignored)
-        waiting: deque[Batch] = deque()
+        waiting: deque[TableBatch] = deque()
         rows = _rows(table, columns, waiting)
         with (
             reading(table, quiet=writer.streams) as advance,
@@ -195,7 +195,7 @@ def _predict_file(
 def _take(
     path: Path,
     predictions: "Iterable[Prediction]",
-    waiting: "deque[Batch]",
+    waiting: "deque[TableBatch]",
     writer: "Writer",
     tally: "Tally",
     advance: Callable[[int, int], object],
@@ -220,7 +220,7 @@ def _described(info: "ModelInfo", predictions: "Iterable[Prediction]") -> "Itera
         yield prediction
 
 
-def _rows(table: "Table", columns: "Columns", waiting: "deque[Batch]") -> "Iterator[npt.NDArray[np.float64]]":
+def _rows(table: "InputTable", columns: "Columns", waiting: "deque[TableBatch]") -> "Iterator[npt.NDArray[np.float64]]":
     from genrestack.cli.tables.columns import batches
 
     for batch in batches(table, columns):

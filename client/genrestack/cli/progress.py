@@ -4,12 +4,12 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from genrestack.cli.tables.table import Table
+from genrestack.cli.tables.table import InputTable
 from genrestack_common.text import printable
 
 
 @contextmanager
-def reading(table: Table, *, quiet: bool) -> Iterator[Callable[[int, int], object]]:
+def reading(table: InputTable, *, quiet: bool) -> Iterator[Callable[[int, int], object]]:
     """Show how far a table has been read; yields a function of (position, rows done).
 
     Nothing is shown where nobody watches, nor (`quiet`) where the answers themselves scroll by on the same screen.

@@ -31,7 +31,7 @@ _READY, _NOT_READY = 200, 503
 
 
 @dataclass(frozen=True, slots=True)
-class Methods:
+class ProtocolMethods:
     """Reads requests once they are admitted; what they are answered with is `Inference`'s."""
 
     inference: Inference

@@ -21,7 +21,7 @@ from genrestack_server.http.endpoint import Endpoint, Work
 from genrestack_server.http.errors import refusal
 from genrestack_server.http.exchange import Exchange, Response
 from genrestack_server.http.json_text import to_json
-from genrestack_server.http.methods import Methods
+from genrestack_server.http.methods import ProtocolMethods
 from genrestack_server.security.auth import Authorizer
 from genrestack_server.service.lifecycle import Lifecycle
 from genrestack_server.service.oip.inference import Inference
@@ -44,7 +44,7 @@ def make_app(inference: Inference, lifecycle: Lifecycle, authorizer: Authorizer,
         config: limits.
 
     """
-    methods, admission = Methods(inference, config), inference.engine.admission
+    methods, admission = ProtocolMethods(inference, config), inference.engine.admission
     endpoint = partial(Endpoint, lifecycle=lifecycle, authorizer=authorizer, admission=admission)
 
     def get(path: str, method: str, work: Work, *, open_to_all: bool = False) -> Route:

@@ -25,7 +25,7 @@ _MAX_WATCHERS: Final = 500
 _Response = health_pb2.HealthCheckResponse
 
 
-class Health:
+class HealthService:
     """What this server says of itself; no model is SERVING until somebody says so, and none after `drain`.
 
     Written here because the packaged servicer starts out SERVING, forgets the other watchers of a name when one of

@@ -54,7 +54,7 @@ def metrics_endpoint(host: str, port: int, collector: Collector, probes: Probes 
     check_address(host, port, METRICS)
     with _listen(host, port) as listener:
         loop, stopping = asyncio.new_event_loop(), asyncio.Event()
-        serving = Endpoint(listener, collector, probes).serve(stopping)
+        serving = MetricsEndpoint(listener, collector, probes).serve(stopping)
         thread = threading.Thread(target=_run, args=[loop, serving], name="genrestack-metrics", daemon=True)
         thread.start()
         try:
@@ -80,7 +80,7 @@ def _run(loop: asyncio.AbstractEventLoop, serving: Coroutine[Any, Any, None]) ->
         runner.run(serving)
 
 
-class Endpoint:
+class MetricsEndpoint:
     """Accepts, reads one request, answers it, and closes."""
 
     def __init__(

@@ -13,7 +13,7 @@ from genrestack._core.inputs.cells import check_finite
 from genrestack._core.inputs.rows import to_rows
 from genrestack.cli.songs.timeline import letters
 from genrestack.cli.tables.columns import match_columns
-from genrestack.cli.tables.table import Table, open_table
+from genrestack.cli.tables.table import InputTable, open_table
 from genrestack.cli.tables.table_error import TableError
 from genrestack.model_info import FeatureInfo
 from genrestack.songs.aggregate import check_model
@@ -21,8 +21,8 @@ from genrestack.songs.aggregate import check_model
 MANY = [f"name {number}" for number in range(200_000)]
 
 
-def table(header: list[str]) -> Table:
-    return Table(Path("t.csv"), header, 0, iter(()))
+def table(header: list[str]) -> InputTable:
+    return InputTable(Path("t.csv"), header, 0, iter(()))
 
 
 def test_many_columns_and_features() -> None:

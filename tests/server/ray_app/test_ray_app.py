@@ -26,7 +26,7 @@ from genrestack_server.errors import (
 from genrestack_server.models.background import give_back
 from genrestack_server.ray_app import add_prediction_service, app
 from genrestack_server.ray_app.config import SERVER_SETTINGS, RayConfig, read
-from genrestack_server.ray_app.demand import DemandManager, DemandRegistry, Held, Models
+from genrestack_server.ray_app.demand import CachedModel, DemandManager, DemandRegistry, Models
 from genrestack_server.ray_app.proxy import METHODS, Handlers, meant, named
 from genrestack_server.telemetry.observer import Observer
 
@@ -136,13 +136,13 @@ def test_what_ray_says_of_applications_stays() -> None:
 class Cache:
     """Holds as many as Ray would, and lets go of what was not asked for the longest."""
 
-    def __init__(self, fetch: Callable[[str], Coroutine[Any, Any, Held]], most: int) -> None:
+    def __init__(self, fetch: Callable[[str], Coroutine[Any, Any, CachedModel]], most: int) -> None:
         self._fetch = fetch
         self._most = most
         self._lock = asyncio.Lock()
-        self.models: OrderedDict[str, Held] = OrderedDict()
+        self.models: OrderedDict[str, CachedModel] = OrderedDict()
 
-    async def __call__(self, name: str) -> Held:
+    async def __call__(self, name: str) -> CachedModel:
         if name not in self.models:
             async with self._lock:
                 if name not in self.models:
