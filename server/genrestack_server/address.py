@@ -129,7 +129,7 @@ def address_error(host: str, port: int, error: OSError, flags: Flags = GRPC) -> 
 def reserved_port(host: str, port: int, flags: Flags = GRPC) -> Iterator[int]:
     """Keep a port for processes that will share it; yields its number, a free one for 0.
 
-    First makes sure that nobody else has it: with SO_REUSEPORT alone a second server on a busy port would take half
+    First makes sure that the port is free: with SO_REUSEPORT alone a second server on a busy port would take half
     of its connections without a word. The sockets that then hold the port never listen, so the kernel hands them no
     connection, and they refuse it to everybody who does not share it in the same way.
 
@@ -162,7 +162,7 @@ def _reserve(family: int, address: tuple[Any, ...], port: int) -> socket.socket:
         if family == socket.AF_INET6:
             reserved.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        # Past connections may linger on the port; from then on nobody else may do as we did.
+        # Past connections may linger on the port; from then on no other process may do as we did.
         reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         reserved.bind((address[0], port, *address[2:]))
         reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)

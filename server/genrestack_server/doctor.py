@@ -1,4 +1,4 @@
-"""What `genrestack doctor` is told of serving: onnxruntime, providers, limits, the model repository.
+"""What `genrestack doctor` checks of serving: onnxruntime, providers, limits, the model repository.
 
 A row is subject, `ok`, `note` or `problem`, what was found, and what to do about it.
 """

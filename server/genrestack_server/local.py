@@ -116,7 +116,7 @@ class LocalModels:
             method: as gRPC has it, `/service/method`.
             data: the request.
             metadata: as gRPC's.
-            timeout: seconds after which nobody waits; None: never.
+            timeout: seconds for the call; None: no limit.
 
         """
         with self._lock:
@@ -144,7 +144,7 @@ class LocalModels:
             error = met
         if not self._started.done():
             self._started.set_result(to_status(_refusal(error)).SerializeToString())
-        # What nobody holds any more ends its threads.
+        # Garbage collection ends its threads.
         self._methods = {}
 
     async def _serve(self) -> None:
@@ -235,7 +235,7 @@ class _Methods:
 
 
 class _Arrived:
-    """What the caller said beside the request."""
+    """Metadata of the request."""
 
     def __init__(self, metadata: Metadata, timeout: float | None) -> None:
         self._metadata = metadata

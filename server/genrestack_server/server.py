@@ -44,7 +44,7 @@ _log = logging.getLogger(__name__)
 
 # Answers whose handlers have ended still have to leave.
 _FLUSH_S: Final = 0.5
-# So long without a refusal, and nobody is just coming in.
+# After this long without a rejection, no new caller is arriving.
 _QUIET_S: Final = 0.03
 _SERVICES: Final = (prediction_service.SERVICE_NAME, oip_service.SERVICE_NAME)
 
@@ -77,7 +77,7 @@ class Server:
         """The port of HTTP, if there is one and `start` has bound it."""
         self._statistics = Statistics()
         self.observers = Observers([self._statistics, RequestLog(self.config.log_sample)])
-        """Who is told of calls, runs and loads; add to them before `start`."""
+        """Notified of calls, runs and loads; add to them before `start`."""
         self.engine = Engine(
             self.config,
             self.observers,

@@ -38,7 +38,7 @@ _FIXED_BYTES: Final = 2**20
 _ROW_BYTES: Final = 2**16
 _NUMBER_BYTES: Final = 4
 _LONG_BYTES: Final = 2**22
-"""Of shorter messages nobody counts the fields, which takes about a microsecond each."""
+"""The fields of shorter messages are not counted, which takes about a microsecond each."""
 # Answers of later messages may carry longer labels than the first one's.
 _ANSWER_SHARE: Final = 0.8
 

@@ -313,7 +313,7 @@ class Client(ModelCalls):
                 info = self.model(spec.model or None, spec.version or None, deadline.remaining())
             return select(found, info, strict=strict)
         except Unsupported:
-            # Nobody says which columns the model takes: all of them go out, and the server refuses what is wrong.
+            # The server does not list the model's columns: all of them are sent, and the server rejects what is wrong.
             return to_rows(rows)
         except InvalidInput as error:
             return error.with_traceback(None)

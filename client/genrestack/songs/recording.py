@@ -219,7 +219,7 @@ def is_recording(path: Path) -> bool:
 
 
 class _Heard:
-    """A sound whose samples are shown to somebody on their way."""
+    """A sound whose samples are passed to an observer as they are read."""
 
     def __init__(self, sound: "Sound", on_samples: Callable[[npt.NDArray[np.float32]], None]) -> None:
         self._sound = sound

@@ -37,7 +37,7 @@ class UnsupportedEncoding(InvalidInput):
 
 
 class ForeignPage(PermissionDenied):
-    """The request was made by a page of another site, in somebody's browser."""
+    """The request was made by a page of another site, in a browser."""
 
 
 def failure(status: status_pb2.Status, call: Call, unsupported: bool) -> Response:  # noqa: FBT001

@@ -23,7 +23,7 @@ class ThreadLimit(RunLimit):
 
     def _tell(self) -> None:
         super()._tell()
-        with suppress(RuntimeError):  # the loop has ended, and nobody waits
+        with suppress(RuntimeError):  # the loop has ended: there is no caller left
             self._loop.call_soon_threadsafe(self._told)
 
 
@@ -57,5 +57,5 @@ def _run_for(
     then: Callable[[RunResult], None],
 ) -> None:
     result = run_now(served, rows, limit)
-    with suppress(RuntimeError):  # the loop has ended, and nobody waits
+    with suppress(RuntimeError):  # the loop has ended: there is no caller left
         loop.call_soon_threadsafe(then, result)

@@ -18,7 +18,7 @@ _T = TypeVar("_T")
 # raises the bound to 32 MiB once it has seen such blocks, and then keeps tens of MiB of weights that nobody has.
 _M_MMAP_THRESHOLD: Final = -3
 _LARGE_BYTES: Final = 2 * 2**20
-# So long without a large request, and trimming is in nobody's way.
+# After this long without a large request, trimming delays no call.
 _QUIET_S: Final = 1.0
 
 

@@ -18,7 +18,7 @@ PATIENCE: Final = 5
 """Polls in a row that must find a half-copied folder unchanged before it is rejected, and a served one missing before
 it is unloaded: copies pause, and network file systems are away for moments."""
 
-# Nobody's bundle; it only bounds the work that a folder full of something else makes.
+# More than any bundle has; it bounds the work for a folder full of something else.
 _MAX_ENTRIES: Final = 10_000
 _NOTHING: Final[Mapping[int, "Folder"]] = MappingProxyType({})
 

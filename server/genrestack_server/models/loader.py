@@ -36,7 +36,7 @@ _WARM_UP_BATCH: Final = 64
 _WARM_UP_RUNS: Final = 5
 # About what reading and writing one message takes the event loop anyway.
 _QUICK_S: Final = 0.0005
-# A reason goes into logs and into the repository's index; names in a bundle are whatever somebody wrote there.
+# A reason goes into logs and into the repository's index; names in a bundle are whatever was written there.
 _MAX_REASON_BYTES: Final = 1000
 
 
@@ -64,7 +64,7 @@ def load_version(
     for reason in verified.passed_over:
         _log.warning("%s/%d: auto passes over %s", name, version, reason)
     if verified.native_passed_over:
-        # Left out at installation is as somebody wanted it; there, and wrong or refused, is not.
+        # Left out at installation is a choice; there, and wrong or refused, is not.
         level = logging.INFO if missing() else logging.WARNING
         _log.log(level, "%s/%d: no native operator for %s", name, version, verified.native_passed_over)
     session, parity = verified.session, verified.parity

@@ -42,7 +42,7 @@ class ModelManager:
         Args:
             config: the repository, the policy, the mode.
             registry: what is served.
-            observers: who is told of it.
+            observers: notified of it.
             changed: called with a model's name and a version that has begun or ceased to be served.
             broadcast: called with `load` or `unload` and a model's name once that was done here by request.
 
@@ -247,6 +247,6 @@ class ModelManager:
 
 
 def _log_abandoned(work: "asyncio.Task[None]") -> None:
-    """Log what went wrong with a load that nobody waits for any more, unless it has been said already."""
+    """Log the failure of a load whose caller has left, unless it was logged already."""
     if not work.cancelled() and (error := work.exception()) is not None and not isinstance(error, RequestError):
         _log.error("a model could not be loaded, and its caller has left", exc_info=error)

@@ -79,7 +79,7 @@ def _call(loop: asyncio.AbstractEventLoop, work: Callable[[], None]) -> None:
 
 
 def report_unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Log what a task raised and nobody took, apart from gRPC's own tasks: those failures hold callers' bytes.
+    """Log exceptions of tasks that were never retrieved, but not of gRPC's own tasks: those hold callers' bytes.
 
     The one that matters, the end of the serving task, is logged by `GrpcPort`.
     """

@@ -122,7 +122,7 @@ class Supervisor:
         return sum(worker.serving for worker in list(self._workers.values()))
 
     def is_ready(self) -> bool:
-        """Return whether a worker serves models, and nobody has told them to stop."""
+        """Return whether a worker serves models, and stopping has not begun."""
         return not self._stopping.is_set() and any(each.serving and each.ready for each in self._workers.values())
 
     @property
@@ -177,7 +177,7 @@ class Supervisor:
             if self.totals is not None:
                 self.totals.retire_worker(str(number))
             if self._stopping.is_set():
-                # A worker that never served cut nobody off.
+                # A worker that never served had no callers.
                 self._forced = self._forced or (worker.said is not None and status != DRAINED)
             else:
                 self._judge(worker, status)

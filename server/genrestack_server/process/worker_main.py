@@ -62,15 +62,15 @@ class ControlChannel:
                 self.tell(**_state(server))
             await asyncio.sleep(BEAT_S)
 
-    async def handle_commands(self, life: ServerRunner, server: "Server") -> None:
-        """Do what the supervisor commands; without one nobody can restart or stop this worker, and it ends."""
+    async def handle_commands(self, runner: ServerRunner, server: "Server") -> None:
+        """Run the supervisor's commands; end when it has gone, since nothing else restarts or stops this worker."""
         following: set[asyncio.Task[None]] = set()
         while order := await self._next_order():
             match order:
                 case ["reload"]:
                     server.reload()
                 case ["drain" | "leave" as how]:
-                    life.stop(at_once=how == "leave")
+                    runner.stop(at_once=how == "leave")
                 case [command, name]:
                     task = asyncio.create_task(self._follow(command, name))
                     following.add(task)
@@ -79,7 +79,7 @@ class ControlChannel:
         leave(1)
 
     async def _next_order(self) -> list[str]:
-        """Read what to do; nothing once nobody says it any more."""
+        """Read the next command; an empty one when the supervisor has gone."""
         with suppress(OSError):
             if line := await self._reader.readline():
                 order: list[str] = json.loads(line)
@@ -124,21 +124,21 @@ async def _serve(line: ControlChannel, config: ServerConfig) -> NoReturn:
         accepts=lambda accepting: line.tell(accepting=accepting),
         broadcast=line.broadcast,
     )
-    life = ServerRunner(config.grace)
-    # The supervisor's orders come over the line; a signal from somebody else lets this worker finish and end, and no
+    runner = ServerRunner(config.grace)
+    # The supervisor's orders come over the line; a signal from elsewhere drains this worker, and no
     # second one is counted, as signalling a whole group would send two.
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, life.stop)
+    loop.add_signal_handler(signal.SIGTERM, runner.stop)
     loop.set_exception_handler(report_unhandled)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Referred to, as the event loop itself does not keep its tasks.
-    _tasks = [asyncio.create_task(line.heartbeat(server)), asyncio.create_task(line.handle_commands(life, server))]
+    _tasks = [asyncio.create_task(line.heartbeat(server)), asyncio.create_task(line.handle_commands(runner, server))]
 
     def serving() -> None:
         line.started(server)
         line.tell(serving=startup_banner(server), ready=server.is_ready())
 
-    status = await life.pass_by(server, serving)
+    status = await runner.run(server, serving)
     await line.end(server)
     leave(status)
 

@@ -26,7 +26,7 @@ _Response = health_pb2.HealthCheckResponse
 
 
 class HealthService:
-    """What this server says of itself; no model is SERVING until somebody says so, and none after `drain`.
+    """The health of server and models; no model is SERVING until it is set so, and none after `drain`.
 
     Written here because the packaged servicer starts out SERVING, forgets the other watchers of a name when one of
     them leaves, and never ends a Watch, which would hold up a server that stops.

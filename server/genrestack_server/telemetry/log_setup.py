@@ -80,7 +80,7 @@ class LogWriter(logging.Handler):
                 self._stream.write(line + "\n")
                 self._stream.flush()
             except (OSError, ValueError):
-                # A full disk, a reader that left, a closed stream: nobody can be told here.
+                # A full disk, a reader that left, a closed stream: there is nowhere to report it.
                 self.lost += 1
             self._lines.task_done()
 

@@ -18,7 +18,7 @@ from genrestack_server.address import METRICS, address_error, check_address, joi
 from genrestack_server.telemetry.probes import LIVE, READY, Probes
 
 MOST_CONNECTIONS: Final = 16
-"""Open at once; one more ends the oldest, so that a caller who holds them open keeps nobody else out."""
+"""Open at once; one more ends the oldest, so that a caller who holds them open does not keep others out."""
 # From the first byte to the last, however they trickle.
 _WITHIN_S: Final = 10.0
 _BACKLOG: Final = 64

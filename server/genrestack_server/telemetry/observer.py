@@ -1,4 +1,4 @@
-"""Who is told of calls, runs and loads: logs, metrics, traces, statistics."""
+"""Observers of calls, runs and loads: logs, metrics, traces, statistics."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -31,7 +31,7 @@ class Version(Protocol):
 
 
 class Observer:
-    """Is told what happens; every method does nothing here. Calls come from the event loop and must return at once."""
+    """Notified of what happens; every method does nothing here. Calls come from the event loop and must not block."""
 
     def call_ended(self, call: Call) -> None:
         """Record a call, answered or not."""
@@ -56,7 +56,7 @@ class Observer:
 
 
 class Observers(Observer):
-    """Several observers as one; each is told of what it has a method of its own for."""
+    """Several observers as one; each is notified where it overrides the method."""
 
     def __init__(self, observers: Sequence[Observer] = ()) -> None:
         self._call_ended: list[Callable[[Call], None]] = []

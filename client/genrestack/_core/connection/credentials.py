@@ -88,7 +88,7 @@ def _check(tls: TLS) -> None:
 
 
 class TokenSource:
-    """Hands out the token for the next call; shows it to nobody else."""
+    """Returns the token for the next call; never shows it in text."""
 
     def __init__(self, ask: Callable[[], str], name: str = "token") -> None:
         self._ask = ask

@@ -179,7 +179,7 @@ def _load(
 
 @contextmanager
 def _shown(plan: "Plan") -> Iterator[Callable[[float, int], object]]:
-    """Show how far the load is, where somebody watches."""
+    """Show the progress of the load on a terminal."""
     import sys
 
     if not sys.stderr.isatty():

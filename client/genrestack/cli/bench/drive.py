@@ -1,4 +1,4 @@
-"""Two ways to load: callers that wait for their answers, and a rate that waits for nobody."""
+"""Two ways to load: callers that wait for their answers (closed loop), and a fixed rate (open loop)."""
 
 import asyncio
 import random
@@ -14,7 +14,7 @@ from genrestack.cli.bench.payloads import Payloads
 from genrestack.cli.bench.plan import MOST_CALLS, Plan
 from genrestack.cli.bench.record import OK, CallRecords, Record
 
-# A caller that is refused at once must not ask again at once: that would be a load nobody has.
+# A caller that is rejected at once must not ask again at once: real callers do not.
 _PAUSE_AFTER_FAILURE: Final = 0.01
 _TICK: Final = 0.2
 
