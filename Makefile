@@ -9,7 +9,7 @@ EXTRAS := train,ray,server,http,audio,web,otel,docs,dev
 # pytest-xdist workers; loadfile keeps a module's fixtures in one of them.
 WORKERS ?= 2
 # Here pytest's own process is a driver of Ray, which has crashed in one that had run hundreds of other tests before.
-RAY_TESTS := tests/training/test_ray.py
+RAY_TESTS := tests/training/fitting/test_ray.py
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-long test-hard test-gpu test-cpus test-versions check structure format proto unasync bench bench-peers docs image-test requirements clean

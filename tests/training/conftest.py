@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from export.conftest import NAMES, fit, small
-from training.export_calls import ROW_LABELS, ROWS
+from export.conftest import fit, small
 
 from genrestack_training import Run, Step, Table, load_table, train
 
@@ -128,10 +127,3 @@ def windows(tmp_path_factory: pytest.TempPathFactory) -> Table:
 def compared(windows: Table, tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("runs") / "run"
     return train(windows, overrides=LIGHT, folds=3, compare=["random", "track"], run_dir=folder)
-
-
-@pytest.fixture
-def files(tmp_path: Path) -> Path:
-    """A folder with a table of rows that were held out."""
-    pd.DataFrame(ROWS, columns=list(NAMES)).assign(label=ROW_LABELS).to_csv(tmp_path / "rows.csv", index=False)
-    return tmp_path

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from support.pages import check_page
 
-EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
+EXAMPLES = Path(__file__).parents[3] / "docs" / "examples"
 
 
 @pytest.mark.parametrize("name", ["report-demo.html", "report-comparison.html"])

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from client.both_clients import BOTH_CLIENTS
 from client.conftest import QUICK
-from client.sdk.test_stream import Batch, check, made_batches
 from client.servicer import Script, answer, bad_request, failure, retry_info, serving
+from client.streams.test_stream import Batch, check, made_batches
 from google.rpc import status_pb2
 from support.waiting import GUARD_S
 

@@ -14,7 +14,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import LabelEncoder, MinMaxScaler, OneHotEncoder
 from sklearn.svm import SVC, LinearSVC
-from training.export_calls import (
+from training.cli.export_calls import (
     CODES,
     ENCODER,
     LABELS,

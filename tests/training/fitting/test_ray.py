@@ -25,7 +25,7 @@ from genrestack_training.fitting.engines import Engine, SequentialEngine
 
 ROWS = np.random.default_rng(3).normal(size=(120, 4))
 LABELS = np.array(["a", "b", "c"])[np.arange(120) % 3]
-TESTS = Path(__file__).parent.parent
+TESTS = Path(__file__).parents[2]
 
 
 def light_stack(**parameters: Any) -> Any:

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
-from training.export_calls import LABELS, TRAINING, exported_model, one_line, run_export, stacked
+from training.cli.export_calls import LABELS, TRAINING, exported_model, one_line, run_export, stacked
 
 from genrestack_training.cli.export import export
 
