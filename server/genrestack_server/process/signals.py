@@ -51,7 +51,7 @@ def take_signals(config: ServerConfig, stop: Callable[[signal.Signals], None], r
     reader, writer = socket.socketpair()
     writer.setblocking(False)
     for number in (*_SIGNALS, *([signal.SIGHUP] if has_files else [])):
-        signal.signal(number, _heard_elsewhere)
+        signal.signal(number, _ignore)
     signal.set_wakeup_fd(writer.fileno())
 
     def listen() -> None:
@@ -69,7 +69,7 @@ def take_signals(config: ServerConfig, stop: Callable[[signal.Signals], None], r
     threading.Thread(target=listen, name="signals", daemon=True).start()
 
 
-def _heard_elsewhere(_number: int, _frame: FrameType | None) -> None:
+def _ignore(_number: int, _frame: FrameType | None) -> None:
     """Wake the thread of `take_signals`."""
 
 

@@ -69,7 +69,7 @@ class Certificates:
         self._pair = read_pair(*self._files)
         self._for_grpc = self._pair.for_grpc()
         self._given = self._for_grpc
-        self._tell_expiry()
+        self._log_expiry()
 
     @property
     def expires(self) -> float:
@@ -99,14 +99,14 @@ class Certificates:
         """
         pair = read_pair(*self._files)
         self._pair, self._for_grpc = pair, pair.for_grpc()
-        self._tell_expiry()
+        self._log_expiry()
         return f"TLS certificate {self._files[0]}"
 
     async def remind_daily(self) -> None:
         """Once a day, say when the certificate expires, until cancelled."""
         while True:
             await asyncio.sleep(_DAY_S)
-            self._tell_expiry()
+            self._log_expiry()
 
     def _changed(self) -> grpc.ServerCertificateConfiguration:
         """Pass gRPC the pair if it has another one; called before a handshake, in a thread of gRPC's."""
@@ -115,7 +115,7 @@ class Certificates:
         # The stubs do not know that None means "as before".
         return cast(grpc.ServerCertificateConfiguration, changed)
 
-    def _tell_expiry(self) -> None:
+    def _log_expiry(self) -> None:
         left = self.expires - time.time()
         until = datetime.fromtimestamp(self.expires, UTC).strftime("%Y-%m-%d %H:%M UTC")
         if left <= 0:
