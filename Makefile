@@ -9,7 +9,7 @@ EXTRAS := train,ray,server,http,audio,web,otel,docs,dev
 # pytest-xdist workers; loadfile keeps a module's fixtures in one of them.
 WORKERS ?= 2
 # Here pytest's own process is a driver of Ray, which has crashed in one that had run hundreds of other tests before.
-RAY_TESTS := tests/training/test_ray.py
+RAY_TESTS := tests/training/fitting/test_ray.py
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-long test-hard test-gpu test-cpus test-versions check structure format proto unasync bench bench-peers docs image-test requirements clean
@@ -33,10 +33,10 @@ $(NATIVE_STAMP): $(STAMP) $(NATIVE)/build.py $(wildcard $(NATIVE)/*.c $(NATIVE)/
 	@$(BIN)/python $(NATIVE)/build.py || true
 	@touch $(NATIVE_STAMP)
 
-demo: setup  ## the whole way on made music: train, export, prove, serve, classify a song
+demo: setup  ## all steps on synthesised music: train, export, verify, serve, classify a song
 	@$(BIN)/genrestack demo
 
-test: setup check  ## the checks and all tests that take no more than minutes
+test: setup check  ## the checks and all tests that take minutes at most
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not long and not gpu" --ignore $(RAY_TESTS)
 	$(BIN)/python -m pytest -m "not long and not gpu" $(RAY_TESTS)
 
@@ -73,7 +73,7 @@ check: setup  ## lint, types, imports between packages, generated code: exactly 
 structure: setup  ## modules and imports counted, a call followed through them; figures before → now
 	@$(BIN)/python tools/show_structure.py --since tools/structure/before.json
 
-format: setup  ## put the code in form
+format: setup  ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 

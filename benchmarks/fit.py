@@ -107,7 +107,7 @@ def same(row: Mapping[str, Row]) -> bool:
 
 
 def about(machine: Machine, taken: Sequence[Mapping[str, Row]], epochs: int) -> list[str]:
-    """Say what was measured, where and when."""
+    """Return what was measured, where and when."""
     tried = [f"**Tried with {epochs} epochs: measure again with {_EPOCHS}.**"] if epochs != _EPOCHS else []
     busy = [f"**The machine was busy (load {machine.load:.1f}): measure again in a quiet moment.**"]
     first = taken[0]["genrestack"]

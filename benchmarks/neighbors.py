@@ -29,7 +29,7 @@ BATCHES: Final = (1, 256)
 TARGET: Final = {(1, 100_000, 256): 20.0}
 """Times quicker than scikit-learn, by p, points and rows."""
 _MANY: Final = 1_000_000
-"""So many points get a fifth of the turns."""
+"""From this many points on, a fifth of the turns."""
 _FEATURES: Final = 57
 _CLASSES: Final = 10
 _CLUSTERS: Final = 200
@@ -67,7 +67,7 @@ def main(points: tuple[int, ...], rounds: int, document: Path | None) -> None:
 
 
 def compare(count: int, p: int, rounds: int) -> list[Figure]:
-    """Measure the three on so many points."""
+    """Measure the three on this many points."""
     points, labels, rows = made(count)
     contestants = contestants_on(points, labels, p)
     figures = []
@@ -164,10 +164,10 @@ def _section(figures: list[Figure], machine: Machine) -> str:
 
 
 def _alone() -> None:
-    """Start anew with one thread for OpenMP and BLAS, which read that once: idle ones spin, and calls wait for them."""
+    """Restart with one thread for OpenMP and BLAS, which read that once: idle ones spin, and calls wait for them."""
     wanted = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     if not wanted.items() <= os.environ.items():
-        # A kernel that somebody has chosen for another machine is no fair baseline either.
+        # A kernel that somebody has chosen for another machine is not a fair baseline either.
         kept = {name: value for name, value in os.environ.items() if name != "OPENBLAS_CORETYPE"}
         os.execve(sys.executable, [sys.executable, "-m", "benchmarks.neighbors", *sys.argv[1:]], {**kept, **wanted})
 

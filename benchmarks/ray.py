@@ -63,7 +63,7 @@ class Measured:
 @click.option("--models", type=click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path),
               metavar="FOLDER", help="Repository of one model; default: the notebook's stack.")  # fmt: skip
 @click.option("--replicas", type=click.IntRange(min=1), multiple=True, default=(1, 2), show_default=True,
-              help="So many replicas; can be repeated.")  # fmt: skip
+              help="Number of replicas; can be repeated.")  # fmt: skip
 @click.option("--quick", is_flag=True, help="Few repetitions: rough figures.")
 @click.option("--write", "document", type=click.Path(exists=True, dir_okay=False, resolve_path=True, path_type=Path),
               metavar="FILE", help="Replace the table between the marks in this Markdown file.")  # fmt: skip
@@ -128,7 +128,7 @@ def write_into(path: Path, text: str) -> None:
 
 
 def summed_up(contestant: str, load: Load, blocks: Sequence[dict[str, Any]]) -> Measured:
-    """Say what the blocks of one contestant come to: the median block's rate, percentiles over all calls."""
+    """Summarise the blocks of one contestant: the median block's rate, percentiles over all calls."""
     taken = 1e3 * np.sort([seconds for block in blocks for seconds in block["taken"]])
     rate = statistics.median(len(block["taken"]) / block["seconds"] for block in blocks)
     p50, p99 = np.percentile(taken, [50, 99])
@@ -193,7 +193,7 @@ def _versions() -> str:
 
 
 def _go_where_it_is_quiet() -> None:
-    """Begin anew in a network namespace of this run's own."""
+    """Restart in a network namespace of this run's own."""
     if os.environ.get(_IS_ALONE) == "1":
         return
     os.environ[_IS_ALONE] = "1"

@@ -1,4 +1,4 @@
-"""Ray Serve with so many replicas, until a line comes: `python -m benchmarks.ray_server REPOSITORY REPLICAS`.
+"""Ray Serve with some replicas, until a line comes: `python -m benchmarks.ray_server REPOSITORY REPLICAS`.
 
 Prints its address once it answers. Threads are shared among the replicas, as the workers of a server share them.
 """

@@ -48,7 +48,7 @@ async def main(target: str) -> None:
                 if taken == 3:
                     break
 
-        # A call ends with whoever waits for it.
+        # Cancelling the task cancels its call.
         try:
             async with asyncio.timeout(0.0001):
                 await client.predict(rows)

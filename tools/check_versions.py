@@ -135,7 +135,7 @@ def _steps(row: Row, workshop: Workshop, progress: Progress, *, tested: bool, na
 def _faults(case: Case, pins: Pins) -> Iterator[Step]:
     """Yield what is wrong with the versions themselves."""
     if case.python not in TRAINING and "tensorflow" in pins:
-        yield Step("tensorflow", f"{pins['tensorflow']} is no stable release for Python {case.python}", good=False)
+        yield Step("tensorflow", f"{pins['tensorflow']} is not a stable release for Python {case.python}", good=False)
 
 
 def _table(rows: Sequence[Row]) -> Table:

@@ -2,8 +2,8 @@
 
 What uv resolves for an image's extras, under `constraints.txt`, for each Python an image may be built for; then,
 version by version, the sha256 of the wheel that pip takes on each of these Pythons and processors. Files hold names,
-versions and hashes alone, and the Pythons that need a package where not all do: where the wheels come from is for
-whoever builds to say.
+versions and hashes alone, and the Pythons that need a package where not all do: where the wheels come from is
+chosen when building.
 """
 
 import json
@@ -45,7 +45,7 @@ Hashes = dict[str, set[str]]
 
 
 def wanted(name: str) -> list[str]:
-    """Give what one file begins with: the requirements of the project, or of building its wheel."""
+    """Return what one file begins with: the requirements of the project, or of building its wheel."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     if name == BUILD:
         return ["pip", *project["build-system"]["requires"]]
@@ -94,7 +94,7 @@ def _marker(pythons: Sequence[str]) -> str:
 
 
 def _compiled(requirements: str, python: str) -> list[str]:
-    """Give `name==version` of everything that one Python needs."""
+    """Return `name==version` of everything that one Python needs."""
     argv = [str(Path(sys.executable).parent / "uv"), "pip", "compile", "--quiet", "--no-header", "--no-annotate"]
     how = ["--only-binary", ":all:", "--constraint", str(ROOT / "constraints.txt"), "--python-version", python, "-"]
     done = subprocess.run([*argv, *how], input=requirements, stdout=subprocess.PIPE, check=True, text=True, cwd=ROOT)
@@ -126,7 +126,7 @@ def _tags(machine: str) -> list[str]:
 
 
 def main() -> None:
-    """Write every file anew."""
+    """Regenerate every file."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     for name in (BUILD, *EXTRAS):
         machines = ONLY.get(name, MACHINES)

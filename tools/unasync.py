@@ -1,9 +1,9 @@
 """Generate the synchronous client from the asynchronous one: `python tools/unasync.py [--check]`.
 
-`client.py` and `stream.py` of `genrestack/_sync` are made from those of `genrestack/_async`, token by token: `async`
-and `await` go, `AsyncX` becomes `X`, and the tables below say what else differs. `calls.py` and `stream_transport.py`
-are written by hand on both sides: one is on asyncio, the other on threads and queues. `--check` writes nothing, and
-fails with a diff where a file is stale.
+`client.py`, `model_calls.py` and `stream.py` of `genrestack/_sync` are made from those of `genrestack/_async`, token by
+token: `async` and `await` go, `AsyncX` becomes `X`, and the tables below say what else differs. `calls.py` and
+`stream_transport.py` are written by hand on both sides: one is on asyncio, the other on threads and queues. `--check`
+writes nothing, and fails with a diff where a file is stale.
 """
 
 import difflib
@@ -18,7 +18,7 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 PACKAGE: Final = Path("client/genrestack")
-FILES: Final = ("client.py", "stream.py")
+FILES: Final = ("client.py", "model_calls.py", "stream.py")
 
 # Code, by whole tokens, and what takes its place.
 PHRASES: Final = {

@@ -4,7 +4,7 @@
     python tools/walk_bad_input.py --write docs/errors.md
     python tools/walk_bad_input.py --only wire client
 
-Exit status 1 if an answer shows something internal, takes more than two lines, or is no failure at all.
+Exit status 1 if an answer shows something internal, takes more than two lines, or is not a failure at all.
 """
 
 import argparse

@@ -55,7 +55,7 @@ def stock(folder: Path, *, part: str = "") -> Spec:
 
 
 def environment() -> dict[str, str]:
-    """Give the same cores to every library, and no GPU to any."""
+    """Run every library on the same cores, and none on a GPU."""
     count = str(threads())
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
     fixed = {"CUDA_VISIBLE_DEVICES": "-1", "ORT_DISABLE_TELEMETRY": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
@@ -87,7 +87,7 @@ class Worker:
         self._process.communicate()
 
     def time(self, rows: int, seconds: float) -> list[float]:
-        """Time calls of so many rows each, for about so many seconds; the seconds of each call."""
+        """Time calls of `rows` rows each for about `seconds`; return the seconds of each call."""
         taken: list[float] = self._ask({"rows": rows, "seconds": seconds})["seconds"]
         return taken
 
@@ -122,7 +122,7 @@ class Times:
         return 1e3 * statistics.median(seconds for block in self._by_name[name] for seconds in block)
 
     def spread(self, baseline: str, name: str) -> str:
-        """Say between what the ratio of two contestants lay in the middle half of the rounds."""
+        """Return the bounds of the ratio of two contestants in the middle half of the rounds."""
         pairs = zip(self._by_name[baseline], self._by_name[name], strict=True)
         ratios = [statistics.median(slow) / statistics.median(quick) for slow, quick in pairs]
         low, _, high = statistics.quantiles(ratios, n=4)
@@ -130,7 +130,7 @@ class Times:
 
 
 def contest(specs: Mapping[str, Spec], rows_file: Path, rows: int, budget: Budget) -> Times:
-    """Measure contestants in turns, on calls of so many rows."""
+    """Measure contestants in turns, on calls of that many rows."""
     with ExitStack() as stack:
         workers = {name: stack.enter_context(Worker(spec, rows_file)) for name, spec in specs.items()}
         for worker in workers.values():

@@ -37,7 +37,7 @@ class Prepared:
 def prepare(run: Path | None, table: Path | None = None) -> Prepared:
     """Train, export and convert whatever is not there yet, on this table or the usual; a given run is taken as is."""
     run = run or _trained(table)
-    # Exported anew whenever the code that exports is another.
+    # Exported again whenever the code that exports has changed.
     folder = CACHE / "exports" / _key([_digest((run / "stack.joblib").read_bytes()), *_exporters()])
     if not folder.exists():
         _step("export", run, folder)

@@ -45,7 +45,7 @@ def _answer(subject: Subject, rows: npt.NDArray[Any], request: dict[str, Any]) -
 
 
 def time_calls(subject: Subject, rows: npt.NDArray[Any], count: int, seconds: float) -> list[float]:
-    """Time calls of `count` rows each, other rows every time, for so many seconds and three calls at least."""
+    """Time calls of `count` rows each, other rows every time, for `seconds` and three calls at least."""
     starts = range(0, len(rows) - count + 1, count)
     batches = [np.ascontiguousarray(rows[start : start + count]) for start in starts]
     for batch in batches[:_WARM_UP]:

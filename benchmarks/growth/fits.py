@@ -31,11 +31,11 @@ Row = Mapping[str, Any]
 
 @click.command()
 @click.option("--times", type=click.IntRange(min=1), multiple=True, default=(1, 3), show_default=True,
-              help="So many times the rows of the table; can be repeated.")  # fmt: skip
+              help="Multiple of the table's rows; can be repeated.")  # fmt: skip
 @click.option("--part", "parts", type=click.Choice(PARTS), multiple=True, help="This part alone; can be repeated.")
 @click.option("--without", multiple=True, metavar="PART@TIMES",
               help="Not this one, such as svc@10; the table says so. Can be repeated.")  # fmt: skip
-@click.option("--rows", "only_rows", type=click.IntRange(min=200), help="Begin with so many rows of the table: to try.")
+@click.option("--rows", "only_rows", type=click.IntRange(min=200), help="Begin with N rows of the table, for trying.")
 @click.option("--write", "document", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
               help="Replace the tables between the marks in this Markdown file.")  # fmt: skip
 def fits(
@@ -103,13 +103,13 @@ def render(measured: Sequence[Row], machine: Machine, *, made: bool, tried: bool
 
 
 def exponent(sizes: Sequence[float], seconds: Sequence[float]) -> float:
-    """Give b of t ∝ nᵇ through the last two measurements."""
+    """Return b of t ∝ nᵇ through the last two measurements."""
     (small, large), (short, long) = sizes[-2:], seconds[-2:]
     return math.log(long / short) / math.log(large / small)
 
 
 def _measured(part: str, table: Path, times: int, only_rows: int | None, load: float) -> Row:
-    """Take a measurement, or the one that is kept; `load` is the machine's before the first one."""
+    """Measure, or return the measurement that is kept; `load` is the machine's before the first one."""
     request = {"part": part, "table": str(table), "times": times, "only_rows": only_rows}
     kept = CACHE / "growth" / f"{_key(request, table)}.json"
     if not kept.exists():

@@ -47,7 +47,7 @@ def measure(part: str, table: Path, times: int, only_rows: int | None) -> dict[s
         part: "knn", "svc" or "mlp", each fitted once; "stack": the whole, its folds included.
         table: the table at 1×.
         times: how many times as many training rows as there are.
-        only_rows: so many of the table's rows, for trying; None: all.
+        only_rows: how many of the table's rows, for trying; None: all.
 
     """
     training, training_labels, test, test_labels = _split(table, only_rows)

@@ -91,7 +91,7 @@ KINDS: Final[Mapping[str, _Kind]] = {
               help="A repository of one bundle, as `genrestack demo` makes it.")  # fmt: skip
 @click.option("--size", type=click.IntRange(min=100), default=15_000, show_default=True,
               help="Measure at this many, twice and four times as many.")  # fmt: skip
-@click.option("--repeat", type=click.IntRange(min=1), default=5, show_default=True, help="Take the best of so many.")
+@click.option("--repeat", type=click.IntRange(min=1), default=5, show_default=True, help="Take the best of N.")
 def requests(models: Path, size: int, repeat: int) -> None:
     """Send requests of growing size to a server, and put folders of old versions into its repository.
 
@@ -133,7 +133,7 @@ def _seconds(channel: grpc.Channel, method: str, request: Message, repeat: int) 
 
 
 def _with_folders(bundle: Bundle, count: int, repeat: int) -> tuple[float, float]:
-    """Watch a server of a repository with so many folders of old versions, and ask for its index."""
+    """Watch a server of a repository with many folders of old versions, and ask for its index."""
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / bundle.model.name
         shutil.copytree(bundle.path, model / str(count + 1))

@@ -50,7 +50,7 @@ def main(
 
     Makes an environment for each way the first time (about 6 GB in all), and trains the notebook's stack where no run
     is given; both are kept, so that the same command goes on where it was interrupted. Measuring itself
-    begins anew and takes about ten minutes; leave the machine alone meanwhile.
+    starts from the beginning and takes about ten minutes; leave the machine alone meanwhile.
 
     \b
     Examples:

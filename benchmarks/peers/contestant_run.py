@@ -23,7 +23,7 @@ from benchmarks.peers.contestants import Contestant, Files, Place, surroundings
 from benchmarks.peers.environments import Environment
 from benchmarks.peers.messages import Probabilities, Protocol, Rows
 
-# Requests of the load: so many different ones.
+# Different requests of the load.
 _VARIETY: Final = 64
 # Answered one by one before the others, for the comparison.
 _SINGLES: Final = 20
@@ -224,7 +224,7 @@ def _ask_all(protocol: Protocol, port: int, rows: Rows) -> Probabilities:
 
 
 def _sizes(count: int) -> list[int]:
-    """Part so many rows into requests."""
+    """Split rows into requests."""
     singles = min(_SINGLES, count)
     whole, rest = divmod(count - singles, _BATCH)
     return [1] * singles + [_BATCH] * whole + ([rest] if rest else [])

@@ -73,7 +73,7 @@ class Contestant:
 
 
 def surroundings(contestant: Contestant, files: Files, place: Place) -> dict[str, str]:
-    """Give the variables of a contestant's process: its share of the processors, no GPU, nothing sent anywhere."""
+    """Return the variables of a contestant's process: its share of the processors, no GPU, nothing sent anywhere."""
     counts = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
     fixed = {"CUDA_VISIBLE_DEVICES": "-1", "ORT_DISABLE_TELEMETRY": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
     inherited = os.environ.get("PYTHONPATH", "") if place.environment.packages is None else ""

@@ -29,7 +29,7 @@ class Environment:
     """Its `site-packages`; None: the Python that runs this, which holds more than any contestant needs."""
 
     def program(self, name: str) -> Path:
-        """Give the place of an installed command."""
+        """Return the place of an installed command."""
         return self.python.parent / name
 
     def installed_mb(self) -> float | None:
@@ -39,7 +39,7 @@ class Environment:
         return sum(file.stat().st_size for file in self.packages.rglob("*") if file.is_file()) / 1e6
 
     def versions(self, names: Iterable[str]) -> dict[str, str]:
-        """Give the versions of some of its distributions."""
+        """Return the versions of some of its distributions."""
         if self.packages is None:
             return {name: importlib.metadata.version(name) for name in names}
         found = importlib.metadata.distributions(path=[str(self.packages)])
@@ -48,7 +48,7 @@ class Environment:
 
 
 def current() -> Environment:
-    """Give the Python that runs this."""
+    """Return the Python that runs this."""
     return Environment(Path(sys.executable), None)
 
 
@@ -76,7 +76,7 @@ def environment(name: str) -> Environment:
 
 
 def _install(name: str, folder: Path, python: Path) -> None:
-    # pip stays outside: it is no part of what a contestant needs.
+    # pip stays outside: it is not part of what a contestant needs.
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
     _pip("--python", str(python), "install", "--no-deps", "--requirement", str(REQUIREMENTS / f"{name}.txt"))
     if name == OURS:

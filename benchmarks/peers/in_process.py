@@ -1,7 +1,7 @@
 """A contestant without a server: `python -m benchmarks.peers.in_process SPEC`; runs in its own environment.
 
 SPEC is JSON: `kind` and `path`, `threads` and `rows`, a file of held-back rows. Requests come as lines of JSON on stdin
-and are answered on stdout: a `load` is done by so many threads that call the model side by side, and
+and are answered on stdout: a `load` is done by threads that call the model side by side, and
 `answer` writes probabilities to a file.
 """
 

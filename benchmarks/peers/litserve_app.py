@@ -22,7 +22,7 @@ class Stack(litserve.LitAPI):  # type: ignore[misc]  # LitServe is not followed 
         self._sizes: list[int] = []
 
     def decode_request(self, request: Request) -> Any:
-        """Take the rows of a request; its type is what makes LitServe read JSON."""
+        """Return the rows of a request; its type is what makes LitServe read JSON."""
         return np.asarray(request["rows"], np.float64)
 
     def batch(self, inputs: Any) -> Any:

@@ -58,7 +58,7 @@ class Result:
 
 
 def values_of(turns: Sequence[ContestantRun]) -> Values:
-    """Give percentiles over the calls of all rounds, and medians over rounds of what a round gives once."""
+    """Return percentiles over the calls of all rounds, and medians over rounds of what a round gives once."""
     one, many_callers = _taken_ms(turns, ONE), _taken_ms(turns, MANY_CALLERS)
     return {
         "one_p50": percentile(one, 50),
@@ -79,7 +79,7 @@ def compared(found: Probabilities, expected: Probabilities) -> Values:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """Give the smallest value that at least `share` percent of all do not exceed."""
+    """Return the smallest value that at least `share` percent of all do not exceed."""
     ordered = sorted(values)
     return ordered[max(0, math.ceil(share / 100 * len(ordered)) - 1)]
 

@@ -30,7 +30,7 @@ class Comparison:
     results: Sequence[Result]
 
     def remarks(self) -> list[str]:
-        """Say what speaks against the figures."""
+        """Return what speaks against the figures."""
         said = []
         if self.machine.busy:
             said.append(f"The machine was busy (load {self.machine.load:.1f}): measure again in a quiet moment.")
@@ -42,11 +42,11 @@ class Comparison:
         return said
 
     def behind(self) -> list[str]:
-        """Say where GenreStack is not first."""
+        """Return where GenreStack is not first."""
         return not_first(self.results, REFERENCE)
 
     def about(self) -> list[str]:
-        """Say what was measured, where and when."""
+        """Return what was measured, where and when."""
         machine = self.machine
         where = f"{machine.cpu}, {machine.threads} CPUs; {machine.system}; Python {machine.python}"
         return [
@@ -57,7 +57,7 @@ class Comparison:
 
 
 def lines(comparison: Comparison) -> list[tuple[str, ...]]:
-    """Give the table: a line for each measure, a cell for each contestant, the best in bold."""
+    """Return the table: a line for each measure, a cell for each contestant, the best in bold."""
     table = []
     for measure in MEASURES:
         best = best_of(measure, comparison.results)

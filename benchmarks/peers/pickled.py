@@ -10,7 +10,7 @@ from typing import Any
 
 
 def plain(estimator: Any) -> Any:
-    """Take our wrapper off a network; anything else is left as it is."""
+    """Remove our wrapper from a network; anything else is left as it is."""
     from scikeras.wrappers import KerasClassifier
 
     from genrestack_training.models.mlp import StackableKerasClassifier

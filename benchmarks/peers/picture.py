@@ -89,7 +89,7 @@ def _row(measures: Sequence[Measure], result: Result, y: int, low: float, high: 
 
 
 def place(value: float, low: float, high: float) -> float:
-    """Give a value's place on the logarithmic scale, in pixels of the panel."""
+    """Return a value's place on the logarithmic scale, in pixels of the panel."""
     if value <= 0 or low <= 0 or high <= low:
         return _NAMES
     return _NAMES + _SCALE * math.log(value / low) / math.log(high / low)

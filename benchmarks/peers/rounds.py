@@ -12,7 +12,7 @@ from benchmarks.peers.messages import Probabilities
 
 
 def measure_all(who: Sequence[Contestant], files: Files, budget: Budget, tool: Tool) -> list[Result]:
-    """Give every contestant a turn in each round; one that fails is left out of the rounds that follow.
+    """Run every contestant once in each round; one that fails is left out of the rounds that follow.
 
     Raises:
         PeerFailed: the reference, with which all answers are compared, failed.

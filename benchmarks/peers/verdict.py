@@ -7,7 +7,7 @@ from benchmarks.peers.numbers import written
 
 
 def not_first(results: Sequence[Result], reference: str) -> list[str]:
-    """Say for each measure who is ahead of the best of ours.
+    """Return for each measure who is ahead of the best of ours.
 
     The reference is left out where it would be compared with itself.
     """
@@ -36,6 +36,6 @@ def _rank(measure: Measure, result: Result) -> float:
 
 
 def best_of(measure: Measure, results: Sequence[Result]) -> float | None:
-    """Give the best value of a line; None where nobody has one."""
+    """Return the best value of a line; None where nobody has one."""
     found = [each.values[measure.key] for each in results if measure.key in each.values]
     return (max if measure.more_is_better else min)(found, default=None)

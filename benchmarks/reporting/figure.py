@@ -30,14 +30,14 @@ class Figure:
 
 
 def quicker(name: str, value: float, baseline: Baseline, *, least: float | None = None, note: str = "") -> Figure:
-    """Make the figure of a time in ms that should be at least so many times shorter than the baseline's."""
+    """Make the figure of a time in ms that should be at least `least` times shorter than the baseline's."""
     ratio = baseline.value / value
     target = "" if least is None else f"≥ {least:g}× quicker"
     return Figure(name, value, "ms", baseline, ratio, target, None if least is None else ratio >= least, note)
 
 
 def slower(name: str, value: float, baseline: Baseline, *, most: float | None = None, note: str = "") -> Figure:
-    """Make the figure of a time in ms that should be at most so many times the baseline's."""
+    """Make the figure of a time in ms that should be at most `most` times the baseline's."""
     ratio = value / baseline.value
     target = "" if most is None else f"≤ {most:g}×"
     return Figure(name, value, "ms", baseline, ratio, target, None if most is None else ratio <= most, note)

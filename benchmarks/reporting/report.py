@@ -28,13 +28,13 @@ class Report:
     figures: Sequence[Figure]
 
     def remarks(self) -> list[str]:
-        """Say what speaks against the figures."""
+        """Return what speaks against the figures."""
         busy = f"The machine was busy (load {self.machine.load:.1f}): measure again in a quiet moment."
         quick = "Measured with --quick: few repetitions, rough figures."
         return [line for line, holds in ((busy, self.machine.busy), (quick, self.quick)) if holds]
 
     def about(self) -> list[str]:
-        """Say what was measured, where and when."""
+        """Return what was measured, where and when."""
         machine = self.machine
         versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
         return [

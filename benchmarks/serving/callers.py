@@ -1,6 +1,6 @@
 """Many callers at once, in one process of their own: `python -m benchmarks.serving.callers SPEC`.
 
-Each contestant has a channel; so many coroutines call it, each waiting for its answer before it calls again. SPEC is
+Each contestant has a channel; several coroutines call it, each waiting for its answer before it calls again. SPEC is
 JSON: `callers`, `seconds` of a block, `rounds`, and for each of `contestants` its `name`, `address`, `method` and the
 `request` in hexadecimal; `-` reads it from stdin. The contestants take turns. Prints JSON: for each name its blocks.
 """
@@ -23,7 +23,7 @@ async def _caller(call: Any, request: bytes, until: float, taken: list[float]) -
 
 
 async def _block(call: Any, request: bytes, callers: int, seconds: float) -> dict[str, Any]:
-    """Let all callers call for so many seconds; give the times of their calls."""
+    """Run all callers for `seconds`; return the times of their calls."""
     await _load(call, request, callers, _WARM_UP_S)
     begun = time.perf_counter()
     taken = await _load(call, request, callers, seconds)

@@ -14,7 +14,7 @@ METHOD: Final = f"/{SERVICE}/Echo"
 
 
 async def serve(size: int) -> None:
-    """Answer every request with so many bytes."""
+    """Answer every request with this many bytes."""
     answer = bytes(size)
 
     async def echo(request: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:  # noqa: ARG001 - gRPC's

@@ -22,7 +22,7 @@ _METHOD: Final = "/inference.GRPCInferenceService/ModelInfer"
 _GRPC, _BYTES, _JSON = "ModelInfer by gRPC", "HTTP, bytes", "HTTP, JSON"
 _WARM_UP: Final = 20
 _MANY: Final = 256
-# Calls of many rows take so many times longer that fewer will do.
+# Calls of many rows take longer, so that fewer will do.
 _FEWER: Final = 10
 _LENGTH: Final = "Inference-Header-Content-Length"
 

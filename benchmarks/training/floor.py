@@ -12,7 +12,7 @@ _SECONDS: Final = 3.0
 
 
 def products(widths: Sequence[int], batch: int) -> list[tuple[int, int, int]]:
-    """Give the products (m, k, n) of one training step of a dense network.
+    """Return the products (m, k, n) of one training step of a dense network.
 
     Each layer's outputs, the gradient of its weights and, but for the first, of its inputs.
 
@@ -34,7 +34,7 @@ def steps(rows: int, folds: int, epochs: int, batch: int) -> int:
 
 
 def floor_seconds(widths: Sequence[int], batch: int, count: int, cores: int) -> float:
-    """Time one step's products on each core at once, by BLAS in single precision, and give the time of so many.
+    """Time one step's products on each core at once, by BLAS in single precision, and return the time of `count`.
 
     Args:
         widths: as `products` takes them.

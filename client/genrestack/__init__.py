@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from genrestack._async.client import AsyncClient
-    from genrestack._core.credentials import TLS
-    from genrestack._core.options import KeepaliveOptions
+    from genrestack._core.connection.credentials import TLS
+    from genrestack._core.connection.options import KeepaliveOptions
     from genrestack._core.retry import RetryOptions
     from genrestack._sync.client import Client
     from genrestack._sync.load import load
@@ -47,13 +47,13 @@ _HOMES = {
     "AsyncClient": "genrestack._async.client",
     "Client": "genrestack._sync.client",
     "Health": "genrestack.model_info",
-    "KeepaliveOptions": "genrestack._core.options",
+    "KeepaliveOptions": "genrestack._core.connection.options",
     "ModelInfo": "genrestack.model_info",
     "OutsideRange": "genrestack.songs.song_prediction",
     "Prediction": "genrestack.prediction",
     "RetryOptions": "genrestack._core.retry",
     "SongPrediction": "genrestack.songs.song_prediction",
-    "TLS": "genrestack._core.credentials",
+    "TLS": "genrestack._core.connection.credentials",
     "load": "genrestack._sync.load",
 }
 

@@ -13,7 +13,7 @@ GenreStackError
     ├── PermissionDenied  a token that may not do this
     ├── FailedPrecondition something has to change first, at the server or in what is asked
     ├── Unsupported       the server does not offer this call
-    ├── Cancelled         somebody ended the call
+    ├── Cancelled         the call was ended
     ├── ProtocolError     an answer that contradicts the request or itself
     └── Internal          the server failed; its log has the reason
 """

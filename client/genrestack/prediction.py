@@ -45,7 +45,7 @@ class Prediction:
         """
         return _likeliest(self.probabilities, self.classes, count)
 
-    # pandas is no dependency of the client, so its types cannot be named here.
+    # pandas is not a dependency of the client, so its types cannot be named here.
     def to_frame(self) -> Any:
         """Make a pandas DataFrame: column `label`, then one probability column for each class.
 

@@ -38,7 +38,7 @@ def text(path: Path) -> str:
 
 
 def _upwards(mount: Path, group: PurePosixPath) -> Iterator[Path]:
-    """Go from a group up to its mount; inside a container the group's host path may not exist, its mount does."""
+    """Yield a group and its parents up to its mount; a container may lack the group's host path, not its mount."""
     for part in (group, *group.parents):
         yield mount / part.relative_to("/")
 

@@ -33,7 +33,7 @@ def write_flushed(path: Path, data: bytes) -> None:
 
 
 def lock_alone(descriptor: int) -> bool | None:
-    """Take the lock of an open file or folder for oneself, without waiting.
+    """Lock an open file or folder exclusively, without waiting.
 
     Returns:
         True: it is had. False: another process has it. None: this file system has no locks.

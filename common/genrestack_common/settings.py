@@ -114,7 +114,7 @@ class Setting:
         return value
 
     def of_toml(self, value: object) -> Any:
-        """Take a value that a TOML file holds.
+        """Convert a value of a TOML file.
 
         Raises:
             ValueError: as `check`.

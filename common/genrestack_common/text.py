@@ -18,7 +18,7 @@ from typing import Final
 _STEERING: Final = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f\ud800-\udfff]"
 )
-# What looks alike is sought among so many names and in so many of their characters: it takes the product of the three.
+# Suggestions compare at most this many names, by this many of their characters: the time is the product of the three.
 _COMPARED_NAMES: Final = 100
 _COMPARED_CHARACTERS: Final = 48
 
@@ -37,7 +37,7 @@ def quoted(value: object, limit: int = 48) -> str:
 
 
 def printable(text: str) -> str:
-    """Return the text with everything that is no visible character written as its escape."""
+    """Return the text with everything that is not a visible character written as its escape."""
     return _STEERING.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
 
 

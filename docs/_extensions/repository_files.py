@@ -38,7 +38,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
 
 
 def linked(env: BuildEnvironment) -> Linked:
-    """Give the files that pages link to, by page; kept between builds."""
+    """Return the files that pages link to, by page; kept between builds."""
     found: Linked = env.__dict__.setdefault("repository_files", {})
     return found
 
@@ -83,7 +83,7 @@ def _all_linked(app: Sphinx) -> set[Path]:
 
 
 def show_files(app: Sphinx) -> Iterator[Page]:
-    """Give a page for every file and folder outside of the documentation."""
+    """Return a page for every file and folder outside of the documentation."""
     docs = Path(app.srcdir).resolve()
     outside = {path for path in _all_linked(app) if path.is_dir() or not path.is_relative_to(docs)}
     folders = {path for path in outside if path.is_dir()}

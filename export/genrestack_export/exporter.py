@@ -166,7 +166,7 @@ def _accepting(
     """Return which features may be missing in a served row, bool (f,).
 
     Raises:
-        ExportError: one was chosen that is no feature, or that the scaler does not fill in.
+        ExportError: one was chosen that is not a feature, or that the scaler does not fill in.
 
     """
     with rows_without_names():

@@ -171,14 +171,14 @@ def _run(file: Path) -> ModuleType:
         # Not by an import: that would leave byte code beside the file.
         exec(compile(file.read_bytes(), str(file), "exec"), vars(module))  # noqa: S102
     except SyntaxError as error:
-        raise ExportError(f"{file}, line {error.lineno or 1}: this is not Python; mend the file") from error
+        raise ExportError(f"{file}, line {error.lineno or 1}: this is not Python; fix the file") from error
     except ModuleNotFoundError as error:
         raise ExportError(
             f"{file} needs the Python module {error.name!r}, which is not installed here; install it"
         ) from error
     except (Exception, SystemExit) as error:
         raise ExportError(
-            f"{file}, line {_line(error, file)}: {type(error).__name__} while the file ran; mend it, or name a file "
+            f"{file}, line {_line(error, file)}: {type(error).__name__} while the file ran; fix it, or name a file "
             "that only defines what the pickle needs"
         ) from error
     return module

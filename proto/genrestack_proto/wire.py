@@ -19,7 +19,7 @@ _Runs: TypeAlias = Mapping[int, re.Pattern[bytes]]
 
 
 def holds_more_fields(data: bytes, kind: type[Message], most: int) -> bool:
-    """Tell whether a serialised message, with the messages in it, holds more than `most` fields.
+    """Return whether a serialised message, with the messages in it, holds more than `most` fields.
 
     A run of one repeated number counts as one field, packed or not. Stops at the first field too many. What is no
     message at all is for the parser to refuse.

@@ -75,8 +75,8 @@ def resolve(host: str, port: int, flags: Flags = GRPC) -> list[tuple[socket.Addr
         AddressError: it stands for none.
 
     """
-    if (mended := _mended(host, flags)) is not None:
-        raise AddressError(f"{flags.host} {host}: {mended}")
+    if (correction := _correction(host, flags)) is not None:
+        raise AddressError(f"{flags.host} {host}: {correction}")
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
@@ -84,8 +84,8 @@ def resolve(host: str, port: int, flags: Flags = GRPC) -> list[tuple[socket.Addr
     return [(entry[0], entry[4]) for entry in found]
 
 
-def _mended(host: str, flags: Flags) -> str | None:
-    """Say what to write in place of what gRPC or a URL would take, and a host is not."""
+def _correction(host: str, flags: Flags) -> str | None:
+    """Return what to write in place of what gRPC or a URL would take, and a host is not."""
     if "/" in host or host.startswith(_NOT_TCP):
         return "only TCP is served, no socket file; give a name or an address such as 127.0.0.1"
     if host.startswith("[") and host.endswith("]"):
@@ -109,7 +109,7 @@ def _bind(family: int, address: tuple[Any, ...]) -> None:
 
 
 def address_error(host: str, port: int, error: OSError, flags: Flags = GRPC) -> AddressError:
-    """Say why an address cannot be listened on, and which settings choose another."""
+    """Return why an address cannot be listened on, and which settings choose another."""
     to_host, to_port = flags
     if error.errno == errno.EADDRINUSE:
         text = f"port {port} on {host} is taken by another program; stop it, or choose another with {to_port} (0: any)"
@@ -129,7 +129,7 @@ def address_error(host: str, port: int, error: OSError, flags: Flags = GRPC) -> 
 def reserved_port(host: str, port: int, flags: Flags = GRPC) -> Iterator[int]:
     """Keep a port for processes that will share it; yields its number, a free one for 0.
 
-    First makes sure that nobody else has it: with SO_REUSEPORT alone a second server on a busy port would take half
+    First makes sure that the port is free: with SO_REUSEPORT alone a second server on a busy port would take half
     of its connections without a word. The sockets that then hold the port never listen, so the kernel hands them no
     connection, and they refuse it to everybody who does not share it in the same way.
 
@@ -145,31 +145,31 @@ def reserved_port(host: str, port: int, flags: Flags = GRPC) -> Iterator[int]:
         absent: OSError | None = None
         for family, address in resolve(host, port, flags):
             try:
-                keeper = held.enter_context(_keeper(family, address, port))
+                reserved = held.enter_context(_reserve(family, address, port))
             except OSError as error:
                 # What `check_address` let pass: a family this machine does not have, among others that it has.
                 absent = error
             else:
-                port = keeper.getsockname()[1]
+                port = reserved.getsockname()[1]
         if not port:
             raise address_error(host, port, absent or OSError(), flags) from absent
         yield port
 
 
-def _keeper(family: int, address: tuple[Any, ...], port: int) -> socket.socket:
-    keeper = socket.socket(family, socket.SOCK_STREAM)
+def _reserve(family: int, address: tuple[Any, ...], port: int) -> socket.socket:
+    reserved = socket.socket(family, socket.SOCK_STREAM)
     try:
         if family == socket.AF_INET6:
-            keeper.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        # Past connections may linger on the port; from then on nobody else may do as we did.
-        keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        keeper.bind((address[0], port, *address[2:]))
-        keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+            reserved.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        # Past connections may linger on the port; from then on no other process may do as we did.
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.bind((address[0], port, *address[2:]))
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
     except OSError:
-        keeper.close()
+        reserved.close()
         raise
-    return keeper
+    return reserved
 
 
 def open_listeners(host: str, port: int, flags: Flags, *, shares_port: bool) -> list[socket.socket]:

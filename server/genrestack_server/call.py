@@ -45,7 +45,7 @@ class Call:
     traceparent: str | None = None
     """W3C trace context from the caller's metadata."""
     deadline: float | None = None
-    """Moment after which nobody waits; None: never."""
+    """The deadline on the monotonic clock; None: never."""
     high_priority: bool = False
     """The upper of the two priorities."""
     backpressured: bool = False

@@ -72,7 +72,7 @@ def _print(found: Any) -> None:
 
 
 def _announce(lines: Sequence[str]) -> None:
-    """Print where the server listens; whatever keeps these lines from being read keeps nobody from being served."""
+    """Print where the server listens; a failure to print them does not keep the server from serving."""
     try:
         for line in lines:
             click.echo(line)

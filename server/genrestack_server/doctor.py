@@ -1,4 +1,4 @@
-"""What `genrestack doctor` is told of serving: onnxruntime, providers, limits, the model repository.
+"""What `genrestack doctor` checks of serving: onnxruntime, providers, limits, the model repository.
 
 A row is subject, `ok`, `note` or `problem`, what was found, and what to do about it.
 """
@@ -32,7 +32,7 @@ _LITTLE: Final = 512 * _MIB
 
 
 def findings(models_dir: Path | None) -> Iterator[Row]:
-    """Look at everything that serving needs; `models_dir` is verified where one is given."""
+    """Check everything that serving needs; `models_dir` is verified where one is given."""
     yield from _onnxruntime()
     yield cpus()
     yield memory()
@@ -77,7 +77,7 @@ def _providers(names: Sequence[str]) -> Iterator[Row]:
 
 
 def native(library: Path = LIBRARY) -> Row:
-    """Look for the native operators; without them standard ones give the same answers."""
+    """Check for the native operators; without them standard ones give the same answers."""
     if reason := missing(library):
         return (
             "native operators",

@@ -15,7 +15,7 @@ ServerError
     ├── InvalidInput            the request contradicts itself or the model; carries the fields at fault
     ├── NotFound                no such model or version
     ├── FailedPrecondition      not as things stand: something has to be changed first
-    │   ├── LoadRejected        a version that was to be loaded is no good
+    │   ├── LoadRejected        a version that was to be loaded is invalid
     │   └── NotExplicit         the server looks after its models by itself
     ├── DeadlineExceeded        the deadline has passed
     ├── QueueFull               too many rows wait already; says when to come back
@@ -119,7 +119,7 @@ class FailedPrecondition(RequestError):
 
 
 class LoadRejected(FailedPrecondition):
-    """A version that was to be loaded is no good; the message names the reason."""
+    """A version that was to be loaded is invalid; the message names the reason."""
 
 
 class NotExplicit(FailedPrecondition):

@@ -32,7 +32,7 @@ from genrestack_server.inference.validation import check_bytes
 from genrestack_server.models.repository import find_models, versions_of
 from genrestack_server.service.lifecycle import Lifecycle
 from genrestack_server.service.messages import end_thread, parse_request
-from genrestack_server.service.prediction import Prediction
+from genrestack_server.service.prediction import PredictionHandler
 from genrestack_server.service.status import to_status
 from genrestack_server.telemetry.observer import Observers
 
@@ -116,7 +116,7 @@ class LocalModels:
             method: as gRPC has it, `/service/method`.
             data: the request.
             metadata: as gRPC's.
-            timeout: seconds after which nobody waits; None: never.
+            timeout: seconds for the call; None: no limit.
 
         """
         with self._lock:
@@ -140,11 +140,11 @@ class LocalModels:
         try:
             asyncio.run(self._serve())
             error: BaseException = Draining("it was closed before it was loaded")
-        except BaseException as met:  # noqa: BLE001 - whoever waits for the start has to hear of it
+        except BaseException as met:  # noqa: BLE001 - raised where the start is awaited
             error = met
         if not self._started.done():
             self._started.set_result(to_status(_refusal(error)).SerializeToString())
-        # What nobody holds any more ends its threads.
+        # Garbage collection ends its threads.
         self._methods = {}
 
     async def _serve(self) -> None:
@@ -165,7 +165,7 @@ class LocalModels:
                 await closing
         finally:
             engine.admission.close()
-            # Whoever still waits has closed it, and is to hear that, not that a server has stopped.
+            # Calls in flight end because it was closed; their error says that, not that a server has stopped.
             for call in list(self._calls):
                 call.cancel()
             await asyncio.sleep(0)
@@ -203,7 +203,7 @@ class _Methods:
     def __init__(self, engine: Engine, config: ServerConfig) -> None:
         self._engine = engine
         self._config = config
-        self._prediction = Prediction(engine, config)
+        self._prediction = PredictionHandler(engine, config)
         self.by_name: dict[str, _Method] = {
             f"/{_SERVICE}/Predict": self._predict,
             f"/{_SERVICE}/ListModels": self._list_models,
@@ -235,7 +235,7 @@ class _Methods:
 
 
 class _Arrived:
-    """What the caller said beside the request."""
+    """Metadata of the request."""
 
     def __init__(self, metadata: Metadata, timeout: float | None) -> None:
         self._metadata = metadata

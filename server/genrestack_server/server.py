@@ -22,7 +22,7 @@ from genrestack_server.rpc import health, oip_service, prediction_service
 from genrestack_server.rpc.auth_interceptor import AuthInterceptor
 from genrestack_server.rpc.channel_options import channel_options, max_calls
 from genrestack_server.rpc.grpc_port import GrpcPort
-from genrestack_server.rpc.health import Health
+from genrestack_server.rpc.health import HealthService
 from genrestack_server.rpc.oip_service import InferenceService
 from genrestack_server.rpc.prediction_service import PredictionService
 from genrestack_server.rpc.reflection import reflection_handler
@@ -31,7 +31,7 @@ from genrestack_server.security.security import Security
 from genrestack_server.service.lifecycle import Lifecycle
 from genrestack_server.service.oip.inference import Inference
 from genrestack_server.service.oip.statistics import Statistics
-from genrestack_server.service.prediction import Prediction
+from genrestack_server.service.prediction import PredictionHandler
 from genrestack_server.telemetry import grpc_log
 from genrestack_server.telemetry.observer import Observers
 from genrestack_server.telemetry.request_log import RequestLog
@@ -44,7 +44,7 @@ _log = logging.getLogger(__name__)
 
 # Answers whose handlers have ended still have to leave.
 _FLUSH_S: Final = 0.5
-# So long without a refusal, and nobody is just coming in.
+# After this long without a rejection, no new caller is arriving.
 _QUIET_S: Final = 0.03
 _SERVICES: Final = (prediction_service.SERVICE_NAME, oip_service.SERVICE_NAME)
 
@@ -77,7 +77,7 @@ class Server:
         """The port of HTTP, if there is one and `start` has bound it."""
         self._statistics = Statistics()
         self.observers = Observers([self._statistics, RequestLog(self.config.log_sample)])
-        """Who is told of calls, runs and loads; add to them before `start`."""
+        """Notified of calls, runs and loads; add to them before `start`."""
         self.engine = Engine(
             self.config,
             self.observers,
@@ -94,7 +94,7 @@ class Server:
             in_flight=lambda: self.engine.admission.in_flight,
         )
         """Its metrics and traces."""
-        self._health = Health(["", *_SERVICES])
+        self._health = HealthService(["", *_SERVICES])
         self._lifecycle = Lifecycle(self.observers)
         self._inference = Inference(self.engine, self._statistics, self.config, self.is_ready)
         self._security: Security | None = None
@@ -152,7 +152,7 @@ class Server:
             raise self._lost
 
     async def stop(self, grace: float | None = None) -> bool:
-        """Say NOT_SERVING, let what is in flight end, stop; calling it again with a shorter grace cuts the first short.
+        """Report NOT_SERVING, let what is in flight end, stop; a second call with a shorter grace cuts the first short.
 
         Args:
             grace: seconds for what is in flight; None: as configured.
@@ -243,7 +243,7 @@ class Server:
         """
         engine, rpc = self.engine, RpcHandler(self._lifecycle)
         return [
-            PredictionService(Prediction(engine, self.config), engine.admission, rpc, self.config).handlers(),
+            PredictionService(PredictionHandler(engine, self.config), engine.admission, rpc, self.config).handlers(),
             InferenceService(self._inference, engine.admission, rpc, self.config).handlers(),
             self._health.handler(),
             reflection_handler([*_SERVICES, health.SERVICE_NAME]),
@@ -308,7 +308,7 @@ class Server:
         return not (self.stuck or self.down)
 
     def _announce(self, name: str, version: int) -> None:
-        """Say of a version, of its model and of the whole whether they are served."""
+        """Set the health of a version, its model and the server."""
         versions = self.engine.registry.versions(name)
         self._health.set(f"{name}/{version}", serving=version in versions and self._able)
         self._health.set(name, serving=bool(versions) and self._able)

@@ -40,7 +40,7 @@ def test_a_folder_that_cannot_be_made_does_not_stop_anything(tmp_path: Path) -> 
 
 
 def test_another_installation_has_a_folder_of_its_own(tmp_path: Path) -> None:
-    """Another virtual environment, or librosa installed anew: what is there was not compiled for it."""
+    """Another virtual environment, or librosa installed again: what is there was not compiled for it."""
     keys = set()
     for name, date in (("one", 1), ("two", 1), ("one", 2)):
         source = tmp_path / name / "librosa" / "__init__.py"

@@ -35,7 +35,7 @@ class Noted(TimeLimit):
         super().__init__(at=at, seconds=seconds, cancellation=cancellation)
         self.told = threading.Event()
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         self.told.set()
 
 
@@ -71,8 +71,8 @@ def test_a_cancellation_ends_what_names_it_now_and_later() -> None:
 
 def test_a_limit_that_cannot_be_told_leaves_the_others_theirs(caplog: pytest.LogCaptureFixture) -> None:
     class Broken(Noted):
-        def _tell(self) -> None:
-            super()._tell()
+        def _notify(self) -> None:
+            super()._notify()
             raise OSError("no")
 
     with Broken(seconds=0.02) as broken:

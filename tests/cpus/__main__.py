@@ -2,7 +2,7 @@
 
 A stack is trained and exported on this machine. Its golden rows are answered under every switch that libraries have,
 and under every emulated processor, where native operators are asked too; under switches the parity tests run too, and
-a stack is trained and exported anew.
+a stack is trained and exported again.
 """
 
 import os
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def _from(name: str, does: str) -> bool:
-    """Tell whether a processor is at least the least one that serves, or trains."""
+    """Return whether a processor is at least the least one that serves, or trains."""
     order = list(emulated.X86)
     return order.index(name) <= order.index(emulated.LEAST[does])
 

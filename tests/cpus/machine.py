@@ -73,6 +73,6 @@ class Machine:
 
 
 def _last_line(text: str) -> str:
-    """Give the last line that says something: qemu and TensorFlow have words for every machine."""
+    """Return the last line that says something: qemu and TensorFlow have words for every machine."""
     lines = [line.strip() for line in text.splitlines()]
     return next((line for line in reversed(lines) if line and not any(word in line for word in _CHATTER)), "")

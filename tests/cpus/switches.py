@@ -67,7 +67,7 @@ _RUN: Final = "onednn_verbose,v1,primitive,exec,"
 
 
 def seen_on(machine: Machine) -> dict[str, Any]:
-    """Give what the libraries have chosen there: OpenBLAS's kernels, NumPy's further code, oneDNN's instruction set."""
+    """Return what the libraries have chosen: OpenBLAS's kernels, NumPy's further code, oneDNN's instruction set."""
     lines = machine.run("seen").splitlines()
     told = [line.removeprefix(_ISA) for line in lines if line.startswith(_ISA)]
     # What Keras' layers become: primitives of oneDNN, or Eigen's loops around oneDNN's bare matrix product, `gemm_api`.
@@ -76,6 +76,6 @@ def seen_on(machine: Machine) -> dict[str, Any]:
 
 
 def words(seen: Seen) -> str:
-    """Say it in a line."""
+    """Return one line."""
     blas, numpy = ", ".join(seen["openblas"]), ", ".join(seen["numpy"]) or "baseline alone"
     return f"OpenBLAS: {blas}; NumPy: {numpy}; oneDNN: {seen['onednn']}, {', '.join(seen['primitives'])}"

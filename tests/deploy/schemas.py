@@ -1,4 +1,4 @@
-"""Schemas of the kinds that are no part of Kubernetes itself, written down here for the fields that ours use.
+"""Schemas of the kinds that are not part of Kubernetes itself, written down here for the fields that ours use.
 
 They say what the kinds' own documentation says of these fields, and allow no others: a field that is new in `deploy/`
 is to be looked up and added. The published schemas are asked by the tests marked `long`.

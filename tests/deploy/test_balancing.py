@@ -90,7 +90,7 @@ def test_nginx_loses_nothing_when_a_server_is_taken_out_first(servers: Fleet, ng
 
 
 def _gets_work(servers: Fleet, patient: ClientLoad) -> bool:
-    """Tell whether single calls reach the first server; the slow stream may go on there."""
+    """Return whether single calls reach the first server; the slow stream may go on there."""
     before = servers.answered(0, method="Predict")
     patient.wait_for(100)
     return servers.answered(0, method="Predict") > before

@@ -31,7 +31,7 @@ def held_against_the_schema(path: Path) -> "subprocess.CompletedProcess[str]":
 
 
 def mounts(service: str) -> dict[str, str]:
-    """Give what is mounted, by its place in the container."""
+    """Return what is mounted, by its place in the container."""
     volumes = [re.sub(r"\$\{\w+:-([^}]+)\}", r"\1", volume) for volume in SERVICES[service]["volumes"]]
     return {volume.split(":")[1]: volume.split(":")[0] for volume in volumes}
 

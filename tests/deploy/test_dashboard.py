@@ -28,7 +28,6 @@ ALERTS = {
     for rule in group["rules"]
 }
 GRID = 24
-_DATA_S = 60.0
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""The kinds that are no part of Kubernetes, against what their own projects publish; fetched from the registries."""
+"""The kinds that are not part of Kubernetes, against what their own projects publish; fetched from the registries."""
 
 import json
 import shutil
@@ -33,7 +33,7 @@ def named(kind):
 
 def walk(value, kind, where):
     if kind.lower().startswith("list["):
-        assert isinstance(value, list), f"{where} is no list"
+        assert isinstance(value, list), f"{where} is not a list"
         for number, each in enumerate(value):
             walk(each, kind[5:-1], f"{where}[{number}]")
     elif kind.lower().startswith(("dict(", "dict[")):

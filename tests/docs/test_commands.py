@@ -31,7 +31,7 @@ def commands() -> dict[str, click.Command]:
 
 
 def shown(page: Path) -> Iterator[tuple[str, list[str]]]:
-    """Give each command shown on a page, with the options it is given."""
+    """Return each command shown on a page, with the options it is given."""
     for found in CODE.finditer(page.read_text(encoding="utf-8")):
         code = next(group for group in found.groups() if group).replace("\\\n", " ")
         for name, rest in SHOWN.findall(code):
@@ -42,7 +42,7 @@ def shown(page: Path) -> Iterator[tuple[str, list[str]]]:
 def test_commands_are_there(page: str) -> None:
     for name, options in shown(ROOT / page):
         command = commands().get(name)
-        assert command, f"{page} shows `genrestack {name}`, which is no command"
+        assert command, f"{page} shows `genrestack {name}`, which is not a command"
         parameters = command.get_params(click.Context(command))
         known = {flag for parameter in parameters for flag in (*parameter.opts, *parameter.secondary_opts)}
         assert set(options) <= known, f"{page}: genrestack {name} has no {sorted(set(options) - known)}"

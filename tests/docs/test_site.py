@@ -52,7 +52,7 @@ def test_every_link_leads_somewhere(site: Site) -> None:
                 continue
             target = (page.parent / unquote(parts.path)).resolve() if parts.path else page
             if not target.is_file():
-                dead.append(f"{page.name}: {link} is no file of the site")
+                dead.append(f"{page.name}: {link} is not a file of the site")
             elif parts.fragment and target.suffix == ".html" and parts.fragment not in anchors(target):
                 dead.append(f"{page.name}: {link}: no such heading there")
     assert not dead, "\n".join(dead)

@@ -128,7 +128,7 @@ def test_help_lists_every_command(bare: Bare) -> None:
 
 
 def test_the_doctor_looks_at_what_there_is(bare: Bare, server: Running) -> None:
-    """Without any extra there is nothing to mend, and what could be installed stands there."""
+    """Without any extra there is nothing to fix, and what could be installed stands there."""
     done = bare.run(
         "genrestack", "doctor", "--json", "--port", "1024", "--timeout", "40", "--server", f"127.0.0.1:{server.port}"
     )

@@ -54,7 +54,7 @@ def address(here: Path) -> Iterator[str]:
 
 
 def commands_in(name: str) -> list[str]:
-    """Give the commands in an example's first lines."""
+    """Return the commands in an example's first lines."""
     script = ast.parse((EXAMPLES / f"{name}.py").read_text(encoding="utf-8"))
     docstring = ast.get_docstring(script) or ""
     return [line.strip()[2:] for line in docstring.splitlines() if line.strip().startswith("$ ")]

@@ -10,39 +10,37 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
-from export.conftest import NAMES, draw, knn
+from export.conftest import NAMES, knn
+from export.wrapped import (
+    CODED,
+    CODES,
+    ENCODER,
+    LABELS,
+    PIPELINE,
+    ROWS,
+    SCALED,
+    SCALER,
+    STACK,
+    TRAINING,
+    WORDS,
+    check_answers,
+    exported,
+    stacked,
+)
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
 from sklearn.ensemble import StackingClassifier
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.frozen import FrozenEstimator
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV, RandomizedSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import LabelBinarizer, LabelEncoder, MinMaxScaler, OrdinalEncoder, StandardScaler
 from sklearn.svm import SVC
 
-from genrestack_bundle import ComposedSession, open_bundle
-from genrestack_export import ExportError, UnsupportedEstimator, export_model
+from genrestack_export import ExportError, UnsupportedEstimator
 from genrestack_export.unwrap import unwrap
 
-WORDS = ("blues", "jazz", "röck")
-TRAINING, LABELS = draw(90, seed=1)
-ROWS = draw(30, seed=2)[0]
-ENCODER = LabelEncoder().fit(LABELS)
-CODES = ENCODER.transform(LABELS)
-SCALER = MinMaxScaler().fit(TRAINING)
-SCALED = SCALER.transform(TRAINING)
-
-
-def _stack(**options: Any) -> StackingClassifier:
-    return StackingClassifier([("knn", knn())], LogisticRegression(), cv=2, **options)
-
-
-STACK = _stack().fit(SCALED, LABELS)
-CODED = _stack().fit(SCALED, CODES)
-PIPELINE = Pipeline([("scaler", MinMaxScaler()), ("stack", _stack())]).fit(TRAINING, LABELS)
 GRID = {"knn__n_neighbors": [3, 5]}
 OF_PIPELINE = {f"stack__{name}": values for name, values in GRID.items()}
 
@@ -89,7 +87,7 @@ def _searched(kind: Any, **options: Any) -> Any:
 
 # What was pickled → what it answers to raw rows, and what is said of it.
 FOUND: dict[str, tuple[Callable[[], Any], Any, str]] = {
-    "stack": (lambda: _stack().fit(TRAINING, LABELS), None, "StackingClassifier of knn"),
+    "stack": (lambda: stacked().fit(TRAINING, LABELS), None, "StackingClassifier of knn"),
     "pipeline": (lambda: PIPELINE, PIPELINE.predict_proba, "MinMaxScaler -> StackingClassifier of knn"),
     "pipeline in a pipeline": (
         lambda: make_pipeline("passthrough", PIPELINE), PIPELINE.predict_proba, "MinMaxScaler -> StackingClassifier"
@@ -101,7 +99,7 @@ FOUND: dict[str, tuple[Callable[[], Any], Any, str]] = {
         _with_sampler, lambda rows: STACK.predict_proba(_scaled(rows)), "MinMaxScaler -> StackingClassifier of knn"
     ),
     "grid search": (
-        lambda: GridSearchCV(_stack(), GRID, cv=2).fit(TRAINING, LABELS), None, "of knn (the best of GridSearchCV)"
+        lambda: GridSearchCV(stacked(), GRID, cv=2).fit(TRAINING, LABELS), None, "of knn (the best of GridSearchCV)"
     ),
     "random search over a pipeline": (
         lambda: _searched(RandomizedSearchCV, n_iter=2, random_state=0), None, "-> StackingClassifier of knn (the best"
@@ -111,7 +109,7 @@ FOUND: dict[str, tuple[Callable[[], Any], Any, str]] = {
         lambda: _searched(GridSearchCV, scoring=["accuracy", "f1_macro"], refit="accuracy"), None, "GridSearchCV"
     ),
     "search in a pipeline": (
-        lambda: make_pipeline(MinMaxScaler(), GridSearchCV(_stack(), GRID, cv=2)).fit(TRAINING, LABELS), None, "-> "
+        lambda: make_pipeline(MinMaxScaler(), GridSearchCV(stacked(), GRID, cv=2)).fit(TRAINING, LABELS), None, "-> "
     ),
     "frozen": (lambda: FrozenEstimator(PIPELINE), None, "MinMaxScaler -> StackingClassifier"),
     "frozen in a frozen search": (
@@ -143,7 +141,7 @@ CONTAINERS: dict[str, Any] = {
         "X_test": ROWS, "table": pd.DataFrame(ROWS), "libraries": ["numpy", "pandas", "sklearn"], "none": None,
     },
     "members beside the stack": {"knn": knn().fit(SCALED, CODES), "stack": CODED, "scaler": SCALER, "encoder": ENCODER},
-    "template beside the stack": {"model": CODED, "template": _stack(), "scaler": SCALER, "encoder": ENCODER},
+    "template beside the stack": {"model": CODED, "template": stacked(), "scaler": SCALER, "encoder": ENCODER},
     "pipeline and its scaler": {"model": make_pipeline(SCALER, CODED), "scaler": SCALER, "encoder": ENCODER},
     "pipeline and a copy of its scaler": {
         "model": make_pipeline(SCALER, CODED), "encoder": ENCODER,
@@ -153,33 +151,13 @@ CONTAINERS: dict[str, Any] = {
 }  # fmt: skip
 
 
-def _export(obj: Any, models_dir: Path, *arguments: Any, **options: Any) -> Any:
-    given: dict[str, Any] = {
-        "feature_names": NAMES,
-        "reference_rows": ROWS,
-        "models_dir": models_dir,
-        "name": "found",
-    } | options
-    return open_bundle(export_model(obj, *arguments, **given))
-
-
-def _check_answers(bundle: Any, expected: Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]) -> None:
-    """Compare the bundle's answers to raw rows with those of scikit-learn."""
-    session = ComposedSession(bundle.compose(), part_names=bundle.part_names, provider="cpu", threads=1)
-    rows = ROWS.astype(np.float32)
-    answer = session.run(rows)
-    wanted = expected(rows.astype(np.float64))
-    np.testing.assert_allclose(answer.probabilities, wanted, rtol=0, atol=1e-6)
-    assert answer.class_index.tolist() == wanted.argmax(axis=1).tolist()
-
-
 @pytest.mark.filterwarnings("ignore:X does not have valid feature names:UserWarning")
 @pytest.mark.parametrize("kind", FOUND)
 def test_wrapped_stack(kind: str, tmp_path: Path) -> None:
     make, answers, said = FOUND[kind]
     obj = make()
-    bundle = _export(obj, tmp_path)
-    _check_answers(bundle, answers or obj.predict_proba)
+    bundle = exported(obj, tmp_path)
+    check_answers(bundle, answers or obj.predict_proba)
     assert tuple(bundle.model.classes) == WORDS
     assert said in unwrap(obj).found
 
@@ -187,43 +165,43 @@ def test_wrapped_stack(kind: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", CONTAINERS)
 def test_container(kind: str, tmp_path: Path) -> None:
     obj = CONTAINERS[kind]
-    bundle = _export(obj, tmp_path)
-    _check_answers(bundle, lambda rows: CODED.predict_proba(SCALER.transform(rows)))
+    bundle = exported(obj, tmp_path)
+    check_answers(bundle, lambda rows: CODED.predict_proba(SCALER.transform(rows)))
     assert tuple(bundle.model.classes) == WORDS
     assert unwrap(obj).found.startswith("MinMaxScaler -> StackingClassifier of knn; labels from ")
 
 
 def test_encoder_of_words_that_the_stack_knows_itself(tmp_path: Path) -> None:
-    bundle = _export({"model": STACK, "scaler": SCALER, "encoder": ENCODER}, tmp_path)
+    bundle = exported({"model": STACK, "scaler": SCALER, "encoder": ENCODER}, tmp_path)
     assert tuple(bundle.model.classes) == WORDS
 
 
 def test_encoder_of_more_classes_than_the_stack_was_fitted_on(tmp_path: Path) -> None:
     kept = LABELS != "blues"
-    stack = _stack().fit(SCALED[kept], CODES[kept])
-    assert tuple(_export((stack, SCALER, ENCODER), tmp_path).model.classes) == ("jazz", "röck")
+    stack = stacked().fit(SCALED[kept], CODES[kept])
+    assert tuple(exported((stack, SCALER, ENCODER), tmp_path).model.classes) == ("jazz", "röck")
 
 
 def test_scaler_beside_what_contains_none(tmp_path: Path) -> None:
     for scaler in (SCALER, make_pipeline(SCALER), FrozenEstimator(SCALER)):
-        bundle = _export({"model": CODED, "encoder": ENCODER}, tmp_path, scaler)
-        _check_answers(bundle, lambda rows: CODED.predict_proba(SCALER.transform(rows)))
+        bundle = exported({"model": CODED, "encoder": ENCODER}, tmp_path, scaler)
+        check_answers(bundle, lambda rows: CODED.predict_proba(SCALER.transform(rows)))
 
 
 @pytest.mark.parametrize("scaler", [np.eye(4), pd.DataFrame(ROWS), "scaler.joblib", {"scaler": SCALER}], ids=type)
 def test_scaler_that_is_none(scaler: Any, tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="the scaler"):
-        _export(STACK, tmp_path, scaler)
+        exported(STACK, tmp_path, scaler)
 
 
 def test_scaler_that_the_pipeline_contains_is_passed_once(tmp_path: Path) -> None:
-    _check_answers(_export(PIPELINE, tmp_path, MinMaxScaler().fit(TRAINING)), PIPELINE.predict_proba)
-    _check_answers(_export((STACK, SCALER), tmp_path, SCALER), PIPELINE.predict_proba)
+    check_answers(exported(PIPELINE, tmp_path, MinMaxScaler().fit(TRAINING)), PIPELINE.predict_proba)
+    check_answers(exported((STACK, SCALER), tmp_path, SCALER), PIPELINE.predict_proba)
 
 
 def test_transformers_are_put_in_order_by_their_widths() -> None:
     reduction = PCA(2).fit(SCALED)
-    stack = _stack().fit(reduction.transform(SCALED), LABELS)
+    stack = stacked().fit(reduction.transform(SCALED), LABELS)
     for obj in ({"pca": reduction, "scaler": SCALER, "model": stack}, (stack, SCALER, reduction)):
         source = unwrap(obj)
         assert source.found == "MinMaxScaler -> PCA -> StackingClassifier of knn"
@@ -240,96 +218,15 @@ def test_preprocessing_pipeline_and_a_step_of_it() -> None:
     assert source.found == "SimpleImputer -> MinMaxScaler -> StackingClassifier of knn"
 
 
-# names of columns
-
-
-def _named(rows: npt.NDArray[np.float64] = TRAINING) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=list(NAMES))
-
-
-def test_names_of_the_fit_are_the_columns(tmp_path: Path) -> None:
-    pipeline = make_pipeline(MinMaxScaler(), _stack()).fit(_named(), LABELS)
-    for obj in (pipeline, {"model": pipeline}, {"model": STACK, "scaler": MinMaxScaler().fit(_named())}):
-        bundle = _export(obj, tmp_path, feature_names=None)
-        assert [feature.name for feature in bundle.model.features] == list(NAMES)
-
-
-def test_columns_of_a_frame_are_taken_by_name(tmp_path: Path) -> None:
-    pipeline = make_pipeline(MinMaxScaler(), _stack()).fit(_named(), LABELS)
-    turned = _named(ROWS)[list(reversed(NAMES))].assign(label="blues")
-    bundle = _export(pipeline, tmp_path, feature_names=None, reference_rows=turned, training_rows=_named())
-    _check_answers(bundle, lambda rows: np.asarray(pipeline.predict_proba(_named(rows))))
-    assert np.array_equal(bundle.golden.rows[0], ROWS[0].astype(np.float32))
-    with pytest.raises(ExportError, match="the rows lack 'beta', which the model takes"):
-        _export(pipeline, tmp_path, feature_names=None, reference_rows=turned.drop(columns="beta"))
-
-
-def test_names_in_the_container_or_of_the_frame(tmp_path: Path) -> None:
-    kept = {"model": STACK, "scaler": SCALER, "feature_columns": list(NAMES), "classes": list(WORDS)}
-    assert [f.name for f in _export(kept, tmp_path, feature_names=None).model.features] == list(NAMES)
-    bundle = _export(PIPELINE, tmp_path, feature_names=None, reference_rows=_named(ROWS))
-    assert [f.name for f in bundle.model.features] == list(NAMES)
-    with pytest.raises(ExportError, match="fitted on rows without names; pass feature_names"):
-        _export(PIPELINE, tmp_path, feature_names=None)
-
-
-# names of classes
-
-
-@pytest.mark.parametrize(
-    "classes",
-    [
-        ENCODER,
-        list(WORDS),
-        np.array(WORDS),
-        pd.Index(WORDS),
-        dict(enumerate(WORDS)),
-        {w: i for i, w in enumerate(WORDS)},
-    ],
-    ids=lambda given: type(given).__name__,
-)
-def test_classes(classes: Any, tmp_path: Path) -> None:
-    bundle = _export((CODED, SCALER), tmp_path, classes=classes)
-    assert tuple(bundle.model.classes) == WORDS
-
-
-def test_classes_take_precedence_over_an_encoder(tmp_path: Path) -> None:
-    bundle = _export(CONTAINERS["dict"], tmp_path, classes=["Blues", "Jazz", "Rock"])
-    assert list(bundle.model.classes) == ["Blues", "Jazz", "Rock"]
-
-
-@pytest.mark.parametrize(
-    ("classes", "expected_message"),
-    [
-        (["a", "b"], r"needs 3 different names, one for each of the model's classes \(0, 1, 2\), but got a, b"),
-        (["a", "b", "a"], "but got a, b, a; 'a' is there more than once"),
-        ("abc", "but got abc"),
-        (["2", "1", "0"], "are those of the model in another order; its own is 0, 1, 2"),
-        (LabelEncoder().fit(["a", "b"]), r"LabelEncoder for the classes knows 2 names \(a, b\), but .* a class .*2"),
-        ({0: "a", 1: "b"}, "classes name 0, 1, but the model's classes are 0, 1, 2; name each of them"),
-        ({0: "a", 1: "b", 2: "a"}, "'a' is there more than once"),
-    ],
-)
-def test_classes_that_do_not_fit(classes: Any, expected_message: str, tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match=expected_message):
-        _export((CODED, SCALER), tmp_path / "models", classes=classes)
-    assert not (tmp_path / "models").exists()
-
-
-def test_encoder_of_other_words(tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match=r"knows 3 names .*, but the model has a class 'blues'"):
-        _export((STACK, SCALER), tmp_path, classes=LabelEncoder().fit(["x", "y", "z"]))
-
-
 # what is refused
 
 
 @pytest.mark.parametrize(
     ("obj", "expected_message"),
     [
-        (GridSearchCV(_stack(), GRID), "GridSearchCV is not fitted, so it has no best estimator; fit it first"),
+        (GridSearchCV(stacked(), GRID), "GridSearchCV is not fitted, so it has no best estimator; fit it first"),
         (
-            GridSearchCV(_stack(), GRID, cv=2, refit=False).fit(TRAINING, LABELS),
+            GridSearchCV(stacked(), GRID, cv=2, refit=False).fit(TRAINING, LABELS),
             r"GridSearchCV\(refit=False\) keeps no fitted model; fit it with refit=True",
         ),
         ({"a": STACK, "b": CODED}, r"the dict holds 2 models: 'a' \(Stacking.*\), 'b' \(Stacking.*\); export the one"),
@@ -347,13 +244,13 @@ def test_encoder_of_other_words(tmp_path: Path) -> None:
             {"model": CODED, "scaler": SCALER, "classes": ["a", "b", "c"], "labels": ["d", "e", "f"]},
             "several entries name the classes differently: 'classes', 'labels'; leave in the one",
         ),
-        ({"model": _stack()}, "the stack is not fitted; fit it first"),
-        (make_pipeline(MinMaxScaler(), _stack()), "the stack is not fitted; fit it first"),
+        ({"model": stacked()}, "the stack is not fitted; fit it first"),
+        (make_pipeline(MinMaxScaler(), stacked()), "the stack is not fitted; fit it first"),
     ],
 )
 def test_refused(obj: Any, expected_message: str, tmp_path: Path) -> None:
     with pytest.raises(ExportError, match=expected_message):
-        _export(obj, tmp_path / "models")
+        exported(obj, tmp_path / "models")
     assert not (tmp_path / "models").exists()
 
 
@@ -362,11 +259,11 @@ def test_two_scalers_of_a_kind(tmp_path: Path) -> None:
     with pytest.raises(
         ExportError, match="a scaler was given, and MinMaxScaler lies beside the model as well; leave one"
     ):
-        _export((STACK, SCALER), tmp_path, other)
+        exported((STACK, SCALER), tmp_path, other)
     with pytest.raises(
         ExportError, match="the scaler that was given is a MinMaxScaler, and the model begins with another"
     ):
-        _export(PIPELINE, tmp_path, other)
+        exported(PIPELINE, tmp_path, other)
 
 
 @pytest.mark.parametrize(
@@ -385,7 +282,7 @@ def test_two_scalers_of_a_kind(tmp_path: Path) -> None:
 )
 def test_no_model(obj: Any, found: str, supported: str, tmp_path: Path) -> None:
     with pytest.raises(UnsupportedEstimator) as refused:
-        _export(obj, tmp_path)
+        exported(obj, tmp_path)
     assert str(refused.value).startswith(f"the stack: {found} is not supported; supported: ")
     assert supported in str(refused.value)
 
@@ -401,7 +298,7 @@ def test_class_that_answers_by_code_of_its_own(tmp_path: Path) -> None:
     with pytest.raises(
         UnsupportedEstimator, match=r"the stack: Wrapper is not .*holds inner: StackingCl.*, scaler: MinMax"
     ):
-        _export(Wrapper(inner=STACK, scaler=SCALER), tmp_path)
+        exported(Wrapper(inner=STACK, scaler=SCALER), tmp_path)
 
 
 def test_encoder_of_something_else_is_left_aside() -> None:

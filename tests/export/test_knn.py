@@ -75,7 +75,7 @@ def most_a_copy_gives_away(points: Rows, row: Rows, *, k: int) -> float:
     """Bound the share of the vote that scikit-learn leaves to others than the row's own copies, Euclidean.
 
     It computes |x - t|² as |x|² - 2 x·t + |t|², three sums of f products each. For a copy they cancel, and what
-    rounding leaves, at most (f + 2) ε (|x| + |t|)², has a root that is no zero: some 1e-8, by the order in which this
+    rounding leaves, at most (f + 2) ε (|x| + |t|)², has a root that is not zero: some 1e-8, by the order in which this
     machine's BLAS adds up. A copy then weighs the inverse of that, and each other neighbour the inverse of its own
     distance.
     """

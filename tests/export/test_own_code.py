@@ -129,11 +129,11 @@ def test_file_named_like_a_module_of_python_hides_nothing(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("name", "content", "expected_message"),
     [
-        ("broken.py", "def f(:\n", "line 1: this is not Python; mend the file"),
+        ("broken.py", "def f(:\n", "line 1: this is not Python; fix the file"),
         (
             "raising.py",
             "a = 1\n\nraise KeyError(a)\n",
-            "line 3: KeyError while the file ran; mend it, or name a file that",
+            "line 3: KeyError while the file ran; fix it, or name a file that",
         ),
         ("leaving.py", "import sys\nsys.exit(0)\n", "line 2: SystemExit while the file ran"),
         ("needing.py", "import wizardry_lib\n", "needs the Python module 'wizardry_lib', which is not installed here"),

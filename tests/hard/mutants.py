@@ -108,7 +108,7 @@ def _inference(dice: Dice, rows: Matrix) -> oip.ModelInferRequest:
 
 
 def _nearly(dice: Dice, message: Message) -> Message:
-    """Draw one or two fields of a valid message anew."""
+    """Replace one or two fields of a valid message by drawn ones."""
     for _ in range(dice.randint(1, 2)):
         target: Any = message
         while dice.random() < 0.7:

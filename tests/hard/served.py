@@ -16,8 +16,6 @@ import psutil
 from prometheus_client.parser import text_string_to_metric_families
 from support.waiting import GUARD_S, until
 
-_START_S = 90.0
-
 
 @dataclass
 class Served:

@@ -72,7 +72,7 @@ class Tally:
     """Of each answered call: when it began, and how long it took, in seconds."""
 
     def line(self) -> str:
-        """Say it in one line."""
+        """Return one line."""
         refused = ", ".join(f"{count:,} {code}" for code, count in sorted(self.refused.items())) or "none refused"
         return f"{self.answered:,} answered (largest difference {self.worst:.1e}), {refused}"
 
@@ -120,7 +120,7 @@ class Callers(ABC, Generic[Connection]):
             raise self.broken[0]
 
     def wait_for(self, more: int, timeout: float = GUARD_S) -> None:
-        """Wait until so many more calls are answered."""
+        """Wait until that many more calls are answered."""
         goal, end = self.tally.answered + more, time.monotonic() + timeout
         while self.tally.answered < goal:
             assert time.monotonic() < end, f"nothing is answered any more: {self.tally.line()}"

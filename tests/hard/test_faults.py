@@ -149,7 +149,7 @@ def test_a_disk_that_fills_during_a_write_leaves_no_half_version(tmp_path: Path,
 
 
 def _fill(ballast: Path, room: int) -> None:
-    """Leave so many bytes of the disk."""
+    """Leave this many bytes of the disk."""
     ballast.unlink(missing_ok=True)
     with ballast.open("wb", buffering=0) as file:
         try:
@@ -194,7 +194,7 @@ def test_certificates_expire_and_are_replaced(repository: Path, expected: Expect
 
 
 def _let_expire(server: Served, authority: Authority, folder: Path) -> None:
-    """Have the server serve with a certificate that is about to expire, and wait until it has."""
+    """Make the server serve with a certificate that is about to expire, and wait until it has."""
     for attempt, seconds in enumerate((4, 16, 64, 256), 1):
         ends = time.time() + seconds
         authority.server(folder, lifetime=timedelta(seconds=seconds))
@@ -211,7 +211,7 @@ def _tells(server: Served, attempts: int) -> bool:
 
 
 def _connects(connect: Callable[[], grpc.Channel]) -> bool:
-    """Tell whether a new connection is made; a call by one that is not is refused at once."""
+    """Return whether a new connection is made; a call by one that is not is refused at once."""
     with connect() as channel:
         try:
             PredictionServiceStub(channel).Predict(PredictRequest(rows=to_matrix(draw_rows(1))), timeout=GUARD_S)
@@ -245,7 +245,7 @@ def test_clients_that_never_read_hold_nobody_up(repository: Path, expected: Expe
 
 
 def _stands_still(taken: list[int], load: Load) -> bool:
-    """Tell whether nothing of them is taken while others are answered."""
+    """Return whether nothing of them is taken while others are answered."""
     before = list(taken)
     load.wait_for(500)
     time.sleep(0.5)

@@ -102,7 +102,7 @@ def ask(channel: grpc.Channel, expected: Expected, metadata: Metadata = ()) -> N
 
 
 def _is_busy(error: Any) -> bool:
-    """Tell a refusal from a failure; gRPC cancels what comes when a thousand calls wait to be taken."""
+    """Return whether it is a refusal, not a failure; gRPC cancels what comes when a thousand calls wait to be taken."""
     return error.code() in {grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.CANCELLED}
 
 

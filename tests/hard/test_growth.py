@@ -112,7 +112,7 @@ def test_columns_are_counted_before_names_are_looked_at(tiny: Running) -> None:
     request = PredictRequest(rows=Matrix(shape=[1, len(names)]), feature_names=names)
     ((field, text),) = details(refused(tiny, PREDICT, request.SerializeToString()))
     assert (field, text[:33]) == ("rows.shape", "130,972 columns, but tiny/1 takes")
-    # A few too many are named: whoever sends a table with a column more wants to hear which.
+    # A few too many are named: they may be one column of a table.
     request = PredictRequest(
         rows=Matrix(shape=[1, 5]), feature_names=["chroma", "rms", "label", "tempo", "zero_crossing"]
     )

@@ -40,7 +40,7 @@ class Target:
     tls: ssl.SSLContext | None = None
 
     def answered(self, expected: Expected) -> None:
-        """Have a caller of good will, on a new connection, answered; he asks again, as callers with retries do."""
+        """Wait until a caller is answered on a new connection; it asks again, as callers with retries do."""
         until(lambda: self._asked(expected), "nothing is answered", 30)
 
     def _asked(self, expected: Expected) -> bool:
@@ -122,7 +122,7 @@ def test_a_path_that_is_not_utf8_closes_no_port(
         rebuilds = target.server.metric("genrestack_grpc_rebuilds_total")
         target.attack(5)
         assert target.server.stop() == 0, target.server.log()
-    # Whoever connects in the moment in which the port is closed is refused; what is in flight is answered.
+    # A client that connects in the moment in which the port is closed is refused; what is in flight is answered.
     load.tally.check("UNAVAILABLE", "CANCELLED")
     say(f"{rebuilds:.0f} rebuilds: {load.tally.line()}")
 

@@ -59,7 +59,7 @@ time_t time(time_t *at) {
 
 @pytest.fixture
 def clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Set the wall clock of processes started from now on wrong by so many seconds."""
+    """Set the wall clock of processes started from now on wrong by a number of seconds."""
     compiler = shutil.which("cc")
     need(compiler, "a C compiler")
     source, library, wrong = tmp_path / "clock.c", tmp_path / "clock.so", tmp_path / "wrong"

@@ -53,7 +53,7 @@ def build(engine: Engine, base: str, registry: Registry, target: str = "server",
 
 
 def size(engine: Engine, image: str) -> int:
-    """Give the bytes of an image's files, its base's included."""
+    """Return the bytes of an image's files, its base's included."""
     return int(parsed(engine.podman("image", "inspect", image))["Size"])
 
 

@@ -31,7 +31,7 @@ class Models:
 
     @classmethod
     def make(cls, folder: Path) -> "Models":
-        """Fit and export; whoever the image runs as may read them."""
+        """Fit and export; any user that the image runs as may read them."""
         made = cls(folder / "digits", folder / "slow", folder / "none", fit_digits())
         export(made.stack, made.digits, "digits")
         write_tiny(made.slow, "slow", TinyStack.draw(), slow=TURNS)

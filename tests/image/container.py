@@ -45,15 +45,15 @@ class Container:
         raise Failed(f"the server does not start:\n{self.said()}")
 
     def said(self) -> str:
-        """Give what it wrote so far."""
+        """Return what it wrote so far."""
         return self.log.read_text(encoding="utf-8") if self.log.exists() else ""
 
     def state(self) -> Any:
-        """Give what podman knows of its process."""
+        """Return what podman knows of its process."""
         return parsed(self.engine.podman("inspect", self.name))["State"]
 
     def pid(self) -> int:
-        """Give the number of its first process, as this machine counts."""
+        """Return the number of its first process, as this machine counts."""
         return int(self.state()["Pid"])
 
     def status(self) -> int:

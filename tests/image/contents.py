@@ -71,7 +71,7 @@ def check_history(engine: Engine, image: str, registry: Registry) -> None:
 
 
 def config_of(engine: Engine, image: str) -> Any:
-    """Give an image's settings."""
+    """Return an image's settings."""
     return parsed(engine.podman("image", "inspect", image))
 
 

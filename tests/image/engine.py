@@ -57,7 +57,7 @@ class Engine:
         return done.stdout.strip()
 
     def environment(self) -> dict[str, str]:
-        """Give the variables by which both find their settings here."""
+        """Return the variables by which both find their settings here."""
         return {
             **os.environ,
             "BUILDAH_ISOLATION": "chroot",

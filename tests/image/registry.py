@@ -50,7 +50,7 @@ class Registry:
         return sorted(path for path in found if not any(path.is_relative_to(other) for other in found - {path}))
 
     def traces(self) -> list[str]:
-        """Give what must not be found in an image: the addresses and paths of where its packages came from."""
+        """Return what must not be found in an image: the addresses and paths of where its packages came from."""
         words = {word for name in PLACES for word in self.settings.get(name, "").split()}
         return sorted({*words, *(str(path) for path in self.local())})
 
@@ -67,5 +67,5 @@ def read_settings(lines: Iterable[str]) -> dict[str, str]:
 
 
 def _root(path: Path) -> Path:
-    """Give what holds an index: its pages link to files beside them."""
+    """Return what holds an index: its pages link to files beside them."""
     return path.parent if path.name == "simple" else path

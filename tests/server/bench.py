@@ -47,7 +47,7 @@ class Bench:
         return asyncio.ensure_future(answer())
 
     async def until_waiting(self, rows: int) -> None:
-        """Wait until so many rows wait."""
+        """Wait until this many rows wait."""
         while self.batcher.waiting_rows != rows:  # noqa: ASYNC110 - it has no event to tell
             await asyncio.sleep(0)
 

@@ -39,7 +39,7 @@ class Held:
         return self._session.run(rows, *options)
 
     def wait(self, runs: int = 1) -> None:
-        """Wait until so many runs have begun."""
+        """Wait until this many runs have begun."""
         with self._changed:
             assert self._changed.wait_for(lambda: self._begun >= runs, GUARD_S), "no run begins"
 
@@ -48,7 +48,7 @@ class Held:
         await asyncio.to_thread(self.wait, runs)
 
     def allow(self, runs: int) -> None:
-        """Let the first so many runs go on."""
+        """Let the first `runs` runs go on."""
         with self._changed:
             self._allowed = runs
             self._changed.notify_all()

@@ -1,4 +1,4 @@
-"""Sealed bundles whose graphs behave on the golden rows, and on rows that are hot, or so many, do not."""
+"""Sealed bundles whose graphs behave on the golden rows, and on hot rows, or on many, do not."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from server.tiny_bundle import TinyStack, draw_rows, write_tiny
 
 Change = Callable[[onnx.ModelProto], None]
 FATAL_ROWS = 7
-"""So many rows in an execution get a wrong answer."""
+"""Batches of this many rows get a wrong answer."""
 
 
 def hot_rows(count: int = 1) -> npt.NDArray[np.float32]:
@@ -37,7 +37,7 @@ def endless_when_hot(model: onnx.ModelProto) -> None:
 
 
 def endless_when(rows: int) -> Change:
-    """In scaler.onnx: a loop that nothing ends, begun by so many rows."""
+    """In scaler.onnx: an endless loop, begun by a batch of that many rows."""
 
     def change(model: onnx.ModelProto) -> None:
         _tie(model, [*_so_many("features", rows), _loop("so_many")])
@@ -52,7 +52,7 @@ def endless(model: onnx.ModelProto) -> None:
 
 
 def folded(count: int, size: int) -> Change:
-    """In scaler.onnx: so many products of constant matrices, which an optimizer would compute while loading."""
+    """In scaler.onnx: products of constant matrices, which an optimizer would compute while loading."""
 
     def change(model: onnx.ModelProto) -> None:
         model.graph.initializer.append(_array("sides", [size, size], np.int64))
@@ -123,7 +123,7 @@ def _loop(condition: str) -> onnx.NodeProto:
 
 
 def _tie(model: onnx.ModelProto, nodes: Sequence[onnx.NodeProto]) -> None:
-    """Have the scaler's answer wait for a number, without changing it."""
+    """Make the scaler's answer wait for a number, without changing it."""
     graph = model.graph
     _rename(graph, "scaled", "was")
     graph.initializer.extend(

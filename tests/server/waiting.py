@@ -47,7 +47,7 @@ class Waiting:
         return self._begun.exists()
 
     def hold(self, *, for_ever: bool = False) -> None:
-        """Have runs wait from now on; `for_ever`: in the midst of C code, and not to be released."""
+        """Make runs wait from now on; `for_ever`: in the midst of C code, and not to be released."""
         self._held.write_text("for ever" if for_ever else "", encoding="utf-8")
 
     def release(self) -> None:

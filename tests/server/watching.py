@@ -39,7 +39,7 @@ def refusal(running: Running, model: str = "", version: int = 0) -> tuple[grpc.S
 
 
 def some_looks(running: Running, count: int = 4) -> None:
-    """Have the server look at its repository a few times, beside what it does by itself."""
+    """Make the server poll its repository a few times, beside what it does by itself."""
     for _ in range(count):
         on_loop(running, manager(running).look_once())
 

@@ -25,7 +25,7 @@ _LOGGED = ("--enable-logging=stderr", "--log-level=0")
 
 
 def find_chromium() -> str:
-    """Give the browser's command, or skip the test."""
+    """Return the browser's command, or skip the test."""
     found = shutil.which("chromium") or shutil.which("chromium-browser")
     need(found, "chromium (Debian package chromium)")
     return found or ""

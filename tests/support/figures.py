@@ -9,7 +9,7 @@ Say = Callable[[str], None]
 
 @pytest.fixture
 def say(request: pytest.FixtureRequest, record_property: Callable[[str, object], None]) -> Say:
-    """Say a figure: it is printed when the tests are over, whoever ran them."""
+    """Report a figure: it is printed when the tests are over, in any worker."""
 
     def note(line: str) -> None:
         record_property("figure", f"{request.node.name}: {line}")

@@ -17,17 +17,17 @@ _PORT = re.compile(r"(localhost:|127\.0\.0\.1:|--port )(\d+)")
 
 
 def blocks(page: Path, kind: str) -> list[str]:
-    """Give the text of a page's blocks of this kind."""
+    """Return the text of a page's blocks of this kind."""
     return re.findall(rf"^```{kind}\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
 
 
 def commands(page: Path) -> list[str]:
-    """Give the commands of a page, in order."""
+    """Return the commands of a page, in order."""
     return [line[2:] for block in blocks(page, "console") for line in block.splitlines() if line.startswith("$ ")]
 
 
 def scripts(page: Path) -> dict[str, str]:
-    """Give the page's Python files by name: blocks that begin with `# NAME.py`."""
+    """Return the page's Python files by name: blocks that begin with `# NAME.py`."""
     named = (re.match(r"# (\w+\.py)\n", block) for block in blocks(page, "python"))
     return {found[1]: found.string for found in named if found}
 

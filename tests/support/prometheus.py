@@ -19,7 +19,7 @@ DEPLOY = Path(__file__).parents[2] / "deploy" / "prometheus"
 
 @contextmanager
 def prometheus_of(metrics_url: str, folder: Path) -> Iterator[str]:
-    """Give its URL; its settings are those of `deploy/`, with this target and short intervals."""
+    """Return its URL; its settings are those of `deploy/`, with this target and short intervals."""
     need(shutil.which("prometheus"), "prometheus (Debian package prometheus)")
     target = metrics_url.removeprefix("http://").removesuffix("/metrics")
     settings = (DEPLOY / "prometheus.yml").read_text().replace("localhost:9464", target).replace("15s", "1s")
@@ -48,12 +48,12 @@ def get(url: str, path: str, **parameters: str) -> Any:
 
 
 def values(url: str, expression: str) -> list[float]:
-    """Give the values of every series that an expression has now."""
+    """Return the values of every series that an expression has now."""
     return [float(series["value"][1]) for series in get(url, "query", query=expression)["result"]]
 
 
 def query(url: str, expression: str) -> float | None:
-    """Give the first of them, if there is one."""
+    """Return the first of them, if there is one."""
     return next(iter(values(url, expression)), None)
 
 

@@ -100,7 +100,7 @@ class Load:
         return worst
 
     def more(self, calls: int) -> None:
-        """Wait until so many more were answered; a caller that failed ends the waiting."""
+        """Wait until that many more were answered; a caller that failed ends the waiting."""
         goal = self.answered + calls
         until(lambda: self.answered >= goal or any(done.done() for done in self._done))
 

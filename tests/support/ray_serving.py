@@ -237,7 +237,7 @@ def repository(folder: Path, *names: str) -> Path:
 
 
 def main(part: str, folder: Path) -> None:
-    """Look at a cluster and write down what is seen."""
+    """Watch a cluster and record what is seen."""
     seen: Seen = {}
     parts = {"smoke": smoke, "losses": losses, "multiplexed": multiplexed, "scaled": scaled, "command": command}
     parts[part](folder, seen)

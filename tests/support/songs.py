@@ -33,7 +33,7 @@ def recording(kind: str, seconds: float, seed: int = 0, rate: int = RATE) -> np.
 
 
 def write_recording(path: Path, *kinds: str, seconds: float = 6.0, seed: int = 100, rate: int = RATE) -> Path:
-    """Write so many seconds of each kind, one after the other, as 16-bit samples."""
+    """Write some seconds of each kind, one after the other, as 16-bit samples."""
     soundfile.write(path, np.concatenate([recording(kind, seconds, seed, rate) for kind in kinds]), rate)
     return path
 

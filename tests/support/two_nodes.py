@@ -101,7 +101,7 @@ def losing(cluster: Any, node: Any, began: Path) -> Iterator[None]:
 
 
 def main(folder: Path) -> None:
-    """Look at a cluster and write down what is seen."""
+    """Watch a cluster and record what is seen."""
     seen: dict[str, Any] = {}
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
     other = cluster.add_node(num_cpus=1)

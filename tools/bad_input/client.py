@@ -16,7 +16,7 @@ _MANY = 40
 
 
 def walk(world: World) -> Iterator[Finding]:
-    """Give each of them to `genrestack predict` and its neighbours, and to `Client`."""
+    """Pass each of them to `genrestack predict` and its neighbours, and to `Client`."""
     yield from _nobody(world)
     with world.serving() as server:
         yield from _tables(world, server.address)
@@ -46,7 +46,7 @@ def _tables(world: World, address: str) -> Iterator[Finding]:
     for title, name in (
         ("A file that is not there", "gone.csv"),
         ("A folder", "runs"),
-        ("A file that is no table", "song.mp3"),
+        ("A file that is not a table", "song.mp3"),
         ("A picture named like a table", "picture.csv"),
         ("An empty file", "empty.csv"),
         ("A missing feature column", world.table("narrow.csv", FEATURES[:-1], bare).name),

@@ -15,7 +15,7 @@ _REFERENCE = "reference.csv"
 
 
 def walk(world: World) -> Iterator[Finding]:
-    """Give each of them to `genrestack export`."""
+    """Pass each of them to `genrestack export`."""
     world.table(_REFERENCE, [*FEATURES, "label"], world.rows[300:])
     for title, name in _stacks(world):
         yield world.run(title, "export", "--stack", name, "--rows", _REFERENCE, "--name", "mine")
@@ -41,7 +41,7 @@ def _stacks(world: World) -> Iterator[tuple[str, str]]:
     yield "An unsupported parameter", _dump(world, "cosine.joblib", _fitted(world, cosine))
     meta = _fitted(world, knn, final_estimator=LinearDiscriminantAnalysis())
     yield "An unsupported meta-learner", _dump(world, "meta.joblib", meta)
-    yield "An estimator that is no stack", _dump(world, "knn.joblib", knn.fit(_numbers(world), labels))
+    yield "An estimator that is not a stack", _dump(world, "knn.joblib", knn.fit(_numbers(world), labels))
     yield "A stack that was never fitted", _dump(world, "unfitted.joblib", StackingClassifier([("knn", knn)]))
     yield "No estimator at all", _dump(world, "dict.joblib", {"stack": None})
 
@@ -84,7 +84,7 @@ def _arguments(world: World) -> Iterator[tuple[str, tuple[str, ...]]]:
     (world.folder / "file").write_text("not a folder", encoding="utf-8")
     yield "A model repository that is a file", (*good, "--models", "file")
     yield "A run that is not there", ("runs/digits/gone",)
-    yield "A run that is no run", ("models",)
+    yield "A run that is not a run", ("models",)
     yield "A run that has lost a file", (_run(world, "lost", lambda run: (run / "stack.joblib").unlink()),)
     yield "A run with a broken file", (_run(world, "broken", lambda run: _shorten(run / "reference.npz")),)
     yield "A run with a broken pickle", (_run(world, "cut", lambda run: _shorten(run / "stack.joblib")),)

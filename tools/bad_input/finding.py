@@ -38,7 +38,7 @@ class Finding:
         if "Error" in self.stdout:
             found.append("speaks of the error on standard output")
         if self.status in {"exit status 0", "no exit", "OK"}:
-            found.append("is no failure")
+            found.append("is not a failure")
         return found
 
     def markdown(self) -> str:

@@ -12,7 +12,7 @@ TITLE = "Starting a server"
 
 
 def walk(world: World) -> Iterator[Finding]:
-    """Give each of them to `genrestack serve`."""
+    """Pass each of them to `genrestack serve`."""
     (world.folder / "nobody").mkdir()
     yield world.run("A repository that is not there", "serve", "gone")
     yield world.run("An empty repository", "serve", "nobody")

@@ -12,7 +12,7 @@ _HEADER = [*FEATURES, "label"]
 
 
 def walk(world: World) -> Iterator[Finding]:
-    """Give each of them to `genrestack train`."""
+    """Pass each of them to `genrestack train`."""
     for title, name in _tables(world):
         yield world.run(title, "train", name)
     for title, arguments in _options(world):

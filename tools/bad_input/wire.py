@@ -75,8 +75,8 @@ def _bytes(channel: Any) -> Iterator[Finding]:
     mib = 2**20
     for title, text, ask, data in (
         ("Too many bytes", "1.5 MiB, --max-message-mib 1", raw, bytes(mib * 3 // 2)),
-        ("Bytes that are no message", "the bytes 'GET / HTTP/1.1'", raw, b"GET / HTTP/1.1"),
-        ("Bytes that are no message", "GetModel of the bytes ff ff", model, b"\xff\xff"),
+        ("Bytes that are not a message", "the bytes 'GET / HTTP/1.1'", raw, b"GET / HTTP/1.1"),
+        ("Bytes that are not a message", "GetModel of the bytes ff ff", model, b"\xff\xff"),
         ("A method that is not there", "Train", unknown, b""),
     ):
         shown = f"Predict({text})" if ask is raw else text

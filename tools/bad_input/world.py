@@ -135,7 +135,7 @@ class World:
     @cached_property
     def _environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("GENRESTACK_")}
-        # A free port: who has the usual one on this machine is no part of the walk.
+        # A free port: who has the usual one on this machine is not part of the walk.
         free = {"GENRESTACK_SERVE_PORT": "0"}
         return kept | free | {"OMP_NUM_THREADS": "1", "NO_COLOR": "1", "COLUMNS": "200"}
 
@@ -156,7 +156,7 @@ def after(seconds: float) -> Callable[[IO[str]], object]:
 
 
 def _told(said: str) -> str:
-    """Leave the progress and the log out of standard error: they are no answer to the bad input."""
+    """Leave the progress and the log out of standard error: they are not an answer to the bad input."""
     noise = re.compile(r"^(\s*\d+%  |\d{4}-\d\d-\d\d[T ]|exporting: |warning: unpickling )")
     return "\n".join(text for text in said.splitlines() if text.strip() and not noise.match(text))
 

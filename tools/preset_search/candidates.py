@@ -62,5 +62,5 @@ METAS = (*(Meta(C, passthrough=False) for C in (0.01, 0.1, 1.0)), *(Meta(C, pass
 
 
 def checkpoints(options: NetworkOptions) -> tuple[int, ...]:
-    """Give the numbers of epochs after which a network of these options is asked; one fit answers for all."""
+    """Return the numbers of epochs after which a network of these options is asked; one fit answers for all."""
     return tuple(part.epochs for part in GRIDS["mlp"] if isinstance(part, Mlp) and part.options == options)

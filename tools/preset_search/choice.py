@@ -102,15 +102,15 @@ class Side:
         self._fits, self.unit, self.fold = fits, fits.partition.unit, fold
 
     def behind(self, scaler: str) -> Score:
-        """Give the mean score of the three first parts behind a scaler."""
+        """Return the mean score of the three first parts behind a scaler."""
         return mean_score([self.alone(scaler, part) for part in FIRST.values()])
 
     def alone(self, scaler: str, part: Part) -> Score:
-        """Give a part's own score."""
+        """Return a part's own score."""
         return self._mean(lambda pair: self._fits.of_pair(scaler, part, pair))
 
     def stacked(self, choice: Choice, without: str = "") -> Score:
-        """Give the score of a meta-learner fitted on out-of-fold rows and asked about the fold left out."""
+        """Return the score of a meta-learner fitted on out-of-fold rows and asked about the fold left out."""
         parts = [part for name, part in choice.parts.items() if name != without]
         return self._mean(lambda pair: self._meta_answers(choice.scaler, parts, choice.meta, pair))
 
@@ -126,7 +126,7 @@ class Side:
         return fitted.predict_proba(np.hstack(new + around))
 
     def _mean(self, answers: Callable[[Pair], Any]) -> Score:
-        """Give the mean over the side's four folds of what fits without them answer."""
+        """Return the mean over the side's four folds of what fits without them answer."""
         partition, reached = self._fits.partition, []
         for other in range(FOLDS):
             if other != self.fold:

@@ -39,12 +39,12 @@ class Fits:
         return np.flatnonzero(~np.isin(self.partition.folds, pair))
 
     def of_pair(self, scaler: str, part: Part, pair: Pair) -> Any:
-        """Give probabilities for the rows of both folds by a fit on all others: float64 (n, k), zero elsewhere."""
+        """Return probabilities for the rows of both folds by a fit on all others: float64 (n, k), zero elsewhere."""
         asked = np.flatnonzero(np.isin(self.partition.folds, pair))
         return self._answers(scaler, part, (*sorted(pair), -1), self.outside(pair), asked)
 
     def out_of_fold(self, scaler: str, part: Part, pair: Pair) -> Any:
-        """Give probabilities for the rows outside both folds, each by a fit without its recording: float64 (n, k)."""
+        """Return probabilities for the rows outside both folds, each by a fit without its recording: float64 (n, k)."""
         rows, partition = self.outside(pair), self.partition
         cut = StratifiedGroupKFold(INNER, shuffle=True, random_state=self._seed)
         whole = np.zeros((len(partition.codes), len(partition.classes)))

@@ -50,7 +50,7 @@ class Network:
         return answers
 
     def predict(self, rows: Floats) -> Floats:
-        """Give the probabilities, shape (n, k)."""
+        """Return the probabilities, shape (n, k)."""
         for weights, bias in zip(self._weights[:-1], self._biases[:-1], strict=True):
             rows = np.maximum(rows @ weights + bias, 0)
         return _softmax(rows @ self._weights[-1] + self._biases[-1])
@@ -75,7 +75,7 @@ class Network:
         self._adam.step(by_weights + by_biases)
 
     def _kept(self, shape: tuple[int, ...]) -> Any:
-        """Give the factors of a dropout layer: 0, or what keeps the mean."""
+        """Return the factors of a dropout layer: 0, or what keeps the mean."""
         dropout = self._options.dropout
         if not dropout:
             return np.float32(1)

@@ -65,5 +65,5 @@ def read_partition(table: Path, artists: Path, unit: str, seed: int) -> Partitio
 
 
 def recording(filename: str) -> str:
-    """Give `blues.00000` of `blues.00000.3.wav` or `blues.00000.wav`."""
+    """Return `blues.00000` of `blues.00000.3.wav` or `blues.00000.wav`."""
     return ".".join(filename.split(".")[:2])

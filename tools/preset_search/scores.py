@@ -24,7 +24,7 @@ class Score:
 
 
 def mean_score(scores: list[Score]) -> Score:
-    """Give the mean of each figure."""
+    """Return the mean of each figure."""
     return Score(*(float(np.mean([getattr(s, name) for s in scores])) for name in ("windows", "songs", "log_loss")))
 
 
@@ -45,7 +45,7 @@ def score(probabilities: Any, codes: Any, tracks: Any) -> Score:
 
 
 def song_answers(probabilities: Any, codes: Any, tracks: Any) -> tuple[Any, Any]:
-    """Give each recording's answered and true class, in the order of the recordings' numbers."""
+    """Return each recording's answered and true class, in the order of the recordings' numbers."""
     _, first, place = np.unique(tracks, return_index=True, return_inverse=True)
     sums = np.zeros((len(first), probabilities.shape[1]))
     np.add.at(sums, place, probabilities)

@@ -81,9 +81,9 @@ def _lines(partition: Partition, cache: Path, folds: Sequence[int], seed: int) -
 
 
 def figures(folds: Sequence[Counts], against: Sequence[Sequence[Counts]], seed: int) -> list[Figure]:
-    """Give the mean accuracy over the folds, and its paired difference to each of `against`.
+    """Return the mean accuracy over the folds, and its paired difference to each of `against`.
 
-    The interval is the bootstrap's: in every fold its groups are drawn anew with replacement, the same for both sides
+    The interval is the bootstrap's: in every fold its groups are drawn with replacement, the same for both sides
     of a difference, and 2.5 % of `DRAWS` means lie on either side.
     """
     draws = _draws(folds, seed)

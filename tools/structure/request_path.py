@@ -20,7 +20,7 @@ from server.tiny_bundle import TinyStack, draw_rows, write_tiny
 from genrestack import AsyncClient, Client
 
 _CALLS: Final = 9
-"""Of so many calls the commonest path is taken: a poll or a beat may fall into one."""
+"""The most frequent path of this many calls is taken: a poll or a heartbeat may fall into one."""
 
 
 @dataclass(frozen=True)

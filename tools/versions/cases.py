@@ -23,15 +23,17 @@ SERVING_TESTS: Final = (
     "tests/proto/test_matrix.py",
     "tests/client/sdk/test_client.py",
     "tests/client/sdk/test_async_client.py",
-    "tests/client/sdk/test_stream.py",
-    "tests/client/sdk/test_tls.py",
+    "tests/client/streams/test_stream.py",
+    "tests/client/connection/test_tls.py",
     "tests/server/service/test_core.py",
     "tests/server/inference/test_batcher.py",
+    "tests/server/inference/test_batcher_deadlines.py",
     "tests/server/service/test_calls.py",
     "tests/server/service/test_bad_input.py",
     "tests/server/service/test_predict.py",
     "tests/server/test_lifecycle.py",
     "tests/server/rpc/test_rebuild.py",
+    "tests/server/models/test_folders_on_disk.py",
     "tests/server/models/test_reload.py",
     "tests/server/rpc/test_stream.py",
     "tests/server/telemetry/test_metrics.py",
@@ -40,19 +42,19 @@ SERVING_TESTS: Final = (
 WHOLE: Final = (
     "tests/bundle",
     "tests/export",
-    "tests/training/test_table.py",
-    "tests/training/test_splits.py",
-    "tests/training/test_evaluation.py",
-    "tests/training/test_run_folder.py",
+    "tests/training/data/test_table.py",
+    "tests/training/data/test_splits.py",
+    "tests/training/evaluation/test_evaluation.py",
+    "tests/training/run/test_run_folder.py",
     "tests/training/test_train.py",
-    "tests/client/sdk/test_rows.py",
+    "tests/client/inputs/test_rows.py",
     "tests/client/sdk/test_real_server.py",
     "tests/server/test_real_model.py",
     *SERVING_TESTS,
 )
 APART_TESTS: Final = ("tests/server/telemetry/test_traces.py", "tests/server/ray_app/test_ray_app.py")
 # Here pytest's own process is a driver of Ray, which has crashed in one that had run other tests before.
-ALONE_TESTS: Final = ("tests/training/test_ray.py",)
+ALONE_TESTS: Final = ("tests/training/fitting/test_ray.py",)
 
 
 @dataclass(frozen=True)

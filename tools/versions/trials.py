@@ -14,7 +14,7 @@ from tools.versions.cases import ROOT, TRAINING, Case
 from tools.versions.environments import Follow, StepError, Workshop, run_logged
 
 _SUMMARY: Final = re.compile(r"^=* ?((?:\d+ \w+(?:, )?)+) in [\d.]+s")
-# Warnings are errors in `make test`, where all versions are pinned. What others announce for later is no failure here.
+# Warnings are errors in `make test`, where all versions are pinned. Announcements of others are not failures here.
 _PYTEST: Final = "-v -W default -p no:cacheprovider"
 _BESIDE: Final = "-n 2 --dist loadfile"
 _TABLE: Final = "tempo,label\n" + "".join(f"{number},{'ab'[number % 2]}\n" for number in range(60))

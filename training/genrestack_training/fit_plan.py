@@ -1,4 +1,4 @@
-"""What is known of the exported model before anything is fitted: whoever will export it can refuse it in time."""
+"""What is known of the exported model before anything is fitted, so that an export can refuse it in time."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -19,7 +19,7 @@ _SET_BY_USER: Final = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIB
 
 
 def keep_freed_memory() -> bool:
-    """Have this process keep what it frees, where its allocator is glibc's and nobody has set that in the environment.
+    """Make this process keep what it frees, where its allocator is glibc's and nobody has set that in the environment.
 
     Returns:
         Whether it will.

@@ -8,7 +8,7 @@ from genrestack_audio.errors import AudioError
 from genrestack_common.text import listed, quoted
 
 _PARTS = {"train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval", "evaluation"}
-"""What the sides of a split are called, which are no genres."""
+"""What the sides of a split are called, which are not genres."""
 _NAMED = 5
 
 

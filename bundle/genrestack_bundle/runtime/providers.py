@@ -100,7 +100,7 @@ def check_wheels(found: Mapping[str, str]) -> None:
     """Reject an environment in which two distributions have overwritten each other's files.
 
     Raises:
-        ProviderError: saying how to mend it.
+        ProviderError: saying how to fix it.
 
     """
     if len(found) > 1:

@@ -131,7 +131,7 @@ class RunLimit(TimeLimit):
         super().__init__(at=at, seconds=seconds, cancellation=cancellation)
         self.options: onnxruntime.RunOptions = _run_options_class()()
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         self.options.terminate = True
 
 

@@ -77,7 +77,7 @@ class _Job:
         while (number := self._take()) is not None:
             try:
                 self._found[number] = self._run(self._slices[number])
-            except Exception as error:  # noqa: BLE001 - whoever asked for the whole hears of it
+            except Exception as error:  # noqa: BLE001 - raised where the whole is awaited
                 self._errors.append(error)
             finally:
                 self._give_back()
@@ -121,7 +121,7 @@ class _Helpers:
         self._threads = 0
 
     def call(self, job: _Job, count: int) -> None:
-        """Have up to so many helpers work on a job, those that are free before it is done."""
+        """Make at most `count` helpers work on a job, those that are free before it is done."""
         with self._lock:
             while self._threads < count:
                 self._threads += 1

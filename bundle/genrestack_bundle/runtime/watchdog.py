@@ -66,10 +66,10 @@ class TimeLimit(ABC):
     def end(self) -> None:
         """Stop the work."""
         self.over = True
-        self._tell()
+        self._notify()
 
     @abstractmethod
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         """Stop the work; called by any thread, perhaps more than once."""
 
 
@@ -82,7 +82,7 @@ class LoadLimit(TimeLimit):
         super().__init__(seconds=seconds, cancellation=cancellation)
         self._options = options
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         self._options.set_load_cancellation_flag(True)
 
 

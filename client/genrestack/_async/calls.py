@@ -16,14 +16,15 @@ from genrestack._async.stream_transport import AsyncSeparateCalls, AsyncStreamCa
 from genrestack._async.tasks import status_of, task_is_cancelled, to_the_end
 from genrestack._core.answers import read_prediction
 from genrestack._core.base_client import CLOSED_MEANWHILE, BaseClient
-from genrestack._core.channel import Methods, attempts_made, awaited_channel
 from genrestack._core.chunking import Await, Plan, Send, SplitPlan
-from genrestack._core.missing import check_gaps
+from genrestack._core.connection.channel import Methods, attempts_made, awaited_channel
+from genrestack._core.connection.options import ClientOptions
+from genrestack._core.inputs.missing import check_gaps
+from genrestack._core.inputs.rows import Rows
+from genrestack._core.invalid import invalid
 from genrestack._core.model_answers import read_model
-from genrestack._core.options import ClientOptions
 from genrestack._core.request import ModelSpec, Pairs, call_pairs, predict_request, rows_per_message
 from genrestack._core.retry import Attempts, Deadline
-from genrestack._core.rows import Rows, invalid
 from genrestack._core.status import is_too_large
 from genrestack.errors import ClientClosed, GenreStackError, ServiceError
 from genrestack.prediction import Prediction
@@ -203,7 +204,7 @@ class AsyncCalls(BaseClient):
             return AsyncStreamCall(partial(self._begin_stream, metadata))
 
         async def ask(request: pb.PredictRequest) -> bytes:
-            # As in a stream there is no deadline on the wire: whoever waits for an answer says when it is too late.
+            # As in a stream there is no deadline on the wire: the timeout is the waiting caller's.
             return await self._answer(self._begin(self._methods.predict, request, Deadline(None), metadata))
 
         return AsyncSeparateCalls(ask)

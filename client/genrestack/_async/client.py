@@ -1,7 +1,6 @@
 """The asynchronous client."""
 # ruff: noqa: ASYNC109 - a timeout here covers retries too and ends in DeadlineExceeded, as in the sync client
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
 from contextlib import aclosing
 from os import PathLike
@@ -11,28 +10,25 @@ from typing import Any, Literal, Self, overload
 
 import numpy as np
 import numpy.typing as npt
-from grpc_health.v1 import health_pb2
 
-from genrestack._async.calls import AsyncCalls
+from genrestack._async.model_calls import AsyncModelCalls
 from genrestack._async.stream import AsyncStreamRun
 from genrestack._async.tasks import each_in_thread, entered_in_thread
-from genrestack._core import options as defaults
-from genrestack._core.base_client import POLL_SECONDS, check_stream, health_of, health_service, none_serves
-from genrestack._core.credentials import TLS, Token
-from genrestack._core.model_answers import read_model, read_models
-from genrestack._core.named_rows import names_at_fault, read_rows, select
-from genrestack._core.options import NOT_GIVEN, ClientOptions, KeepaliveOptions, LoadBalancing, Timeout
+from genrestack._core.base_client import check_stream
+from genrestack._core.connection import options as defaults
+from genrestack._core.connection.credentials import TLS, Token
+from genrestack._core.connection.options import NOT_GIVEN, ClientOptions, KeepaliveOptions, LoadBalancing, Timeout
+from genrestack._core.inputs.columns import names_at_fault, select
+from genrestack._core.inputs.named_rows import read_rows
+from genrestack._core.inputs.rows import Rows, to_rows
 from genrestack._core.request import ModelSpec, Priority
 from genrestack._core.retry import Deadline, RetryOptions
-from genrestack._core.rows import Rows, to_rows
-from genrestack.errors import DeadlineExceeded, GenreStackError, InvalidInput, NotFound, Unavailable, Unsupported
-from genrestack.model_info import Health, ModelInfo
+from genrestack.errors import GenreStackError, InvalidInput, Unsupported
 from genrestack.prediction import Prediction
 from genrestack.songs.song_prediction import SongPrediction
-from genrestack_proto.v1 import prediction_pb2 as pb
 
 
-class AsyncClient(AsyncCalls):
+class AsyncClient(AsyncModelCalls):
     """Asks a GenreStack server from asyncio; safe to share among the tasks of one event loop.
 
     Connects when first used. Every failure is a `genrestack.errors.GenreStackError`.
@@ -278,7 +274,7 @@ class AsyncClient(AsyncCalls):
             timeout: seconds to wait for one answer, retries included; None for no limit. There is none on the whole.
 
         Raises:
-            InvalidInput: the file is no recording, silent or shorter than one window; or the model is not one of songs.
+            InvalidInput: the file is not a recording, is silent or shorter than one window; the model is not for songs.
             ModuleNotFoundError: the extra `audio` is not installed; the message says how to.
             GenreStackError: as `predict`.
 
@@ -294,53 +290,6 @@ class AsyncClient(AsyncCalls):
                     song.add(prediction)
             return song.result()
 
-    async def models(self, timeout: Timeout = NOT_GIVEN) -> list[ModelInfo]:
-        """List every version that is ready, by name and version; features and parts are left out."""
-        deadline = self._deadline(timeout)
-        return read_models(await self._call(self._methods.list_models, pb.ListModelsRequest(), deadline))
-
-    async def model(
-        self, name: str | None = None, version: int | None = None, timeout: Timeout = NOT_GIVEN
-    ) -> ModelInfo:
-        """Describe one model in full; None is the server's default model, or the newest version.
-
-        Raises:
-            NotFound: no such model or version; the message lists what there is.
-
-        """
-        wanted = ModelSpec.of(name, version)
-        request = pb.GetModelRequest(model=wanted.model, version=wanted.version)
-        info = read_model(await self._call(self._methods.get_model, request, self._deadline(timeout)), wanted)
-        self._known_models.note(wanted, info)
-        return info
-
-    async def health(
-        self, model: str | None = None, version: int | None = None, timeout: Timeout = NOT_GIVEN
-    ) -> Health:
-        """Ask whether the server, or one model, is ready; a model the server does not know is UNKNOWN.
-
-        Raises:
-            Unavailable: nothing answers.
-
-        """
-        return await self._check(health_service(ModelSpec.of(model, version)), self._deadline(timeout))
-
-    async def wait_until_ready(
-        self, timeout: float | None = 60.0, *, model: str | None = None, version: int | None = None
-    ) -> None:
-        """Return as soon as the server, or one model, is SERVING; it need not be running yet.
-
-        Raises:
-            DeadlineExceeded: it was not within `timeout` seconds; the message says what it was last.
-
-        """
-        deadline = self._deadline(timeout)
-        service = health_service(ModelSpec.of(model, version))
-        while (last := await self._state(service, deadline)) != Health.SERVING:
-            if not deadline.allows(POLL_SECONDS):
-                raise self._not_ready(service, deadline, last)
-            await asyncio.sleep(POLL_SECONDS)
-
     async def __aenter__(self) -> Self:
         return self
 
@@ -354,7 +303,7 @@ class AsyncClient(AsyncCalls):
     ) -> Rows | InvalidInput:
         """Check rows, and choose the model's columns where they have names; return what is wrong with them, not raise.
 
-        Whoever raises it does so where the caller sees it first: nothing in here is of any help to that.
+        The public method raises it, so that the traceback ends there.
         With `gaps_apart`, gaps in rows without names are left to the call by which a stream asks for these rows apart.
         """
         try:
@@ -368,24 +317,7 @@ class AsyncClient(AsyncCalls):
                 info = await self.model(spec.model or None, spec.version or None, deadline.remaining())
             return select(found, info, strict=strict)
         except Unsupported:
-            # Nobody says which columns the model takes: all of them go out, and the server refuses what is wrong.
+            # The server does not list the model's columns: all of them are sent, and the server rejects what is wrong.
             return to_rows(rows)
         except InvalidInput as error:
             return error.with_traceback(None)
-
-    async def _check(self, service: str, deadline: Deadline) -> Health:
-        try:
-            request = health_pb2.HealthCheckRequest(service=service)
-            return health_of(await self._call_once(self._methods.check_health, request, deadline))
-        except NotFound:
-            return Health.UNKNOWN
-        except Unavailable as error:
-            if none_serves(error):
-                return Health.NOT_SERVING
-            raise
-
-    async def _state(self, service: str, deadline: Deadline) -> str:
-        try:
-            return await self._check(service, deadline)
-        except (Unavailable, DeadlineExceeded) as error:
-            return str(error)

@@ -7,11 +7,11 @@ from typing import Any, Protocol
 import grpc
 
 from genrestack._async.stream_transport import AsyncBatchFeed, AsyncStreamTransport
+from genrestack._core.connection.options import ClientOptions
 from genrestack._core.in_flight import COMPLETION_SECONDS, Answer, Window, in_batch
-from genrestack._core.options import ClientOptions
+from genrestack._core.inputs.rows import Rows
 from genrestack._core.request import ModelSpec, Pairs
 from genrestack._core.retry import Attempts, Deadline
-from genrestack._core.rows import Rows
 from genrestack.errors import GenreStackError, InvalidInput, Unsupported
 from genrestack.prediction import Prediction
 
@@ -101,7 +101,7 @@ class AsyncStreamRun:
             self.transport.send(request)
 
     def finish(self) -> None:
-        """Take note that no more batches come."""
+        """Record that no more batches come."""
         self.window.exhausted = True
         if self.transport is not None:
             self.transport.finish()

@@ -29,7 +29,7 @@ class AsyncStreamTransport(Protocol):
         """Send without waiting."""
 
     def finish(self) -> None:
-        """Take note that no more requests come."""
+        """Record that no more requests come."""
 
     async def receive(self, timeout: float | None) -> Answer:  # noqa: ASYNC109 - the sync client's signature
         """Wait for the next answer."""
@@ -44,8 +44,8 @@ class AsyncStreamTransport(Protocol):
 class AsyncStreamCall:
     """One PredictStream call: sends without waiting, receives in order.
 
-    Writing and reading are two tasks: whoever waits in a write until the server reads on must not keep answers from
-    being read, for which the server may be waiting.
+    Writing and reading are two tasks: a write that waits until the server reads must not block the reading of
+    answers, for which the server may be waiting.
     """
 
     fatal: Final = ()
@@ -86,7 +86,7 @@ class AsyncStreamCall:
         return answer
 
     async def complete(self, timeout: float) -> None:  # noqa: ASYNC109 - the sync client's signature
-        """Let the server end the call, now that every answer is there, so that it counts as one that went well.
+        """Let the server end the call, now that every answer is there, so that it counts as successful.
 
         Raises:
             ProtocolError: it goes on with answers to nothing.
@@ -150,7 +150,7 @@ class AsyncSeparateCalls:
 
         """
         async with asyncio.timeout(timeout):
-            # Shielded: whoever stops waiting may come back.
+            # Shielded: a caller that stops waiting may wait for it again.
             answer = await asyncio.shield(self._sent[0])
         self._sent.popleft()
         return answer
@@ -169,16 +169,16 @@ class AsyncSeparateCalls:
             return error
 
 
-class Run(Protocol):
+class BatchSink(Protocol):
     """The stream that a feed brings batches to."""
 
     window: Window
 
     async def admit(self, batch: Any) -> None:
-        """Take in one batch and send it."""
+        """Add one batch and send it."""
 
     def finish(self) -> None:
-        """Take note that it was the last."""
+        """Record that it was the last."""
 
 
 class AsyncBatchFeed:
@@ -191,7 +191,7 @@ class AsyncBatchFeed:
 
     """
 
-    def __init__(self, batches: Iterable[Any] | AsyncIterable[Any], run: Run, in_flight: int) -> None:
+    def __init__(self, batches: Iterable[Any] | AsyncIterable[Any], run: BatchSink, in_flight: int) -> None:
         self._run = run
         # How many batches may be fetched beyond the one that may always be.
         self._room = asyncio.Semaphore(in_flight - 1)

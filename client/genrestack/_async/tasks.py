@@ -17,7 +17,7 @@ _SECONDS: Final = 0.01
 
 
 def task_is_cancelled() -> bool:
-    """Tell, on a CancelledError, whether it means the running task: grpc.aio raises the same for a call ended here."""
+    """Return whether a CancelledError means the running task: grpc.aio raises the same for a call ended here."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
@@ -25,7 +25,7 @@ def task_is_cancelled() -> bool:
 async def in_thread(function: Callable[_P, _Result], *args: _P.args, **kwargs: _P.kwargs) -> _Result:
     """Run something that blocks in a thread; a task that is cancelled meanwhile waits for the end of it.
 
-    What the thread works on may then be closed at once. Unlike that of `asyncio.to_thread`, nobody else can cancel it.
+    What the thread works on may then be closed at once. Unlike in `asyncio.to_thread`, others cannot cancel it.
     """
     call = partial(copy_context().run, function, *args, **kwargs)
     work = asyncio.get_running_loop().run_in_executor(None, call)
@@ -60,7 +60,7 @@ async def ended(*tasks: asyncio.Task[Any]) -> None:
         await _all_done(tasks)
     finally:
         for task in tasks:
-            # Looked at, lest the loop reports that nobody has.
+            # Retrieved, lest the loop reports that it never was.
             if not task.cancelled():
                 task.exception()
 

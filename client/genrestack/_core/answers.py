@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from google.protobuf.message import DecodeError, Message
 
-from genrestack._core.options import ClientOptions
+from genrestack._core.connection.options import ClientOptions
 from genrestack._core.request import ModelSpec
 from genrestack.errors import ProtocolError
 from genrestack.prediction import Prediction
@@ -38,7 +38,7 @@ _FIXED_BYTES: Final = 2**20
 _ROW_BYTES: Final = 2**16
 _NUMBER_BYTES: Final = 4
 _LONG_BYTES: Final = 2**22
-"""Of shorter messages nobody counts the fields, which takes about a microsecond each."""
+"""The fields of shorter messages are not counted, which takes about a microsecond each."""
 # Answers of later messages may carry longer labels than the first one's.
 _ANSWER_SHARE: Final = 0.8
 
@@ -70,7 +70,7 @@ class MessageAnswer:
 
 
 def parsed(kind: type[_Parsed], data: bytes, most: int, fields: int = MOST_FIELDS) -> _Parsed:
-    """Parse an answer of at most `most` bytes and, where it is long, so many fields.
+    """Parse an answer of at most `most` bytes and, where it is long, at most `fields` fields.
 
     Raises:
         ProtocolError: it is longer, or no such message.
@@ -88,12 +88,12 @@ def parsed(kind: type[_Parsed], data: bytes, most: int, fields: int = MOST_FIELD
 
 
 def most_fields(rows: int) -> int:
-    """Return how many fields the answer to so many rows may have, if it is long: labels, and names of classes."""
+    """Return how many fields the answer to this many rows may have, if it is long: labels, and names of classes."""
     return 2 * rows + 100_000
 
 
 def most_bytes(rows: int) -> int:
-    """Return how many bytes the answer to so many rows may have."""
+    """Return how many bytes the answer to this many rows may have."""
     return _FIXED_BYTES + rows * _ROW_BYTES
 
 

@@ -6,11 +6,11 @@ import grpc
 from grpc_health.v1 import health_pb2
 
 from genrestack._core.answers import parsed
-from genrestack._core.missing import KnownModels
-from genrestack._core.options import NOT_GIVEN, ClientOptions, NotGiven, Timeout
+from genrestack._core.connection.options import NOT_GIVEN, ClientOptions, NotGiven, Timeout
+from genrestack._core.invalid import invalid
+from genrestack._core.known_models import KnownModels
 from genrestack._core.request import ModelSpec
 from genrestack._core.retry import Deadline, check_timeout
-from genrestack._core.rows import invalid
 from genrestack._core.status import from_rpc_error, says_none_serves
 from genrestack.errors import Cancelled, ClientClosed, DeadlineExceeded, GenreStackError, Unavailable
 from genrestack.model_info import Health
@@ -43,7 +43,7 @@ class BaseClient:
         raise NotImplementedError
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the settings: who unpickles them connects anew, or loads the models from where they lie."""
+        """Pickle the settings: unpickling connects again, or loads the models from their folder."""
         if self._closed:
             raise ClientClosed("this client is closed; pickle it before that, or make a new one")
         return type(self).from_options, (self._options_elsewhere(),)
@@ -68,7 +68,7 @@ class BaseClient:
         return Deadline(chosen)
 
     def _disable_streaming(self) -> None:
-        """Take note that the server has no streams: from now on every batch of one is a call of its own."""
+        """Record that the server has no streams: from now on every batch of one is a call of its own."""
         self._streaming_disabled = True
 
     def _error(self, error: grpc.RpcError) -> GenreStackError:

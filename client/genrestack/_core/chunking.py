@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeAlias, TypeVar
 
 from genrestack._core.answers import MessageAnswer, join_answers, read_answer, rows_per_answer
-from genrestack._core.options import ClientOptions
+from genrestack._core.connection.options import ClientOptions
+from genrestack._core.inputs.rows import Rows
 from genrestack._core.request import ModelSpec, pieces, predict_request, rows_per_message
-from genrestack._core.rows import Rows
 from genrestack._core.status import is_too_large
 from genrestack.errors import GenreStackError, InvalidInput, NotFound, Violation
 from genrestack.prediction import Prediction
@@ -48,12 +48,12 @@ class Await(Generic[_Pending]):
 
 
 Plan: TypeAlias = Generator[Send | Await[_Pending], bytes, _Result]
-"""What is to be done, one step at a time: whoever runs it sends each answer's bytes in, or throws the
+"""What is to be done, one step at a time: the code that runs it sends each answer's bytes in, or throws the
 GenreStackError."""
 
 
 class SplitPlan(Generic[_Pending]):
-    """The calls that one input takes, whoever waits for them and however.
+    """The calls that one input takes, without the waiting for them.
 
     The first message goes alone: its answer says which version answers, to which the others are pinned, and how large
     answers are. The others go `IN_FLIGHT` at a time. A message over a limit that only the server knows is halved.

@@ -1,4 +1,4 @@
-"""The batches of a stream that are under way: numbered, bounded by whoever fetches them, answered in order.
+"""The batches of a stream that are in flight: numbered, bounded by the code that fetches them, answered in order.
 
 Neither sends nor waits: both clients' streams do that, each in its own way, and keep their account here.
 """
@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from genrestack._core.answers import most_bytes, most_fields, parsed, read_prediction, to_prediction, verified
-from genrestack._core.options import ClientOptions
+from genrestack._core.connection.options import ClientOptions
+from genrestack._core.inputs.rows import Rows
 from genrestack._core.request import ModelSpec, predict_request, rows_per_message
 from genrestack._core.retry import Attempts
-from genrestack._core.rows import Rows
 from genrestack._core.status import from_status, is_too_large
 from genrestack.errors import (
     Cancelled,
@@ -108,7 +108,7 @@ class Window:
         return item.request
 
     def unanswered(self) -> Iterator[pb.PredictRequest]:
-        """Yield what has to be sent again where a stream is taken up anew."""
+        """Yield what has to be sent again when a stream is resumed."""
         return (item.request for item in self._items if item.request is not None)
 
     def delay_after(self, error: GenreStackError, attempts: Attempts) -> float:
@@ -172,7 +172,7 @@ class AnswerOrder:
         self._arrived = 0
 
     def note_sent(self, rows: int) -> None:
-        """Expect one more answer, to so many rows."""
+        """Expect one more answer, to this many rows."""
         self._due.append(most_bytes(rows))
 
     def arrived(self, data: bytes) -> StreamItem:

@@ -24,7 +24,7 @@ def read_models(data: bytes) -> list[ModelInfo]:
     """Parse and verify a list of models.
 
     Raises:
-        ProtocolError: it is no such list, too long, or contradicts itself.
+        ProtocolError: it is not such a list, too long, or contradicts itself.
 
     """
     answer = parsed(pb.ListModelsResponse, data, MOST_BYTES)
@@ -40,7 +40,7 @@ def read_model(data: bytes, wanted: ModelSpec) -> ModelInfo:
     """Parse and verify the full description of one model.
 
     Raises:
-        ProtocolError: it is no such description, of another model, too long, or contradicts itself.
+        ProtocolError: it is not such a description, of another model, too long, or contradicts itself.
 
     """
     model = parsed(pb.GetModelResponse, data, MOST_BYTES).model
@@ -84,7 +84,7 @@ def _check(model: model_pb2.Model) -> None:
     for parity in (model.parity, model.runtime.parity):
         _check_parity(model.name, parity)
     if not all(map(math.isfinite, model.metrics.values())):
-        raise ProtocolError(f"the description of {model.name} has a figure that is no number")
+        raise ProtocolError(f"the description of {model.name} has a figure that is not a number")
 
 
 def _check_count(count: int, what: str, most: int = MOST_ENTRIES) -> None:

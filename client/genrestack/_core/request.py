@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from genrestack._core.credentials import TokenSource
-from genrestack._core.options import ClientOptions
-from genrestack._core.rows import Rows, invalid
+from genrestack._core.connection.credentials import TokenSource
+from genrestack._core.connection.options import ClientOptions
+from genrestack._core.inputs.rows import Rows
+from genrestack._core.invalid import invalid
 from genrestack_proto.matrix import to_matrix
 from genrestack_proto.v1 import prediction_pb2 as pb
 
@@ -64,7 +65,7 @@ class ModelSpec:
         return f"{self.model}/{self.version}"
 
     def pinned(self, model: str, version: int) -> "ModelSpec":
-        """Ask on where an answer came from, so that one input is never answered by two versions."""
+        """Pin the version that answered, so that one input is never answered by two versions."""
         return replace(self, model=model, version=version)
 
 
@@ -117,7 +118,7 @@ def request_pairs(priority: str | None, request_id: str | None) -> Pairs:
         pairs += ((PRIORITY_KEY, priority),)
     if request_id is not None:
         if not _REQUEST_ID.fullmatch(request_id):
-            raise invalid("request_id", "is no id; give 1 to 128 ASCII characters without spaces")
+            raise invalid("request_id", "is not an id; give 1 to 128 ASCII characters without spaces")
         pairs += ((REQUEST_ID_KEY, request_id),)
     return pairs
 

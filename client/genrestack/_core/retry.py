@@ -5,7 +5,7 @@ import random
 import time
 from dataclasses import dataclass
 
-from genrestack._core.rows import invalid
+from genrestack._core.invalid import invalid
 from genrestack.errors import Cancelled, DeadlineExceeded, GenreStackError, ResourceExhausted, Unavailable
 
 
@@ -13,10 +13,10 @@ from genrestack.errors import Cancelled, DeadlineExceeded, GenreStackError, Reso
 class RetryOptions:
     """When and how often a call is tried again.
 
-    UNAVAILABLE, of a call that is no stream, is repeated by gRPC itself, by the service config that the client gives
+    UNAVAILABLE, of a call that is not a stream, is repeated by gRPC itself, by the service config that the client gives
     it: at once at another server, where there are several. Before the n-th repetition it waits about
     min(`max_backoff`, `initial_backoff` · `multiplier`^(n-1)). gRPC makes five attempts of one call at most; if
-    `attempts` is more, the client has it begin anew until they are made.
+    `attempts` is more, the client repeats the call until they are made.
 
     RESOURCE_EXHAUSTED with RetryInfo (the server's queue is full) is repeated after what the server asked for, and up
     to the wait above on top so that not all callers come back at once; as often as the timeout allows. A stream that

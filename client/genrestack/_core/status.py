@@ -7,7 +7,7 @@ import grpc
 from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
-from genrestack._core.options import Peer
+from genrestack._core.connection.options import Peer
 from genrestack.errors import (
     Cancelled,
     DeadlineExceeded,
@@ -123,7 +123,7 @@ def _next_step(kind: type[GenreStackError], peer: Peer) -> str:
         wanted = "a token that is still good" if peer.token else "a token"
         return f"; give {wanted}: token= or token_file=, for commands GENRESTACK_TOKEN or --token-file"
     if kind is PermissionDenied:
-        return f"; ask whoever runs {peer.target} for a token that may"
+        return f"; ask the operator of {peer.target} for a token that may"
     if kind is FailedPrecondition and not peer.local:
         return "; change that first, the same call will not succeed before"
     return ""
@@ -202,7 +202,7 @@ def explain_refusal(text: str, peer: Peer) -> str:
 
 
 def explain_unavailable(text: str, peer: Peer) -> str:
-    """Explain what happened and what to do about it; the words of whoever did answer stand as they are."""
+    """Explain what happened and what to do about it; the text of a server that did answer is kept as it is."""
     lower = text.lower()
     target = peer.target
     if any(words in lower for words in _HANDSHAKE):
@@ -255,7 +255,7 @@ def _handshake(lower: str, target: str) -> str:
     if "wrong_version_number" in lower:
         return f"{target} speaks no TLS; ask it without: leave out --tls (tls=False)"
     if "expired" in lower:
-        return f"the certificate of {target} has expired; whoever runs the server has to renew it"
+        return f"the certificate of {target} has expired; the server's operator has to renew it"
     if "not yet valid" in lower:
         return f"the certificate of {target} is not valid yet; check the clocks here and there"
     if "hostname" in lower:

@@ -11,14 +11,14 @@ from google.protobuf.message import Message
 
 from genrestack._core.answers import read_prediction
 from genrestack._core.base_client import CLOSED_MEANWHILE, BaseClient
-from genrestack._core.channel import Methods, attempts_made, blocking_channel
 from genrestack._core.chunking import Await, Plan, Send, SplitPlan
-from genrestack._core.missing import check_gaps
+from genrestack._core.connection.channel import Methods, attempts_made, blocking_channel
+from genrestack._core.connection.options import ClientOptions
+from genrestack._core.inputs.missing import check_gaps
+from genrestack._core.inputs.rows import Rows
 from genrestack._core.model_answers import read_model, read_models
-from genrestack._core.options import ClientOptions
 from genrestack._core.request import ModelSpec, Pairs, call_pairs, predict_request, rows_per_message
 from genrestack._core.retry import Attempts, Deadline
-from genrestack._core.rows import Rows
 from genrestack._core.status import is_too_large
 from genrestack._sync.local_channel import LocalChannel
 from genrestack._sync.stream_transport import SeparateCalls, StreamCall, StreamingCall, StreamTransport, UnaryFuture
@@ -174,6 +174,6 @@ class Calls(BaseClient):
         """Open what carries the batches of a stream."""
         if not self._streaming_disabled:
             return StreamCall(partial(self._begin_stream, metadata=metadata))
-        # As in a stream there is no deadline on the wire: whoever waits for an answer says when it is too late.
+        # As in a stream there is no deadline on the wire: the timeout is the waiting caller's.
         begin = partial(self._begin_future, deadline=Deadline(None), metadata=metadata)
         return SeparateCalls(begin, self._error)

@@ -1,7 +1,6 @@
 # Generated from genrestack/_async/client.py by `python tools/unasync.py`; do not edit.
 """The synchronous client."""
 
-import time
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from os import PathLike
@@ -11,27 +10,24 @@ from typing import Any, Literal, Self, overload
 
 import numpy as np
 import numpy.typing as npt
-from grpc_health.v1 import health_pb2
 
-from genrestack._core import options as defaults
-from genrestack._core.base_client import POLL_SECONDS, check_stream, health_of, health_service, none_serves
-from genrestack._core.credentials import TLS, Token
-from genrestack._core.model_answers import read_model, read_models
-from genrestack._core.named_rows import names_at_fault, read_rows, select
-from genrestack._core.options import NOT_GIVEN, ClientOptions, KeepaliveOptions, LoadBalancing, Timeout
+from genrestack._core.base_client import check_stream
+from genrestack._core.connection import options as defaults
+from genrestack._core.connection.credentials import TLS, Token
+from genrestack._core.connection.options import NOT_GIVEN, ClientOptions, KeepaliveOptions, LoadBalancing, Timeout
+from genrestack._core.inputs.columns import names_at_fault, select
+from genrestack._core.inputs.named_rows import read_rows
+from genrestack._core.inputs.rows import Rows, to_rows
 from genrestack._core.request import ModelSpec, Priority
 from genrestack._core.retry import Deadline, RetryOptions
-from genrestack._core.rows import Rows, to_rows
-from genrestack._sync.calls import Calls
+from genrestack._sync.model_calls import ModelCalls
 from genrestack._sync.stream import StreamRun
-from genrestack.errors import DeadlineExceeded, GenreStackError, InvalidInput, NotFound, Unavailable, Unsupported
-from genrestack.model_info import Health, ModelInfo
+from genrestack.errors import GenreStackError, InvalidInput, Unsupported
 from genrestack.prediction import Prediction
 from genrestack.songs.song_prediction import SongPrediction
-from genrestack_proto.v1 import prediction_pb2 as pb
 
 
-class Client(Calls):
+class Client(ModelCalls):
     """Asks a GenreStack server; safe to share among threads.
 
     Connects when first used. Every failure is a `genrestack.errors.GenreStackError`.
@@ -274,7 +270,7 @@ class Client(Calls):
             timeout: seconds to wait for one answer, retries included; None for no limit. There is none on the whole.
 
         Raises:
-            InvalidInput: the file is no recording, silent or shorter than one window; or the model is not one of songs.
+            InvalidInput: the file is not a recording, is silent or shorter than one window; the model is not for songs.
             ModuleNotFoundError: the extra `audio` is not installed; the message says how to.
             GenreStackError: as `predict`.
 
@@ -290,49 +286,6 @@ class Client(Calls):
                     song.add(prediction)
             return song.result()
 
-    def models(self, timeout: Timeout = NOT_GIVEN) -> list[ModelInfo]:
-        """List every version that is ready, by name and version; features and parts are left out."""
-        deadline = self._deadline(timeout)
-        return read_models(self._call(self._methods.list_models, pb.ListModelsRequest(), deadline))
-
-    def model(self, name: str | None = None, version: int | None = None, timeout: Timeout = NOT_GIVEN) -> ModelInfo:
-        """Describe one model in full; None is the server's default model, or the newest version.
-
-        Raises:
-            NotFound: no such model or version; the message lists what there is.
-
-        """
-        wanted = ModelSpec.of(name, version)
-        request = pb.GetModelRequest(model=wanted.model, version=wanted.version)
-        info = read_model(self._call(self._methods.get_model, request, self._deadline(timeout)), wanted)
-        self._known_models.note(wanted, info)
-        return info
-
-    def health(self, model: str | None = None, version: int | None = None, timeout: Timeout = NOT_GIVEN) -> Health:
-        """Ask whether the server, or one model, is ready; a model the server does not know is UNKNOWN.
-
-        Raises:
-            Unavailable: nothing answers.
-
-        """
-        return self._check(health_service(ModelSpec.of(model, version)), self._deadline(timeout))
-
-    def wait_until_ready(
-        self, timeout: float | None = 60.0, *, model: str | None = None, version: int | None = None
-    ) -> None:
-        """Return as soon as the server, or one model, is SERVING; it need not be running yet.
-
-        Raises:
-            DeadlineExceeded: it was not within `timeout` seconds; the message says what it was last.
-
-        """
-        deadline = self._deadline(timeout)
-        service = health_service(ModelSpec.of(model, version))
-        while (last := self._state(service, deadline)) != Health.SERVING:
-            if not deadline.allows(POLL_SECONDS):
-                raise self._not_ready(service, deadline, last)
-            time.sleep(POLL_SECONDS)
-
     def __enter__(self) -> Self:
         return self
 
@@ -346,7 +299,7 @@ class Client(Calls):
     ) -> Rows | InvalidInput:
         """Check rows, and choose the model's columns where they have names; return what is wrong with them, not raise.
 
-        Whoever raises it does so where the caller sees it first: nothing in here is of any help to that.
+        The public method raises it, so that the traceback ends there.
         With `gaps_apart`, gaps in rows without names are left to the call by which a stream asks for these rows apart.
         """
         try:
@@ -360,24 +313,7 @@ class Client(Calls):
                 info = self.model(spec.model or None, spec.version or None, deadline.remaining())
             return select(found, info, strict=strict)
         except Unsupported:
-            # Nobody says which columns the model takes: all of them go out, and the server refuses what is wrong.
+            # The server does not list the model's columns: all of them are sent, and the server rejects what is wrong.
             return to_rows(rows)
         except InvalidInput as error:
             return error.with_traceback(None)
-
-    def _check(self, service: str, deadline: Deadline) -> Health:
-        try:
-            request = health_pb2.HealthCheckRequest(service=service)
-            return health_of(self._call_once(self._methods.check_health, request, deadline))
-        except NotFound:
-            return Health.UNKNOWN
-        except Unavailable as error:
-            if none_serves(error):
-                return Health.NOT_SERVING
-            raise
-
-    def _state(self, service: str, deadline: Deadline) -> str:
-        try:
-            return self._check(service, deadline)
-        except (Unavailable, DeadlineExceeded) as error:
-            return str(error)

@@ -3,9 +3,9 @@
 import os
 from typing import Literal
 
-from genrestack._core import options as defaults
-from genrestack._core.local import LocalSource
-from genrestack._core.options import ClientOptions
+from genrestack._core.connection import options as defaults
+from genrestack._core.connection.local import LocalSource
+from genrestack._core.connection.options import ClientOptions
 from genrestack._core.request import ModelSpec
 from genrestack._sync.client import Client
 

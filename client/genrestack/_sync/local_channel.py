@@ -1,6 +1,6 @@
 """A channel to models in this process: calls as gRPC's, without a port.
 
-Whoever calls sees the few methods of gRPC's channels, calls and errors that this package uses, so that everything above
+It has the few methods of gRPC's channels, calls and errors that this package uses, so that everything above
 them (splitting, deadlines, streams, retries, checks of answers) is the same either way.
 """
 
@@ -15,8 +15,8 @@ import grpc
 from google.protobuf.message import Message
 from google.rpc import status_pb2
 
-from genrestack._core.local import LocalModels, LocalSource, Outcome, StartError, open_models
-from genrestack._core.options import Peer
+from genrestack._core.connection.local import LocalModels, LocalSource, Outcome, StartError, open_models
+from genrestack._core.connection.options import Peer
 from genrestack._core.status import DETAILS_KEY, from_status, status_code
 from genrestack.errors import FailedPrecondition
 

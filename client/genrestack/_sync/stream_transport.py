@@ -26,7 +26,7 @@ class StreamTransport(Protocol):
         """Send without waiting."""
 
     def finish(self) -> None:
-        """Take note that no more requests come."""
+        """Record that no more requests come."""
 
     def has_answer(self) -> bool:
         """Return whether `receive` would return at once."""
@@ -73,7 +73,7 @@ class Start(Protocol):
 class StreamCall:
     """One PredictStream call: sends without waiting, receives in order.
 
-    gRPC pulls requests in a thread of its own and blocks whoever reads answers. With a queue at either end the batches
+    gRPC pulls requests in a thread of its own and blocks the reader of answers. With a queue at either end the batches
     are fetched in the caller's thread, and closing leaves no thread behind, whatever the caller's iterator does.
     """
 
@@ -121,7 +121,7 @@ class StreamCall:
         return answer
 
     def complete(self, timeout: float) -> None:
-        """Let the server end the call, now that every answer is there, so that it counts as one that went well.
+        """Let the server end the call, now that every answer is there, so that it counts as successful.
 
         Raises:
             ProtocolError: it goes on with answers to nothing.
@@ -202,17 +202,17 @@ class SeparateCalls:
             call.cancel()
 
 
-class Run(Protocol):
+class BatchSink(Protocol):
     """The stream that a feed brings batches to."""
 
     window: Window
     transport: StreamTransport | None
 
     def admit(self, batch: Any) -> None:
-        """Take in one batch and send it."""
+        """Add one batch and send it."""
 
     def finish(self) -> None:
-        """Take note that it was the last."""
+        """Record that it was the last."""
 
 
 class BatchFeed:
@@ -225,7 +225,7 @@ class BatchFeed:
 
     """
 
-    def __init__(self, batches: Iterable[Any], run: Run, in_flight: int) -> None:
+    def __init__(self, batches: Iterable[Any], run: BatchSink, in_flight: int) -> None:
         self._source = iter(batches)
         self._run = run
         self._in_flight = in_flight

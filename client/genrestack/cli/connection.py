@@ -12,7 +12,7 @@ from click.core import ParameterSource
 
 if TYPE_CHECKING:
     from genrestack import Client
-    from genrestack._core.options import ClientOptions
+    from genrestack._core.connection.options import ClientOptions
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _VARIABLE: Final = "GENRESTACK_TOKEN"
@@ -34,14 +34,14 @@ class Connection:
     plaintext_token: bool
 
     def client(self, timeout: float) -> "Client":
-        """Make the client; whoever calls closes it."""
+        """Return a client, which the caller closes."""
         from genrestack import Client
 
         return Client(timeout=timeout, **self._settings())
 
     def options(self, timeout: float, **others: Any) -> "ClientOptions":
         """Make the options alone, for those who call by other means."""
-        from genrestack._core.options import ClientOptions
+        from genrestack._core.connection.options import ClientOptions
 
         return ClientOptions(timeout=timeout, **self._settings(), **others)
 
@@ -137,7 +137,7 @@ def _options() -> list[Callable[[Any], Any]]:
         ),
         click.option(
             "--token-file", metavar="FILE", type=_FILE, envvar="GENRESTACK_TOKEN_FILE", show_envvar=True,
-            help="File with the bearer token to show. The token itself may be in GENRESTACK_TOKEN; it is no option, "
+            help="File with the bearer token to show. The token itself may be in GENRESTACK_TOKEN; not an option, "
             "because everybody on a machine can read those of its processes.",
         ),
         click.option(

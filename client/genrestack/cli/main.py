@@ -100,7 +100,7 @@ def cli() -> None:
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command and leave the process with its exit status."""
     guard_streams()
-    # Of libraries that nobody has set up logging for: gRPC's quotes what a server has sent.
+    # Of libraries without a log handler: gRPC's quotes what a server has sent.
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(_OneLine())
     sys.exit(run(arguments))

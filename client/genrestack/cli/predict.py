@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from genrestack import Client, ModelInfo, Prediction
-    from genrestack.cli.tables.columns import Batch, Columns
-    from genrestack.cli.tables.table import Table
+    from genrestack.cli.tables.columns import Columns, TableBatch
+    from genrestack.cli.tables.table import InputTable
     from genrestack.cli.writers import Tally, Writer
 
 BATCH_ROWS: Final = 256
@@ -96,7 +96,7 @@ def predict(
     that cannot be read are named and left out, and the exit status is 1 at the end.
 
     Tables (.csv, .tsv, .txt, also packed, or .parquet): columns are matched by name. `filename` is shown beside the
-    answer, a column with the true labels gives the accuracy, other columns that are no features of the model are left
+    answer, a column with the true labels gives the accuracy, other columns that are not features of the model are left
     out with a note.
     """
     tables = _are_tables(ctx, files)
@@ -179,7 +179,7 @@ def _predict_file(
     with open_table(path, BATCH_ROWS, info.feature_names) as table:
         columns = match_columns(table, info.feature_names, label, info.missing_features)
         _note_ignored(path, columns.ignored)
-        waiting: deque[Batch] = deque()
+        waiting: deque[TableBatch] = deque()
         rows = _rows(table, columns, waiting)
         with (
             reading(table, quiet=writer.streams) as advance,
@@ -195,7 +195,7 @@ def _predict_file(
 def _take(
     path: Path,
     predictions: "Iterable[Prediction]",
-    waiting: "deque[Batch]",
+    waiting: "deque[TableBatch]",
     writer: "Writer",
     tally: "Tally",
     advance: Callable[[int, int], object],
@@ -220,7 +220,7 @@ def _described(info: "ModelInfo", predictions: "Iterable[Prediction]") -> "Itera
         yield prediction
 
 
-def _rows(table: "Table", columns: "Columns", waiting: "deque[Batch]") -> "Iterator[npt.NDArray[np.float64]]":
+def _rows(table: "InputTable", columns: "Columns", waiting: "deque[TableBatch]") -> "Iterator[npt.NDArray[np.float64]]":
     from genrestack.cli.tables.columns import batches
 
     for batch in batches(table, columns):
@@ -232,8 +232,8 @@ def _note_ignored(path: Path, ignored: list[str]) -> None:
     from genrestack_common.text import quoted_list
 
     if ignored:
-        noun = "column that is" if len(ignored) == 1 else "columns that are"
+        noun = "column that is not a feature" if len(ignored) == 1 else "columns that are not features"
         click.echo(
-            f"{printable(str(path))}: left out {len(ignored)} {noun} no feature of the model: {quoted_list(ignored)}",
+            f"{printable(str(path))}: left out {len(ignored)} {noun} of the model: {quoted_list(ignored)}",
             err=True,
         )

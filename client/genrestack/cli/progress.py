@@ -4,15 +4,15 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from genrestack.cli.tables.table import Table
+from genrestack.cli.tables.table import InputTable
 from genrestack_common.text import printable
 
 
 @contextmanager
-def reading(table: Table, *, quiet: bool) -> Iterator[Callable[[int, int], object]]:
+def reading(table: InputTable, *, quiet: bool) -> Iterator[Callable[[int, int], object]]:
     """Show how far a table has been read; yields a function of (position, rows done).
 
-    Nothing is shown where nobody watches, nor (`quiet`) where the answers themselves scroll by on the same screen.
+    Nothing is shown unless stderr is a terminal, nor (`quiet`) where answers scroll by on the same screen.
     """
     if not sys.stderr.isatty() or (quiet and sys.stdout.isatty()):
         yield lambda _position, _rows: None

@@ -21,12 +21,12 @@ _FILES: Final = (os.O_RDONLY, os.O_RDONLY, os.O_WRONLY)
 class OutputLost(Exception):
     """Standard output cannot be written any more.
 
-    No OSError, lest somebody takes it for a failure of the file at hand. It is raised once: what is written afterwards,
+    Not an OSError, lest it is taken for a failure of the file at hand. It is raised once: what is written afterwards,
     by the interpreter as it exits for example, goes nowhere.
 
     Attributes:
         status: exit status of the command.
-        message: one line, or "" where nobody has to be told.
+        message: one line, or "" where nothing has to be printed.
 
     """
 

@@ -25,7 +25,7 @@ _NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 def cell(text: str | None) -> str:
     """Return a text as a cell of CSV: printable, and what begins as a formula has an apostrophe before it.
 
-    So does OWASP advise against CSV injection. Numbers stay what they are: a label of -1 is no formula.
+    So does OWASP advise against CSV injection. Numbers stay what they are: a label of -1 is not a formula.
     """
     safe = printable(text or "")
     return safe if _NUMBER.fullmatch(safe) else _FORMULA.sub(r"\1'", safe)

@@ -32,10 +32,10 @@ class Answers:
     truths: list[str]
     prediction: Prediction
 
-    def __iter__(self) -> "Iterator[Answer]":
+    def __iter__(self) -> "Iterator[RowAnswer]":
         top = self.prediction.top(_RUNNERS_UP + 1)
         for row, label in enumerate(self.prediction.labels):
-            yield Answer(
+            yield RowAnswer(
                 path=str(self.path),
                 row=self.first + row,
                 identifier=self.identifiers[row] if self.identifiers else None,
@@ -52,7 +52,7 @@ class Answers:
 
 
 @dataclass(frozen=True)
-class Answer:
+class RowAnswer:
     """The answer to one row."""
 
     path: str
@@ -87,13 +87,13 @@ class Tally:
         return self.right / self.judged if self.judged else None
 
     def headline(self) -> str:
-        """Say it in a line; empty without labels."""
+        """Return one line; empty without labels."""
         if self.accuracy is None:
             return ""
         return f"accuracy {self.accuracy:.4f}: {self.right:,} of {self.judged:,} labelled rows"
 
     def notes(self, classes: Sequence[str]) -> list[str]:
-        """Say what there is to know about it."""
+        """Describe it."""
         lines = []
         if self.judged and (strange := sorted(self.truths - set(classes))):
             lines.append(f"labels the model does not know, which count as wrong: {quoted_list(strange)}")
@@ -174,7 +174,7 @@ class JsonWriter:
         click.echo(f'\n], "accuracy": {json_text(tally.accuracy)}}}')
 
 
-def _fields(answer: Answer) -> dict[str, object]:
+def _fields(answer: RowAnswer) -> dict[str, object]:
     known: dict[str, object] = {"file": answer.path, "row": answer.row}
     if answer.identifier is not None:
         known["filename"] = answer.identifier
@@ -192,7 +192,7 @@ class TableWriter:
     def __init__(self, *, limit: int, several: bool) -> None:
         self._limit = limit
         self._several = several
-        self._shown: list[Answer] = []
+        self._shown: list[RowAnswer] = []
 
     def write(self, answers: Answers) -> None:
         """Keep what will be shown."""
@@ -212,7 +212,7 @@ _WIDEST: Final = 100_000
 """Columns; no table is as wide."""
 
 
-def _show(answers: Sequence[Answer], *, several: bool) -> None:
+def _show(answers: Sequence[RowAnswer], *, several: bool) -> None:
     """Print answers as a table of what fits into a line; where not even the labels do, one below the other."""
     from rich.console import Console
     from rich.measure import Measurement
@@ -229,7 +229,7 @@ def _show(answers: Sequence[Answer], *, several: bool) -> None:
             show_lines(printable(line), hanging="    " if number else "  ")
 
 
-def _readable(answers: Sequence[Answer], *, several: bool, runners_up: int) -> "Table":
+def _readable(answers: Sequence[RowAnswer], *, several: bool, runners_up: int) -> "Table":
     from rich import box
     from rich.markup import escape
     from rich.table import Table
@@ -256,7 +256,7 @@ def _readable(answers: Sequence[Answer], *, several: bool, runners_up: int) -> "
     return table
 
 
-def _lines(answer: Answer, *, several: bool) -> Iterator[str]:
+def _lines(answer: RowAnswer, *, several: bool) -> Iterator[str]:
     yield f"{_row_name(answer, several=several)}: {answer.label} {answer.probabilities[answer.label]:.3f}"
     if not _is_right(answer):
         yield f"  in the table: {answer.truth}"
@@ -265,12 +265,12 @@ def _lines(answer: Answer, *, several: bool) -> Iterator[str]:
         yield "  " + ", ".join(f"{part}: {_likeliest(probabilities)}" for part, probabilities in answer.base.items())
 
 
-def _is_right(answer: Answer) -> bool:
+def _is_right(answer: RowAnswer) -> bool:
     """Return whether the answer is what the table says, if it says anything."""
     return answer.truth is None or answer.truth == answer.label
 
 
-def _runners_up(answer: Answer, count: int) -> str:
+def _runners_up(answer: RowAnswer, count: int) -> str:
     return ", ".join([f"{name} {p:.3f}" for name, p in answer.top if name != answer.label][:count])
 
 
@@ -278,6 +278,6 @@ def _likeliest(probabilities: dict[str, float]) -> str:
     return max(probabilities, key=probabilities.__getitem__)
 
 
-def _row_name(answer: Answer, *, several: bool) -> str:
+def _row_name(answer: RowAnswer, *, several: bool) -> str:
     name = answer.identifier or str(answer.row)
     return f"{Path(answer.path).name}: {name}" if several else name

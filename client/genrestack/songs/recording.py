@@ -105,7 +105,7 @@ class Song:
         self._answers.append(prediction)
 
     def result(self) -> SongPrediction:
-        """Put the answers to all batches together.
+        """Join the answers to all batches.
 
         Raises:
             ProtocolError: they do not fit together.
@@ -142,7 +142,7 @@ def open_song(
         on_samples: called with the samples as they are read, float32, shape (m,), mono at 22,050 Hz.
 
     Raises:
-        InvalidInput: the model is not one of songs, a setting cannot be used, or the file is no recording, silent, or
+        InvalidInput: the model is not for songs, a setting cannot be used, or the file is not a recording, silent, or
             shorter than one window; also at a later step of `Song.batches`, as long as that is inside the block.
         ModuleNotFoundError: the libraries of the extra `audio` are not installed; the message says how to.
 
@@ -219,7 +219,7 @@ def is_recording(path: Path) -> bool:
 
 
 class _Heard:
-    """A sound whose samples are shown to somebody on their way."""
+    """A sound whose samples are passed to an observer as they are read."""
 
     def __init__(self, sound: "Sound", on_samples: Callable[[npt.NDArray[np.float32]], None]) -> None:
         self._sound = sound

@@ -18,7 +18,7 @@ def song_events(client: "Client", info: "ModelInfo", path: Path) -> Generator[Ev
     """Yield what is known of a song while it is being read: `song`, `windows` again and again, and `answer` last.
 
     Raises:
-        InvalidInput: the file is no recording, silent, or shorter than one window.
+        InvalidInput: the file is not a recording, silent, or shorter than one window.
         GenreStackError: the server does not answer.
 
     """

@@ -66,7 +66,7 @@ def sniff(stream: BinaryIO, numeric: Callable[[tuple[str, ...]], Collection[str]
     """
     start = stream.read(SAMPLE)
     encoding, mark = find_encoding(start)
-    # What is not text is found out by whoever reads all of it.
+    # What is not text is found when all of it is read.
     text = start[mark:].decode(encoding, errors="replace")
     skipped, told = _before_header(text)
     text = text[len(skipped) :]

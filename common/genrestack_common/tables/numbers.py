@@ -55,7 +55,7 @@ def decimal_mark(columns: Iterable[Iterable[str]]) -> str:
     """Return the mark before the fraction, `.` or `,`, that some rows of a table are written with.
 
     It is a comma only if some number cannot be read otherwise, and no number has a point. A number that is written the
-    other way is then no number to whoever reads it, and told as such.
+    other way is then not a number, and is reported as such.
 
     Args:
         columns: cells of each; only those count whose cells are numbers or empty.
@@ -70,7 +70,7 @@ def decimal_mark(columns: Iterable[Iterable[str]]) -> str:
 
 
 def plain_number(text: str, decimal: str) -> str:
-    """Return a number as Python reads it; one with another mark than the table's is left and is no number.
+    """Return a number as Python reads it; one with another mark than the table's is left and is not a number.
 
     Args:
         text: the number, with or without what NumPy prints around it; NumPy itself writes points.
@@ -85,7 +85,7 @@ def plain_number(text: str, decimal: str) -> str:
 
 
 def advice(text: str, decimal: str) -> str:
-    """Return what to do about a cell that is no number, if it is one written in another way; else nothing."""
+    """Return what to do about a cell that is not a number, if it is one written in another way; else nothing."""
     if not is_number(unwrapped(text)) or not set(text) & {",", "."}:
         return ""
     mark = "points" if decimal == "." else "commas"

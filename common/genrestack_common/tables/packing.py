@@ -1,6 +1,6 @@
 """What kind of table a file is by its name, and its bytes unpacked as a stream.
 
-Nothing is unpacked that is not read: whoever reads bounds what there is. What unpacking itself needs is bounded here.
+Nothing is unpacked that is not read: the reader limits how much that is. What unpacking itself needs is bounded here.
 """
 
 import bz2

@@ -15,7 +15,7 @@ def simple_imputer(g: GraphBuilder, imputer: Any, rows: str) -> str:
     A column that had no value in the fit is left out, as the original does, unless it keeps empty features.
 
     Raises:
-        UnsupportedEstimator: it was fitted on text, or what counts as missing is no number.
+        UnsupportedEstimator: it was fitted on text, or what counts as missing is not a number.
 
     """
     what = "the imputer"

@@ -58,7 +58,7 @@ def read_knn(where: str, estimator: Any) -> Neighbors:
             where, f"KNeighborsClassifier(weights={estimator.weights!r})", "weights 'uniform' or 'distance'"
         )
     metric = estimator.metric
-    # A metric of the user's own may be no text and not even hashable.
+    # A metric of the user's own need not be text, or even hashable.
     p = estimator.p if metric == "minkowski" else _METRICS.get(metric) if isinstance(metric, str) else None
     if p not in {1, 2} or estimator.metric_params:
         found = f"KNeighborsClassifier(metric={metric!r}, p={estimator.p!r}, metric_params={estimator.metric_params!r})"

@@ -163,7 +163,7 @@ def _rbf_rows(g: GraphBuilder, vectors: SupportVectors, dtype: np.dtype[Any]) ->
 def _make_rbf_rows(g: GraphBuilder, vectors: SupportVectors, dtype: np.dtype[Any]) -> str:
     centre = vectors.vectors.mean(axis=0)
     # A coordinate beyond this is so far from every support vector that the kernel is zero, wherever it lies exactly;
-    # without the bound a float32 would overflow to infinity, and infinity minus infinity is no number.
+    # without the bound a float32 would overflow to infinity, and infinity minus infinity is not a number.
     reach = float(np.abs(vectors.vectors - centre).max()) + float(np.sqrt(_VANISHED / vectors.gamma))
     centred = g.node("Sub", SCALED, g.constant(centre, np.float64))
     bounded = g.node("Clip", centred, g.scalar(-reach, np.float64), g.scalar(reach, np.float64))

@@ -38,7 +38,7 @@ _CLASSES = {
 }
 _ENCODER = _CLASSES | {"encoder", "le", "lb"}
 _FEATURES = {"feature", "features", "column", "columns", "cols", "names"}
-# What belongs to the labels is no preprocessing of rows.
+# What belongs to the labels is not preprocessing of rows.
 _OF_LABELS = {"label", "labels", "target", "targets", "y"}
 # Containers are looked into this deep, and only where they are no longer than this: longer ones are data.
 _DEPTH = 4

@@ -72,12 +72,12 @@ class Connection(H11Protocol):
         self._left()
 
     def data_received(self, data: bytes) -> None:
-        """Take what came."""
+        """Receive data."""
         super().data_received(data)
         self._time_head()
 
     def on_response_complete(self) -> None:
-        """Go on to the next request, or make sure that the connection ends."""
+        """Continue with the next request, or make sure that the connection ends."""
         super().on_response_complete()
         if self.transport.is_closing():
             # It closes once the last bytes are taken, which may be never.

@@ -37,7 +37,7 @@ class UnsupportedEncoding(InvalidInput):
 
 
 class ForeignPage(PermissionDenied):
-    """The request was made by a page of another site, in somebody's browser."""
+    """The request was made by a page of another site, in a browser."""
 
 
 def failure(status: status_pb2.Status, call: Call, unsupported: bool) -> Response:  # noqa: FBT001
@@ -70,7 +70,7 @@ def failure(status: status_pb2.Status, call: Call, unsupported: bool) -> Respons
 
 
 def refusal(status: int, code: grpc.StatusCode, text: str, headers: Mapping[str, str] | None = None) -> Response:
-    """Return an error response to what is no call at all."""
+    """Return an error response to what is not a call at all."""
     return Response(status, [to_json({"error": text, "code": code.name})], headers=dict(headers or {}))
 
 

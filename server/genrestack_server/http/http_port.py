@@ -136,7 +136,7 @@ class HttpPort:
                 ssl_handshake_timeout=handshake_s,
             )
         except (OSError, ssl.SSLError, asyncio.CancelledError):
-            # Whoever cannot shake hands learns of it by TLS itself.
+            # TLS itself tells the client of a failed handshake.
             connection.close()
         finally:
             if not any(protocol.made for protocol in made):

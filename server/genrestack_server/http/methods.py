@@ -11,12 +11,12 @@ from genrestack_server.call import Call
 from genrestack_server.config.server_config import ServerConfig
 from genrestack_server.errors import DeadlineExceeded, InvalidInput
 from genrestack_server.http.body import BodyReader
+from genrestack_server.http.codec.fields import a_flag, a_text, an_object, set_repository_parameter
+from genrestack_server.http.codec.requests import HEADER_LENGTH, AnswerForm, decode, in_json_terms, json_size
+from genrestack_server.http.codec.responses import document_of, encode, json_bytes, respond_with
 from genrestack_server.http.errors import id_header
 from genrestack_server.http.exchange import Exchange, Response
-from genrestack_server.http.fields import a_flag, a_text, an_object, set_repository_parameter
 from genrestack_server.http.json_text import of_json
-from genrestack_server.http.requests import HEADER_LENGTH, AnswerForm, decode, in_json_terms, json_size
-from genrestack_server.http.responses import document_of, encode, json_bytes, respond_with
 from genrestack_server.inference.validation import check_answer_bytes
 from genrestack_server.models.background import MemoryTrimmer
 from genrestack_server.service.messages import LARGE_BYTES, run_in_thread
@@ -31,7 +31,7 @@ _READY, _NOT_READY = 200, 503
 
 
 @dataclass(frozen=True, slots=True)
-class Methods:
+class ProtocolMethods:
     """Reads requests once they are admitted; what they are answered with is `Inference`'s."""
 
     inference: Inference
@@ -50,7 +50,7 @@ class Methods:
         return respond_with({"live": True}, id_header(call))
 
     async def ready(self, _: Exchange, call: Call) -> Response:
-        """Tell whether the server is served as a whole."""
+        """Return whether the server is served as a whole."""
         ready = self.inference.is_serving()
         return respond_with({"ready": ready}, id_header(call), _READY if ready else _NOT_READY)
 
@@ -67,13 +67,13 @@ class Methods:
         return respond_with(document_of(self.inference.model_metadata(request, call)), id_header(call))
 
     async def model_ready(self, exchange: Exchange, call: Call) -> Response:
-        """Tell whether a version would be answered with."""
+        """Return whether a version would be answered with."""
         name, version = _model(exchange)
         ready = self.inference.model_ready(pb.ModelReadyRequest(name=name, version=version), call).ready
         return respond_with({"name": name, "ready": ready}, id_header(call), _READY if ready else _NOT_READY)
 
     async def statistics(self, exchange: Exchange, call: Call) -> Response:
-        """Tell what was counted of versions."""
+        """Respond with what was counted of versions."""
         name, version = _model(exchange)
         request = pb.ModelStatisticsRequest(name=name, version=version)
         return respond_with(document_of(self.inference.model_statistics(request, call)), id_header(call))

@@ -15,13 +15,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from genrestack_common.text import quoted
 from genrestack_server.config.server_config import ServerConfig
-from genrestack_server.http.docs_page import docs_page
+from genrestack_server.http.documentation.docs_page import docs_page
+from genrestack_server.http.documentation.openapi import OPENAPI
 from genrestack_server.http.endpoint import Endpoint, Prepare, Work
 from genrestack_server.http.errors import refusal
 from genrestack_server.http.exchange import Exchange, Response
 from genrestack_server.http.json_text import to_json
-from genrestack_server.http.methods import Methods
-from genrestack_server.http.openapi import OPENAPI
+from genrestack_server.http.methods import ProtocolMethods
 from genrestack_server.security.auth import Authorizer
 from genrestack_server.service.lifecycle import Lifecycle
 from genrestack_server.service.oip.inference import Inference
@@ -51,7 +51,7 @@ def make_app(
         prepare: has a model loaded that is asked for; None where none is loaded on demand.
 
     """
-    methods, admission = Methods(inference, config), inference.engine.admission
+    methods, admission = ProtocolMethods(inference, config), inference.engine.admission
     endpoint = partial(Endpoint, lifecycle=lifecycle, authorizer=authorizer, admission=admission)
 
     def get(path: str, method: str, work: Work, **options: Any) -> Route:

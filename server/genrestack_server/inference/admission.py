@@ -74,7 +74,7 @@ class AdmissionControl:
         self.waiting.evict(_draining())
 
     async def wait_quiet(self, quiet_s: float, timeout_s: float) -> None:
-        """Wait until nobody was refused for `quiet_s`; at most `timeout_s`."""
+        """Wait until no call was rejected for `quiet_s`; at most `timeout_s`."""
         end = time.monotonic() + timeout_s
         before = -1
         while before != self._refused and time.monotonic() < end:
@@ -151,7 +151,7 @@ class WaitingCalls:
             timeout_s: seconds after which it has waited too long; None: never.
 
         Raises:
-            TooManyCalls: so many came after it that it had to make room.
+            TooManyCalls: it was evicted for calls that came after it.
             DeadlineExceeded: it has waited too long.
             RequestError: whatever `evict` was given.
 
@@ -168,7 +168,7 @@ class WaitingCalls:
             yield
         except asyncio.CancelledError:
             error = self._evicted.get(task)
-            # Cancelled by its caller as well: then nobody waits for an error.
+            # Cancelled by its caller as well: then the error has no receiver.
             if error is None or task.uncancel():
                 raise
             raise error from None

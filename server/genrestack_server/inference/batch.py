@@ -35,13 +35,13 @@ class PendingRequest(QueuedRequest):
     finite: bool = True
 
     def fail(self, error: Exception) -> None:
-        """End without an answer, unless nobody waits any more."""
+        """End without an answer, unless the caller has left."""
         if not self.answer.done():
             self.answer.set_exception(error)
 
     @property
     def until(self) -> float:
-        """Moment from which on nobody waits for the answer."""
+        """The caller's deadline."""
         return math.inf if self.deadline is None else self.deadline
 
 
@@ -83,7 +83,7 @@ class Batch:
 
     @property
     def until(self) -> float:
-        """Moment from which on nobody waits for any of it: the latest deadline of the callers that have not left."""
+        """The latest deadline of the callers that have not left."""
         if len(self._slices) == 1:
             request = self._slices[0].request
             return -math.inf if request.answer.done() else request.until

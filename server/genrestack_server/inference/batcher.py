@@ -46,7 +46,7 @@ _HALF_LIFE_S: Final = 5.0
 class Batcher:
     """Requests wait in queues and are computed, several at a time, as soon as nothing else runs; see `RequestQueue`.
 
-    Belongs to one event loop. A quick run of a request that has nobody beside it is done at once, on the loop, which
+    Belongs to one event loop. A quick run of a request that is alone is done at once, on the loop, which
     spares a lone caller the waking of another thread and the waking by it.
 
     A run ends when the latest deadline of its callers has passed, or none of them waits any more, or after
@@ -178,7 +178,7 @@ class Batcher:
         return 2 if self._queue.rows >= self._max_batch_rows else 1
 
     def _wake(self, *, hurried: bool = False) -> None:
-        """See to it that what waits is computed."""
+        """Make sure that what waits is computed."""
         if self._closed or self._running >= self._max_running():
             return
         at_once = hurried or not self._delay or self._queue.rows >= self._max_batch_rows

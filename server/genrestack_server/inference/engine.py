@@ -28,7 +28,7 @@ class Engine:
 
         Args:
             config: what to serve, and how.
-            observers: who is told of runs and loads.
+            observers: notified of runs and loads.
             max_calls: calls that may be in flight at once; None: any number.
             registry: the table of versions, in place of an empty one.
             manager: what loads into it.

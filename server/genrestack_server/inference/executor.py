@@ -12,19 +12,19 @@ from genrestack_server.models.registry import ServedModel
 
 
 class ThreadLimit(RunLimit):
-    """Limits a run in the thread, and has the event loop in which it was made told when it ends it."""
+    """Limits a run in the thread, and notifies the event loop in which it was made when it ends it."""
 
-    __slots__ = ("_loop", "_told")
+    __slots__ = ("_loop", "_on_end")
 
-    def __init__(self, told: Callable[[], object], *, at: float, seconds: float, cancellation: Cancellation) -> None:
+    def __init__(self, on_end: Callable[[], object], *, at: float, seconds: float, cancellation: Cancellation) -> None:
         super().__init__(at=at, seconds=seconds, cancellation=cancellation)
         self._loop = asyncio.get_running_loop()
-        self._told = told
+        self._on_end = on_end
 
-    def _tell(self) -> None:
-        super()._tell()
-        with suppress(RuntimeError):  # the loop has ended, and nobody waits
-            self._loop.call_soon_threadsafe(self._told)
+    def _notify(self) -> None:
+        super()._notify()
+        with suppress(RuntimeError):  # the loop has ended: there is no caller left
+            self._loop.call_soon_threadsafe(self._on_end)
 
 
 class Executor:
@@ -57,5 +57,5 @@ def _run_for(
     then: Callable[[RunResult], None],
 ) -> None:
     result = run_now(served, rows, limit)
-    with suppress(RuntimeError):  # the loop has ended, and nobody waits
+    with suppress(RuntimeError):  # the loop has ended: there is no caller left
         loop.call_soon_threadsafe(then, result)

@@ -18,7 +18,7 @@ _T = TypeVar("_T")
 # raises the bound to 32 MiB once it has seen such blocks, and then keeps tens of MiB of weights that nobody has.
 _M_MMAP_THRESHOLD: Final = -3
 _LARGE_BYTES: Final = 2 * 2**20
-# So long without a large request, and trimming is in nobody's way.
+# After this long without a large request, trimming delays no call.
 _QUIET_S: Final = 1.0
 
 
@@ -89,7 +89,7 @@ class MemoryTrimmer:
         self._timer: asyncio.TimerHandle | None = None
 
     def submit(self) -> None:
-        """Give back what is free in a moment; later, if this is said again before."""
+        """Return free memory to the system after a moment; calling it again before that postpones it."""
         loop = asyncio.get_running_loop()
         self._due = loop.time() + _QUIET_S
         if self._timer is None:

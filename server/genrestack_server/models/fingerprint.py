@@ -15,10 +15,10 @@ Fingerprint: TypeAlias = bytes
 """What stands in SHA256SUMS and, of every entry, name, size and the last change of content and attributes; hashed."""
 
 PATIENCE: Final = 5
-"""So many looks in a row must find a half-copied folder unchanged before it is refused, and a served one missing before
-it is let go: copies pause, and network file systems blink."""
+"""Polls in a row that must find a half-copied folder unchanged before it is rejected, and a served one missing before
+it is unloaded: copies pause, and network file systems are away for moments."""
 
-# Nobody's bundle; it only bounds the work that a folder full of something else makes.
+# More than any bundle has; it bounds the work for a folder full of something else.
 _MAX_ENTRIES: Final = 10_000
 _NOTHING: Final[Mapping[int, "Folder"]] = MappingProxyType({})
 
@@ -27,7 +27,7 @@ def fingerprint(folder: Path, sums: bytes | None) -> Fingerprint:
     """Compute the fingerprint of a folder; links to folders are followed, links in it are not.
 
     The content of SHA256SUMS alone tells whether something else is to be served. The rest tells whether what was no
-    good has been mended. No inode numbers: some network file systems make new ones up at every look.
+    good has been fixed. No inode numbers: some network file systems make new ones up at every look.
 
     Args:
         folder: a version's.
@@ -57,7 +57,7 @@ class Folder:
     _seen: Fingerprint | None = None
 
     def still_copying(self, found: Fingerprint) -> bool:
-        """Take note of a look at a folder that lacks something; tell whether it may yet be being copied."""
+        """Record a poll of an incomplete folder; return whether it may still be being copied."""
         self.unchanged = self.unchanged + 1 if self._seen == found else 1
         self._seen = found
         return self.unchanged < PATIENCE
@@ -84,7 +84,7 @@ class FolderStatus:
 def poll_folders(
     model_dir: Path, versions: Iterable[int], known: Mapping[int, Folder], *, enough: int | None, tolerant: bool
 ) -> list[FolderStatus]:
-    """Look at versions' folders, one after the other, until one calls for loading or enough are served.
+    """Poll versions' folders, one after the other, until one calls for loading or enough are served.
 
     A folder that is served as it lies there costs the reading of one small file.
 
@@ -145,7 +145,7 @@ class Folders:
             self._known.pop(name, None)
 
     def temporarily_missing(self, name: str, served: Iterable[int], present: Container[int]) -> list[int]:
-        """Take note of a look; return the versions served whose folders are missing, but not for long enough to count.
+        """Record a poll; return the versions served whose folders are missing, but not for long enough to count.
 
         Args:
             name: the model.

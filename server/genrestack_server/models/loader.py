@@ -36,7 +36,7 @@ _WARM_UP_BATCH: Final = 64
 _WARM_UP_RUNS: Final = 5
 # About what reading and writing one message takes the event loop anyway.
 _QUICK_S: Final = 0.0005
-# A reason goes into logs and into the repository's index; names in a bundle are whatever somebody wrote there.
+# A reason goes into logs and into the repository's index; names in a bundle are whatever was written there.
 _MAX_REASON_BYTES: Final = 1000
 
 
@@ -64,7 +64,7 @@ def load_version(
     for reason in verified.passed_over:
         _log.warning("%s/%d: auto passes over %s", name, version, reason)
     if verified.native_passed_over:
-        # Left out at installation is as somebody wanted it; there, and wrong or refused, is not.
+        # Left out at installation is a choice; there, and wrong or refused, is not.
         level = logging.INFO if missing() else logging.WARNING
         _log.log(level, "%s/%d: no native operator for %s", name, version, verified.native_passed_over)
     session, parity = verified.session, verified.parity
@@ -124,7 +124,7 @@ class _WarmUp:
 
 
 def _placed(verified: VerifiedSession) -> str:
-    """Say how many of the graph's nodes each provider runs, and what native operators answer for."""
+    """Describe how many of the graph's nodes each provider runs, and what native operators answer for."""
     nodes = [f"{provider}: {counted(nodes, 'node')}" for provider, nodes in verified.session.nodes.items()]
     return ", ".join([*nodes, *(f"{part} native ({instructions})" for part, instructions in verified.native.items())])
 
@@ -147,7 +147,7 @@ def _described(bundle: Bundle, verified: VerifiedSession) -> Model:
 
 
 def why(error: Exception, models_dir: Path) -> str:
-    """Say in one printable line why a version was refused; nothing in it tells where the repository lies."""
+    """Return in one printable line why a version was rejected; it does not contain the repository's path."""
     if isinstance(error, OSError):
         text = f"{error.strerror or type(error).__name__}: {Path(error.filename or 'a file of the bundle').name}"
     elif isinstance(error, BundleError):

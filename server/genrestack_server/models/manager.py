@@ -42,7 +42,7 @@ class ModelManager:
         Args:
             config: the repository, the policy, the mode.
             registry: what is served.
-            observers: who is told of it.
+            observers: notified of it.
             changed: called with a model's name and a version that has begun or ceased to be served.
             broadcast: called with `load` or `unload` and a model's name once that was done here by request.
 
@@ -92,7 +92,7 @@ class ModelManager:
         self._registry.finish_loading()
 
     def watch(self) -> None:
-        """Look at the repository once every `poll_interval` from now on."""
+        """Poll the repository every `poll_interval` from now on."""
         self._spawn(self._watch())
 
     async def load(self, name: str) -> None:
@@ -103,7 +103,7 @@ class ModelManager:
 
         Raises:
             NotFound: the repository holds no such model.
-            LoadRejected: a version is no good; the message names the reason. The last good one is served on.
+            LoadRejected: a version is invalid; the message names the reason. The last valid one stays served.
             NotExplicit: the server is in `poll` mode.
             StillLoading: the server is starting.
 
@@ -152,7 +152,7 @@ class ModelManager:
                 self._reconciler.unload(name, version, "it was unloaded by request")
 
     async def look_once(self) -> None:
-        """Look at the repository, and act on what is new, changed, or gone."""
+        """Poll the repository, and act on what is new, changed, or gone."""
         try:
             found = await self._background.run(look, self._config.models_dir)
         except RepositoryError as error:
@@ -247,6 +247,6 @@ class ModelManager:
 
 
 def _log_abandoned(work: "asyncio.Task[None]") -> None:
-    """Log what went wrong with a load that nobody waits for any more, unless it has been said already."""
+    """Log the failure of a load whose caller has left, unless it was logged already."""
     if not work.cancelled() and (error := work.exception()) is not None and not isinstance(error, RequestError):
         _log.error("a model could not be loaded, and its caller has left", exc_info=error)

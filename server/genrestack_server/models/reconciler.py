@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 Changed = Callable[[str, int], None]
 
-# Maximum folders looked at before the event loop hears of it.
+# Maximum folders polled before control returns to the event loop.
 _FOLDERS_AT_ONCE: Final = 250
 
 
@@ -40,7 +40,7 @@ class Reconciler:
         Args:
             config: the repository, the policy.
             registry: what is served.
-            observers: who is told of it.
+            observers: notified of it.
             changed: called with a model's name and a version that has begun or ceased to be served.
             background: the thread in which everything slow is done.
 

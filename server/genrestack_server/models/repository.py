@@ -116,7 +116,7 @@ class Trouble:
         self._said = ""
 
     def begins(self, what: str) -> None:
-        """Say what it is, if it was not said already."""
+        """Log it, unless it was logged already."""
         if what != self._said:
             _log.warning(
                 "%s; still serving the loaded models; new versions are not picked up until this is fixed", what
@@ -124,7 +124,7 @@ class Trouble:
         self._said = what
 
     def ends(self) -> None:
-        """Say that it is over, if there was any."""
+        """Log that it is over, if there was any."""
         if self._said:
             _log.info("the model repository can be read again")
         self._said = ""

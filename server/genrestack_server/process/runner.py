@@ -85,11 +85,11 @@ class ServerRunner:
         self.stop(at_once=self._stopping)
 
     def reload(self) -> None:
-        """Have certificates and tokens read again."""
+        """Reload certificates and tokens."""
         if self._server is not None:
             self._server.reload()
 
-    async def pass_by(self, server: "Server", serving: Callable[[], None]) -> int:
+    async def run(self, server: "Server", serving: Callable[[], None]) -> int:
         """Start, serve, and stop when told to; return the exit status.
 
         Args:
@@ -124,14 +124,14 @@ class ServerRunner:
 
 
 async def _serve(config: ServerConfig, announce: Announce) -> NoReturn:
-    life = ServerRunner(config.grace)
-    take_signals(config, life.stop_or_leave, life.reload)
+    runner = ServerRunner(config.grace)
+    take_signals(config, runner.stop_or_leave, runner.reload)
     asyncio.get_running_loop().set_exception_handler(report_unhandled)
     # Takes a second or more, in which a signal may come.
     from genrestack_server.server import Server
 
     server = Server(config)
-    leave(await life.pass_by(server, lambda: announce(startup_banner(server))))
+    leave(await runner.run(server, lambda: announce(startup_banner(server))))
 
 
 def startup_banner(server: "Server") -> list[str]:

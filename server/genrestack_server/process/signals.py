@@ -51,7 +51,7 @@ def take_signals(config: ServerConfig, stop: Callable[[signal.Signals], None], r
     reader, writer = socket.socketpair()
     writer.setblocking(False)
     for number in (*_SIGNALS, *([signal.SIGHUP] if has_files else [])):
-        signal.signal(number, _heard_elsewhere)
+        signal.signal(number, _ignore)
     signal.set_wakeup_fd(writer.fileno())
 
     def listen() -> None:
@@ -69,7 +69,7 @@ def take_signals(config: ServerConfig, stop: Callable[[signal.Signals], None], r
     threading.Thread(target=listen, name="signals", daemon=True).start()
 
 
-def _heard_elsewhere(_number: int, _frame: FrameType | None) -> None:
+def _ignore(_number: int, _frame: FrameType | None) -> None:
     """Wake the thread of `take_signals`."""
 
 
@@ -79,7 +79,7 @@ def _call(loop: asyncio.AbstractEventLoop, work: Callable[[], None]) -> None:
 
 
 def report_unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Log what a task raised and nobody took, apart from gRPC's own tasks: those failures hold callers' bytes.
+    """Log exceptions of tasks that were never retrieved, but not of gRPC's own tasks: those hold callers' bytes.
 
     The one that matters, the end of the serving task, is logged by `GrpcPort`.
     """

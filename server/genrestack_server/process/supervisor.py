@@ -122,7 +122,7 @@ class Supervisor:
         return sum(worker.serving for worker in list(self._workers.values()))
 
     def is_ready(self) -> bool:
-        """Return whether a worker serves models, and nobody has told them to stop."""
+        """Return whether a worker serves models, and stopping has not begun."""
         return not self._stopping.is_set() and any(each.serving and each.ready for each in self._workers.values())
 
     @property
@@ -145,7 +145,7 @@ class Supervisor:
     def reload(self) -> None:
         """Make every worker read certificates and tokens again."""
         for worker in self._workers.values():
-            worker.tell("reload")
+            worker.send("reload")
 
     async def run(self, announce: Announce) -> None:
         """Keep workers serving until `stop`; `announce` once, when all of them serve.
@@ -166,18 +166,18 @@ class Supervisor:
             raise self._failure
 
     async def _keep(self, number: int) -> None:
-        """Have a worker of this number, and after its end another one."""
+        """Keep a worker of this number running: start another after its end."""
         submit = 0
         while not self._stopping.is_set():
             worker = self._workers[number] = await WorkerHandle.start(number, self._config)
             if self._stopping.is_set():
-                self._tell_to_stop(worker)
-            status = await worker.follow(self._heard)
+                self._send_stop(worker)
+            status = await worker.follow(self._on_message)
             del self._workers[number]
             if self.totals is not None:
                 self.totals.retire_worker(str(number))
             if self._stopping.is_set():
-                # A worker that never served cut nobody off.
+                # A worker that never served had no callers.
                 self._forced = self._forced or (worker.said is not None and status != DRAINED)
             else:
                 self._judge(worker, status)
@@ -185,7 +185,7 @@ class Supervisor:
                 submit = 0 if stable_after else submit + 1
                 await self._pause(submit)
 
-    def _heard(self, worker: WorkerHandle) -> None:
+    def _on_message(self, worker: WorkerHandle) -> None:
         if self.totals is not None:
             self.totals.update(str(worker.number), worker.metrics)
         while worker.commands:
@@ -197,13 +197,13 @@ class Supervisor:
                 self._announce = None
 
     def _pass_on(self, doer: WorkerHandle, command: str, name: str) -> None:
-        """Have every other worker load or unload what one was asked to, those yet to come included."""
+        """Make every other worker load or unload what one was asked to, those yet to come included."""
         others = [loaded for loaded in self._config.load_models if loaded != name]
         loaded = (*others, name) if command == "load" else tuple(others)
         self._config = replace(self._config, load_models=loaded)
         for worker in self._workers.values():
             if worker is not doer:
-                worker.tell(command, name)
+                worker.send(command, name)
 
     def _judge(self, worker: WorkerHandle, status: int) -> None:
         """Record a worker that ended by itself, and give up where another one would fare no better."""
@@ -241,10 +241,10 @@ class Supervisor:
         self._stopping.set()
         self._last_moment = time.monotonic() + seconds
         for worker in self._workers.values():
-            self._tell_to_stop(worker)
+            self._send_stop(worker)
 
-    def _tell_to_stop(self, worker: WorkerHandle) -> None:
-        worker.tell("leave" if self._at_once or self._failure is not None else "drain")
+    def _send_stop(self, worker: WorkerHandle) -> None:
+        worker.send("leave" if self._at_once or self._failure is not None else "drain")
 
     async def _watch(self) -> None:
         """Kill workers that are stuck, and after the grace period those that are left."""
@@ -254,9 +254,9 @@ class Supervisor:
             now = time.monotonic()
             for worker in self._workers.values():
                 if now - before > _LATE_S:
-                    worker.heard = now
+                    worker.last_message = now
                 allowed = self._policy.heartbeat_timeout if worker.alive else self._policy.startup_timeout
-                worker.stuck = worker.stuck or now - worker.heard > allowed
+                worker.stuck = worker.stuck or now - worker.last_message > allowed
                 if worker.stuck or now > self._last_moment:
                     worker.kill()
             before = now

@@ -1,4 +1,4 @@
-"""One worker as its supervisor sees it: a process, and a line to it."""
+"""One worker as its supervisor sees it: a process, and a control channel to it."""
 
 import asyncio
 import base64
@@ -16,11 +16,11 @@ from genrestack_server.config.server_config import ServerConfig
 # One message is one line; the largest is a worker's metrics.
 LINE_LIMIT: Final = 64 * 2**20
 # How often a worker shows that its event loop turns, and sends its metrics.
-BEAT_S: Final = 1.0
+HEARTBEAT_S: Final = 1.0
 # A worker from which nothing has come for longer does not count as serving: it may be stopped, or its port lost.
-_HEARD_S: Final = 3 * BEAT_S
+_SILENCE_S: Final = 3 * HEARTBEAT_S
 # A process that has said its last word has nothing left to do but end.
-_FAREWELL_S: Final = 5.0
+_EXIT_TIMEOUT_S: Final = 5.0
 
 
 _NO_MEMORY: Final = ", as the kernel does where memory or a limit of it is used up"
@@ -29,7 +29,7 @@ _NO_MEMORY: Final = ", as the kernel does where memory or a limit of it is used 
 class WorkerHandle:
     """A process that serves the port together with others; `follow` it until it has ended.
 
-    Its messages arrive as JSON lines over a socket pair. The line is also how either side learns at once that the
+    Its messages arrive as JSON lines over a socket pair. The channel is also how either side learns at once that the
     other is gone.
     """
 
@@ -38,7 +38,7 @@ class WorkerHandle:
     ) -> None:
         self.number = number
         self.process = process
-        self.began = self.heard = time.monotonic()
+        self.began = self.last_message = time.monotonic()
         """Moments of the start, and of the last message."""
         self.alive = False
         """Whether it has been heard at all: its event loop runs."""
@@ -60,9 +60,9 @@ class WorkerHandle:
 
     @property
     def serving(self) -> bool:
-        """Whether it takes calls: it has said so, not taken it back, and been heard of just now."""
-        heard = time.monotonic() - self.heard < _HEARD_S
-        return self.said is not None and self.accepting and heard
+        """Whether it takes calls: it has reported so, not revoked it, and sent a message recently."""
+        recent = time.monotonic() - self.last_message < _SILENCE_S
+        return self.said is not None and self.accepting and recent
 
     @classmethod
     async def start(cls, number: int, config: ServerConfig) -> "WorkerHandle":
@@ -96,13 +96,13 @@ class WorkerHandle:
         finally:
             self._writer.close()
         try:
-            async with asyncio.timeout(_FAREWELL_S):
+            async with asyncio.timeout(_EXIT_TIMEOUT_S):
                 return await self.process.wait()
         except TimeoutError:
             self.kill()
             return await self.process.wait()
 
-    def tell(self, *order: str) -> None:
+    def send(self, *order: str) -> None:
         """Send `drain`, `leave`, `reload`, or `load` or `unload` and a model's name."""
         self._writer.write(json.dumps(order).encode() + b"\n")
 
@@ -112,7 +112,7 @@ class WorkerHandle:
             self.process.send_signal(signal.SIGKILL)
 
     def _take(self, message: dict[str, Any]) -> None:
-        self.heard = time.monotonic()
+        self.last_message = time.monotonic()
         self.alive = True
         if "metrics" in message:
             self.metrics = message["metrics"]

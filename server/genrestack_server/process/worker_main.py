@@ -17,7 +17,7 @@ from genrestack_server.config.server_config import ServerConfig
 from genrestack_server.errors import StartError
 from genrestack_server.process.runner import ServerRunner
 from genrestack_server.process.signals import leave, report_unhandled
-from genrestack_server.process.worker_handle import BEAT_S
+from genrestack_server.process.worker_handle import HEARTBEAT_S
 from genrestack_server.telemetry import log_setup
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def main() -> int:
 
 
 class ControlChannel:
-    """The worker's end of the line to its supervisor."""
+    """The worker's end of the control channel to its supervisor."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
@@ -48,7 +48,7 @@ class ControlChannel:
         config: ServerConfig = pickle.loads(order)  # noqa: S301 - from the process that started this one
         return config
 
-    def tell(self, **message: Any) -> None:
+    def send(self, **message: Any) -> None:
         """Write one message to the supervisor."""
         self._writer.write(json.dumps(message).encode() + b"\n")
 
@@ -59,18 +59,18 @@ class ControlChannel:
         """
         while True:
             if not (server.down or server.stuck) and not self._writer.transport.get_write_buffer_size():
-                self.tell(**_state(server))
-            await asyncio.sleep(BEAT_S)
+                self.send(**_state(server))
+            await asyncio.sleep(HEARTBEAT_S)
 
-    async def handle_commands(self, life: ServerRunner, server: "Server") -> None:
-        """Do what the supervisor commands; without one nobody can restart or stop this worker, and it ends."""
+    async def handle_commands(self, runner: ServerRunner, server: "Server") -> None:
+        """Run the supervisor's commands; end when it has gone, since nothing else restarts or stops this worker."""
         following: set[asyncio.Task[None]] = set()
         while order := await self._next_order():
             match order:
                 case ["reload"]:
                     server.reload()
                 case ["drain" | "leave" as how]:
-                    life.stop(at_once=how == "leave")
+                    runner.stop(at_once=how == "leave")
                 case [command, name]:
                     task = asyncio.create_task(self._follow(command, name))
                     following.add(task)
@@ -79,7 +79,7 @@ class ControlChannel:
         leave(1)
 
     async def _next_order(self) -> list[str]:
-        """Read what to do; nothing once nobody says it any more."""
+        """Read the next command; an empty one when the supervisor has gone."""
         with suppress(OSError):
             if line := await self._reader.readline():
                 order: list[str] = json.loads(line)
@@ -87,8 +87,8 @@ class ControlChannel:
         return []
 
     def broadcast(self, command: str, name: str) -> None:
-        """Have the other workers load or unload what this one was asked to."""
-        self.tell(command=[command, name])
+        """Make the other workers load or unload what this one was asked to."""
+        self.send(command=[command, name])
 
     def started(self, server: "Server") -> None:
         """From now on, load and unload what other workers were asked to."""
@@ -99,47 +99,50 @@ class ControlChannel:
 
     async def end(self, server: "Server") -> None:
         """Write the last counts, and wait until they have left."""
-        self.tell(**_state(server))
+        self.send(**_state(server))
         await self._writer.drain()
 
 
 async def _work(channel: socket.socket) -> int:
-    line = ControlChannel(*await asyncio.open_unix_connection(sock=channel))
-    config = await line.order()
+    control = ControlChannel(*await asyncio.open_unix_connection(sock=channel))
+    config = await control.order()
     log_setup.configure(config.log_level, config.log_format)
     try:
-        await _serve(line, _share_cpus(config))
+        await _serve(control, _share_cpus(config))
     except StartError as error:
-        line.tell(failure=str(error))
+        control.send(failure=str(error))
         return 2
 
 
-async def _serve(line: ControlChannel, config: ServerConfig) -> NoReturn:
+async def _serve(control: ControlChannel, config: ServerConfig) -> NoReturn:
     from genrestack_server.process.runner import startup_banner
     from genrestack_server.server import Server
 
     server = Server(
         config,
         shares_port=True,
-        accepts=lambda accepting: line.tell(accepting=accepting),
-        broadcast=line.broadcast,
+        accepts=lambda accepting: control.send(accepting=accepting),
+        broadcast=control.broadcast,
     )
-    life = ServerRunner(config.grace)
-    # The supervisor's orders come over the line; a signal from somebody else lets this worker finish and end, and no
+    runner = ServerRunner(config.grace)
+    # The supervisor's commands come over the control channel; a signal from elsewhere drains this worker, and no
     # second one is counted, as signalling a whole group would send two.
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, life.stop)
+    loop.add_signal_handler(signal.SIGTERM, runner.stop)
     loop.set_exception_handler(report_unhandled)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Referred to, as the event loop itself does not keep its tasks.
-    _tasks = [asyncio.create_task(line.heartbeat(server)), asyncio.create_task(line.handle_commands(life, server))]
+    _tasks = [
+        asyncio.create_task(control.heartbeat(server)),
+        asyncio.create_task(control.handle_commands(runner, server)),
+    ]
 
     def serving() -> None:
-        line.started(server)
-        line.tell(serving=startup_banner(server), ready=server.is_ready())
+        control.started(server)
+        control.send(serving=startup_banner(server), ready=server.is_ready())
 
-    status = await life.pass_by(server, serving)
-    await line.end(server)
+    status = await runner.run(server, serving)
+    await control.end(server)
     leave(status)
 
 
@@ -155,7 +158,7 @@ def _share_cpus(config: ServerConfig) -> ServerConfig:
 
 
 def _end_with_parent() -> None:
-    """Have the kernel end this process with the one that started it: a stuck event loop would not notice."""
+    """Make the kernel end this process with the one that started it: a stuck event loop would not notice."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 

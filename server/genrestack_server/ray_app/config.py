@@ -88,7 +88,7 @@ def _completed(values: dict[str, Any], config: RayConfig) -> dict[str, Any]:
 def _value(known: Mapping[str, Setting], servers: Mapping[str, Setting], name: str, value: object) -> Any:
     setting = known.get(name)
     if setting is None and name in servers:
-        raise SettingsError(f"{name} is no setting of replicas: ports, security and logs are Ray's; leave it out")
+        raise SettingsError(f"{name} is not a setting of replicas: ports, security and logs are Ray's; leave it out")
     if setting is None:
         raise SettingsError(f"there is no setting {quoted(name)}{did_you_mean(name, known)}")
     try:

@@ -6,7 +6,7 @@ from genrestack_server.models.manager import ModelManager
 from genrestack_server.models.registry import Registry
 from genrestack_server.ray_app.demand import DemandManager, DemandRegistry
 from genrestack_server.service.lifecycle import Lifecycle
-from genrestack_server.service.prediction import Prediction
+from genrestack_server.service.prediction import PredictionHandler
 from genrestack_server.telemetry.observer import Observers
 from genrestack_server.telemetry.request_log import RequestLog
 
@@ -22,7 +22,7 @@ class Core:
         registry: Registry = self.on_demand or Registry(config.default_model)
         self.engine = Engine(config, observers, registry=registry, manager=DemandManager if on_demand else ModelManager)
         self.lifecycle = Lifecycle(observers)
-        self.prediction = Prediction(self.engine, config)
+        self.prediction = PredictionHandler(self.engine, config)
 
     async def start(self) -> None:
         """Load, verify and warm up every model, or none if they are loaded on demand; keep in step from then on.

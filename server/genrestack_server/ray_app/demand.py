@@ -69,11 +69,11 @@ class DemandManager(ModelManager):
             await self._reconciler.reconcile(name, versions)
 
 
-class Held:
+class CachedModel:
     """Stands for a loaded model in Ray's cache: once Ray lets go of it, the model is unloaded."""
 
 
-Cache = Callable[[str], Awaitable[Held]]
+Cache = Callable[[str], Awaitable[CachedModel]]
 """Ray's: calls `Models.fetch` for what it does not hold, and lets go of what was not asked for the longest."""
 
 
@@ -85,7 +85,7 @@ class Models:
         self._registry = registry
         self._manager = manager
         self._background = BackgroundThread("genrestack-look")
-        self._held: weakref.WeakValueDictionary[str, Held] = weakref.WeakValueDictionary()
+        self._held: weakref.WeakValueDictionary[str, CachedModel] = weakref.WeakValueDictionary()
         self._refused: dict[str, tuple[float, str]] = {}
 
     async def ensure(self, name: str, cache: Cache) -> None:
@@ -108,18 +108,18 @@ class Models:
         if not self._registry.versions(name):
             raise StillLoading(f"model {name!r} had to make room for others at once; try again in a few seconds")
 
-    async def fetch(self, name: str) -> Held:
+    async def fetch(self, name: str) -> CachedModel:
         """Unload what Ray has let go of, then load this one: never more at a time than Ray holds."""
         for other in self._registry.names():
             if other not in self._held and other != name:
                 await self._manager.unload(other)
         if not self._registry.versions(name):
             await self._ensure_loaded(name)
-        held = self._held[name] = Held()
+        held = self._held[name] = CachedModel()
         return held
 
     async def look(self) -> frozenset[str]:
-        """Look which models lie in the repository.
+        """List the models in the repository.
 
         Raises:
             RepositoryError: it cannot be read.

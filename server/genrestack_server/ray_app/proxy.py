@@ -74,7 +74,7 @@ class Handlers(grpc.GenericRpcHandler):
                 model, data = named(naming, data, _given(context))
                 answer = await asked(data, _Named(context, model) if model else context)
             if context.code() and DETAILS_KEY not in dict(context.trailing_metadata() or ()):
-                _say(context, meant(_number(context.code()), context.details() or ""))
+                _set_status(context, meant(_number(context.code()), context.details() or ""))
             return answer
 
         return behaviour
@@ -137,7 +137,7 @@ def meant(code: int, text: str) -> status_pb2.Status:
     return status
 
 
-def _say(context: Any, status: status_pb2.Status) -> None:
+def _set_status(context: Any, status: status_pb2.Status) -> None:
     context.set_code(_BY_NUMBER[status.code])
     context.set_details(status.message)
     kept = tuple(context.trailing_metadata() or ())

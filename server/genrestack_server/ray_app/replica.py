@@ -25,7 +25,7 @@ from genrestack_server.inference.validation import check_bytes
 from genrestack_server.models.repository import Versions, versions_of
 from genrestack_server.models.version_policy import VersionPolicy
 from genrestack_server.ray_app.core import Core
-from genrestack_server.ray_app.demand import Held, Models
+from genrestack_server.ray_app.demand import CachedModel, Models
 from genrestack_server.ray_app.http import HttpFront
 from genrestack_server.ray_app.proxy import named
 from genrestack_server.rpc.prediction_service import SERVICE_NAME
@@ -111,7 +111,7 @@ class Replica:
     async def _hold(self, most: int, models: Models) -> None:
         from ray import serve
 
-        async def fetch(model_id: str) -> Held:
+        async def fetch(model_id: str) -> CachedModel:
             return await models.fetch(model_id)
 
         self._models = models
@@ -125,7 +125,7 @@ class Replica:
             await self._models.ensure(model, self._cache)
 
     async def _ensured(self, kind: type[pb.PredictRequest | pb.GetModelRequest], data: bytes) -> bytes:
-        """Have the model that a request means; return the request, which names it."""
+        """Load the model that a request means; return the request, which names it."""
         if self._models is None:
             return data
         from ray import serve

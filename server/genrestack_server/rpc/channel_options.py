@@ -1,4 +1,4 @@
-"""What gRPC's transport is told: sizes, numbers, ages, pings."""
+"""Options of gRPC's transport: sizes, numbers, ages, pings."""
 
 from typing import Final
 

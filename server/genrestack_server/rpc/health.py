@@ -25,8 +25,8 @@ _MAX_WATCHERS: Final = 500
 _Response = health_pb2.HealthCheckResponse
 
 
-class Health:
-    """What this server says of itself; no model is SERVING until somebody says so, and none after `drain`.
+class HealthService:
+    """The health of server and models; no model is SERVING until it is set so, and none after `drain`.
 
     Written here because the packaged servicer starts out SERVING, forgets the other watchers of a name when one of
     them leaves, and never ends a Watch, which would hold up a server that stops.

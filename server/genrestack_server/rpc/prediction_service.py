@@ -14,16 +14,16 @@ from genrestack_server.inference.admission import AdmissionControl
 from genrestack_server.rpc.request_reader import RequestReader
 from genrestack_server.rpc.rpc_handler import Context, MethodHandler, RpcHandler, serialized
 from genrestack_server.rpc.streaming import Streams
-from genrestack_server.service.prediction import Prediction
+from genrestack_server.service.prediction import PredictionHandler
 
 SERVICE_NAME: Final = pb.DESCRIPTOR.services_by_name["PredictionService"].full_name
 
 
 class PredictionService:
-    """Reads requests once they are admitted; what they are answered with is `Prediction`'s."""
+    """Reads requests once they are admitted; what they are answered with is `PredictionHandler`'s."""
 
     def __init__(
-        self, prediction: Prediction, admission: AdmissionControl, handler: RpcHandler, config: ServerConfig
+        self, prediction: PredictionHandler, admission: AdmissionControl, handler: RpcHandler, config: ServerConfig
     ) -> None:
         self._prediction = prediction
         self._admission = admission

@@ -33,7 +33,7 @@ class Authorizer:
         return self._tokens is not None or self._management != "open"
 
     def check(self, method: str, metadata: Metadata) -> None:
-        """Let a call pass, or not.
+        """Check a call's token.
 
         Args:
             method: the full name, `/package.Service/Method`.

@@ -34,13 +34,13 @@ class FileWatcher:
         self._read = self._seen = self._state()
 
     async def run(self) -> None:
-        """Look until cancelled."""
+        """Poll until cancelled."""
         while True:
             await asyncio.sleep(INTERVAL_S)
             await asyncio.to_thread(self.poll)
 
     def poll(self) -> None:
-        """Look once."""
+        """Poll once."""
         state = self._state()
         if state == self._seen != self._read:
             self.reload()

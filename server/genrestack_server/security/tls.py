@@ -36,7 +36,7 @@ class Pair:
     """Has shaken hands with these very files; for HTTP, and not to be changed."""
 
     def for_grpc(self) -> grpc.ServerCertificateConfiguration:
-        """Give it to gRPC."""
+        """Pass it to gRPC."""
         return grpc.ssl_server_certificate_configuration([(self.key, self.chain)], self.client_ca)
 
 
@@ -69,7 +69,7 @@ class Certificates:
         self._pair = read_pair(*self._files)
         self._for_grpc = self._pair.for_grpc()
         self._given = self._for_grpc
-        self._tell_expiry()
+        self._log_expiry()
 
     @property
     def expires(self) -> float:
@@ -99,23 +99,23 @@ class Certificates:
         """
         pair = read_pair(*self._files)
         self._pair, self._for_grpc = pair, pair.for_grpc()
-        self._tell_expiry()
+        self._log_expiry()
         return f"TLS certificate {self._files[0]}"
 
     async def remind_daily(self) -> None:
         """Once a day, say when the certificate expires, until cancelled."""
         while True:
             await asyncio.sleep(_DAY_S)
-            self._tell_expiry()
+            self._log_expiry()
 
     def _changed(self) -> grpc.ServerCertificateConfiguration:
-        """Give gRPC the pair if it has another one; called before a handshake, in a thread of gRPC's."""
+        """Pass gRPC the pair if it has another one; called before a handshake, in a thread of gRPC's."""
         changed = self._for_grpc if self._given is not self._for_grpc else None
         self._given = self._for_grpc
         # The stubs do not know that None means "as before".
         return cast(grpc.ServerCertificateConfiguration, changed)
 
-    def _tell_expiry(self) -> None:
+    def _log_expiry(self) -> None:
         left = self.expires - time.time()
         until = datetime.fromtimestamp(self.expires, UTC).strftime("%Y-%m-%d %H:%M UTC")
         if left <= 0:
@@ -199,12 +199,12 @@ def _load(server: ssl.SSLContext, chain: Path, key: Path) -> None:
         elif getattr(error, "reason", None) == "KEY_VALUES_MISMATCH":
             text = f"the TLS key {key} is not the key of the certificate {chain}; give the two that belong together"
         else:
-            text = f"the TLS key {key} or the certificate {chain} is no usable PEM file; copy both again, unaltered"
+            text = f"the TLS key {key} or the certificate {chain} is not a usable PEM file; copy both again, unaltered"
         raise CertificateError(text) from error
 
 
 def _require_clients(context: ssl.SSLContext, path: Path, text: str) -> None:
-    """Have clients need a certificate of these authorities."""
+    """Require clients to have a certificate of these authorities."""
     context.verify_mode = ssl.CERT_REQUIRED
     try:
         context.load_verify_locations(cadata=text)

@@ -1,4 +1,4 @@
-"""The life of a call, whatever transport it came by: it ends with an answer or a status, and observers are told."""
+"""The life of a call, whatever transport it came by: it ends with an answer or a status, and observers are notified."""
 
 import asyncio
 import time
@@ -32,7 +32,7 @@ _REASONS: Final[dict[type[BaseException], str]] = {
     Unauthenticated: "token",
     PermissionDenied: "management",
 }
-"""Errors with which a request is rejected before any work, and what observers are told of them."""
+"""Errors with which a request is rejected before any work, and what observers receive."""
 
 
 class Lifecycle:

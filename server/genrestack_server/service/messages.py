@@ -35,7 +35,7 @@ def parse_request(kind: type[_Message], data: bytes) -> _Message:
     gRPC's own parsing would end the call as UNKNOWN, with the text of a Python exception.
 
     Raises:
-        InvalidInput: the bytes are no such message, or one of more fields than any request has.
+        InvalidInput: the bytes are not such a message, or one of more fields than any request has.
 
     """
     check_fields(data, kind)

@@ -12,7 +12,7 @@ from genrestack_server.models.registry import LONG_FIELDS, Registry, ServedModel
 from genrestack_server.service.messages import LARGE_BYTES, parse_request, run_in_thread
 
 
-class Prediction:
+class PredictionHandler:
     """Answers requests; raises what `Lifecycle` turns into a status.
 
     Requests arrive as bytes and are parsed here: what gRPC's own parsing refuses ends as UNKNOWN with the text of a

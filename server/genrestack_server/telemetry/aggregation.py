@@ -23,7 +23,7 @@ _SELF = "supervisor"
 def pack(families: Iterable[Metric]) -> Packed:
     """Return the families' samples, less the moments at which their series began."""
     return [
-        [family.name, family.type, family.documentation, [[s.name, s.labels, s.value] for s in _told(family)]]
+        [family.name, family.type, family.documentation, [[s.name, s.labels, s.value] for s in _packed_samples(family)]]
         for family in families
     ]
 
@@ -67,7 +67,7 @@ class Together(Collector):
         yield from unpack(_added([gone, *(_labelled(packed, worker) for worker, packed in sorted(living.items()))]))
 
 
-def _told(family: Metric) -> list[Any]:
+def _packed_samples(family: Metric) -> list[Any]:
     return [sample for sample in family.samples if not sample.name.endswith("_created")]
 
 

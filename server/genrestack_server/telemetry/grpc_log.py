@@ -63,7 +63,7 @@ class GrpcLog(logging.Handler):
             kind = self._kinds.get(name)
             if kind is None or now - kind.said >= SUMMARY_S:
                 self._kinds[name] = _Kind(now)
-                _say(name, 0 if kind is None else kind.left_out)
+                _log_left_out(name, 0 if kind is None else kind.left_out)
                 return
             kind.left_out += 1
             first = kind.left_out == 1
@@ -76,7 +76,7 @@ class GrpcLog(logging.Handler):
         with self._mutex:
             for name, kind in self._kinds.items():
                 if kind.left_out and now - kind.said >= SUMMARY_S:
-                    _say(name, kind.left_out)
+                    _log_left_out(name, kind.left_out)
                     kind.said, kind.left_out = now, 0
 
     def _summarise_later(self) -> None:
@@ -113,6 +113,6 @@ def _named(template: str, error: str) -> str:
     return f"{name} ({error})" if error else name
 
 
-def _say(name: str, left_out: int) -> None:
+def _log_left_out(name: str, left_out: int) -> None:
     more = f"; {counted(left_out, 'line')} more like this left out" if left_out else ""
     _log.warning("gRPC: %s%s", name, more)

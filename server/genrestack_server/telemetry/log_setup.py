@@ -18,12 +18,12 @@ _WAITING: Final = 10_000
 _FLUSH_S: Final = 2.0
 
 
-def configure(level: str, form: LogFormat = "text", stream: TextIO | None = None) -> "Writer":
+def configure(level: str, form: LogFormat = "text", stream: TextIO | None = None) -> "LogWriter":
     """Write what is logged to standard error, or to another stream."""
     # gRPC's C++ code would write a line for each header it cannot read. It looks at this when it is imported.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    writer = Writer(stream or sys.stderr)
-    writer.setFormatter(Json() if form == "json" else Readable())
+    writer = LogWriter(stream or sys.stderr)
+    writer.setFormatter(Json() if form == "json" else ReadableFormatter())
     logger = logging.getLogger(LOGGER)
     logger.addHandler(writer)
     logger.setLevel(level.upper())
@@ -44,7 +44,7 @@ def flush() -> None:
         handler.flush()
 
 
-class Writer(logging.Handler):
+class LogWriter(logging.Handler):
     """Writes lines in a thread of its own, so that a full disk or a stopped reader never holds up a request."""
 
     def __init__(self, stream: TextIO) -> None:
@@ -80,12 +80,12 @@ class Writer(logging.Handler):
                 self._stream.write(line + "\n")
                 self._stream.flush()
             except (OSError, ValueError):
-                # A full disk, a reader that left, a closed stream: nobody can be told here.
+                # A full disk, a reader that left, a closed stream: there is nowhere to report it.
                 self.lost += 1
             self._lines.task_done()
 
 
-class Readable(logging.Formatter):
+class ReadableFormatter(logging.Formatter):
     """`2026-11-22 21:00:00 INFO    text`, in local time."""
 
     def __init__(self) -> None:

@@ -18,7 +18,7 @@ from genrestack_server.address import METRICS, address_error, check_address, joi
 from genrestack_server.telemetry.probes import LIVE, READY, Probes
 
 MOST_CONNECTIONS: Final = 16
-"""Open at once; one more ends the oldest, so that a caller who holds them open keeps nobody else out."""
+"""Open at once; one more ends the oldest, so that a caller who holds them open does not keep others out."""
 # From the first byte to the last, however they trickle.
 _WITHIN_S: Final = 10.0
 _BACKLOG: Final = 64
@@ -54,7 +54,7 @@ def metrics_endpoint(host: str, port: int, collector: Collector, probes: Probes 
     check_address(host, port, METRICS)
     with _listen(host, port) as listener:
         loop, stopping = asyncio.new_event_loop(), asyncio.Event()
-        serving = Endpoint(listener, collector, probes).serve(stopping)
+        serving = MetricsEndpoint(listener, collector, probes).serve(stopping)
         thread = threading.Thread(target=_run, args=[loop, serving], name="genrestack-metrics", daemon=True)
         thread.start()
         try:
@@ -80,7 +80,7 @@ def _run(loop: asyncio.AbstractEventLoop, serving: Coroutine[Any, Any, None]) ->
         runner.run(serving)
 
 
-class Endpoint:
+class MetricsEndpoint:
     """Accepts, reads one request, answers it, and closes."""
 
     def __init__(
@@ -212,7 +212,7 @@ def _metrics(collector: Collector, asked: dict[str, str], *, body: bool) -> byte
     try:
         encoder, kind = choose_encoder(asked.get("accept", ""))
     except (TypeError, ValueError, LookupError):
-        # A version of the format that is no version.
+        # A version of the format that is not a version.
         encoder, kind = choose_encoder("")
     try:
         page = encoder(collector)

@@ -1,4 +1,4 @@
-"""Who is told of calls, runs and loads: logs, metrics, traces, statistics."""
+"""Observers of calls, runs and loads: logs, metrics, traces, statistics."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -31,7 +31,7 @@ class Version(Protocol):
 
 
 class Observer:
-    """Is told what happens; every method does nothing here. Calls come from the event loop and must return at once."""
+    """Notified of what happens; every method does nothing here. Calls come from the event loop and must not block."""
 
     def call_ended(self, call: Call) -> None:
         """Record a call, answered or not."""
@@ -56,7 +56,7 @@ class Observer:
 
 
 class Observers(Observer):
-    """Several observers as one; each is told of what it has a method of its own for."""
+    """Several observers as one; each is notified where it overrides the method."""
 
     def __init__(self, observers: Sequence[Observer] = ()) -> None:
         self._call_ended: list[Callable[[Call], None]] = []
@@ -86,35 +86,35 @@ class Observers(Observer):
 
     def call_ended(self, call: Call) -> None:
         """Notify all observers."""
-        for tell in self._call_ended:
-            tell(call)
+        for notify in self._call_ended:
+            notify(call)
 
     def executed(self, served: Version, rows: int, requests: int, seconds: float) -> None:
         """Notify all observers."""
-        for tell in self._executed:
-            tell(served, rows, requests, seconds)
+        for notify in self._executed:
+            notify(served, rows, requests, seconds)
 
     def rejected(self, reason: str) -> None:
         """Notify all observers."""
-        for tell in self._rejected:
-            tell(reason)
+        for notify in self._rejected:
+            notify(reason)
 
     def loaded(self, served: Version, seconds: float) -> None:
         """Notify all observers."""
-        for tell in self._loaded:
-            tell(served, seconds)
+        for notify in self._loaded:
+            notify(served, seconds)
 
     def unloaded(self, name: str, version: int) -> None:
         """Notify all observers."""
-        for tell in self._unloaded:
-            tell(name, version)
+        for notify in self._unloaded:
+            notify(name, version)
 
     def load_failed(self, name: str, version: int, reason: str) -> None:
         """Notify all observers."""
-        for tell in self._load_failed:
-            tell(name, version, reason)
+        for notify in self._load_failed:
+            notify(name, version, reason)
 
     def rebuilt(self) -> None:
         """Notify all observers."""
-        for tell in self._rebuilt:
-            tell()
+        for notify in self._rebuilt:
+            notify()

@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 SUMMARY_S: Final = 10.0
 """Time between two lines about refused requests."""
 _INSIDE: Final = frozenset({grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.DATA_LOSS})
-# What callers send wrongly is theirs to mend; the others may be a matter of this server's.
+# What callers send wrongly is theirs to fix; the others may be a matter of this server's.
 _CALLERS: Final = frozenset(
     {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND, grpc.StatusCode.UNIMPLEMENTED}
 )

@@ -24,9 +24,9 @@ from genrestack_server.telemetry.observer import Observer
 
 _log = logging.getLogger(__name__)
 
-# With what comes after them, so long an attempt and the farewell hold up a stop at most.
+# With what comes after them, an attempt and the last flush delay a stop by at most this long.
 _ATTEMPT_S: Final = 5.0
-_FAREWELL_S: Final = 2.0
+_FLUSH_TIMEOUT_S: Final = 2.0
 # Which of a server's statuses are its own fault, by OpenTelemetry's conventions for RPC spans.
 _OWN_FAULTS: Final = frozenset(
     {
@@ -80,7 +80,7 @@ class Tracing(Observer):
             self._exporter.shutdown()
         last = threading.Thread(target=self._provider.shutdown, name="genrestack-traces", daemon=True)
         last.start()
-        last.join(_FAREWELL_S)
+        last.join(_FLUSH_TIMEOUT_S)
         self._exporter.shutdown()
 
     def _parent(self, call: Call) -> Context:

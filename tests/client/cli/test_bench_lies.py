@@ -13,7 +13,7 @@ from client.liar import Liar, described, item, telling
 from google.protobuf.message import Message
 
 from genrestack import InvalidInput
-from genrestack._core.options import ClientOptions
+from genrestack._core.connection.options import ClientOptions
 from genrestack.cli.bench.payloads import Payloads
 from genrestack.cli.bench.server_side import difference, scrape
 from genrestack.cli.main import run
@@ -125,7 +125,7 @@ def test_a_load_on_a_stream_that_lies_counts_failures(capsys: pytest.CaptureFixt
     out, err = capsys.readouterr()
     figures = json.loads(out)["figures"]
     assert "Traceback" not in err
-    # Of answers without end, some meet a question; the stream is begun anew for the next one.
+    # Of answers without end, some meet a question; the stream is opened again for the next one.
     if name != "without end":
         assert figures["failed"]["PROTOCOL_ERROR"] > 0
         assert err.endswith("PROTOCOL_ERROR\n")

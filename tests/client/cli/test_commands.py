@@ -119,7 +119,7 @@ def test_other_columns_are_left_out_with_a_note(
     frame.to_csv(table, index=False)
     status, _, err = ask(capsys, "predict", table, "--server", real_server, "--label", "genre")
     assert status == 0
-    assert "left out 2 columns that are no feature of the model: 'label', 'mood'" in err
+    assert "left out 2 columns that are not features of the model: 'label', 'mood'" in err
 
 
 HEADER = ",".join(FEATURES)

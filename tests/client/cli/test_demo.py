@@ -18,7 +18,7 @@ from support.waiting import GUARD_S, until
 
 from genrestack import Client, Prediction, SongPrediction
 from genrestack.cli.demo.demo import SONG_STYLE, Places, _facts, run_demo, write_music
-from genrestack.cli.demo.figures import Figures, Unheard, count_right, measure
+from genrestack.cli.demo.figures import DemoResult, Unheard, count_right, measure
 from genrestack.cli.demo.processes import Background, _listens, free_port, run_command
 
 
@@ -147,7 +147,7 @@ def test_the_song_is_held_against_its_style(real_server: str, style: str, verdic
     song = SongPrediction(
         "song.flac", style, one[0], windows.classes, "tiny", 1, windows, np.zeros(1), window=3, hop=3, duration=3
     )
-    facts = _facts(Figures(info, Unheard(10, 30, 15), song, 1000.0), "host:1", Places(Path("demo")))
+    facts = _facts(DemoResult(info, Unheard(10, 30, 15), song, 1000.0), "host:1", Places(Path("demo")))
     assert facts["song.flac"] == f"{style} (90 %), {verdict}; drawn in demo/song.png"
     assert facts["held-out rows"].startswith("0.750 right")
     assert facts["songs never heard"].startswith("0.500 right; 30 rows of 10 songs")

@@ -161,9 +161,6 @@ def test_songs(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: 
     assert not STEERING.search(repr(song) + repr(song.windows))
 
 
-EMBEDDINGS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
-
-
 def test_what_cannot_be_seen_is_escaped_and_nothing_else() -> None:
     harmful = {"Cc", "Cs", "Zl", "Zp"}
     for number in range(sys.maxunicode + 1):

@@ -19,7 +19,7 @@ def write(path: Path, column: pa.Array) -> Path:
 
 
 def repeated(value: pa.Scalar, count: int = ROWS) -> pa.Array:
-    """One value in so many rows, kept once."""
+    """One value in many rows, kept once."""
     return pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), count), pa.array([value.as_py()]))
 
 

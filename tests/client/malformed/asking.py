@@ -23,7 +23,7 @@ def rows(count: int) -> "np.ndarray[Any, Any]":
     return np.zeros((count, 2))
 
 
-def anew(liar: Liar, ask: Ask, **settings: Any) -> Raised:
+def raised_by_new_clients(liar: Liar, ask: Ask, **settings: Any) -> Raised:
     """Ask by clients with other settings."""
     with (
         liar.serving() as target,

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 from client.liar import CLASSES, Liar, matrix, telling, truth
-from client.malformed.asking import anew, raised, rows
+from client.malformed.asking import raised, raised_by_new_clients, rows
 from google.protobuf.message import Message
 
 from genrestack import (
@@ -18,7 +18,7 @@ NAN, INF = float("nan"), float("inf")
 
 
 LIES: dict[str, tuple[bytes | Message, str]] = {
-    "bytes that are no message": (b"\xff\xff\xff", "cannot parse the answer as genrestack.v1.PredictResponse"),
+    "bytes that are not a message": (b"\xff\xff\xff", "cannot parse the answer as genrestack.v1.PredictResponse"),
     "text that is not UTF-8": (b"\x0a\x01\xff", "cannot parse"),
     "nothing": (b"", "2 rows were sent, but 0 labels came back"),
     "a row too few": (truth(1), "2 rows were sent, but 1 labels came back"),
@@ -153,7 +153,7 @@ def test_messages_of_one_input_do_not_make_up_for_each_other(liar: Liar) -> None
         return truth(asked + 1 if asked == 6 else asked - 1)
 
     liar.tell(Predict=reply)
-    met = anew(liar, lambda c: c.predict(rows(9)), max_message_rows=6)
+    met = raised_by_new_clients(liar, lambda c: c.predict(rows(9)), max_message_rows=6)
     assert (met.kind, met.text) == (ProtocolError, "6 rows were sent, but 7 labels came back")
 
 
@@ -165,7 +165,7 @@ def test_messages_of_one_input_are_answered_alike(liar: Liar) -> None:
         return truth(asked, base=parts)
 
     liar.tell(Predict=reply)
-    met = anew(liar, lambda c: c.predict(rows(9), base=True), max_message_rows=6)
+    met = raised_by_new_clients(liar, lambda c: c.predict(rows(9), base=True), max_message_rows=6)
     assert (met.kind, met.text) == (ProtocolError, "one input was answered with different base estimators")
 
 

@@ -58,7 +58,7 @@ MODEL_LIES: dict[str, tuple[Any, str]] = {
     "a difference of NaN": (
         described(runtime=model_pb2.Runtime(parity=model_pb2.Parity(max_abs_difference=NAN))), "parity check that"
     ),
-    "a figure of NaN": (described(metrics={"accuracy": NAN}), "a figure that is no number"),
+    "a figure of NaN": (described(metrics={"accuracy": NAN}), "a figure that is not a number"),
     "17 MiB": (described(parts=[model_pb2.Part(sha256="x" * 9_000, name=str(n)) for n in range(2000)]), "bytes, where"),
 }  # fmt: skip
 

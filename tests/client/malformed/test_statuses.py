@@ -8,7 +8,7 @@ import pytest
 from client.both_clients import Raised, outcome
 from client.conftest import QUICK
 from client.liar import Liar, aborting, truth
-from client.malformed.asking import anew, raised, rows
+from client.malformed.asking import raised, raised_by_new_clients, rows
 from client.servicer import bad_request, failure
 from google.protobuf import any_pb2
 from google.protobuf.message import Message
@@ -92,7 +92,7 @@ def test_a_row_of_more_digits_than_there_are_numbers(liar: Liar) -> None:
         return truth(asked) if asked == 6 else refuse(request, context)
 
     liar.tell(Predict=reply)
-    met = anew(liar, lambda c: c.predict(rows(9)), max_message_rows=6)
+    met = raised_by_new_clients(liar, lambda c: c.predict(rows(9)), max_message_rows=6)
     assert (met.kind, met.violations) == (InvalidInput, ((field[:3999] + "…", "odd"),))
 
 

@@ -14,8 +14,8 @@ from google.rpc import status_pb2
 from support.waiting import GUARD_S
 
 from genrestack import Cancelled, Internal, InvalidInput, KeepaliveOptions, QueueFull, RetryOptions, Unavailable
-from genrestack._core.channel import attempts_made, channel_arguments, service_config
-from genrestack._core.options import ClientOptions
+from genrestack._core.connection.channel import attempts_made, channel_arguments, service_config
+from genrestack._core.connection.options import ClientOptions
 from genrestack.cli.demo.processes import free_port
 
 FULL = grpc.StatusCode.RESOURCE_EXHAUSTED

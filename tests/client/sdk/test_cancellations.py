@@ -24,7 +24,7 @@ from genrestack.cli.demo.processes import free_port
 
 CALLS = times(400, 10_000)
 AT_ONCE = 40
-# Away for good, so that whoever is cancelled there is between two attempts.
+# Away for good, so that a call cancelled there is between two attempts.
 PATIENT = RetryOptions(attempts=1000, initial_backoff=0.001, max_backoff=0.01)
 
 Ask = Callable[[AsyncClient, random.Random], Coroutine[Any, Any, object]]

@@ -1,4 +1,4 @@
-"""A pickled client connects anew where it is unpickled, with the same settings; a token given as text goes along."""
+"""An unpickled client connects by itself, with the same settings; a token given as text goes along."""
 
 import copy
 import multiprocessing

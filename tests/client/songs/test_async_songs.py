@@ -1,4 +1,4 @@
-"""Recordings asked about from asyncio: as the twin does it, and off the event loop."""
+"""Recordings asked about from asyncio: as by the synchronous client, and off the event loop."""
 
 import asyncio
 import threading

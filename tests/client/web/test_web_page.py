@@ -54,7 +54,7 @@ def songs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 def drop(tab: Any, *files: Path) -> list[list[str]]:
-    """Give the page files, and wait until each has its answer or its sentence; return the rows of its table."""
+    """Pass files to the page, and wait until each has its answer or its sentence; return the rows of its table."""
     tab.set_input_files("#files", [str(file) for file in files])
     rows: list[list[str]] = []
 

@@ -14,7 +14,7 @@ from server.http.asking import LENGTH, Answer, Http, asking, in_json
 from server.live import Running
 from server.tiny_bundle import draw_rows
 
-from genrestack_server.http.openapi import OPENAPI
+from genrestack_server.http.documentation.openapi import OPENAPI
 
 SCHEMAS = OPENAPI["components"]["schemas"]
 METHODS = {"get", "post"}

@@ -2,8 +2,6 @@
 
 import asyncio
 import threading
-import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,47 +20,12 @@ from genrestack_bundle import Answer
 from genrestack_proto.matrix import FloatMatrix, from_matrix, to_matrix
 from genrestack_proto.v1.prediction_pb2 import PredictRequest, PredictResponse
 from genrestack_server.call import Call
-from genrestack_server.config.server_config import ServerConfig
-from genrestack_server.errors import DeadlineExceeded, Draining, InvalidInput, QueueFull
-from genrestack_server.models.loader import load_version
+from genrestack_server.errors import Draining, InvalidInput, QueueFull
 from genrestack_server.models.registry import ServedModel
 
 POISON = 12345.0
 DELAY_S = 10.0
 """As long as is allowed; nobody waits for it."""
-
-
-@pytest.fixture(scope="module")
-def tiny(tiny_models: Path) -> ServedModel:
-    return load_version("tiny", 2, ServerConfig(models_dir=tiny_models, threads=1))
-
-
-@pytest.fixture(scope="module")
-def older(tiny_models: Path) -> ServedModel:
-    return load_version("tiny", 1, ServerConfig(models_dir=tiny_models, threads=1))
-
-
-@pytest.fixture
-def held(tiny: ServedModel) -> Iterator[Held]:
-    made = Held(tiny)
-    yield made
-    made.free()
-
-
-class Clock:
-    """The batcher's, which a test puts forward."""
-
-    ahead = 0.0
-
-    def monotonic(self) -> float:
-        return time.monotonic() + self.ahead
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    made = Clock()
-    monkeypatch.setattr("genrestack_server.inference.batcher.time", made)
-    return made
 
 
 @pytest.mark.parametrize("batching", [True, False], ids=["shared", "alone"])
@@ -144,67 +107,6 @@ def test_single_rows_are_answered_while_a_huge_request_runs(run_server: RunServe
         until(lambda: len(ended) == 21)
     assert ended == ["single"] * 20 + ["huge"]
     np.testing.assert_allclose(answer, TinyStack.draw().predict_proba(rows), atol=1e-6)
-
-
-def test_rows_whose_deadline_passes_while_they_wait_are_not_computed(held: Held, clock: Clock) -> None:
-    async def walk(bench: Bench) -> None:
-        first = bench.ask(held.served, draw_rows(200))
-        await held.begun()
-        late = bench.ask(held.served, draw_rows(3), deadline=clock.monotonic() + 3600)
-        backpressured = bench.ask(held.served, draw_rows(2), deadline=clock.monotonic() + 7200)
-        await bench.until_waiting(5)
-        clock.ahead = 3600
-        held.free()
-        with pytest.raises(DeadlineExceeded, match="allow more time"):
-            await late
-        await asyncio.gather(first, backpressured)
-        assert bench.counted.executions == [(2, 200, 1), (2, 2, 1)]
-
-    on_bench(walk, max_batch_rows=200)
-
-
-def test_the_rest_of_a_large_request_is_not_computed_once_its_deadline_has_passed(held: Held, clock: Clock) -> None:
-    async def walk(bench: Bench) -> None:
-        large = bench.ask(held.served, draw_rows(1000), deadline=clock.monotonic() + 3600)
-        await held.begun()
-        clock.ahead = 3600
-        held.free()
-        with pytest.raises(DeadlineExceeded):
-            await large
-        assert sum(rows for _, rows, _ in bench.counted.executions) < 1000
-        assert bench.batcher.waiting_rows == 0
-
-    on_bench(walk, max_batch_rows=10)
-
-
-def test_what_is_cancelled_while_it_waits_is_not_computed(held: Held) -> None:
-    async def walk(bench: Bench) -> None:
-        first = bench.ask(held.served, draw_rows(100))
-        await held.begun()
-        left, stays = bench.ask(held.served, draw_rows(3)), bench.ask(held.served, draw_rows(2))
-        await bench.until_waiting(5)
-        left.cancel()
-        await bench.until_waiting(2)
-        held.free()
-        await asyncio.gather(first, stays)
-        assert left.cancelled()
-        assert bench.counted.executions == [(2, 100, 1), (2, 2, 1)]
-
-    on_bench(walk, max_batch_rows=100)
-
-
-def test_a_large_request_that_is_cancelled_leaves_the_rest_of_its_rows(held: Held) -> None:
-    async def walk(bench: Bench) -> None:
-        huge = bench.ask(held.served, draw_rows(1000))
-        await held.begun()
-        huge.cancel()
-        await bench.until_waiting(0)
-        held.free()
-        await bench.ask(held.served, draw_rows(1))
-        # What was in work, and what the thread was handed beside it.
-        assert [rows for _, rows, _ in bench.counted.executions] == [10, 10, 1]
-
-    on_bench(walk, max_batch_rows=10)
 
 
 def test_the_urgent_overtake(held: Held) -> None:
@@ -319,7 +221,7 @@ def test_a_delay_lets_others_join(tiny: ServedModel) -> None:
         assert bench.counted.executions == []
         await advance(DELAY_S)
         await asyncio.gather(*tasks)
-        # A whole execution and whoever is urgent wait for nobody.
+        # A full batch and urgent requests do not wait.
         await bench.ask(tiny, draw_rows(4))
         high_priority = bench.ask(tiny, draw_rows(1), "urgent", high_priority=True)
         await asyncio.gather(bench.ask(tiny, draw_rows(3), "normal"), high_priority)

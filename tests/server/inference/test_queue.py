@@ -34,7 +34,7 @@ def noting(running: Running) -> Noted:
 
 
 def fill(running: Running, held: Held, rows: int, waiting: int) -> list[Any]:
-    """Keep the server busy with so many rows and let so many wait."""
+    """Keep the server busy with some rows and let others wait."""
     calls = [running.stub.Predict.future(request(rows))]
     held.wait()
     calls.append(running.stub.Predict.future(request(waiting)))
@@ -43,7 +43,7 @@ def fill(running: Running, held: Held, rows: int, waiting: int) -> list[Any]:
 
 
 def until_waiting(running: Running, rows: int) -> None:
-    """Wait until so many rows wait."""
+    """Wait until this many rows wait."""
     server = running.server
     assert server is not None
     until(lambda: server.engine.batcher.waiting_rows == rows)
@@ -109,7 +109,7 @@ def test_a_stream_waits_for_room_while_others_are_refused(run_server: RunServer,
                 yield request(20, number)
 
         answers = running.stub.PredictStream(requests())
-        # One is in work and one handed to the thread; one waits, and whoever is in the stream behind it waits outside.
+        # One is in work and one handed to the thread; one waits, and what is in the stream behind it waits outside.
         held.wait()
         until_waiting(running, 20)
         with pytest.raises(grpc.RpcError) as refused:

@@ -112,7 +112,7 @@ def test_nothing_but_late_requests() -> None:
     assert (len(found.expired), found.slices, queues.rows) == (2, [], 0)
 
 
-def test_whoever_leaves_is_not_taken() -> None:
+def test_a_request_that_leaves_is_not_taken() -> None:
     first, second = request("a", 7), request("b", 2)
     queues = filled(4, first, second)
     queues.take(0.0)

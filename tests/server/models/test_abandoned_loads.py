@@ -30,7 +30,7 @@ class Refusals(Observer):
 
 @pytest.fixture
 def repository(tmp_path: Path, stack: TinyStack) -> Path:
-    """Two models: `tiny`, and `broken`, whose only version is no good."""
+    """Two models: `tiny`, and `broken`, whose only version is invalid."""
     write_tiny(tmp_path, "tiny", stack)
     (write_tiny(tmp_path, "broken", stack) / "golden.npz").write_bytes(b"")
     return tmp_path
@@ -56,7 +56,7 @@ def _serving(
 
 
 async def _abandon(work: Awaitable[None], turns: int) -> None:
-    """Begin, and leave after so many turns of the loop."""
+    """Begin, and leave after some turns of the loop."""
     caller = asyncio.ensure_future(work)
     for _ in range(turns):
         await asyncio.sleep(0)

@@ -120,7 +120,7 @@ CASES: dict[str, tuple[Any, str, str]] = {
         "outputs[0].parameters[shared_memory_region]",
         "send the values in the message",
     ),
-    "a version in words": (raw(), "model_version", "'latest' is no version"),
+    "a version in words": (raw(), "model_version", "'latest' is not a version"),
     "priority in words": (with_parameter("priority", string_param="high"), "parameters[priority]", "string_param"),
     "priority below 0": (with_parameter("priority", int64_param=-1), "parameters[priority]", "negative"),
     "priority without a value": (with_parameter("priority"), "parameters[priority]", "nothing"),

@@ -17,7 +17,7 @@ async def main():
     import weakref
     models = {"models_dir": Path(sys.argv[1]), "repository_mode": "explicit", "load_models": ("tiny",)}
     server = Server(ServerConfig(port=0, **models))
-    life = ServerRunner(5.0)
+    runner = ServerRunner(5.0)
     before = gc.get_freeze_count()
     checked = asyncio.Event()
 
@@ -28,13 +28,13 @@ async def main():
         await server.engine.manager.unload("tiny")
         await asyncio.sleep(0.1)
         print("freed:", session() is None)
-        life.stop(at_once=True)
+        runner.stop(at_once=True)
 
     def serving():
         print("frozen:", before, gc.get_freeze_count() > 10_000)
-        life.task = asyncio.create_task(unload())
+        runner.task = asyncio.create_task(unload())
 
-    await life.pass_by(server, serving)
+    await runner.run(server, serving)
     sys.stdout.flush()
 
 asyncio.run(main())

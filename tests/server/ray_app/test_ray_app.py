@@ -26,7 +26,7 @@ from genrestack_server.errors import (
 from genrestack_server.models.background import give_back
 from genrestack_server.ray_app import add_prediction_service, app
 from genrestack_server.ray_app.config import SERVER_SETTINGS, RayConfig, read
-from genrestack_server.ray_app.demand import DemandManager, DemandRegistry, Held, Models
+from genrestack_server.ray_app.demand import CachedModel, DemandManager, DemandRegistry, Models
 from genrestack_server.ray_app.proxy import METHODS, Handlers, meant, named
 from genrestack_server.telemetry.observer import Observer
 
@@ -53,7 +53,7 @@ def test_models_that_take_turns_are_loaded_when_asked_for() -> None:
     [
         ({"model_dir": "x"}, "there is no setting 'model_dir'; did you mean models_dir?"),
         ({"xyz": "x"}, "there is no setting 'xyz'; there are allow_empty, batching, "),
-        ({"port": 50051}, "port is no setting of replicas: ports, security and logs are Ray's; leave it out"),
+        ({"port": 50051}, "port is not a setting of replicas: ports, security and logs are Ray's; leave it out"),
         ({"max_replicas": "many"}, "max_replicas is 'many'; it must be a whole number from 1 to 10,000"),
         ({"max_replicas": 2.5}, "max_replicas is 2.5; it must be a whole number from 1 to 10,000"),
         ({"min_replicas": 5}, "min_replicas is 5, more than max_replicas, 4"),
@@ -136,13 +136,13 @@ def test_what_ray_says_of_applications_stays() -> None:
 class Cache:
     """Holds as many as Ray would, and lets go of what was not asked for the longest."""
 
-    def __init__(self, fetch: Callable[[str], Coroutine[Any, Any, Held]], most: int) -> None:
+    def __init__(self, fetch: Callable[[str], Coroutine[Any, Any, CachedModel]], most: int) -> None:
         self._fetch = fetch
         self._most = most
         self._lock = asyncio.Lock()
-        self.models: OrderedDict[str, Held] = OrderedDict()
+        self.models: OrderedDict[str, CachedModel] = OrderedDict()
 
-    async def __call__(self, name: str) -> Held:
+    async def __call__(self, name: str) -> CachedModel:
         if name not in self.models:
             async with self._lock:
                 if name not in self.models:

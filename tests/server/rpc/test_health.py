@@ -16,7 +16,6 @@ from support.waiting import GUARD_S
 
 SERVICES = ("genrestack.v1.PredictionService", "inference.GRPCInferenceService")
 LIVES = "grpc.health.v1.Health"
-NAMES = {health_pb2.HealthCheckResponse.ServingStatus.Value(name): name for name in ("SERVING", "NOT_SERVING")}
 
 
 @pytest.fixture

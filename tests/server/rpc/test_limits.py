@@ -161,7 +161,7 @@ def test_metadata_beyond_16_kib_is_refused_at_once(tiny_models: Path, run_server
 
 
 def test_connections_beyond_their_number_are_closed(tiny_models: Path, run_server: RunServer) -> None:
-    """At once, and without harm to the others; whoever waits for the server gets in when there is room."""
+    """At once, and without harm to the others; a client that waits for the server connects when there is room."""
     with run_server(tiny_models, max_connections=2) as running:
         assert len(running.stub.Predict(batch(1)).labels) == 1
         address = f"127.0.0.1:{running.port}"
@@ -218,7 +218,7 @@ def test_callers_who_do_not_take_their_answers_are_bounded(
     ):
         for _ in range(10):
             stuck.call("/genrestack.v1.PredictionService/Predict", message(batch(1).SerializeToString()))
-        until(refused, "so many calls are held")
+        until(refused, "that many calls are held")
         stuck.close()
         until(lambda: not refused(), "the calls of a connection that is gone are held")
 

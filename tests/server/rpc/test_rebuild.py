@@ -65,7 +65,7 @@ class Fragile:
         return {"PYTHONPATH": os.pathsep.join(paths)}
 
     def attack(self, running: Supervised) -> None:
-        """Have the next call close the port, and make it; the port may just be closed."""
+        """Make the next call close the port, and make it; the port may just be closed."""
         self._mark.touch()
         with suppress(grpc.RpcError), running.connect() as channel:
             PredictionServiceStub(channel).Predict(ask(1), timeout=1)

@@ -143,8 +143,8 @@ SPOILS: dict[str, tuple[Callable[[Authority, Pair], object], str]] = {
     "no cert": (lambda ca, pair: pair.certificate.unlink(), "cannot read the TLS file"),
     "no key": (lambda ca, pair: pair.key.unlink(), "cannot read the TLS file"),
     "binary": (lambda ca, pair: pair.certificate.write_bytes(b"\xff\x00"), "holds no PEM certificate"),
-    "empty key": (lambda ca, pair: pair.key.write_text(""), "is no usable PEM file"),
-    "altered": (lambda ca, pair: alter(pair.certificate), "is no usable PEM file"),
+    "empty key": (lambda ca, pair: pair.key.write_text(""), "is not a usable PEM file"),
+    "altered": (lambda ca, pair: alter(pair.certificate), "is not a usable PEM file"),
     "password": (lambda ca, pair: make_encrypted(pair), "is protected by a password"),
 }
 

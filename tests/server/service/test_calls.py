@@ -38,7 +38,7 @@ class Noted(Observer):
         self.reasons.append(reason)
 
     def wait(self, count: int) -> list[Call]:
-        """Wait until so many calls have ended: an answer reaches its caller a moment before that is told."""
+        """Wait until this many calls have ended: an answer reaches its caller a moment before that is told."""
         with self._told:
             assert self._told.wait_for(lambda: len(self.ended) >= count, timeout=GUARD_S), self.ended
             return self.ended

@@ -17,7 +17,7 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from genrestack_server.telemetry import metrics_server
-from genrestack_server.telemetry.metrics_server import MOST_CONNECTIONS, Endpoint, metrics_endpoint
+from genrestack_server.telemetry.metrics_server import MOST_CONNECTIONS, MetricsEndpoint, metrics_endpoint
 
 MIB = 2**20
 GET = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -193,7 +193,7 @@ def test_a_connection_that_takes_too_long_is_ended(registry: CollectorRegistry) 
         with socket.create_server(("127.0.0.1", 0)) as listener:
             listener.setblocking(False)
             stopping = asyncio.Event()
-            serving = asyncio.create_task(Endpoint(listener, registry, within=0.3).serve(stopping))
+            serving = asyncio.create_task(MetricsEndpoint(listener, registry, within=0.3).serve(stopping))
             await trickle(listener.getsockname()[1])
             stopping.set()
             await serving
@@ -229,7 +229,7 @@ def test_without_descriptors_it_waits_and_does_not_spin(
             for each in (listener, scraper):
                 each.setblocking(False)
             stopping = asyncio.Event()
-            serving = asyncio.create_task(Endpoint(listener, registry, pause=pause).serve(stopping))
+            serving = asyncio.create_task(MetricsEndpoint(listener, registry, pause=pause).serve(stopping))
             with no_descriptors():
                 await asyncio.get_running_loop().sock_connect(scraper, listener.getsockname())
                 for _ in range(3):

@@ -155,7 +155,7 @@ def _sampled(groups: np.ndarray, columns: int) -> tuple[np.ndarray, np.ndarray]:
     count = int(groups.max()) + 1
     place = np.random.default_rng(0).permutation(count)
     if len(groups) > most:
-        # Groups in the drawn order, as many as have so many rows.
+        # Groups in the drawn order, until they have that many rows.
         sizes = np.bincount(groups, minlength=count)[np.argsort(place)]
         place[place > max(_FOLDS, int(np.searchsorted(np.cumsum(sizes), most)))] = -1
     rows = np.flatnonzero(place[groups] >= 0)
@@ -176,7 +176,7 @@ def _balanced_accuracy(values: np.ndarray, codes: np.ndarray, folds: np.ndarray)
         asked += np.bincount(codes[known], minlength=classes)
         if fold == 0 and (right / np.maximum(asked, 1))[asked > 0].mean() < _HOPELESS:
             return 0.0
-    # Classes that were never asked about say nothing, and one class alone is no question.
+    # Classes that were never asked about say nothing, and one class alone does not make a question.
     return float((right / np.maximum(asked, 1))[asked > 0].mean()) if (asked > 0).sum() > 1 else 0.0
 
 

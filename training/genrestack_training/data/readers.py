@@ -115,7 +115,7 @@ def _in_utf8(stream: BinaryIO, dialect: Dialect) -> Iterator[BinaryIO]:
     """Yield a table's text from its header on, as UTF-8."""
     if dialect.encoding == "utf-8":
         before = stream.read(dialect.mark + len(dialect.skipped.encode()))
-        # What is no text has another length than what was made of it.
+        # What is not text has another length than what was made of it.
         if before[dialect.mark :] != dialect.skipped.encode():
             raise TableFileError("is not text in UTF-8, before its header; save the table as CSV in UTF-8")
         yield stream
@@ -205,7 +205,7 @@ def read_parquet(path: Path, file: BinaryIO, choice: TableSettings, needed: Coll
         if isinstance(exc, TableError):
             raise
         raise TableError(f"{path} {_BROKEN}") from exc
-    # What is left out is there still, without values: whoever sorts the columns can say what there is.
+    # Columns left out stay, without values, so that errors about columns can list them.
     for name in out:
         frame[name] = None
     return frame

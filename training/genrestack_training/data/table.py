@@ -27,7 +27,7 @@ from genrestack_training.data.selection import chosen, drop_option, dropped
 from genrestack_training.errors import TableError
 
 FEWEST_COUNTED = 20
-"""Rows from which a column of whole numbers without a gap is no accident."""
+"""Rows from which a column of whole numbers without a gap is not a coincidence."""
 _FEW = 12
 _MANY = 50
 _OTHERWISE = "name the label with --label and what names recordings with --track-column"

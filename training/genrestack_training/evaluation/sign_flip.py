@@ -2,7 +2,7 @@
 
 If two models are equally good, then in each group (a recording, an artist) their difference might as well have been the
 other way round. Flipping the signs of the groups' differences at random therefore shows how large a total difference
-chance makes; rows of one group stay together, as they are no independent evidence. With few groups all sign patterns
+chance makes; rows of one group stay together, as they are not independent evidence. With few groups all sign patterns
 are counted, otherwise 10,000 are drawn, and the observed one counts as one of them. Good, "Permutation, parametric, and
 bootstrap tests of hypotheses" (2005), chapter 3; Phipson and Smyth, "Permutation p-values should never be zero",
 Statistical Applications in Genetics and Molecular Biology 9 (2010).

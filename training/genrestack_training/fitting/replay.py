@@ -1,4 +1,4 @@
-"""Give finished fits to the stack's own `fit`, which then puts the stack together as it always does.
+"""Pass finished fits to the stack's own `fit`, which then puts the stack together as it always does.
 
 A `StackingClassifier` fits nothing but clones of its estimators, and scikit-learn lets an estimator say how it is
 cloned. Here the clones take over what has been fitted already: on all rows, the fitted estimator's attributes; on a

@@ -1,6 +1,6 @@
 """Folders and files that belong to this user alone: checked on what is open, so that nothing can be put in their place.
 
-A pickle runs code when it is read. Whoever can write a file that is unpickled here, or put another in its place, runs
+A pickle runs code when it is read. Anyone who can write a file that is unpickled here, or replace it by another, runs
 code as this user; so owner and mode of the folder and of the file are asked of the open descriptors, and no link is
 followed on the way to them.
 """

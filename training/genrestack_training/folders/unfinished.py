@@ -1,8 +1,8 @@
 """The folder of a run that is not finished: its finished fits, and the run itself while it is written.
 
 It lies beside the run's folder, is this user's own (0700), and bears the run's name and no time, so that the same
-command finds it again after an interruption. Trainings that use it at once share a lock on it; whoever is alone removes
-what a killed one has left half written, and at the end the folder itself.
+command finds it again after an interruption. Trainings that use it at once share a lock on it; one that is alone
+removes what a killed one has left half written, and at the end the folder itself.
 """
 
 import fcntl

@@ -59,7 +59,7 @@ def one_call_an_epoch(model: keras.Model, batch_size: int) -> Iterator[None]:
     """Make a `fit` within the block compute each of Keras's batches as an epoch of smaller ones.
 
     Args:
-        model: plain, and compiled anew after the block.
+        model: plain, and compiled again after the block.
         batch_size: rows a step; `fit` is given the number of all rows in its place.
 
     """

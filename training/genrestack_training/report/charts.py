@@ -122,7 +122,12 @@ def confusion(key: str, alternative: str, labels: Sequence[str], counts: Sequenc
 
 def _cell(x: float, y: float, colour: str, weight: float) -> Rectangle:
     return Rectangle(
-        (x - 0.48, y - 0.48), 0.96, 0.96, facecolor=colour, edgecolor="none", alpha=0.06 + weight * (_DARKEST - 0.06)
+        (x - 0.48, y - 0.48),
+        0.96,
+        0.96,
+        facecolor=colour,
+        edgecolor="none",
+        alpha=_LIGHTEST + weight * (_DARKEST - _LIGHTEST),
     )
 
 

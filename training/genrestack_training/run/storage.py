@@ -264,7 +264,7 @@ def _read_record_file(folder: Path) -> dict[str, Any]:
 def _read_arrays(folder: Path, name: str = "reference.npz") -> dict[str, np.ndarray]:
     file = folder / name
     try:
-        # Opened here: numpy leaves a file open that turns out to be no archive.
+        # Opened here: numpy leaves a file open that turns out not to be an archive.
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             # No more than this is unpacked of an entry, whatever is packed in it.
             size = sum(entry.file_size for entry in arrays.zip.infolist())

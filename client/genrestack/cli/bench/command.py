@@ -14,8 +14,8 @@ from genrestack.cli.terminal import json_text
 from genrestack_common.text import printable
 
 if TYPE_CHECKING:
-    from genrestack.cli.bench.drive import Run
-    from genrestack.cli.bench.figures import Figures
+    from genrestack.cli.bench.drive import LoadRun
+    from genrestack.cli.bench.figures import BenchResult
     from genrestack.cli.bench.payloads import Payloads
     from genrestack.cli.bench.plan import Plan
     from genrestack.cli.bench.server_side import ServerFigures
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     "--rate",
     metavar="N",
     type=click.FloatRange(0, 100_000, min_open=True),
-    help="Send so many requests a second instead, whether or not answers keep up; latency counts from when each "
+    help="Send N requests a second instead, whether or not answers keep up; latency counts from when each "
     "request should have been sent.",
 )
 @click.option(
@@ -73,7 +73,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="How long is measured.",
 )
-@click.option("--requests", metavar="N", type=click.IntRange(1, 10_000_000), help="Stop after so many, if sooner.")
+@click.option("--requests", metavar="N", type=click.IntRange(1, 10_000_000), help="Stop after N requests, if sooner.")
 @click.option(
     "--warm-up",
     metavar="S",
@@ -116,7 +116,7 @@ def bench(
     figures are of the measured part; what the client itself took of the machine is among them, since a client that is
     busy itself makes a server look slow. On one machine, client and server share its cores.
     """  # fmt: skip
-    from genrestack.cli.bench.figures import Figures
+    from genrestack.cli.bench.figures import BenchResult
     from genrestack.cli.bench.plan import Plan
     from genrestack.cli.bench.text import lines
 
@@ -126,7 +126,7 @@ def bench(
     title = printable(f"{info.name}/{info.version} at {connection.server}")
     click.echo(f"loading {title}: {plan}; {printable(payloads.source)}", err=True)
     run, server = _load(plan, payloads, connection, metrics)
-    figures = Figures.of(plan, run, server)
+    figures = BenchResult.of(plan, run, server)
     told = lines(figures)
     if as_json:
         _print_json(info, plan, payloads, figures)
@@ -156,7 +156,7 @@ def _prepare(
 
 def _load(
     plan: "Plan", payloads: "Payloads", connection: Connection, metrics: str | None
-) -> "tuple[Run, ServerFigures | None]":
+) -> "tuple[LoadRun, ServerFigures | None]":
     import asyncio
 
     from genrestack import RetryOptions
@@ -179,7 +179,7 @@ def _load(
 
 @contextmanager
 def _shown(plan: "Plan") -> Iterator[Callable[[float, int], object]]:
-    """Show how far the load is, where somebody watches."""
+    """Show the progress of the load on a terminal."""
     import sys
 
     if not sys.stderr.isatty():
@@ -208,7 +208,7 @@ def _print(told: list[tuple[str, str]]) -> None:
         click.echo(f"{name:<{width}}  {text}")
 
 
-def _print_json(info: "ModelInfo", plan: "Plan", payloads: "Payloads", figures: "Figures") -> None:
+def _print_json(info: "ModelInfo", plan: "Plan", payloads: "Payloads", figures: "BenchResult") -> None:
     from dataclasses import asdict
 
     about = {"model": info.name, "version": info.version, "source": payloads.source}
@@ -226,7 +226,9 @@ def _check_plot(plot: Path | None) -> None:
         raise click.UsageError(f"--plot {plot}: there is no folder {plot.parent}; make it first")
 
 
-def _draw(plot: Path, title: str, subtitle: str, figures: "Figures", run: "Run", told: list[tuple[str, str]]) -> None:
+def _draw(
+    plot: Path, title: str, subtitle: str, figures: "BenchResult", run: "LoadRun", told: list[tuple[str, str]]
+) -> None:
     from genrestack.cli.bench.picture import draw
 
     try:

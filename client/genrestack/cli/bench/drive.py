@@ -1,4 +1,4 @@
-"""Two ways to load: callers that wait for their answers, and a rate that waits for nobody."""
+"""Two ways to load: callers that wait for their answers (closed loop), and a fixed rate (open loop)."""
 
 import asyncio
 import random
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from itertools import cycle
 from typing import Final
 
-from genrestack._core.options import ClientOptions
+from genrestack._core.connection.options import ClientOptions
 from genrestack.cli.bench.lanes import Lane, open_lanes
 from genrestack.cli.bench.payloads import Payloads
 from genrestack.cli.bench.plan import MOST_CALLS, Plan
-from genrestack.cli.bench.record import OK, Calls, Record
+from genrestack.cli.bench.record import OK, CallRecords, Record
 
-# A caller that is refused at once must not ask again at once: that would be a load nobody has.
+# A caller that is rejected at once must not ask again at once: real callers do not.
 _PAUSE_AFTER_FAILURE: Final = 0.01
 _TICK: Final = 0.2
 
@@ -31,10 +31,10 @@ class Span:
 
 
 @dataclass(frozen=True)
-class Run:
+class LoadRun:
     """A load that is over."""
 
-    calls: Calls
+    calls: CallRecords
     """Those that were meant to begin in the measured part."""
     begin: float
     seconds: float
@@ -43,7 +43,9 @@ class Run:
     """CPU time of this process over the measured part, in shares of one core."""
 
 
-async def drive(plan: Plan, payloads: Payloads, options: ClientOptions, watch: Watch, at: Callable[[], object]) -> Run:
+async def drive(
+    plan: Plan, payloads: Payloads, options: ClientOptions, watch: Watch, at: Callable[[], object]
+) -> LoadRun:
     """Load a server; `at` is called at the beginning of the measured part, in a thread."""
     record = Record()
     async with open_lanes(plan, options) as lanes:
@@ -61,7 +63,7 @@ async def drive(plan: Plan, payloads: Payloads, options: ClientOptions, watch: W
     calls = record.between(span.begin, span.end)
     whole = plan.seconds if plan.requests is None or len(calls.ended) < plan.requests else None
     seconds = whole or max(float(calls.ended.max()) - span.begin, 1e-9)
-    return Run(calls, span.begin, seconds, cpu / measured_for)
+    return LoadRun(calls, span.begin, seconds, cpu / measured_for)
 
 
 async def _by_callers(plan: Plan, lanes: list[Lane], payloads: Payloads, span: Span, record: Record) -> None:

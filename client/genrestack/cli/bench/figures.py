@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from genrestack.cli.bench.drive import Run
+from genrestack.cli.bench.drive import LoadRun
 from genrestack.cli.bench.plan import Plan
 from genrestack.cli.bench.record import quantiles
 from genrestack.cli.bench.server_side import ServerFigures
@@ -15,7 +15,7 @@ BUSY: Final = 0.85
 
 
 @dataclass(frozen=True)
-class Figures:
+class BenchResult:
     """What a load came to; all times in seconds."""
 
     seconds: float
@@ -34,7 +34,7 @@ class Figures:
     """What the server counted, if it was asked."""
 
     @classmethod
-    def of(cls, plan: Plan, run: Run, server: ServerFigures | None) -> "Figures":
+    def of(cls, plan: Plan, run: LoadRun, server: ServerFigures | None) -> "BenchResult":
         """Sum up."""
         latencies = run.calls.latencies
         # In the time, as it was meant: what came later was answered, but not at this rate.

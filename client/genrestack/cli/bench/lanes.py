@@ -10,8 +10,8 @@ import grpc
 from google.protobuf.message import DecodeError
 from grpc import aio
 
-from genrestack._core.channel import SERVICE, awaited_channel
-from genrestack._core.options import ClientOptions
+from genrestack._core.connection.channel import SERVICE, awaited_channel
+from genrestack._core.connection.options import ClientOptions
 from genrestack._core.request import call_pairs
 from genrestack._core.status import code_name
 from genrestack.cli.bench.plan import Plan
@@ -55,7 +55,7 @@ class UnaryLane:
 
 
 class StreamLane:
-    """Requests go through one stream, whose answers come in their order; a stream that broke is begun anew."""
+    """Requests go through one stream, whose answers come in their order; a stream that broke is opened again."""
 
     def __init__(self, channel: aio.Channel, options: ClientOptions, timeout: float) -> None:
         self._begin: Any = channel.stream_stream(f"/{SERVICE}/PredictStream")

@@ -9,9 +9,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from genrestack._core.options import ClientOptions
+from genrestack._core.connection.options import ClientOptions
+from genrestack._core.inputs.rows import Rows
+from genrestack._core.invalid import invalid
 from genrestack._core.request import ModelSpec, predict_request, rows_per_message
-from genrestack._core.rows import Rows, invalid
 from genrestack.cli.tables.columns import batches, match_columns
 from genrestack.cli.tables.table import open_table
 from genrestack.model_info import FeatureInfo, ModelInfo
@@ -38,7 +39,7 @@ class Payloads:
         """Pack `rows` rows a request, from a table or drawn from the ranges of the features that training saw.
 
         Raises:
-            InvalidInput: a request of so many rows is over the limit on messages, or the table cannot be used.
+            InvalidInput: a request of that many rows is over the limit on messages, or the table cannot be used.
 
         """
         limit = rows_per_message(Rows(np.zeros((1, len(info.features)), np.float32), ()), options)

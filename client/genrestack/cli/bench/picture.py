@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import numpy.typing as npt
 
-from genrestack.cli.bench.drive import Run
-from genrestack.cli.bench.figures import Figures
+from genrestack.cli.bench.drive import LoadRun
+from genrestack.cli.bench.figures import BenchResult
 from genrestack.cli.bench.record import quantiles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-FORMS: Final = (".png", ".svg", ".html")
 _SIZE: Final = (11.0, 4.4)
 """Inches."""
 _DPI: Final = 160
@@ -27,7 +26,9 @@ _STEPS: Final = 60
 _TICKS: Final = (0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999)
 
 
-def draw(path: Path, title: str, subtitle: str, figures: Figures, run: Run, told: Sequence[tuple[str, str]]) -> None:
+def draw(
+    path: Path, title: str, subtitle: str, figures: BenchResult, run: LoadRun, told: Sequence[tuple[str, str]]
+) -> None:
     """Write the picture; the ending of `path` says in which form.
 
     Raises:
@@ -45,7 +46,7 @@ def draw(path: Path, title: str, subtitle: str, figures: Figures, run: Run, told
         path.write_bytes(drawn.getvalue())
 
 
-def make_figure(title: str, subtitle: str, figures: Figures, run: Run) -> "Figure":
+def make_figure(title: str, subtitle: str, figures: BenchResult, run: LoadRun) -> "Figure":
     """Draw both halves."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -88,7 +89,7 @@ def _by_percentile(axes: "Axes", latencies: npt.NDArray[np.float64]) -> None:
             )  # fmt: skip
 
 
-def _over_time(axes: "Axes", run: Run, figures: Figures) -> None:
+def _over_time(axes: "Axes", run: LoadRun, figures: BenchResult) -> None:
     edges = np.linspace(0, run.seconds, _STEPS + 1)
     began = (run.calls.intended - run.begin)[run.calls.good]
     latencies = run.calls.latencies * 1000
@@ -107,7 +108,7 @@ def _over_time(axes: "Axes", run: Run, figures: Figures) -> None:
         axes.text(0.5, 0.5, "nothing was answered", transform=axes.transAxes, ha="center", color=_QUIET)
 
 
-def _failures(axes: "Axes", run: Run, edges: npt.NDArray[np.float64]) -> None:
+def _failures(axes: "Axes", run: LoadRun, edges: npt.NDArray[np.float64]) -> None:
     failed = (run.calls.intended - run.begin)[~run.calls.good]
     if not len(failed):
         return

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from genrestack._core.rows import invalid
+from genrestack._core.invalid import invalid
 
 Arrivals = Literal["poisson", "constant"]
 

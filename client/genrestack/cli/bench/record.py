@@ -30,7 +30,7 @@ class Record:
         self._ended.append(ended)
         self._codes.append(self._names.setdefault(code, len(self._names)))
 
-    def between(self, begin: float, end: float) -> "Calls":
+    def between(self, begin: float, end: float) -> "CallRecords":
         """Return the calls that were meant to begin in [begin, end)."""
         intended = np.array(self._intended)
         chosen = (intended >= begin) & (intended < end)
@@ -38,10 +38,10 @@ class Record:
         names = {number: name for name, number in self._names.items()}
         good = codes == 0
         sent, ended = np.array(self._sent)[chosen], np.array(self._ended)[chosen]
-        return Calls(intended[chosen], sent, ended, good, Counter(names[int(code)] for code in codes[~good]))
+        return CallRecords(intended[chosen], sent, ended, good, Counter(names[int(code)] for code in codes[~good]))
 
 
-class Calls:
+class CallRecords:
     """Calls that count, in the order they ended.
 
     Args:

@@ -10,7 +10,7 @@ from typing import Final
 from urllib.error import HTTPError
 from urllib.request import HTTPRedirectHandler, ProxyHandler, build_opener
 
-from genrestack._core.rows import invalid
+from genrestack._core.invalid import invalid
 
 _NUMBER: Final = r"[-+]?[0-9]{1,20}(?:\.[0-9]{1,20})?(?:[eE][-+]?[0-9]{1,3})?"
 _SAMPLE: Final = re.compile(rf"^(genrestack_[a-z0-9_]+)(?:\{{[^}}\n]*\}})? ({_NUMBER})$", re.MULTILINE)

@@ -1,9 +1,9 @@
 """Figures for people."""
 
-from genrestack.cli.bench.figures import Figures
+from genrestack.cli.bench.figures import BenchResult
 
 
-def lines(figures: Figures) -> list[tuple[str, str]]:
+def lines(figures: BenchResult) -> list[tuple[str, str]]:
     """Return each figure with its name, in the order of interest."""
     told = [
         ("requests/s", f"{figures.requests_per_second:,.1f}"),

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from genrestack.cli.demo.figures import BATCH_ROWS, Figures, take_figures
+from genrestack.cli.demo.figures import BATCH_ROWS, DemoResult, take_figures
 from genrestack.cli.demo.processes import Background, free_port, run_command
 from genrestack.cli.models import parity_text
 from genrestack.cli.songs.timeline import percent
@@ -78,7 +78,7 @@ class Places:
 
 
 def run_demo(folder: Path) -> None:
-    """Go the whole way; raises click.ClickException naming the command that failed."""
+    """Run all steps; raise click.ClickException naming the command that failed."""
     started = time.monotonic()
     places = Places(folder)
     write_music(places)
@@ -139,7 +139,7 @@ def _song_and_window(row: Sequence[str]) -> list[str]:
     return row[0].split(".")[1:]
 
 
-def _facts(figures: Figures, address: str, places: Places) -> dict[str, str]:
+def _facts(figures: DemoResult, address: str, places: Places) -> dict[str, str]:
     info, unheard, song = figures.info, figures.unheard, figures.song
     answer = f"{song.label} ({percent(float(song.probabilities.max()))})"
     verdict = "the style it was made in" if song.label == SONG_STYLE else f"but it was made in {SONG_STYLE}"

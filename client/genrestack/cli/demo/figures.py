@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genrestack import Client, ModelInfo, SongPrediction
-from genrestack.cli.tables.columns import Batch, batches, match_columns
+from genrestack.cli.tables.columns import TableBatch, batches, match_columns
 from genrestack.cli.tables.table import open_table
 
 BATCH_ROWS: Final = 256
@@ -33,7 +33,7 @@ class Unheard:
 
 
 @dataclass(frozen=True)
-class Figures:
+class DemoResult:
     """Everything the closing table says of the model as it was served."""
 
     info: ModelInfo
@@ -43,11 +43,11 @@ class Figures:
     """Rows/s."""
 
 
-def take_figures(address: str, model: str, songs: Path, unseen: Path, song: Path) -> Figures:
+def take_figures(address: str, model: str, songs: Path, unseen: Path, song: Path) -> DemoResult:
     """Ask the server at `address` about the two tables and the song."""
     with Client(address, timeout=60) as client:
         info = client.model(model)
-        return Figures(
+        return DemoResult(
             info=info,
             unheard=count_right(client, unseen, info),
             song=client.classify_song(song, model=info.name, version=info.version),
@@ -82,7 +82,7 @@ def measure(client: Client, path: Path, info: ModelInfo, seconds: float = _MEASU
     return done / (time.monotonic() - started)
 
 
-def _read(path: Path, info: ModelInfo) -> list[Batch]:
+def _read(path: Path, info: ModelInfo) -> list[TableBatch]:
     with open_table(path, BATCH_ROWS) as table:
         return list(batches(table, match_columns(table, info.feature_names, "label")))
 

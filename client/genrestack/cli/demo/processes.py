@@ -35,7 +35,7 @@ def run_command(*arguments: Argument) -> None:
     _show(words)
     status = _wait(subprocess.Popen(_argv(words), env=_environment()))
     if status == PIPE_STATUS:
-        # Whoever read what it said reads on no more.
+        # The reader of its output has closed the pipe.
         raise click.exceptions.Exit(status)
     if status:
         raise click.ClickException(

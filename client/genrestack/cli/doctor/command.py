@@ -34,7 +34,7 @@ def doctor(
     ctx: click.Context, connection: Connection, host: str, port: int, models_dir: Path | None, timeout: float,
     *, as_json: bool,
 ) -> None:  # fmt: skip
-    """Look over versions, extras, limits, the port and the models; nothing is changed.
+    """Check versions, extras, limits, the port and the models; nothing is changed.
 
     Each finding is ok, a note, or a problem, with what to do about it. A server is asked only where --server or
     GENRESTACK_SERVER names one. Exit status 1 if there is a problem.

@@ -12,7 +12,7 @@ GROUP: Final = "genrestack.doctor"
 
 
 def look_at_others(models_dir: Path | None, entries: Iterable[EntryPoint] | None = None) -> Iterator[Finding]:
-    """Have every package look at its own things; one that cannot be asked does not keep the others from it."""
+    """Run every package's own checks; one that fails to load does not keep the others from running."""
     for entry in sorted(entry_points(group=GROUP) if entries is None else entries):
         yield from _asked(entry, models_dir)
 

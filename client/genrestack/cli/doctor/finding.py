@@ -14,7 +14,7 @@ class State(StrEnum):
     NOTE = "note"
     """Worth knowing; most things work all the same."""
     PROBLEM = "problem"
-    """Something will not work until it is mended."""
+    """Something will not work until it is fixed."""
 
 
 @dataclass(frozen=True)

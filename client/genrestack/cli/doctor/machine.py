@@ -20,7 +20,7 @@ _SECRET: Final = ("TOKEN", "KEY")
 
 
 def look_at_machine() -> Iterator[Finding]:
-    """Look at what every command needs."""
+    """Check what every command needs."""
     yield open_files(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
     yield clock(time.time())
     yield text(sys.stdout.encoding or locale.getpreferredencoding(do_setlocale=False))
@@ -62,7 +62,7 @@ def text(encoding: str) -> Finding:
 
 
 def folders(cache: Path | None, temporary: Path | None) -> Iterator[Finding]:
-    """Look whether what has to be kept for the next time, or for a moment, can be written."""
+    """Check whether what has to be kept for the next time, or for a moment, can be written."""
     if cache is None or not _writable(cache):
         where = "no home folder" if cache is None else f"{cache} cannot be written"
         yield note("cache", where, "set XDG_CACHE_HOME to a folder of yours; without it songs take 20 s to begin")

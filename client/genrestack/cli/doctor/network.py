@@ -20,7 +20,7 @@ _EXCEPT: Final = ("no_grpc_proxy", "no_proxy")
 
 
 def look_at_port(host: str, port: int, timeout: float) -> Iterator[Finding]:
-    """Look whether a server could take this port, and if not, who has it; that one has so many seconds to answer."""
+    """Check whether a server could take this port; if not, ask within `timeout` seconds who has it."""
     subject = f"port {port}"
     where = f"{host}:{port}"
     try:

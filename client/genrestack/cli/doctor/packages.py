@@ -29,7 +29,7 @@ _GENERATED: Final = re.compile(r"Protobuf Python Version: ([0-9.]+)")
 
 
 def look_at_packages(requirements: Sequence[Requirement] | None = None) -> Iterator[Finding]:
-    """Look at versions and extras; `requirements` are this distribution's own by default."""
+    """Check versions and extras; `requirements` are this distribution's own by default."""
     needed = read_requirements() if requirements is None else requirements
     yield ok("python", f"{platform.python_version()} on {platform.platform(terse=True)}, {sys.executable}")
     yield ok(DISTRIBUTION, f"{version(DISTRIBUTION)}, {Path(__file__).parents[2]}")

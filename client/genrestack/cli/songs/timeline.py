@@ -56,7 +56,7 @@ def cells(song: SongPrediction, most: int) -> tuple[int, list[Cell]]:
 
 
 def cells_per_line(seconds: float, most: int) -> int:
-    """Choose how many cells of so many seconds stand in a line, at most `most`: so that lines begin at round times."""
+    """Choose how many cells of `seconds` stand in a line, at most `most`: so that lines begin at round times."""
     for whole in _ROUND_SECONDS:
         count = whole / seconds
         if count <= most and math.isclose(count, round(count)):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from genrestack.cli.tables.table import IDENTIFIERS, Cells, Chunk, Table
+from genrestack.cli.tables.table import IDENTIFIERS, Cells, Chunk, InputTable
 from genrestack.cli.tables.table_error import TableError
 from genrestack.errors import InvalidInput
 from genrestack_common.tables.numbers import MISSING, advice, plain_number
@@ -40,7 +40,7 @@ class Columns:
 
 
 @dataclass(frozen=True)
-class Batch:
+class TableBatch:
     """Rows ready to be asked, with what the table says about them."""
 
     rows: npt.NDArray[np.float64]
@@ -55,7 +55,9 @@ class Batch:
     """Where each row stands, for a person."""
 
 
-def match_columns(table: Table, features: Sequence[str], label: str, may_miss: frozenset[str] = frozenset()) -> Columns:
+def match_columns(
+    table: InputTable, features: Sequence[str], label: str, may_miss: frozenset[str] = frozenset()
+) -> Columns:
     """Find the model's features by name; their order in the table does not matter. Some of them may have empty cells.
 
     Raises:
@@ -84,7 +86,7 @@ def match_columns(table: Table, features: Sequence[str], label: str, may_miss: f
     )
 
 
-def batches(table: Table, columns: Columns) -> Iterator[Batch]:
+def batches(table: InputTable, columns: Columns) -> Iterator[TableBatch]:
     """Read the table batch by batch.
 
     Raises:
@@ -100,12 +102,12 @@ def batches(table: Table, columns: Columns) -> Iterator[Batch]:
         _check_finite(table, columns, chunk, rows)
         # Training takes the blanks around a label off.
         truths = [text.strip() for text in _texts(chunk, columns.label)]
-        yield Batch(rows, _texts(chunk, columns.identifier), truths, chunk.position, chunk.places)
+        yield TableBatch(rows, _texts(chunk, columns.identifier), truths, chunk.position, chunk.places)
     if empty:
         raise TableError(f"{table.path} has a header and no rows; add rows below the header")
 
 
-def located(error: InvalidInput, path: Path, batch: Batch) -> TableError:
+def located(error: InvalidInput, path: Path, batch: TableBatch) -> TableError:
     """Return the error that the server found in a batch with its place in the table."""
     if not error.violations:
         return TableError(f"{path}: {error}")
@@ -120,7 +122,7 @@ def _texts(chunk: Chunk, column: int | None) -> list[str]:
     return [] if column is None else [str(cells[column]) for cells in chunk.rows]
 
 
-def _numbers(table: Table, columns: Columns, cells: Cells, place: str) -> list[float]:
+def _numbers(table: InputTable, columns: Columns, cells: Cells, place: str) -> list[float]:
     try:
         if table.decimal == ".":
             return [float(cells[column]) for column in columns.features]
@@ -134,7 +136,7 @@ def _numbers(table: Table, columns: Columns, cells: Cells, place: str) -> list[f
         ]
 
 
-def _number(table: Table, cell: Any, place: str, name: str, *, may_miss: bool) -> float:
+def _number(table: InputTable, cell: Any, place: str, name: str, *, may_miss: bool) -> float:
     if may_miss and (cell is None or str(cell).strip() in MISSING):
         return float("nan")
     where = f"{table.path}, {place}, column {quoted(name)}"
@@ -154,7 +156,7 @@ def _float(text: str, decimal: str) -> float:
     return float(plain_number(text, decimal)) if truth is None else truth
 
 
-def _check_finite(table: Table, columns: Columns, chunk: Chunk, rows: npt.NDArray[np.float64]) -> None:
+def _check_finite(table: InputTable, columns: Columns, chunk: Chunk, rows: npt.NDArray[np.float64]) -> None:
     with np.errstate(over="ignore"):
         finite = np.isfinite(rows.astype(np.float32))
     if columns.may_miss:

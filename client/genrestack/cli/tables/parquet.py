@@ -56,7 +56,7 @@ def _rows(path: Path, opened: Any, rows_per_batch: int) -> Iterator[list[Cells]]
 
 
 def _check_columns(path: Path, opened: Any) -> None:
-    """Refuse what is no single value a row, before any of it is read."""
+    """Refuse what is not a single value a row, before any of it is read."""
     for field in opened.schema_arrow:
         check_single(field.name, field.type)
     facts = opened.metadata

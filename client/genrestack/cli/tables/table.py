@@ -14,7 +14,7 @@ from genrestack_common.tables.errors import TableFileError
 from genrestack_common.tables.packing import KINDS, is_parquet, is_text_table, unpacked
 
 IDENTIFIERS: Final = ("filename", "length")
-"""Columns of the published layout that tell rows apart and are no features."""
+"""Columns of the published layout that tell rows apart and are not features."""
 _LONGEST_ROW: Final = 2**24
 """Characters."""
 
@@ -33,7 +33,7 @@ class Chunk:
 
 
 @dataclass(frozen=True)
-class Table:
+class InputTable:
     """An open table."""
 
     path: Path
@@ -51,7 +51,7 @@ def is_table(path: Path) -> bool:
 
 
 @contextmanager
-def open_table(path: Path, rows_per_chunk: int, numeric: Collection[str] | None = None) -> Iterator[Table]:
+def open_table(path: Path, rows_per_chunk: int, numeric: Collection[str] | None = None) -> Iterator[InputTable]:
     """Open a table; its rows are read as the chunks are taken.
 
     Args:
@@ -96,7 +96,7 @@ def _readable(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _open_text(path: Path, rows_per_chunk: int, numeric: Collection[str] | None) -> Iterator[Table]:
+def _open_text(path: Path, rows_per_chunk: int, numeric: Collection[str] | None) -> Iterator[InputTable]:
     with path.open("rb") as raw:
         with unpacked(path.name, raw) as stream:
             dialect = sniff(stream, None if numeric is None else lambda _: numeric)
@@ -108,7 +108,7 @@ def _open_text(path: Path, rows_per_chunk: int, numeric: Collection[str] | None)
             next(row for row in rows if row)
             width, separators = len(dialect.header), separators_name(dialect.separator)
             chunks = _text_chunks(path, lines.each_row(rows), width, separators, rows_per_chunk, raw.tell)
-            yield Table(path, list(dialect.header), path.stat().st_size, chunks, dialect.decimal)
+            yield InputTable(path, list(dialect.header), path.stat().st_size, chunks, dialect.decimal)
 
 
 class _Lines:
@@ -169,9 +169,9 @@ def _text_chunks(
 
 
 @contextmanager
-def _open_parquet(path: Path, rows_per_chunk: int) -> Iterator[Table]:
+def _open_parquet(path: Path, rows_per_chunk: int) -> Iterator[InputTable]:
     with path.open("rb") as file, open_parquet(path, file, rows_per_chunk) as (names, rows, batches):
-        yield Table(path, names, rows, _parquet_chunks(batches))
+        yield InputTable(path, names, rows, _parquet_chunks(batches))
 
 
 def _parquet_chunks(batches: Iterator[list[Cells]]) -> Iterator[Chunk]:

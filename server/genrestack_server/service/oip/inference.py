@@ -52,7 +52,7 @@ class Inference:
         return wanted
 
     def model_ready(self, request: pb.ModelReadyRequest, call: Call) -> pb.ModelReadyResponse:
-        """Tell whether a version would be answered with."""
+        """Return whether a version would be answered with."""
         try:
             self._find(request.name, request.version, call)
         except (NotFound, StillLoading):

@@ -16,7 +16,7 @@ Parameters = Mapping[str, InferParameter]
 
 
 def obey(parameters: Parameters, call: Call) -> None:
-    """Take over priority and timeout of a request; numbers that name no level leave the priority as it is.
+    """Read priority and timeout of a request; numbers that name no level leave the priority as it is.
 
     Raises:
         InvalidInput: one of the two is of another type, or negative.

@@ -8,7 +8,7 @@ from genrestack_server.errors import InvalidInput
 from genrestack_server.models.registry import IndexSnapshot, Registry
 from genrestack_server.service.messages import run_in_thread
 
-# So many take a millisecond or two.
+# This many take a millisecond or two.
 _LARGE: Final = 200
 _READY: Final = "READY"
 

@@ -59,7 +59,7 @@ def version_number(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) <= _MAX_DIGITS and int(text)):
         raise InvalidInput.of(
             "model_version",
-            f"{quoted(text)} is no version; versions are whole numbers from 1 on, and empty means the newest",
+            f"{quoted(text)} is not a version; versions are whole numbers from 1 on, and empty means the newest",
         )
     return int(text)
 

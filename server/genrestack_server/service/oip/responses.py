@@ -28,7 +28,7 @@ _EXTENSIONS: Final = ("model_configuration", "model_repository", "schedule_polic
 
 
 def inferred(wanted: Wanted, answer: Answer) -> pb.ModelInferResponse:
-    """Say what a version answered, in the form, raw or typed, in which the rows came."""
+    """Build the response of a version, in the form, raw or typed, in which the rows came."""
     served = wanted.served
     response = pb.ModelInferResponse(model_name=served.name, model_version=str(served.version), id=wanted.id)
     for name in wanted.outputs:

@@ -50,7 +50,7 @@ class _Counts:
 class Statistics(Observer):
     """Counts what is asked of every version, over both protocols.
 
-    The counts of a version go when the version itself is freed, and a version that is loaded anew begins at 0.
+    The counts of a version go when the version itself is freed, and a version that is loaded again begins at 0.
     """
 
     def __init__(self) -> None:
@@ -84,7 +84,7 @@ class Statistics(Observer):
         counts.compute.add(call.compute_s)
 
     def of(self, served: Version) -> pb.ModelStatistics:
-        """Say what was counted of a version."""
+        """Return what was counted of a version."""
         counts = self._of(served)
         return pb.ModelStatistics(
             name=served.name,
