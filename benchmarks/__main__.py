@@ -49,8 +49,8 @@ _WIDTH: Final = 220
 def main(run: Path | None, only: tuple[str, ...], quick: bool, json_file: Path | None, document: Path | None) -> None:  # noqa: FBT001 - click's
     """Measure the exported stack against its baselines.
 
-    Trains the notebook's stack on the 3-second GTZAN table the first time, or on a made table of that size where it
-    is not there, and keeps it. Leave the machine alone meanwhile.
+    Trains the notebook's stack on the 3-second GTZAN table the first time, or on a synthetic table of that size where
+    it is not there, and keeps it. Leave the machine alone meanwhile.
 
     \b
     Examples:

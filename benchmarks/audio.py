@@ -1,7 +1,7 @@
 """What features cost: one spectrogram and quick medians against plain librosa calls, on one core.
 
-`python -m benchmarks.audio` times both, in turns, on ten windows of made music; `python -m benchmarks.audio FOLDER
-TABLE` instead compares the recordings of a folder with a published table, column by column.
+`python -m benchmarks.audio` times both, in turns, on ten windows of synthesised music; `python -m benchmarks.audio
+FOLDER TABLE` instead compares the recordings of a folder with a published table, column by column.
 """
 
 import csv

@@ -80,6 +80,6 @@ def _table(run: Path) -> str:
     facts = json.loads((run / "metrics.json").read_text(encoding="utf-8"))["provenance"]
     made = facts["data_file"].startswith(MADE)
     real = REAL_TABLE.is_file() and facts["data_sha256"] == _digest(REAL_TABLE.read_bytes())
-    what = "a made table, because the GTZAN one is not there" if made else "the table " + facts["data_file"]
+    what = "a synthetic table, because the GTZAN one is not there" if made else "the table " + facts["data_file"]
     what = "the 3-second GTZAN table" if real else what
     return f"{what}: {facts['row_count']} rows, {facts['fitted_rows']} of them fitted"

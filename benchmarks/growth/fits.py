@@ -47,8 +47,8 @@ def fits(
 ) -> None:
     """Fit the notebook's stack and each of its parts on tables of growing size.
 
-    Larger tables are the 3-second GTZAN table with jittered copies of its training rows, or a made table where it is
-    not there. Each fit has a process of its own, and what is measured is kept: the same command goes on after an
+    Larger tables are the 3-second GTZAN table with jittered copies of its training rows, or a synthetic table where it
+    is not there. Each fit has a process of its own, and what is measured is kept: the same command goes on after an
     interruption. Leave the machine alone meanwhile; at 10 times the network
     alone takes five minutes.
 
@@ -145,7 +145,7 @@ def _remarks(machine: Machine, *, made: bool, tried: bool) -> Iterable[str]:
     if machine.busy:
         yield f"The machine was busy (load {machine.load:.1f}): measure again in a quiet moment."
     if made:
-        yield "A made table, because the GTZAN one is not there."
+        yield "A synthetic table, because the GTZAN one is not there."
     if tried:
         yield "Tried with some of the table's rows: measure again with all of them."
 

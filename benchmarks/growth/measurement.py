@@ -41,7 +41,7 @@ def grow(rows: Rows, labels: Labels, times: int) -> tuple[Rows, Labels]:
 
 
 def measure(part: str, table: Path, times: int, only_rows: int | None) -> dict[str, Any]:
-    """Fit a part on a grown table and let it answer the rows held back.
+    """Fit a part on a grown table and let it answer the held-out rows.
 
     Args:
         part: "knn", "svc" or "mlp", each fitted once; "stack": the whole, its folds included.

@@ -17,7 +17,7 @@ _STEPS_AN_EXECUTION: Final = 32
 @click.command()
 @click.option("--rounds", type=click.IntRange(min=2), default=30, show_default=True, help="Epochs of each, in turns.")
 def main(rounds: int) -> None:
-    """Train two networks of one seed on made rows in turns, an epoch at a time, and compare times and weights.
+    """Train two networks of one seed on synthetic rows in turns, an epoch at a time, and compare times and weights.
 
     Keras's loop is the one a long fit had: its steps compiled by XLA, 32 an execution.
     """

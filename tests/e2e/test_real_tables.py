@@ -13,7 +13,7 @@ from genrestack_training.run_export import export_run
 
 
 def hold_together(run: Run, models: Path, precision: str, tolerance: float) -> None:
-    """Compare the stack, its parity, and what a server answers for the rows held back."""
+    """Compare the stack, its parity, and what a server answers for the held-out rows."""
     path = export_run(run, models, name=precision, precision=precision)  # type: ignore[arg-type]  # one of the two
     parity = open_bundle(path).model.parity
     assert parity.labels_agreed == parity.rows >= len(run.reference_rows)
@@ -41,7 +41,7 @@ def test_thirty_second_table(shared_data: Path, tmp_path: Path) -> None:
 
 @pytest.mark.long
 def test_three_second_table(shared_data: Path, tmp_path: Path) -> None:
-    """The notebook's stack on the notebook's split: its accuracy, and parity on every row held back."""
+    """The notebook's stack on the notebook's split: its accuracy, and parity on every held-out row."""
     run = train(load_table(shared_data / "features_3_sec.csv.gz"), compare=[], runs_dir=tmp_path / "runs")
     assert run.metrics["accuracy"] == pytest.approx(0.966, abs=0.01)
     hold_together(run, tmp_path / "models", "single", 1e-4)

@@ -20,7 +20,7 @@ PRESETS = ("notebook", "best")
 
 
 def look(partition: Partition, preset: str, cache: Path, seed: int, jobs: int | None = None) -> None:
-    """Fit a preset on each outer training side, ask it about the fold held back, and keep the probabilities.
+    """Fit a preset on each outer training side, ask it about the held-out fold, and keep the probabilities.
 
     A fold whose answers are there already is left alone, and so are the finished fits of one that was interrupted.
     """
@@ -38,7 +38,7 @@ def look(partition: Partition, preset: str, cache: Path, seed: int, jobs: int | 
 
 
 def answers_file(cache: Path, unit: str, preset: str, fold: int) -> Path:
-    """Name the file that holds a preset's answers: one array `stack` and one of each part, (rows held back, k)."""
+    """Name the file that holds a preset's answers: one array `stack` and one of each part, (held-out rows, k)."""
     return cache / "outer" / f"{preset}-{unit}-{fold}.npz"
 
 

@@ -1,4 +1,4 @@
-"""`genrestack demo`: the whole way on synthesised music, by running the other subcommands as a person would."""
+"""`genrestack demo`: all steps on synthesised music, by running the other subcommands as a person would."""
 
 import importlib.util
 import signal
@@ -15,7 +15,7 @@ _LIBRARIES: Final = (
 _TERMINATED: Final = 143
 
 
-@click.command(short_help="Go the whole way on synthesised music.", epilog="Example: genrestack demo --dir demo")
+@click.command(short_help="Run all steps on synthesised music.", epilog="Example: genrestack demo --dir demo")
 @click.option(
     "--dir", "folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False), default=Path("demo"),
     show_default=True, help="Where the tables, the song, the run and the model go; they stay there to be looked at.",
