@@ -6,7 +6,10 @@ from pathlib import Path
 
 from genrestack_bundle.errors import BundleError
 
-FORMAT = 1
+FORMAT = 2
+"""The newest format of a bundle; `manifest.format_of` says which one a bundle is written in."""
+FORMATS = (1, 2)
+"""Formats that are read."""
 MANIFEST = "manifest.json"
 SUMS = "SHA256SUMS"
 GOLDEN = "golden.npz"

@@ -7,7 +7,7 @@ from google.protobuf import json_format
 from genrestack_bundle.errors import BundleError
 from genrestack_bundle.integrity import read_bounded, sha256
 from genrestack_bundle.layout import (
-    FORMAT,
+    FORMATS,
     MANIFEST,
     MAX_BUNDLE_BYTES,
     MAX_FILES,
@@ -25,6 +25,11 @@ _MAX_OBJECTS = 2**18
 # Names are quoted in messages, and travel with every answer.
 _MAX_NAME = 1000
 MAX_SUMS_BYTES = 1024
+
+
+def format_of(model: Model) -> int:
+    """Return the format to write a model in: 1 while a server that knows only that one answers the same."""
+    return max(model.format, 1 if any(part.kind == PART_KIND_META for part in model.parts) else 2)
 
 
 def pack(model: Model) -> bytes:
@@ -86,8 +91,9 @@ def read_manifest(folder: Path, called: Path | None = None) -> Model:
 
 
 def _check(model: Model) -> None:
-    if model.format != FORMAT:
-        raise BundleError(f"{MANIFEST} has format {model.format}, this version reads {FORMAT}; export the model again")
+    if model.format not in FORMATS:
+        known = " and ".join(map(str, FORMATS))
+        raise BundleError(f"{MANIFEST} has format {model.format}, this version reads {known}; export the model again")
     files = {file.path: file for file in model.files}
     sizes = {file.path: file.size_bytes for file in model.files}
     parts = [part.file for part in model.parts]
@@ -110,7 +116,10 @@ def _check(model: Model) -> None:
         f"a name of more than {_MAX_NAME} characters": any(len(name) > _MAX_NAME for name in names),
         "a part of no kind": any(kind not in _KINDS for kind in kinds),
         "no base estimator": not base,
-        "not exactly one meta-learner": kinds.count(PART_KIND_META) != 1,
+        "more than one meta-learner": kinds.count(PART_KIND_META) > 1,
+        # A model that is not a stack is one base part.
+        "several base estimators and no meta-learner": len(base) > 1 and PART_KIND_META not in kinds,
+        "no meta-learner, which format 1 needs": model.format == 1 and PART_KIND_META not in kinds,
         "more than one scaler, or one that is not first": PART_KIND_SCALER in kinds[1:],
         "a tolerance that verifies nothing": not all(0 <= tolerance <= _LOOSEST for tolerance in tolerances),
         "a part without its file": any(

@@ -11,7 +11,6 @@ from genrestack_bundle.errors import BundleError
 from genrestack_bundle.golden import Golden
 from genrestack_bundle.integrity import sha256
 from genrestack_bundle.layout import (
-    FORMAT,
     GOLDEN,
     MANIFEST,
     SUMS,
@@ -36,7 +35,8 @@ def write_bundle(
 
     Args:
         models_dir: the model repository; made if it is not there.
-        model: the manifest; format, version, files and the parts' sha256 are filled in here.
+        model: the manifest; version, files and the parts' sha256 are filled in here, and the
+            format unless it asks for a newer one than it needs.
         graphs: each part's serialised ONNX model, by file name.
         golden: the golden rows.
         extra: further files, by name: the report and the metrics.
@@ -56,7 +56,7 @@ def write_bundle(
     _check_file_names(list(contents))
     filled = Model()
     filled.CopyFrom(model)
-    filled.format = FORMAT
+    filled.format = manifest.format_of(model)
     for part in filled.parts:
         part.sha256 = sha256(contents[part.file])
     del filled.files[:]

@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from genrestack_export.errors import ExportError, ParityError, UnsupportedEstimator
     from genrestack_export.exporter import export_stack
     from genrestack_export.parity_rows import Float32Warning
+    from genrestack_export.single_file import write_onnx
 
 # Public name → module; scikit-learn and onnxruntime are imported when a name that needs them is first asked for.
 _HOME = {
@@ -15,6 +16,7 @@ _HOME = {
     "ParityError": "errors",
     "UnsupportedEstimator": "errors",
     "export_stack": "exporter",
+    "write_onnx": "single_file",
 }
 
 
@@ -24,4 +26,4 @@ def __getattr__(name: str) -> Any:
     return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
 
 
-__all__ = ["ExportError", "Float32Warning", "ParityError", "UnsupportedEstimator", "export_stack"]
+__all__ = ["ExportError", "Float32Warning", "ParityError", "UnsupportedEstimator", "export_stack", "write_onnx"]

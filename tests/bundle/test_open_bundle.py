@@ -193,7 +193,7 @@ def _file(manifest: Manifest, path: str) -> Manifest:
 
 
 EDITS = {
-    "format 2": (_set("format", value=2), "format 2"),
+    "format 3": (_set("format", value=3), "format 3"),
     "no format": (_drop("format"), "format 0"),
     "format of another type": (_set("format", value=[1]), r"manifest\.json"),
     "no parts": (_set("parts", value=[]), r"manifest\.json lists no base"),

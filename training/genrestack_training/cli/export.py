@@ -20,6 +20,7 @@ from genrestack_training.cli.shared import MODELS, PRECISION, click_errors, expo
 @click.option("--stack", type=click.Path(path_type=Path), help="A pickled, fitted StackingClassifier, in place of RUN.")
 @click.option("--scaler", type=click.Path(path_type=Path), help="The pickled scaler in front of it, if there is one.")
 @click.option("--rows", type=click.Path(path_type=Path), help="Table of raw rows the stack was not fitted on.")
+@click.option("--onnx", type=click.Path(path_type=Path), help="Write the whole model as one ONNX file as well.")
 @click.option("--label", default="label", show_default=True, help="Label column of --rows, which is left out.")
 def export(
     *,
@@ -30,6 +31,7 @@ def export(
     stack: Path | None,
     scaler: Path | None,
     rows: Path | None,
+    onnx: Path | None,
     label: str,
 ) -> None:
     """Export RUN, the folder of a training, as the next version of a model.
@@ -46,16 +48,21 @@ def export(
         if run is not None:
             from genrestack_training import load_run
 
-            export_and_report(load_run(run), models_dir, name, precision)
+            path = export_and_report(load_run(run), models_dir, name, precision)
         elif stack is not None:
             if rows is None:
                 raise click.UsageError("--stack needs --rows: a table of raw rows the stack was not fitted on")
-            _export_pickles(stack, scaler, rows, label, models_dir, name or stack.name.split(".")[0], precision)
+            path = _export_pickles(stack, scaler, rows, label, models_dir, name or stack.name.split(".")[0], precision)
+
+        if onnx is not None:
+            from genrestack_bundle import write_onnx
+
+            click.echo(f"one ONNX file: {write_onnx(path, onnx)}")
 
 
 def _export_pickles(
     stack: Path, scaler: Path | None, rows: Path, label: str, models_dir: Path, name: str, precision: Any
-) -> None:
+) -> Path:
     from genrestack_export.exporter import export_stack
     from genrestack_export.pickles import load_pickle
     from genrestack_training import load_table
@@ -77,3 +84,4 @@ def _export_pickles(
         precision=precision,
     )
     print_export(path, models_dir)
+    return path
