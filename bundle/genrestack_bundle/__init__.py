@@ -11,6 +11,7 @@ from genrestack_bundle.runtime.answer import Answer, WrongAnswerError, verify_an
 from genrestack_bundle.runtime.compose import base_output, compose
 from genrestack_bundle.runtime.session import ComposedSession, RunLimit
 from genrestack_bundle.runtime.watchdog import Cancellation
+from genrestack_bundle.single_file import write_onnx
 from genrestack_bundle.writer import write_bundle
 
 __all__ = [
@@ -38,4 +39,5 @@ __all__ = [
     "verify_answer",
     "verify_parity",
     "write_bundle",
+    "write_onnx",
 ]

@@ -28,8 +28,13 @@ MAX_SUMS_BYTES = 1024
 
 
 def format_of(model: Model) -> int:
-    """Return the format a model has to be written in: 2 where a server that reads 1 alone would not answer the same."""
-    return 2 if any(feature.accepts_missing for feature in model.features) else 1
+    """Return the format a model has to be written in: 2 where a server that reads 1 alone would not answer the same.
+
+    That is where there is no meta-learner, a feature may be missing, or `model.format` says so.
+    """
+    has_meta = any(part.kind == PART_KIND_META for part in model.parts)
+    accepts = any(feature.accepts_missing for feature in model.features)
+    return max(model.format, 1 if has_meta and not accepts else 2)
 
 
 def pack(model: Model) -> bytes:
@@ -119,7 +124,10 @@ def _check(model: Model) -> None:
         f"a name of more than {_MAX_NAME} characters": any(len(name) > _MAX_NAME for name in names),
         "a part of no kind": any(kind not in _KINDS for kind in kinds),
         "no base estimator": not base,
-        "not exactly one meta-learner": kinds.count(PART_KIND_META) != 1,
+        "more than one meta-learner": kinds.count(PART_KIND_META) > 1,
+        # A model that is not a stack is one base part.
+        "several base estimators and no meta-learner": len(base) > 1 and PART_KIND_META not in kinds,
+        "no meta-learner, which format 1 needs": model.format == 1 and PART_KIND_META not in kinds,
         "more than one scaler, or one that is not first": PART_KIND_SCALER in kinds[1:],
         "a tolerance that verifies nothing": not all(0 <= tolerance <= _LOOSEST for tolerance in tolerances),
         "a part without its file": any(

@@ -35,7 +35,8 @@ def write_bundle(
 
     Args:
         models_dir: the model repository; made if it is not there.
-        model: the manifest; format, version, files and the parts' sha256 are filled in here.
+        model: the manifest; version, files and the parts' sha256 are filled in here, and the
+            format unless it asks for a newer one than it needs.
         graphs: each part's serialised ONNX model, by file name.
         golden: the golden rows.
         extra: further files, by name: the report and the metrics.

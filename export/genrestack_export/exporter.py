@@ -14,15 +14,22 @@ import numpy.typing as npt
 from genrestack_bundle import ComposedSession, Golden, write_bundle
 from genrestack_bundle.layout import METRICS, REPORT, check_model_name
 from genrestack_bundle.parity import largest_difference
-from genrestack_bundle.runtime.compose import compose
+from genrestack_bundle.runtime.compose import PROBABILITIES, compose
 from genrestack_export import parity_rows
-from genrestack_export.converters.parts import ConvertedPart, Precision, convert_base, convert_meta, convert_scaler
+from genrestack_export.converters.parts import (
+    ConvertedPart,
+    Precision,
+    convert_base,
+    convert_meta,
+    convert_scaler,
+    convert_whole,
+)
 from genrestack_export.errors import ExportError
 from genrestack_export.finding.class_names import name_classes
 from genrestack_export.finding.source_model import SourceModel
 from genrestack_export.onnx_graph.builder import ML_OPSET, OPSET
 from genrestack_export.parity import ExpectedOutputs, ParityResult, check_parity, tolerances
-from genrestack_export.parity_rows import tied_rows
+from genrestack_export.parity_rows import tied_rows, tied_within
 from genrestack_export.remedies import check_probabilities
 from genrestack_export.source_stack import SourceStack, predict_scaled, read_source_stack, rows_without_names
 from genrestack_proto.v1.model_pb2 import (
@@ -60,7 +67,7 @@ def export_stack(
     """Export a fitted stack as the next version of a model.
 
     Args:
-        stack: a fitted `StackingClassifier`.
+        stack: a fitted `StackingClassifier`, or any other fitted classifier.
         scaler: the fitted scaler in front of it, or None.
         feature_names: names of the columns, in the order the scaler and the stack were fitted on.
         classes: names shown to people, in the order of `stack.classes_`, or the fitted `LabelEncoder` that made its
@@ -132,12 +139,14 @@ def export_source(
     seen = None if training_rows is None else parity_rows.check_rows("training_rows", training_rows, names, accepts)
     single = precision == "single"
     # Converting is quick and refuses what is not supported; only then is the original asked, which may take long.
-    around = [[convert_scaler(scaler)] if scaler is not None else [], [convert_meta(stack.final_estimator_)]]
-    width = int(stack.n_features_in_)
-    parts = [convert_base(i, n, e, width, single=single) for i, (n, e) in enumerate(source.base.items())]
+    around = [
+        [convert_scaler(scaler)] if scaler is not None else [],
+        [convert_meta(stack.final_estimator_, source.stacked_width)] if source.is_stack else [],
+    ]
+    parts = [_convert(source, position, single=single) for position in range(len(source.base))]
     with rows_without_names():
         expected = _expected_outputs(source, rows, seen, names, accepts)
-    check_probabilities("the model", stack, expected.golden.probabilities)
+    _check_probabilities(source, expected.golden)
     parts = [_choose_precision(source, expected.golden, position, part) for position, part in enumerate(parts)]
     whole = [*around[0], *parts, *around[1]]
     model = Model(
@@ -145,7 +154,8 @@ def export_source(
         features=_features(names, seen, accepts),
         classes=shown,
         parts=[part.part for part in whole],
-        passthrough=bool(stack.passthrough),
+        format=2 if set(source.methods) != {"predict_proba"} else 1,
+        passthrough=source.passthrough,
         opset=OPSET,
         ml_opset=ML_OPSET,
         precision=PRECISION_SINGLE if single else PRECISION_DOUBLE,
@@ -194,6 +204,8 @@ def _expected_outputs(
     answered = answerable_rows(scaled, given=len(rows))
     tied = np.zeros(len(wire), dtype=np.bool_)
     tied[answered] = tied_rows(source.base, scaled[answered])
+    if source.is_stack:
+        tied[answered] |= tied_within(source.stack, scaled[answered])
     asked = answered & ~tied
     if not asked.any():
         raise ExportError("a KNN ties on every reference row, so nothing can be compared; pass other reference rows")
@@ -217,6 +229,21 @@ def answerable_rows(scaled: npt.NDArray[np.float64], given: int) -> npt.NDArray[
     return answered
 
 
+def _check_probabilities(source: SourceStack, golden: Golden) -> None:
+    for name, estimator in source.base.items():
+        where = f"base estimator {name!r}" if source.is_stack else "the model"
+        check_probabilities(where, estimator, golden.parts[name])
+    if source.is_stack:
+        check_probabilities("the model", source.stack, golden.probabilities)
+
+
+def _convert(source: SourceStack, position: int, *, single: bool) -> ConvertedPart:
+    name, estimator = list(source.base.items())[position]
+    if not source.is_stack:
+        return convert_whole(estimator, source.width, single=single)
+    return convert_base(position, name, estimator, source.width, single=single, method=source.methods[position])
+
+
 def _choose_precision(source: SourceStack, expected: Golden, position: int, part: ConvertedPart) -> ConvertedPart:
     """Use a float32 part only where it is close enough on the rows of the parity check."""
     if not part.single:
@@ -227,7 +254,7 @@ def _choose_precision(source: SourceStack, expected: Golden, position: int, part
         scaled = source.scale(expected.rows.astype(np.float64))
     if largest_difference(session(scaled), expected.parts[name])[1] <= _SINGLE_TARGET:
         return part
-    return convert_base(position, name, source.base[name], int(source.stack.n_features_in_), single=False)
+    return _convert(source, position, single=False)
 
 
 def _run_alone(part: ConvertedPart) -> Any:
@@ -235,7 +262,7 @@ def _run_alone(part: ConvertedPart) -> Any:
 
     ort = import_onnxruntime()
     session = ort.InferenceSession(part.model.SerializeToString(), providers=["CPUExecutionProvider"])
-    return lambda scaled: session.run(None, {session.get_inputs()[0].name: scaled})[0]
+    return lambda scaled: session.run([PROBABILITIES], {session.get_inputs()[0].name: scaled})[0]
 
 
 def _check_parity(

@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.neighbors import KNeighborsClassifier
 
 from genrestack_export.converters.knn import Neighbors, read_knn
 from genrestack_export.errors import ExportError
+from genrestack_export.inside import neighbors_within
+from genrestack_export.source_stack import with_names
 
 Wire = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.float64]
@@ -169,9 +170,18 @@ def tied_rows(base: dict[str, Any], scaled: npt.NDArray[np.float64]) -> npt.NDAr
     """
     tied = np.zeros(len(scaled), dtype=np.bool_)
     for name, estimator in base.items():
-        if type(estimator) is KNeighborsClassifier:
-            tied |= _tied(read_knn(name, estimator), estimator, scaled)
+        for found, rows in neighbors_within(estimator, scaled):
+            tied |= _tied(read_knn(name, found), found, rows)
     return tied
+
+
+def tied_within(stack: Any, scaled: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """Return for each scaled row whether a KNN of the final estimator ties on it."""
+    final = stack.final_estimator_
+    if not any(True for _ in neighbors_within(final, None)):
+        return np.zeros(len(scaled), dtype=np.bool_)
+    padded = np.repeat(scaled, 2, axis=0) if len(scaled) == 1 else scaled
+    return tied_rows({"the meta-learner": final}, np.asarray(stack.transform(with_names(stack, padded)))[: len(scaled)])
 
 
 def _tied(neighbors: Neighbors, estimator: Any, scaled: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
@@ -180,18 +190,28 @@ def _tied(neighbors: Neighbors, estimator: Any, scaled: npt.NDArray[np.float64])
     if k >= len(neighbors.points):
         return tied
     distances, _ = estimator.kneighbors(scaled, k + 1)
-    suspects = np.flatnonzero(distances[:, k] - distances[:, k - 1] <= _SUSPECT * distances[:, k])
+    scale = 1.0 if neighbors.metric == "cosine" else distances[:, k]
+    suspects = np.flatnonzero(distances[:, k] - distances[:, k - 1] <= _SUSPECT * scale)
     for row in suspects:
         exact = _distances(neighbors, scaled[row])
         last, next_ = np.partition(exact, (k - 1, k))[k - 1 : k + 1]
-        if next_ - last <= _RELATIVE * next_:
-            group = np.abs(exact - last) <= _RELATIVE * next_
+        # A cosine near one is known to within float64's rounding of one.
+        close = _RELATIVE * (1.0 if neighbors.metric == "cosine" else next_)
+        if next_ - last <= close:
+            group = np.abs(exact - last) <= close
             tied[row] = len(set(neighbors.labels[group])) > 1
     return tied
 
 
 def _distances(neighbors: Neighbors, row: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    difference = neighbors.points - row
+    if neighbors.metric == "cosine":
+        norms = np.linalg.norm(neighbors.points, axis=1) * np.linalg.norm(row)
+        return 1 - np.asarray(neighbors.points @ row) / np.where(norms == 0, 1, norms)
+    difference = np.abs(neighbors.points - row)
+    if np.isinf(neighbors.p):
+        return np.asarray(difference.max(axis=1))
+    if neighbors.metric == "sqeuclidean":
+        return np.asarray((difference**2).sum(axis=1))
     if neighbors.p == 1:
-        return np.asarray(np.abs(difference).sum(axis=1))
-    return np.asarray(np.sqrt((difference**2).sum(axis=1)))
+        return np.asarray(difference.sum(axis=1))
+    return np.asarray((difference**neighbors.p).sum(axis=1) ** (1 / neighbors.p))

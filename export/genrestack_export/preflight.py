@@ -63,7 +63,7 @@ def check_comparable(
 
     """
     base = dict(neighbors)
-    source = SourceStack(None, scaler, base, len(feature_names))
+    source = SourceStack(None, scaler, base, len(feature_names), len(feature_names))
     tables = parity_tables(reference_rows, training_rows, list(feature_names), accepts)
     scaled = source.scale_or_nan(np.concatenate(list(tables.values())).astype(np.float64))
     given = len(reference_rows)

@@ -8,18 +8,18 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.base import is_regressor
 from sklearn.ensemble import StackingClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from genrestack_bundle import Golden
 from genrestack_export.converters.imputer import fills_missing
-from genrestack_export.converters.scaler import scaled_features
 from genrestack_export.errors import ExportError, UnsupportedEstimator
-from genrestack_export.remedies import without_probabilities
 
 Rows = npt.NDArray[np.float64]
 _AT_ONCE = 256
+_CLASSIFIERS = "a fitted classifier of scikit-learn or scikeras"
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,32 @@ class SourceStack:
     """Fitted base estimators by name, in the order of the stack."""
     features: int
     """Columns of a raw row; an imputer with indicators gives the stack more."""
+    width: int = 0
+    """Columns that the model sees, those that the scaler makes."""
+    methods: tuple[str, ...] = ()
+    """What the stack takes of each base estimator; empty for a model that is no stack."""
+
+    @property
+    def is_stack(self) -> bool:
+        """Return whether there is a final estimator."""
+        return bool(self.methods)
+
+    @property
+    def passthrough(self) -> bool:
+        """Return whether the final estimator sees the scaled columns too."""
+        return self.is_stack and bool(self.stack.passthrough)
+
+    @property
+    def stacked_width(self) -> int:
+        """Return how many columns the final estimator takes."""
+        return int(self.stack.final_estimator_.n_features_in_)
 
     def scale(self, rows: Rows) -> Rows:
         """Scale raw rows of shape (n, f)."""
-        return rows if self.scaler is None else np.asarray(self.scaler.transform(rows), dtype=np.float64)
+        if self.scaler is None:
+            return rows
+        scaled: Rows = as_dense(self.scaler.transform(with_names(self.scaler, rows)))
+        return scaled
 
     def scale_or_nan(self, rows: Rows) -> Rows:
         """Scale raw rows of shape (n, f); a row on which the scaler overflows, which it may refuse, becomes NaN."""
@@ -74,8 +96,10 @@ class SourceStack:
         """
         for what, estimator in (("the scaler", self.scaler), ("the stack", self.stack)):
             fitted = getattr(estimator, "feature_names_in_", names)
+            if what == "the stack" and list(fitted) == _names_out(self.scaler, names):
+                continue
             if len(fitted) != len(names):
-                # Names that an imputer gave what it leaves over and adds.
+                # Names that a transformer gave what it leaves over and adds.
                 continue
             for column, (given, known) in enumerate(zip(names, fitted, strict=True)):
                 if given != known:
@@ -94,16 +118,45 @@ def predict_scaled(source: SourceStack, scaled: Rows, rows: npt.NDArray[np.float
     # scikeras squeezes the answer for a single row to one dimension, on which a raw stack fails; two rows it answers.
     padded = np.repeat(scaled, 2, axis=0) if len(scaled) == 1 else scaled
     count = len(scaled)
-    index = np.searchsorted(source.stack.classes_, source.stack.predict(padded))
+    given = with_names(source.stack, padded)
+    index = np.searchsorted(source.stack.classes_, source.stack.predict(given))
     return Golden(
         rows=rows,
         class_index=np.asarray(index[:count], dtype=np.int64),
-        probabilities=np.asarray(source.stack.predict_proba(padded)[:count], dtype=np.float64),
-        parts={
-            name: np.asarray(estimator.predict_proba(padded)[:count], dtype=np.float64)
-            for name, estimator in source.base.items()
-        },
+        probabilities=np.asarray(source.stack.predict_proba(given)[:count], dtype=np.float64),
+        parts={name: _answers(estimator, padded)[:count] for name, estimator in source.base.items()},
     )
+
+
+def _answers(estimator: Any, rows: Rows) -> Rows:
+    """Return an estimator's probabilities; without `predict_proba`, 1 for the class that it predicts."""
+    given = with_names(estimator, rows)
+    if hasattr(estimator, "predict_proba"):
+        return np.asarray(estimator.predict_proba(given), dtype=np.float64)
+    votes: Rows = np.eye(len(estimator.classes_))[np.searchsorted(estimator.classes_, estimator.predict(given))]
+    return votes
+
+
+def with_names(estimator: Any, rows: Rows) -> Any:
+    """Return rows as a DataFrame where an estimator was fitted on one: some select columns by name."""
+    names = getattr(estimator, "feature_names_in_", None)
+    if names is None or len(names) != rows.shape[1]:
+        return rows
+    import pandas as pd
+
+    return pd.DataFrame(rows, columns=list(names))
+
+
+def as_dense(table: Any) -> Rows:
+    """Return a table of float64; some transformers make sparse ones."""
+    return np.asarray(table.toarray() if hasattr(table, "toarray") else table, dtype=np.float64)
+
+
+def _names_out(scaler: Any, names: list[str]) -> list[str]:
+    try:
+        return [] if scaler is None else [str(name) for name in scaler.get_feature_names_out(names)]
+    except (AttributeError, ValueError, NotFittedError):
+        return []
 
 
 @contextmanager
@@ -122,45 +175,75 @@ def read_source_stack(stack: Any, scaler: Any) -> SourceStack:
         UnsupportedEstimator: the stack is of another kind, or takes something else than probabilities.
 
     """
-    if not isinstance(stack, StackingClassifier):
-        raise UnsupportedEstimator("the stack", type(stack).__name__, "a fitted sklearn.ensemble.StackingClassifier")
+    if not hasattr(type(stack), "fit") or is_regressor(stack):
+        raise UnsupportedEstimator("the model", type(stack).__name__, _CLASSIFIERS)
     for what, estimator in (("the stack", stack), ("the scaler", scaler)):
         try:
             if estimator is not None:
                 check_is_fitted(estimator)
         except (NotFittedError, TypeError) as error:
             raise ExportError(f"{what} is not fitted; fit it first, or pass the right object") from error
+    if not isinstance(stack, StackingClassifier):
+        return _read_model(stack, scaler)
     if isinstance(stack._label_encoder, list):
         raise UnsupportedEstimator("the stack", "several labels a row", "one label a row")
     names = [name for name, estimator in stack.estimators if estimator != "drop"]
-    for name, method in zip(names, stack.stack_method_, strict=True):
-        if method != "predict_proba":
-            raise UnsupportedEstimator(
-                f"base estimator {name!r}",
-                f"an estimator stacked by {method}",
-                f"estimators with predict_proba; fit the stack again with {_with_probabilities(stack, name)}",
-            )
     base = {name: stack.named_estimators_[name] for name in names}
     _check_classes(stack, base)
-    features = width = int(stack.n_features_in_)
-    # What is not a scaler of ours may not know its width; it is refused by its kind.
-    if hasattr(scaler, "n_features_in_"):
-        features = int(scaler.n_features_in_)
-        if (scaled_features(scaler) if fills_missing(scaler) else features) != width:
-            raise ExportError(
-                f"the scaler was fitted on {features} columns and the stack on {width}; pass the pair that "
-                "belongs together"
-            )
-    return SourceStack(stack, scaler, base, features)
+    if not hasattr(stack, "predict_proba"):
+        kind = type(stack.final_estimator_).__name__
+        raise UnsupportedEstimator(
+            "the meta-learner", f"{kind} without predict_proba", "a final estimator with predict_proba"
+        )
+    width = int(stack.n_features_in_)
+    features = _check_width(scaler, width, "the stack")
+    return SourceStack(stack, scaler, base, features, width, tuple(stack.stack_method_))
 
 
-def _with_probabilities(stack: Any, name: str) -> str:
-    """Return the change that makes a stack take a base estimator's probabilities."""
-    estimator = stack.named_estimators_[name]
-    if hasattr(estimator, "predict_proba"):
-        return "StackingClassifier(stack_method='auto')"
-    kind = type(estimator).__name__
-    return without_probabilities(estimator) or f"an estimator that has them in place of {kind}"
+def _read_model(model: Any, scaler: Any) -> SourceStack:
+    """Read a classifier that is no stack: one base part."""
+    if not hasattr(model, "predict") or not hasattr(model, "classes_"):
+        raise UnsupportedEstimator("the model", type(model).__name__, _CLASSIFIERS)
+    if isinstance(model.classes_, list) or getattr(model, "multilabel_", False):
+        raise UnsupportedEstimator("the model", "several labels a row", "one label a row")
+    if not hasattr(model, "predict_proba"):
+        raise UnsupportedEstimator(
+            "the model",
+            f"{type(model).__name__} without predict_proba",
+            "classifiers with predict_proba; wrap it in CalibratedClassifierCV and fit again",
+        )
+    if len(model.classes_) < 2:
+        raise UnsupportedEstimator("the model", "a classifier of one class", "two classes or more")
+    known = getattr(model, "n_features_in_", None)
+    if known is None:
+        raise UnsupportedEstimator(
+            "the model", f"{type(model).__name__} that does not know its columns", "n_features_in_"
+        )
+    width = int(known)
+    return SourceStack(model, scaler, {"model": model}, _check_width(scaler, width, "the model"), width)
+
+
+def _check_width(scaler: Any, width: int, what: str) -> int:
+    """Return the number of raw columns."""
+    if scaler is None:
+        return width
+    # What is not a transformer may not know its width; it is refused by its kind.
+    features = int(getattr(scaler, "n_features_in_", width))
+    try:
+        made = len(scaler.get_feature_names_out())
+    except (AttributeError, ValueError, TypeError, NotFittedError):
+        made = width if not hasattr(scaler, "transform") else as_dense(_transform_ones(scaler, features)).shape[1]
+    if made != width:
+        makes = "" if made == features else f" and makes {made} of them, and {what} was fitted on {width}"
+        raise ExportError(
+            f"the scaler was fitted on {features} columns{makes or f' and {what} on {width}'}; pass the pair that "
+            "belongs together"
+        )
+    return features
+
+
+def _transform_ones(scaler: Any, features: int) -> Any:
+    return scaler.transform(with_names(scaler, np.ones((2, features))))
 
 
 def _check_classes(stack: Any, base: dict[str, Any]) -> None:

@@ -19,7 +19,7 @@ from genrestack_bundle import ComposedSession, open_bundle
 from genrestack_bundle.manifest import read_manifest
 from genrestack_bundle.runtime.compose import FEATURES, SCALED
 from genrestack_export import ExportError, UnsupportedEstimator, export_stack
-from genrestack_export.converters.scaler import scaler_graph
+from genrestack_export.converters.parts import convert_scaler
 
 Rows = npt.NDArray[np.float64]
 STRATEGIES: dict[str, dict[str, Any]] = {
@@ -41,7 +41,7 @@ def gappy(rows: Rows, seed: int, share: float = 0.2) -> Rows:
 
 
 def graph_answer(scaler: Any, rows: Rows) -> Rows:
-    session = ort.InferenceSession(scaler_graph(scaler).SerializeToString(), providers=["CPUExecutionProvider"])
+    session = ort.InferenceSession(convert_scaler(scaler).model.SerializeToString(), providers=["CPUExecutionProvider"])
     return np.asarray(session.run([SCALED], {FEATURES: rows.astype(np.float32)})[0])
 
 
@@ -89,7 +89,7 @@ def test_in_front_of_every_scaler(scaler: Any) -> None:
 def test_what_has_no_graph() -> None:
     words = SimpleImputer(strategy="most_frequent").fit(np.array([["a"], ["b"], ["a"]], dtype=object))
     with pytest.raises(UnsupportedEstimator, match="SimpleImputer fitted on object"):
-        scaler_graph(words)
+        convert_scaler(words)
 
 
 def exported(preprocessing: Any, models_dir: Path, **options: Any) -> tuple[Any, Path]:

@@ -16,7 +16,7 @@ from sklearn.preprocessing import MinMaxScaler, PowerTransformer, QuantileTransf
 
 from genrestack_bundle.runtime.compose import FEATURES, SCALED
 from genrestack_export import ExportError, UnsupportedEstimator
-from genrestack_export.converters.scaler import scaler_graph
+from genrestack_export.converters.parts import convert_scaler
 from genrestack_export.onnx_graph.builder import DOUBLE, GraphBuilder
 from genrestack_export.onnx_graph.math import PPND16_LEAST, expm1, log1p, normal_quantile
 
@@ -75,7 +75,7 @@ def rows_to_ask(training: Rows, seed: int) -> npt.NDArray[np.float32]:
 
 
 def graph_answer(scaler: Any, rows: npt.NDArray[np.float32]) -> Rows:
-    session = ort.InferenceSession(scaler_graph(scaler).SerializeToString(), providers=["CPUExecutionProvider"])
+    session = ort.InferenceSession(convert_scaler(scaler).model.SerializeToString(), providers=["CPUExecutionProvider"])
     return np.asarray(session.run([SCALED], {FEATURES: rows})[0])
 
 
@@ -175,7 +175,7 @@ def test_normal_quantile_is_that_of_scipy_and_of_python() -> None:
 def test_box_cox_is_refused() -> None:
     scaler = PowerTransformer(method="box-cox").fit(np.random.default_rng(0).lognormal(size=(50, 2)))
     with pytest.raises(UnsupportedEstimator, match=r"PowerTransformer\(method='box-cox'\).*yeo-johnson"):
-        scaler_graph(scaler)
+        convert_scaler(scaler)
 
 
 def _overflowing(case: Case) -> Case:

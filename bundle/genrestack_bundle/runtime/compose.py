@@ -73,6 +73,8 @@ class _Joined:
         self._nodes: list[NodeProto] = []
         self._initializers: list[TensorProto] = []
         self._base: list[tuple[str, str]] = []
+        self._columns: list[tuple[str, bool]] = []
+        self._whole: tuple[str, bool] = "", False
         self._scaled = ""
         self._meta: tuple[str, GraphProto, str] | None = None
 
@@ -84,22 +86,40 @@ class _Joined:
         elif part.kind == PART_KIND_BASE:
             self._splice(part.file, model.graph, prefix, {SCALED: self._scaled or self._unscaled()})
             self._base.append((part.name, prefix + PROBABILITIES))
+            outputs = {value.name for value in model.graph.output}
+            # A part that is stacked by something else than its probabilities says by what.
+            others = prefix + STACKED in outputs
+            self._columns.append((prefix + (STACKED if others else PROBABILITIES), not others))
+            self._whole = prefix, prefix + CLASS_INDEX in outputs
         elif part.kind == PART_KIND_META:
             self._meta = part.file, model.graph, prefix
 
     def stack(self, *, passthrough: bool, binary: bool) -> None:
         """Concatenate what the meta-learner takes and take it in."""
+        prefix = self._alone() if self._meta is None else self._stacked(passthrough=passthrough, binary=binary)
+        self._node("Identity", [prefix + CLASS_INDEX], CLASS_INDEX)
+        for output, value in [(PROBABILITIES, prefix + PROBABILITIES), *((base_output(n), v) for n, v in self._base)]:
+            self._node("Cast", [value], output, to=1)
+
+    def _stacked(self, *, passthrough: bool, binary: bool) -> str:
         if self._meta is None or not self._base:
-            raise BundleError("the manifest lists no base estimator or no meta-learner; export the model again")
-        columns = [self._without_first(name) if binary else name for _, name in self._base]
+            raise BundleError("the manifest lists no base estimator; export the model again")
+        columns = [self._without_first(name) if binary and plain else name for name, plain in self._columns]
         if passthrough:
             columns.append(self._scaled)
         self._node("Concat", columns, STACKED, axis=1)
         file, graph, prefix = self._meta
         self._splice(file, graph, prefix, {STACKED: STACKED})
-        self._node("Identity", [prefix + CLASS_INDEX], CLASS_INDEX)
-        for output, value in [(PROBABILITIES, prefix + PROBABILITIES), *((base_output(n), v) for n, v in self._base)]:
-            self._node("Cast", [value], output, to=1)
+        return prefix
+
+    def _alone(self) -> str:
+        """Return the prefix of the one part of a model that is not a stack."""
+        prefix, predicts = self._whole
+        if len(self._base) != 1 or not predicts:
+            raise BundleError(
+                "the manifest lists no meta-learner, and not one base part that predicts; export the model again"
+            )
+        return prefix
 
     def graph(self, model: Model) -> "GraphProto":
         """Finish the graph."""

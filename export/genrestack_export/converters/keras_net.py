@@ -4,7 +4,8 @@ import logging
 import os
 from typing import Any
 
-from onnx import defs, helper
+import numpy as np
+from onnx import defs, helper, numpy_helper
 
 from genrestack_bundle.runtime.compose import PROBABILITIES, SCALED
 from genrestack_export.errors import UnsupportedEstimator
@@ -60,15 +61,43 @@ def _convert(where: str, network: Any, features: int) -> Any:
     # What tf2onnx logs of operators it does not know is said below, by name.
     logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)
     try:
+        concrete = function.get_concrete_function()
         model, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=OPSET)
     except (ValueError, NotImplementedError) as error:
         raise UnsupportedEstimator(where, "a network that tf2onnx cannot convert", "layers tf2onnx converts") from error
+    _fold_captured(where, model.graph, concrete)
     _replace_erfc(model.graph)
     unknown = sorted({node.op_type for node in model.graph.node if not defs.has(node.op_type, node.domain)})
     if unknown:
         found = f"a network with TensorFlow's {', '.join(unknown)}"
         raise UnsupportedEstimator(where, found, "layers tf2onnx converts to standard operators")
     return model.graph
+
+
+def _fold_captured(where: str, graph: Any, concrete: Any) -> None:
+    """Keep constants that a layer captured (`Normalization` has two): tf2onnx leaves them as inputs.
+
+    Raises:
+        UnsupportedEstimator: an input is no such constant.
+
+    """
+    captured = {}
+    for value, inner in concrete.graph.captures:
+        # Variables have become constants already; those are handles, with no value of their own.
+        if value.dtype.is_floating or value.dtype.is_integer or value.dtype.is_bool:
+            captured[inner.name.split(":")[0]] = value.numpy()
+    kept = []
+    for given in graph.input:
+        name = given.name.split(":")[0]
+        if name in captured:
+            graph.initializer.append(numpy_helper.from_array(np.asarray(captured[name]), given.name))
+        else:
+            kept.append(given)
+    del graph.input[:]
+    graph.input.extend(kept)
+    if len(kept) != 1:
+        others = ", ".join(given.name for given in kept[1:])
+        raise UnsupportedEstimator(where, f"a network with further inputs ({others})", "networks of one input")
 
 
 def _replace_erfc(graph: Any) -> None:

@@ -20,7 +20,10 @@ from genrestack_export.errors import UnsupportedEstimator
 from genrestack_export.onnx_graph.builder import DOUBLE, FLOAT, INT64, UINT8, GraphBuilder
 
 _METRICS = {"manhattan": 1, "cityblock": 1, "l1": 1, "euclidean": 2, "l2": 2}
-_SUPPORTED_METRICS = "metric minkowski with p 1 or 2, manhattan, cityblock, l1, euclidean, l2"
+_OTHERS = {"chebyshev": np.inf, "infinity": np.inf, "sqeuclidean": 2, "cosine": 2}
+_SUPPORTED_METRICS = (
+    "metric minkowski with any p from 1, manhattan, cityblock, l1, euclidean, l2, sqeuclidean, chebyshev, cosine"
+)
 
 # Candidates beyond the neighbours: enough that on the 3-second GTZAN table hardly a row in a thousand is uncertain.
 _SPARE = 16
@@ -30,6 +33,7 @@ _DIRECT = 128
 _CHUNK = 1024
 # Levels of a uint8.
 _LEVELS = 255
+_SQUARES = 2
 
 
 @dataclass(frozen=True)
@@ -42,8 +46,16 @@ class Neighbors:
     """Column of each point's class, shape (N,)."""
     classes: int
     k: int
-    p: int
+    p: float
+    """Of Minkowski's distance; infinity is Chebyshev's."""
     distance_weights: bool
+    metric: str = "minkowski"
+    """Or sqeuclidean, cosine."""
+
+    @property
+    def scored(self) -> bool:
+        """Return whether there is a score for its distance: others are searched whole."""
+        return self.p in {1, 2} and self.metric != "cosine"
 
 
 def read_knn(where: str, estimator: Any) -> Neighbors:
@@ -53,14 +65,23 @@ def read_knn(where: str, estimator: Any) -> Neighbors:
         UnsupportedEstimator: its weights, metric or training data are of a kind that has no exact graph here.
 
     """
-    if estimator.weights not in {"uniform", "distance"}:
+    if not (estimator.weights is None or isinstance(estimator.weights, str)):
+        raise UnsupportedEstimator(
+            where, f"KNeighborsClassifier(weights={estimator.weights!r})", "weights 'uniform' or 'distance'"
+        )
+    if estimator.weights not in {None, "uniform", "distance"}:
         raise UnsupportedEstimator(
             where, f"KNeighborsClassifier(weights={estimator.weights!r})", "weights 'uniform' or 'distance'"
         )
     metric = estimator.metric
-    # A metric of the user's own need not be text, or even hashable.
-    p = estimator.p if metric == "minkowski" else _METRICS.get(metric) if isinstance(metric, str) else None
-    if p not in {1, 2} or estimator.metric_params:
+    # A metric of the user's own may be no text and not even hashable.
+    known: dict[str, float] = {**_METRICS, **_OTHERS, "minkowski": estimator.p}
+    # "p" beside other parameters, as metric_params, is what scikit-learn would take.
+    extra = {k: v for k, v in (estimator.metric_params or {}).items() if v is not None and k != "p"}
+    p = known.get(metric) if isinstance(metric, str) else None
+    if metric == "minkowski" and estimator.metric_params:
+        p = estimator.effective_metric_params_.get("p", p)
+    if p is None or not p >= 1 or extra:
         found = f"KNeighborsClassifier(metric={metric!r}, p={estimator.p!r}, metric_params={estimator.metric_params!r})"
         raise UnsupportedEstimator(where, found, _SUPPORTED_METRICS)
     if not isinstance(estimator._fit_X, np.ndarray) or estimator.outputs_2d_:
@@ -70,8 +91,9 @@ def read_knn(where: str, estimator: Any) -> Neighbors:
         labels=np.asarray(estimator._y, dtype=np.int64).ravel(),
         classes=len(estimator.classes_),
         k=int(estimator.n_neighbors),
-        p=int(p),
+        p=float(p),
         distance_weights=estimator.weights == "distance",
+        metric=metric if metric in {"sqeuclidean", "cosine"} else "minkowski",
     )
 
 
@@ -79,7 +101,11 @@ def knn_graph(neighbors: Neighbors) -> Any:
     """Build the graph: `scaled`, float64 (n, f) → `probabilities`, float64 (n, classes)."""
     g = GraphBuilder()
     points = g.constant(neighbors.points, np.float64)
-    if len(neighbors.points) <= max(_DIRECT, neighbors.k + _SPARE):
+    if neighbors.metric == "cosine":
+        distances, index = _nearest_by_angle(g, neighbors)
+    elif not neighbors.scored:
+        distances, index = _nearest_row_by_row(g, neighbors, points, SCALED, k=neighbors.k)
+    elif len(neighbors.points) <= max(_DIRECT, neighbors.k + _SPARE):
         distances, index = _nearest_of_all(g, neighbors, points)
     else:
         distances, index = _nearest(g, neighbors, points)
@@ -92,10 +118,15 @@ def knn_graph(neighbors: Neighbors) -> Any:
     )
 
 
-def _distance(g: GraphBuilder, p: int, difference: str, axis: int) -> str:
-    """Distance over the last axis of x − t; p = 2 stays squared until the neighbours are known."""
+def _distance(g: GraphBuilder, p: float, difference: str, axis: int) -> str:
+    """Distance over the last axis of x − t, its root not yet taken: that waits until the neighbours are known."""
     if p == 1:
         return g.reduce_sum(g.node("Abs", difference), axis, keepdims=False)
+    if p == np.inf:
+        return g.node("ReduceMax", g.node("Abs", difference), g.constant([axis], np.int64), keepdims=0)
+    if p != _SQUARES:
+        powers = g.node("Pow", g.node("Abs", difference), g.scalar(p, np.float64))
+        return g.reduce_sum(powers, axis, keepdims=False)
     return g.reduce_sum(g.node("Mul", difference, difference), axis, keepdims=False)
 
 
@@ -203,24 +234,52 @@ def _score_l2(g: GraphBuilder, neighbors: Neighbors) -> tuple[str, Any]:
 def _mend(
     g: GraphBuilder, neighbors: Neighbors, points: str, uncertain: str, values: str, index: str
 ) -> tuple[str, str]:
-    """Search again in float64 for the uncertain rows, one at a time so that memory stays that of one row."""
+    """Search again in float64 for the uncertain rows."""
     where = g.node("Transpose", g.node("NonZero", g.node("Squeeze", uncertain, g.constant([1], np.int64))))
     again = g.node("GatherND", SCALED, where)
-    trips = g.node("Squeeze", g.node("Slice", g.node("Shape", where), *(g.constant([i], np.int64) for i in (0, 1))))
+    mended = _nearest_row_by_row(g, neighbors, points, again, k=neighbors.k)
+    return g.node("ScatterND", values, where, mended[0]), g.node("ScatterND", index, where, mended[1])
+
+
+def _nearest_by_angle(g: GraphBuilder, neighbors: Neighbors) -> tuple[str, str]:
+    """Search by 1 − cos, one product of rows and points of length one; a length of zero stays zero."""
+    norms = np.linalg.norm(neighbors.points, axis=1, keepdims=True)
+    units = neighbors.points / np.where(norms == 0, 1, norms)
+    norm = g.node("Sqrt", g.reduce_sum(g.node("Mul", SCALED, SCALED), 1))
+    zero = g.node("Equal", norm, g.scalar(0, np.float64))
+    rows = g.node("Div", SCALED, g.node("Where", zero, g.scalar(1, np.float64), norm))
+    cosines = g.node("MatMul", rows, g.constant(units.T, np.float64))
+    distances = g.node("Sub", g.scalar(1, np.float64), cosines)
+    bounded = g.node("Clip", distances, g.scalar(0, np.float64), g.scalar(2, np.float64))
+    values, index = g.nodes("TopK", bounded, g.constant([neighbors.k], np.int64), outputs=2, axis=1, largest=0)
+    return values, index
+
+
+def _nearest_row_by_row(g: GraphBuilder, neighbors: Neighbors, points: str, again: str, *, k: int) -> tuple[str, str]:
+    """Search all training points in float64, one row at a time so that memory stays that of one row."""
+    trips = g.node("Squeeze", g.node("Slice", g.node("Shape", again), *(g.constant([i], np.int64) for i in (0, 1))))
     body = GraphBuilder("again_")
     row = body.node("Gather", again, "trip", axis=0)
     distances = _distance(body, neighbors.p, body.node("Sub", row, points), 1)
-    found, place = body.nodes("TopK", distances, body.constant([neighbors.k], np.int64), outputs=2, axis=0, largest=0)
+    found, place = body.nodes("TopK", distances, body.constant([k], np.int64), outputs=2, axis=0, largest=0)
     for value, name in ((found, "again_values"), (place, "again_index"), ("more", "again_more")):
         body.name_output(value, name)
-    k = neighbors.k
     loop = body.graph(
         "again",
         {"trip": (INT64, []), "more": (9, [])},
         {"again_more": (9, []), "again_values": (DOUBLE, [k]), "again_index": (INT64, [k])},
     )
-    mended = g.nodes("Loop", trips, g.scalar(True, np.bool_), outputs=2, body=loop)
-    return g.node("ScatterND", values, where, mended[0]), g.node("ScatterND", index, where, mended[1])
+    values, index = g.nodes("Loop", trips, g.scalar(True, np.bool_), outputs=2, body=loop)
+    return values, index
+
+
+def _root(g: GraphBuilder, neighbors: Neighbors, distances: str) -> str:
+    """Return the distances themselves."""
+    if neighbors.metric != "minkowski" or neighbors.p in {1, np.inf}:
+        return distances
+    if neighbors.p == _SQUARES:
+        return g.node("Sqrt", distances)
+    return g.node("Pow", distances, g.scalar(1 / neighbors.p, np.float64))
 
 
 def _vote(g: GraphBuilder, neighbors: Neighbors, distances: str, index: str) -> str:
@@ -228,7 +287,7 @@ def _vote(g: GraphBuilder, neighbors: Neighbors, distances: str, index: str) -> 
     one_hot = g.constant(np.eye(neighbors.classes)[neighbors.labels], np.float64)
     votes = g.node("Gather", one_hot, index, axis=0)
     if neighbors.distance_weights:
-        distance = g.node("Sqrt", distances) if neighbors.p == 2 else distances
+        distance = _root(g, neighbors, distances)
         weights = g.node("Reciprocal", distance)
         # A reciprocal overflows for denormal distances too, and scikit-learn asks for infinity, not for zero.
         infinite = g.cast(g.node("IsInf", weights), DOUBLE)

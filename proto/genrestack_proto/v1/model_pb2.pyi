@@ -120,7 +120,9 @@ class Model(_message.Message):
     FILES_FIELD_NUMBER: _builtins.int
     RUNTIME_FIELD_NUMBER: _builtins.int
     format: _builtins.int
-    """Version of the bundle format: 2 where a server that reads 1 alone would not answer the same, else 1."""
+    """Version of the bundle format: 1, or 2 where a server that reads 1 alone would not answer the same: there is no
+    meta-learner, a base part hands it other columns than its probabilities, or a feature may be missing.
+    """
     name: _builtins.str
     version: _builtins.int
     """1, 2, 3 …; the name of the bundle's folder."""
@@ -141,7 +143,9 @@ class Model(_message.Message):
 
     @_builtins.property
     def parts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Part]:
-        """The scaler (if there is one), the base estimators in the order of the stack, the meta-learner."""
+        """The scaler (if there is one), the base estimators in the order of the stack, the meta-learner. A model that is not a
+        stack is one base part, and no meta-learner.
+        """
 
     @_builtins.property
     def parity(self) -> Global___Parity:
@@ -255,6 +259,8 @@ class Part(_message.Message):
     SHA256_FIELD_NUMBER: _builtins.int
     ESTIMATOR_FIELD_NUMBER: _builtins.int
     PARAMETERS_FIELD_NUMBER: _builtins.int
+    CONVERTERS_FIELD_NUMBER: _builtins.int
+    DTYPE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """"scaler", "meta", or the base estimator's name in the stack."""
     kind: Global___PartKind.ValueType
@@ -263,9 +269,15 @@ class Part(_message.Message):
     sha256: _builtins.str
     estimator: _builtins.str
     """Class of the original estimator, e.g. "sklearn.svm.SVC"."""
+    dtype: _builtins.str
+    """"float64", or "float32" where some of it is computed so."""
     @_builtins.property
     def parameters(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Hyperparameters that matter to the answer, as text."""
+
+    @_builtins.property
+    def converters(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What wrote the graph: "genrestack", "skl2onnx", "tf2onnx"; several where they share it."""
 
     def __init__(
         self,
@@ -276,10 +288,12 @@ class Part(_message.Message):
         sha256: _builtins.str = ...,
         estimator: _builtins.str = ...,
         parameters: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        converters: _abc.Iterable[_builtins.str] | None = ...,
+        dtype: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["estimator", b"estimator", "file", b"file", "kind", b"kind", "name", b"name", "parameters", b"parameters", "sha256", b"sha256"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["converters", b"converters", "dtype", b"dtype", "estimator", b"estimator", "file", b"file", "kind", b"kind", "name", b"name", "parameters", b"parameters", "sha256", b"sha256"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

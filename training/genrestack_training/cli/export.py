@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     "--scaler", type=click.Path(path_type=Path), help="The pickled scaler in front of it, if it is not in there."
 )
 @click.option("--rows", type=click.Path(path_type=Path), help="Table of raw rows the stack was not fitted on.")
+@click.option("--onnx", type=click.Path(path_type=Path), help="Write the whole model as one ONNX file as well.")
 @click.option("--label", default="label", show_default=True, help="Label column of --rows, which is left out.")
 @click.option(
     "--classes",
@@ -55,6 +56,7 @@ def export(
     stack: Path | None,
     scaler: Path | None,
     rows: Path | None,
+    onnx: Path | None,
     label: str,
     classes: str | None,
     code: tuple[Path, ...],
@@ -75,12 +77,16 @@ def export(
         if run is not None:
             from genrestack_training import load_run
 
-            export_and_report(load_run(run), models_dir, name, precision)
+            path = export_and_report(load_run(run), models_dir, name, precision)
         elif stack is not None:
             if rows is None:
                 raise click.UsageError("--stack needs --rows: a table of raw rows the stack was not fitted on")
             files = _Pickles(stack, scaler, classes, code)
-            _export_pickles(files, rows, label, models_dir, name or stack.name.split(".")[0], precision)
+            path = _export_pickles(files, rows, label, models_dir, name or stack.name.split(".")[0], precision)
+        if onnx is not None:
+            from genrestack_bundle import write_onnx
+
+            click.echo(f"one ONNX file: {write_onnx(path, onnx)}")
 
 
 @dataclass(frozen=True)
@@ -93,7 +99,7 @@ class _Pickles:
     code: tuple[Path, ...]
 
 
-def _export_pickles(files: _Pickles, rows: Path, label: str, models_dir: Path, name: str, precision: Any) -> None:
+def _export_pickles(files: _Pickles, rows: Path, label: str, models_dir: Path, name: str, precision: Any) -> Path:
     from genrestack_export.converters.imputer import fills_missing
     from genrestack_export.exporter import export_source
     from genrestack_export.finding.columns import shared_columns
@@ -124,6 +130,7 @@ def _export_pickles(files: _Pickles, rows: Path, label: str, models_dir: Path, n
             precision=precision,
         )
     print_export(path, models_dir)
+    return path
 
 
 def _find_model(files: _Pickles, code: Mapping[str, Any] | None) -> "SourceModel":

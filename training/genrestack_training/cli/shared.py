@@ -28,12 +28,14 @@ PRECISION = click.option(
 )
 
 
-def export_and_report(run: "Run", models_dir: Path, name: str | None, precision: Any) -> None:
-    """Export a run, and print the result."""
+def export_and_report(run: "Run", models_dir: Path, name: str | None, precision: Any) -> Path:
+    """Export a run, and print the result; return the bundle's folder."""
     from genrestack_training.run_export import export_run
 
     click.echo("exporting: converting the parts, then checking parity with the original …", err=True)
-    print_export(export_run(run, models_dir, name=name, precision=precision), models_dir)
+    path = export_run(run, models_dir, name=name, precision=precision)
+    print_export(path, models_dir)
+    return path
 
 
 def print_export(path: Path, models_dir: Path) -> None:

@@ -1,0 +1,67 @@
+"""One ONNX file of a whole model, for onnxruntime without us."""
+
+import json
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from genrestack_bundle.errors import BundleError
+from genrestack_bundle.reader import open_bundle
+
+
+def write_onnx(bundle: str | Path, file: str | Path) -> Path:
+    """Write a bundle's composed graph as one ONNX file, with what a caller has to know in its metadata.
+
+    It takes `features`, float32 (n, f), and answers `class_index`, int64 (n,), `probabilities`, float32 (n, k), and
+    `probabilities.<part>` for each base estimator. Metadata are text; `classes`, `feature_names` and `parts` are JSON.
+
+    Args:
+        bundle: the bundle's folder, `models/<name>/<version>`.
+        file: what to write; a file that is there is replaced once the new one is whole.
+
+    Returns:
+        the file.
+
+    Raises:
+        BundleError: the bundle cannot be used, or the file cannot be written.
+
+    """
+    import onnx
+
+    found, target = open_bundle(Path(bundle)), Path(file)
+    model = onnx.load_model_from_string(found.compose())
+    about = found.model
+    onnx.helper.set_model_props(
+        model,
+        {
+            "model": about.name,
+            "version": str(about.version),
+            "classes": json.dumps(list(about.classes), ensure_ascii=False),
+            "feature_names": json.dumps([feature.name for feature in about.features], ensure_ascii=False),
+            "parts": json.dumps(list(found.part_names), ensure_ascii=False),
+            "opset": str(about.opset),
+            "producer": "genrestack",
+        },
+    )
+    _replace(target, model.SerializeToString())
+    return target
+
+
+def _replace(target: Path, data: bytes) -> None:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, aside = tempfile.mkstemp(prefix=".writing-", dir=target.parent)
+        try:
+            with os.fdopen(descriptor, "wb") as stream:
+                stream.write(data)
+            Path(aside).chmod(0o644)
+            Path(aside).replace(target)
+        except BaseException:
+            with suppress(OSError):
+                Path(aside).unlink()
+            raise
+    except OSError as error:
+        raise BundleError(
+            f"the ONNX file {target} cannot be written ({error.strerror}); choose another place for it"
+        ) from error
