@@ -106,6 +106,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("file", "kind"),
     [
         ("clusterservingruntime.yaml", "V1alpha1ClusterServingRuntime"),
+        ("clusterservingruntime-http.yaml", "V1alpha1ClusterServingRuntime"),
         ("inferenceservice.yaml", "V1beta1InferenceService"),
     ],
 )

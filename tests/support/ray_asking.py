@@ -1,5 +1,6 @@
 """A cluster of two nodes with a repository of tiny models, and ways to ask what Ray Serve answers there."""
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ import ray
 from google.rpc import status_pb2
 from ray import serve
 from ray.cluster_utils import Cluster
+from server.http.asking import INFER, Http, in_bytes, in_json
 from server.tiny_bundle import TinyStack, draw_rows
 
 from genrestack import AsyncClient, Client, GenreStackError
@@ -25,6 +27,7 @@ from genrestack_proto.v1.prediction_pb2_grpc import PredictionServiceStub
 
 FILE = Path(__file__).resolve().parents[2] / "deploy" / "ray" / "serve.yaml"
 PORT = 50077
+HTTP_PORT = 50078
 TARGET = f"127.0.0.1:{PORT}"
 PATIENCE_S = 600.0
 SLOW = 3000
@@ -41,7 +44,7 @@ def two_nodes(function: str) -> Iterator[tuple[Any, Any]]:
     ray.init(address=cluster.address, log_to_driver=False)
     # Both nodes have the same address here, and so one proxy between them.
     options = {"port": PORT, "grpc_servicer_functions": [f"genrestack_server.ray_app.{function}"]}
-    serve.start(proxy_location="HeadOnly", grpc_options=options)
+    serve.start(proxy_location="HeadOnly", grpc_options=options, http_options={"host": "127.0.0.1", "port": HTTP_PORT})
     try:
         yield cluster, other
     finally:
@@ -145,6 +148,49 @@ def refusals(target: str) -> dict[str, Status]:
             "priority": ask(pb.PredictRequest(rows=to_matrix(rows)), "Predict", ("genrestack-priority", "odd")),
             "bytes": status_of(_Raw(raw), b"\xff\xff"),
         }
+
+
+def by_http(port: int) -> dict[str, Any]:
+    """What is answered by HTTP, but for what tells one request or server from another: ids, the time."""
+    rows = draw_rows(300, seed=5)
+    documents = {
+        "json": in_json(rows[:2], "label", "probabilities"),
+        "columns": in_json(rows[:, 1:]),
+        "output": in_json(rows, "gone"),
+        "deadline": in_json(rows, parameters={"timeout": "soon"}),
+    }
+    http = Http(port)
+    try:
+        http.get("/v2/health/ready")
+        answers = {
+            **{name: http.infer(document) for name, document in documents.items()},
+            "bytes": http.infer_binary(*in_bytes(rows, "probabilities", "probabilities.left")),
+            "NaN": http.ask("POST", INFER, '{"inputs": [{"name": "features", "data": [NaN]}]}'),
+            "model": http.infer(documents["json"], INFER.replace("tiny", "gone")),
+            "version": http.infer(documents["json"], INFER.replace("tiny", "tiny/versions/7")),
+            "metadata": http.get("/v2/models/tiny"),
+            "ready": http.get("/v2/models/tiny/versions/1/ready"),
+            "index": http.post("/v2/repository/index"),
+            "path": http.get("/v2/gone"),
+            "method": http.get(INFER),
+        }
+    finally:
+        http.connection.close()
+    return {name: [answer.status, _comparable(answer.body)] for name, answer in answers.items()}
+
+
+def closed_by_http() -> list[Any]:
+    """Calls that one replica would obey and the others not."""
+    http = Http(HTTP_PORT)
+    try:
+        answer = http.post("/v2/repository/models/tiny/unload")
+    finally:
+        http.connection.close()
+    return [answer.status, answer.document["error"]]
+
+
+def _comparable(body: bytes) -> str:
+    return re.sub(r'"request_id": ?"[^"]*"', "", body.decode("latin-1"))
 
 
 class _Raw:

@@ -19,6 +19,7 @@ import numpy as np
 import yaml
 from ray import serve
 from ray.serve.schema import ServeDeploySchema
+from server.http.asking import Http, in_json
 from server.live import running_server
 from server.tiny_bundle import draw_rows, write_tiny
 
@@ -31,6 +32,7 @@ from genrestack_server.ray_app.config import read
 from support.interrupts import interruptible
 from support.ray_asking import (
     FILE,
+    HTTP_PORT,
     PATIENCE_S,
     PORT,
     SLOW,
@@ -38,6 +40,8 @@ from support.ray_asking import (
     TARGET,
     Load,
     Seen,
+    by_http,
+    closed_by_http,
     difference,
     error_of,
     refusals,
@@ -74,10 +78,16 @@ def look_around(seen: Seen, models: Path) -> None:
         )
         outcomes = client.predict_stream([rows, rows[:, 1:], rows], model="tiny", on_error="return")
         seen["stream outcomes"] = [type(outcome).__name__ for outcome in outcomes]
-    with running_server(models, max_rows=1000) as plain:
+    with running_server(models, max_rows=1000, http_port=0) as plain:
         seen["refusals"] = ours = refusals(TARGET)
         theirs = refusals(f"127.0.0.1:{plain.port}")
         seen["refusals differ"] = {name: theirs[name] for name in theirs if theirs[name] != ours[name]}
+        assert plain.server is not None
+        assert plain.server.http_port is not None
+        seen["by HTTP"] = ours_by_http = by_http(HTTP_PORT)
+        by_plain = by_http(plain.server.http_port)
+        seen["by HTTP differs"] = {name: by_plain[name] for name in by_plain if by_plain[name] != ours_by_http[name]}
+        seen["closed by HTTP"] = closed_by_http()
 
 
 def lose_a_replica(seen: Seen) -> None:
@@ -174,6 +184,17 @@ def multiplexed(folder: Path, seen: Seen) -> None:
                 request, metadata=(("multiplexed_model_id", "third"),), timeout=PATIENCE_S
             )
             seen["by metadata"] = by_metadata.model
+        http = Http(HTTP_PORT)
+        rows = draw_rows(3)
+        for model in ("second", "third", "tiny", "gone"):
+            answer = http.infer(in_json(rows, "probabilities"), f"/v2/models/{model}/infer")
+            if answer.status == 200:
+                gap = np.abs(
+                    answer.outputs["probabilities"] - STACKS["second" if model == "tiny" else model].predict_proba(rows)
+                )
+                seen[f"by HTTP, {model}"] = float(gap.max())
+            else:
+                seen[f"by HTTP, {model}"] = [answer.status, answer.document["error"]]
 
 
 def scaled(folder: Path, seen: Seen) -> None:

@@ -16,6 +16,8 @@ from genrestack_server.security.auth import Authorizer
 from genrestack_server.service.lifecycle import Lifecycle
 
 Work = Callable[[Exchange, Call], Awaitable[Response]]
+Prepare = Callable[[str], Awaitable[None]]
+"""Has a model loaded, given its name."""
 _SERVICE: Final = pb.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name
 
 
@@ -34,6 +36,8 @@ class Endpoint:
     """Whether no token is asked for."""
     admits: bool = False
     """Whether it counts as in flight until its answer is taken."""
+    prepare: Prepare | None = None
+    """Called with the model of the path, before the work."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -49,6 +53,8 @@ class Endpoint:
             self._check(exchange)
             if self.admits:
                 held.enter_context(self.admission.admit())
+            if self.prepare is not None:
+                await self.prepare(exchange.parameters["model"])
             try:
                 return await self.work(exchange, call)
             except UnsupportedEncoding:

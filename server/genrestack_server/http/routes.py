@@ -3,7 +3,7 @@
 import logging
 import secrets
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import grpc
 from starlette.applications import Starlette
@@ -17,7 +17,7 @@ from genrestack_common.text import quoted
 from genrestack_server.config.server_config import ServerConfig
 from genrestack_server.http.documentation.docs_page import docs_page
 from genrestack_server.http.documentation.openapi import OPENAPI
-from genrestack_server.http.endpoint import Endpoint, Work
+from genrestack_server.http.endpoint import Endpoint, Prepare, Work
 from genrestack_server.http.errors import refusal
 from genrestack_server.http.exchange import Exchange, Response
 from genrestack_server.http.json_text import to_json
@@ -34,7 +34,13 @@ _VERSIONS: Final = {"1.0", "1.1"}
 _NO_SUCH_PATH, _NO_SUCH_METHOD, _NO_SUCH_VERSION = 404, 405, 505
 
 
-def make_app(inference: Inference, lifecycle: Lifecycle, authorizer: Authorizer, config: ServerConfig) -> ASGIApp:
+def make_app(
+    inference: Inference,
+    lifecycle: Lifecycle,
+    authorizer: Authorizer,
+    config: ServerConfig,
+    prepare: Prepare | None = None,
+) -> ASGIApp:
     """Return the application that answers every path.
 
     Args:
@@ -42,16 +48,17 @@ def make_app(inference: Inference, lifecycle: Lifecycle, authorizer: Authorizer,
         lifecycle: tells observers of calls.
         authorizer: who may call what.
         config: limits.
+        prepare: has a model loaded that is asked for; None where none is loaded on demand.
 
     """
     methods, admission = ProtocolMethods(inference, config), inference.engine.admission
     endpoint = partial(Endpoint, lifecycle=lifecycle, authorizer=authorizer, admission=admission)
 
-    def get(path: str, method: str, work: Work, *, open_to_all: bool = False) -> Route:
-        return Route(path, endpoint(method=method, work=work, open_to_all=open_to_all), methods=["GET"])
+    def get(path: str, method: str, work: Work, **options: Any) -> Route:
+        return Route(path, endpoint(method=method, work=work, **options), methods=["GET"])
 
-    def post(path: str, method: str, work: Work, *, admits: bool = False) -> Route:
-        return Route(path, endpoint(method=method, work=work, admits=admits), methods=["POST"])
+    def post(path: str, method: str, work: Work, **options: Any) -> Route:
+        return Route(path, endpoint(method=method, work=work, **options), methods=["POST"])
 
     routes = [
         get("/v2/health/live", "ServerLive", methods.live, open_to_all=True),
@@ -66,10 +73,10 @@ def make_app(inference: Inference, lifecycle: Lifecycle, authorizer: Authorizer,
     ]
     for path in (_MODEL, _VERSION):
         routes += [
-            post(f"{path}/infer", "ModelInfer", methods.infer, admits=True),
-            get(f"{path}/ready", "ModelReady", methods.model_ready),
+            post(f"{path}/infer", "ModelInfer", methods.infer, admits=True, prepare=prepare),
+            get(f"{path}/ready", "ModelReady", methods.model_ready, prepare=prepare),
             get(f"{path}/stats", "ModelStatistics", methods.statistics),
-            get(path, "ModelMetadata", methods.model),
+            get(path, "ModelMetadata", methods.model, prepare=prepare),
         ]
     app = Starlette(routes=routes, exception_handlers={HTTPException: _refused, Exception: _failed})
     app.router.redirect_slashes = False

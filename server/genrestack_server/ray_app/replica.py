@@ -1,4 +1,7 @@
-"""One replica: Ray calls its methods with a message's bytes and a context, and gets a message, or a status, back."""
+"""One replica: Ray calls its methods with a message's bytes and a context, and gets a message, or a status, back.
+
+What comes by Ray's HTTP proxy goes to `__call__`.
+"""
 
 import asyncio
 import logging
@@ -8,6 +11,8 @@ from typing import Any, Final, TypeVar
 from google.protobuf.message import Message
 from google.rpc import status_pb2
 from grpc_health.v1 import health_pb2
+from starlette.requests import Request
+from starlette.responses import Response
 
 from genrestack_bundle import BundleError
 from genrestack_bundle.layout import is_version
@@ -21,6 +26,7 @@ from genrestack_server.models.repository import Versions, versions_of
 from genrestack_server.models.version_policy import VersionPolicy
 from genrestack_server.ray_app.core import Core
 from genrestack_server.ray_app.demand import CachedModel, Models
+from genrestack_server.ray_app.http import HttpFront
 from genrestack_server.ray_app.proxy import named
 from genrestack_server.rpc.prediction_service import SERVICE_NAME
 from genrestack_server.service.messages import parse_request
@@ -54,6 +60,11 @@ class Replica:
         await self._core.start()
         if models_per_replica is not None and self._core.on_demand is not None:
             await self._hold(models_per_replica, Models(config, self._core.on_demand, self._core.engine.manager))
+        self._http = HttpFront(self._core, config, None if models_per_replica is None else self._prepare)
+
+    async def __call__(self, _: Request) -> Response:
+        """Answer a request by HTTP."""
+        return self._http.response()
 
     async def Predict(self, data: bytes, grpc_context: Any) -> pb.PredictResponse:  # noqa: N802 - gRPC's name
         """Answer one batch."""
@@ -108,6 +119,10 @@ class Replica:
         await models.look()
         if self._config.default_model is not None:
             await models.ensure(self._config.default_model, self._cache)
+
+    async def _prepare(self, model: str) -> None:
+        if self._models is not None:
+            await self._models.ensure(model, self._cache)
 
     async def _ensured(self, kind: type[pb.PredictRequest | pb.GetModelRequest], data: bytes) -> bytes:
         """Load the model that a request means; return the request, which names it."""

@@ -61,6 +61,15 @@ def test_two_nodes_and_the_loss_of_a_replica(tmp_path: Path) -> None:
         "priority": "INVALID_ARGUMENT",
         "bytes": "INVALID_ARGUMENT",
     }
+    assert seen["by HTTP differs"] == {}
+    assert {name: status for name, (status, _) in seen["by HTTP"].items()} == {
+        **dict.fromkeys(("json", "bytes", "metadata", "ready", "index"), 200),
+        **dict.fromkeys(("columns", "output", "deadline", "NaN"), 400),
+        **dict.fromkeys(("model", "version", "path"), 404),
+        "method": 405,
+    }
+    assert seen["closed by HTTP"][0] == 403
+    assert "replicas on Ray Serve take none" in seen["closed by HTTP"][1]
     assert seen["difference through the loss of a replica"] < SAME
 
 
@@ -91,6 +100,8 @@ def test_models_take_turns_in_a_replica(tmp_path: Path) -> None:
     assert seen["refused"][0] == "FailedPrecondition"
     assert "does not answer its golden rows" in seen["refused"][1]
     assert seen["refused again"] == seen["refused"]
+    assert max(seen[f"by HTTP, {model}"] for model in ("tiny", "second", "third")) < SAME
+    assert seen["by HTTP, gone"] == [404, "there is no model 'gone' here; there are: bad, second, third, tiny"]
 
 
 @pytest.mark.long
