@@ -58,6 +58,7 @@ def test_recordings_artists_and_folds(partition: Partition) -> None:
         assert not set(partition.groups[partition.side(fold)]) & set(partition.groups[partition.held_back(fold)])
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("small_grids")
 def test_the_outer_fold_has_no_say(partition: Partition, tmp_path: Path) -> None:
     """With the outer fold's labels and features turned around, everything that was tried comes out the same."""

@@ -17,6 +17,10 @@ SAMPLE: Final = 2**24
 """Bytes that are looked at: no header is longer."""
 ROWS: Final = 200
 """Rows below the header that are looked at."""
+_LINES: Final = 50 * ROWS
+"""Lines that are looked at, most of which may be blank."""
+_CELLS: Final = 1000
+"""Cells of a row that are looked at to find the separator."""
 _SEPARATORS: Final = (",", ";", "\t", "|")
 _NAMES: Final = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 _COMMENTS: Final = ("#", "%")
@@ -66,6 +70,9 @@ def sniff(stream: BinaryIO, numeric: Callable[[tuple[str, ...]], Collection[str]
     text = start[mark:].decode(encoding, errors="replace")
     skipped, told = _before_header(text)
     text = text[len(skipped) :]
+    if text and len(start) == SAMPLE and "\n" not in text and "\r" not in text:
+        size = SAMPLE // 2**20
+        raise TableFileError(f"has a first line of more than {size} MiB; a line holds one row: check its line ends")
     separator = told or _separator(text)
     records = _records(text, separator, whole=len(start) < SAMPLE)
     if not records:
@@ -109,8 +116,8 @@ def _lines(text: str) -> Iterator[str]:
 
 def _before_header(text: str) -> tuple[str, str]:
     """Return the lines before the header, and the separator that one of them names."""
-    length, separator, comment = 0, "", ""
-    for line in _lines(text):
+    length, separator, comment = len(text) - len(text.lstrip("\r\n")), "", ""
+    for line in _lines(text[length:]):
         bare = line.strip().strip('"')
         if bare[:4].lower() == "sep=" and len(bare) <= 5 and not length:
             separator = bare[4:] or "\t"
@@ -156,14 +163,18 @@ def _separator(text: str) -> str:
         width = len(rows[0]) if rows else 0
         if width > 1:
             as_wide = sum(len(row) == width for row in rows) / len(rows)
-            score = (round(as_wide, 1), width, sum(is_number(cell.strip()) for row in rows for cell in row))
+            score = (round(as_wide, 1), width, _numbers(rows))
             if score > best:
                 best, found = score, separator
     return found
 
 
+def _numbers(rows: list[list[str]]) -> int:
+    return sum(is_number(cell.strip()) for row in rows for cell in row[:_CELLS])
+
+
 def _rows(text: str, separator: str) -> Iterator[list[str]]:
-    lines = csv.reader(_lines(text), delimiter=separator, skipinitialspace=True)
+    lines = csv.reader(islice(_lines(text), _LINES), delimiter=separator, skipinitialspace=True)
     return (row for row in lines if row)
 
 

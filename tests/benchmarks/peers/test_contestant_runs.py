@@ -59,6 +59,7 @@ def files(fitted: FittedStack, tmp_path_factory: pytest.TempPathFactory) -> File
     return Files(prepared, folder / "model.joblib")
 
 
+@pytest.mark.long
 def test_a_round(files: Files) -> None:
     who = [each for each in contestants() if each.environment in {"scikit-learn", "onnxruntime", "genrestack"}]
     results = {each.key: each for each in measure_all(who, files, SCANT, lambda name: current())}

@@ -57,7 +57,9 @@ def server(repository: Path) -> Iterator[Running]:
 def stranger() -> Iterator[int]:
     """A gRPC server that is none of ours."""
     strange = grpc.server(futures.ThreadPoolExecutor(1))
-    yield strange.add_insecure_port("127.0.0.1:0") if strange.start() is None else 0
+    port = strange.add_insecure_port("127.0.0.1:0")
+    strange.start()
+    yield port
     strange.stop(0).wait()
 
 

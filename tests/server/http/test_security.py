@@ -1,6 +1,7 @@
 """Tokens before a body is read, TLS as on the gRPC port, and pages of other sites."""
 
 import hashlib
+import socket
 import ssl
 import time
 from collections.abc import Iterator
@@ -9,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from server.http.asking import INFER, Http, asking, http_port, in_json, sent, status_of
+from server.http.asking import INFER, Http, answer_on, asking, http_port, in_json, sent, status_of
 from server.live import Running, RunServer
 from server.tiny_bundle import draw_rows
 from support.certificates import EXPIRED, Authority, Pair
-from support.waiting import until
+from support.waiting import GUARD_S, until
 
 from genrestack_server.call import Call
 from genrestack_server.telemetry.observer import Observer
@@ -76,7 +77,9 @@ def test_only_who_has_a_token_is_answered(token_file: Path, tiny_models: Path, r
 def test_no_body_is_read_before_the_token(token_file: Path, tiny_models: Path, run_server: RunServer) -> None:
     with run_server(tiny_models, http_port=0, token_file=token_file) as running:
         head = f"POST {INFER} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\nExpect: 100-continue\r\n\r\n"
-        answer = sent(http_port(running), head.encode(), b"{")
+        with socket.create_connection(("127.0.0.1", http_port(running)), timeout=GUARD_S) as connection:
+            connection.sendall(head.encode() + b"{")
+            answer = answer_on(connection)
         assert status_of(answer) == 401
         assert b"100 Continue" not in answer
 

@@ -136,8 +136,8 @@ def test_groups_files_are_read_likewise(write: Write, content: str, encoding: st
 @pytest.mark.parametrize("ending", PACK)
 def test_a_bomb_is_given_up_while_it_is_unpacked(write: Write, ending: str) -> None:
     """A table of many short rows, and one of one long line, that are far smaller packed than in memory."""
-    rows = write(PACK[ending](b"a,label\n" + b"1,x\n" * (16 * MIB)), f"rows.csv{ending}")
-    line = write(PACK[ending](b"a,label\n1," + b"x" * (64 * MIB)), f"line.csv{ending}")
+    rows = write(PACK[ending](b"a,label\n" + b"1,x\n" * (8 * MIB)), f"rows.csv{ending}")
+    line = write(PACK[ending](b"a,label\n1," + b"x" * (20 * MIB)), f"line.csv{ending}")
     with memory(400 * MIB):
         with pytest.raises(
             TableError, match=r"has at least .* lines of 2 columns .* are free; leave rows or columns out"

@@ -52,8 +52,8 @@ def refused(path: Path, message: str, **options: Any) -> None:
         (b"a,b,label\n", b",,,,,,,,,,,,,,,,,,,,\n", 1_000_000, r"at least [\d,]+ values"),
         (b"a,b,label\n1,2,", b"x", 20_000_000, "a line is longer than 16 MiB, after 1 line ends"),
         (b"a,b,label\n", b"1,", 20_000_000, "a line is longer than 16 MiB"),
-        (b"a", b",a", 20_000_000, "a line is longer than 16 MiB"),
-        (b"", b"a", 20_000_000, "its first line holds no column names"),
+        (b"a", b",a", 20_000_000, "has a first line of more than 16 MiB; a line holds one row"),
+        (b"", b"a", 20_000_000, "has a first line of more than 16 MiB; a line holds one row"),
     ],
 )
 def test_a_packed_text_table_that_is_too_large_unpacked(
