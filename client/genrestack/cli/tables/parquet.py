@@ -23,7 +23,7 @@ def open_parquet(
     """Open a Parquet file; yield its columns' names, the number of its rows, and its rows in batches.
 
     Raises:
-        TableError: it is no Parquet file, or holds columns that are not one value a row.
+        TableError: it is not a Parquet file, or holds columns that are not one value a row.
 
     """
     try:
