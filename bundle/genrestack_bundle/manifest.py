@@ -114,7 +114,6 @@ def _check(model: Model) -> None:
         f"files of more than {MAX_BUNDLE_BYTES} bytes in all": sum(sizes.values()) > MAX_BUNDLE_BYTES,
         f"graphs of more than {MAX_GRAPHS_BYTES} bytes in all": graph_bytes > MAX_GRAPHS_BYTES,
         "no features": not model.features,
-        f"what format {model.format} does not have": format_of(model) > model.format,
         "fewer than two classes": len(model.classes) < 2,
         "two features of one name": len({f.name for f in model.features}) < len(model.features),
         "two classes of one name": len(set(model.classes)) < len(model.classes),
@@ -128,6 +127,7 @@ def _check(model: Model) -> None:
         # A model that is not a stack is one base part.
         "several base estimators and no meta-learner": len(base) > 1 and PART_KIND_META not in kinds,
         "no meta-learner, which format 1 needs": model.format == 1 and PART_KIND_META not in kinds,
+        f"what format {model.format} does not have": format_of(model) > model.format,
         "more than one scaler, or one that is not first": PART_KIND_SCALER in kinds[1:],
         "a tolerance that verifies nothing": not all(0 <= tolerance <= _LOOSEST for tolerance in tolerances),
         "a part without its file": any(

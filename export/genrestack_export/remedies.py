@@ -8,17 +8,16 @@ import numpy.typing as npt
 from genrestack_export.errors import UnsupportedEstimator
 from genrestack_export.finding.wrappers import peel
 
-_LINEAR = "SVC(kernel='linear', probability=True)"
 _SVC = "SVC(probability=True) or CalibratedClassifierCV(SVC(), ensemble=False)"
 # Kinds that have no `predict_proba`, or have it for some arguments only, by the name of their class → what has it.
 _WITH_PROBABILITIES = {
-    "LinearSVC": _LINEAR,
-    "NuSVC": _SVC,
-    "PassiveAggressiveClassifier": _LINEAR,
-    "Perceptron": _LINEAR,
-    "RidgeClassifier": _LINEAR,
-    "RidgeClassifierCV": _LINEAR,
-    "SGDClassifier": _LINEAR,
+    "LinearSVC": "CalibratedClassifierCV(LinearSVC())",
+    "NuSVC": "NuSVC(probability=True)",
+    "PassiveAggressiveClassifier": "CalibratedClassifierCV(PassiveAggressiveClassifier())",
+    "Perceptron": "CalibratedClassifierCV(Perceptron())",
+    "RidgeClassifier": "CalibratedClassifierCV(RidgeClassifier())",
+    "RidgeClassifierCV": "CalibratedClassifierCV(RidgeClassifierCV())",
+    "SGDClassifier": "SGDClassifier(loss='log_loss') or CalibratedClassifierCV(SGDClassifier())",
     "SVC": _SVC,
     "VotingClassifier": "VotingClassifier(voting='soft')",
 }
@@ -36,6 +35,15 @@ def without_probabilities(estimator: Any) -> str | None:
     if hasattr(estimator, "predict_proba"):
         return None
     return _WITH_PROBABILITIES.get(type(peel(estimator).model).__name__)
+
+
+def refuse_without_probabilities(where: str, estimator: Any) -> UnsupportedEstimator:
+    """Return the error for a fitted estimator that has no `predict_proba` where it is needed."""
+    kind = type(estimator).__name__
+    change = without_probabilities(estimator) or f"an estimator that has them in place of {kind}"
+    return UnsupportedEstimator(
+        where, f"{kind} without predict_proba", f"estimators with probabilities; fit it again with {change}"
+    )
 
 
 def check_probabilities(where: str, model: Any, answers: npt.NDArray[np.float64]) -> None:

@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from genrestack_bundle import Golden
 from genrestack_export.converters.imputer import fills_missing
 from genrestack_export.errors import ExportError, UnsupportedEstimator
+from genrestack_export.remedies import refuse_without_probabilities
 
 Rows = npt.NDArray[np.float64]
 _AT_ONCE = 256
@@ -191,10 +192,7 @@ def read_source_stack(stack: Any, scaler: Any) -> SourceStack:
     base = {name: stack.named_estimators_[name] for name in names}
     _check_classes(stack, base)
     if not hasattr(stack, "predict_proba"):
-        kind = type(stack.final_estimator_).__name__
-        raise UnsupportedEstimator(
-            "the meta-learner", f"{kind} without predict_proba", "a final estimator with predict_proba"
-        )
+        raise refuse_without_probabilities("the meta-learner", stack.final_estimator_)
     width = int(stack.n_features_in_)
     features = _check_width(scaler, width, "the stack")
     return SourceStack(stack, scaler, base, features, width, tuple(stack.stack_method_))
@@ -207,11 +205,7 @@ def _read_model(model: Any, scaler: Any) -> SourceStack:
     if isinstance(model.classes_, list) or getattr(model, "multilabel_", False):
         raise UnsupportedEstimator("the model", "several labels a row", "one label a row")
     if not hasattr(model, "predict_proba"):
-        raise UnsupportedEstimator(
-            "the model",
-            f"{type(model).__name__} without predict_proba",
-            "classifiers with predict_proba; wrap it in CalibratedClassifierCV and fit again",
-        )
+        raise refuse_without_probabilities("the model", model)
     if len(model.classes_) < 2:
         raise UnsupportedEstimator("the model", "a classifier of one class", "two classes or more")
     known = getattr(model, "n_features_in_", None)

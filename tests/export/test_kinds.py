@@ -75,7 +75,7 @@ def _quadratic() -> Any:
 
 MODELS: dict[str, Make] = {
     "logistic": _lr,
-    "logistic, searched": lambda: LogisticRegressionCV(cv=2, max_iter=300),
+    "logistic, searched": lambda: make_pipeline(StandardScaler(), LogisticRegressionCV(Cs=3, cv=2)),
     "sgd": lambda: make_pipeline(StandardScaler(), SGDClassifier(loss="log_loss", random_state=0)),
     "mlp": lambda: MLPClassifier((8, 4), activation="tanh", max_iter=20, random_state=0),
     "tree": lambda: DecisionTreeClassifier(max_depth=4, random_state=0),

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from export.conftest import FitStack, draw, knn
+from export.conftest import Case, FitStack, draw, knn
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import VotingClassifier
-from sklearn.linear_model import Perceptron, RidgeClassifier, SGDClassifier
+from sklearn.linear_model import LogisticRegression, Perceptron, RidgeClassifier, SGDClassifier
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -23,22 +23,31 @@ CHANGES: dict[str, tuple[Callable[[], Any], str]] = {
     "svc": (SVC, "SVC(probability=True)"),
     "svc in a pipeline": (lambda: make_pipeline(StandardScaler(), SVC()), "SVC(probability=True)"),
     "svc in a search": (lambda: GridSearchCV(SVC(), {"C": [1, 10]}, cv=2), "SVC(probability=True)"),
-    "nu": (NuSVC, "SVC(probability=True)"),
-    "linear svc": (LinearSVC, "SVC(kernel='linear', probability=True)"),
-    "hinge": (lambda: SGDClassifier(loss="hinge"), "SVC(kernel='linear', probability=True)"),
-    "perceptron": (Perceptron, "SVC(kernel='linear', probability=True)"),
-    "ridge": (RidgeClassifier, "SVC(kernel='linear', probability=True)"),
+    "nu": (NuSVC, "NuSVC(probability=True)"),
+    "linear svc": (LinearSVC, "CalibratedClassifierCV(LinearSVC())"),
+    "hinge": (lambda: SGDClassifier(loss="hinge"), "SGDClassifier(loss='log_loss')"),
+    "perceptron": (Perceptron, "CalibratedClassifierCV(Perceptron())"),
+    "ridge": (RidgeClassifier, "CalibratedClassifierCV(RidgeClassifier())"),
     "hard votes": (lambda: VotingClassifier([("knn", knn())], voting="hard"), "VotingClassifier(voting='soft')"),
 }
 
 
 @pytest.mark.parametrize("kind", CHANGES)
-def test_change_is_named(fit: FitStack, kind: str) -> None:
+def test_change_is_named(small: Case, kind: str) -> None:
     make, change = CHANGES[kind]
-    with pytest.raises(
-        UnsupportedEstimator, match=f"base estimator 'first': .*fit the stack again with {re.escape(change)}"
-    ):
-        fit(make()).export()
+    model = make().fit(*draw(90, seed=1))
+    with pytest.raises(UnsupportedEstimator, match=f"the model: .*fit it again with {re.escape(change)}"):
+        small.export(stack=model, scaler=None)
+
+
+@pytest.mark.parametrize("kind", sorted(CHANGES.keys() - {"hard votes"}))
+def test_a_member_needs_no_probabilities(fit: FitStack, kind: str) -> None:
+    assert fit(CHANGES[kind][0](), knn(), meta=LogisticRegression(max_iter=5000)).export().name == "1"
+
+
+def test_votes_of_a_member_are_soft(fit: FitStack) -> None:
+    with pytest.raises(UnsupportedEstimator, match=r"base estimator 'first': .*VotingClassifier\(voting='soft'\)"):
+        fit(CHANGES["hard votes"][0]()).export()
 
 
 @pytest.mark.parametrize(
@@ -55,22 +64,12 @@ def test_change_makes_it_exportable(fit: FitStack, estimator: Any) -> None:
     assert without_probabilities(estimator.fit(*draw(90, seed=1))) is None
 
 
-def test_stack_method(fit: FitStack) -> None:
-    with pytest.raises(
-        UnsupportedEstimator, match=r"fit the stack again with StackingClassifier\(stack_method='auto'\)"
-    ):
-        fit(knn(), stack_method="predict").export()
-    assert fit(knn(), stack_method="auto").export().name == "1"
-
-
-def test_kind_that_nothing_is_known_of(fit: FitStack) -> None:
+def test_kind_that_nothing_is_known_of(small: Case) -> None:
     class Mine(LinearSVC):  # type: ignore[misc]  # scikit-learn has no types
         pass
 
-    with pytest.raises(
-        UnsupportedEstimator, match="fit the stack again with an estimator that has them in place of Mine"
-    ):
-        fit(Mine()).export()
+    with pytest.raises(UnsupportedEstimator, match="fit it again with an estimator that has them in place of Mine"):
+        small.export(stack=Mine().fit(*draw(90, seed=1)), scaler=None)
 
 
 @pytest.mark.parametrize(("last", "refused"), [(None, True), ("softmax", False), ("sigmoid", True)])

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genrestack_bundle.runtime.compose import IR_VERSION, PROBABILITIES, SCALED
-from genrestack_proto.v1.model_pb2 import PART_KIND_BASE, Model, Part
+from genrestack_proto.v1.model_pb2 import PART_KIND_BASE, PART_KIND_META, Model, Part
 
 if TYPE_CHECKING:
     from onnx import TensorProto
@@ -24,8 +24,10 @@ VERSION: Final = 1
 _KNN: Final = "sklearn.neighbors.KNeighborsClassifier"
 _METRICS: Final = {"manhattan": 1, "cityblock": 1, "l1": 1, "euclidean": 2, "l2": 2}
 _WEIGHTS: Final = {"uniform": 0, "distance": 1}
-# The name of the first constant that an exported graph holds.
+# The name of the first constant that the exported graph of an estimator holds, behind the name of that graph.
 _POINTS: Final = "c_1"
+# What makes a part more than the probabilities of k neighbours by its metric.
+_MORE: Final = {"metric_params", "stack_method"}
 
 
 def native_parts(model: Model, graphs: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -36,7 +38,10 @@ def native_parts(model: Model, graphs: Mapping[str, bytes]) -> dict[str, bytes]:
         graphs: each part's serialised ONNX model, by file name.
 
     """
-    found = {}
+    found: dict[str, bytes] = {}
+    if all(part.kind != PART_KIND_META for part in model.parts):
+        # By itself a base part answers more than probabilities.
+        return found
     for part in model.parts:
         if part.kind == PART_KIND_BASE and part.estimator == _KNN:
             graph = _knn(part, graphs[part.file], len(model.classes), model.opset)
@@ -62,7 +67,7 @@ def _attributes(part: Part) -> dict[str, int] | None:
         p = float(parameters.get("p", "")) if metric == "minkowski" else _METRICS.get(metric)
     except ValueError:
         return None
-    if weights is None or p not in {1, 2} or neighbors < 1:
+    if weights is None or p not in {1, 2} or neighbors < 1 or _MORE & set(parameters):
         return None
     return {"neighbors": neighbors, "p": int(p), "by_distance": weights}
 
@@ -72,10 +77,11 @@ def _training(packed: bytes, classes: int) -> tuple[npt.NDArray[Any] | None, npt
     import onnx
 
     tensors = onnx.load_model_from_string(packed).graph.initializer
-    points = next((_matrix(tensor) for tensor in tensors if tensor.name == _POINTS), None)
-    if points is None:
+    first = next((tensor for tensor in tensors if tensor.name.rpartition("/")[2] == _POINTS), None)
+    points = None if first is None else _matrix(first)
+    if first is None or points is None:
         return None, None
-    tables = [tensor for tensor in tensors if tensor.name != _POINTS and list(tensor.dims) == [len(points), classes]]
+    tables = [tensor for tensor in tensors if tensor.name != first.name and list(tensor.dims) == [len(points), classes]]
     votes = [table for tensor in tables if (table := _matrix(tensor)) is not None and _is_one_hot(table)]
     return points, votes[0].argmax(axis=1).astype(np.int64) if len(votes) == 1 else None
 

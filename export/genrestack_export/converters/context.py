@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from genrestack_export.errors import UnsupportedEstimator
 from genrestack_export.onnx_graph.builder import DOUBLE, GraphBuilder
+from genrestack_export.remedies import refuse_without_probabilities
 
 Make = Callable[[], str]
 
@@ -80,10 +81,7 @@ class Context:
         """
         answer = self.classify(estimator, rows)
         if answer.probabilities is None:
-            raise self.refuse(
-                f"{type(estimator).__name__} without predict_proba",
-                "classifiers with predict_proba; wrap it in CalibratedClassifierCV and fit again",
-            )
+            raise refuse_without_probabilities(self.where, estimator)
         return answer.probabilities()
 
     def index(self, answer: Answer) -> str:

@@ -48,7 +48,7 @@ def threshold(c: Context, estimator: Any, _: Table) -> Answer:
 def voting(c: Context, estimator: Any, rows: Table) -> Answer:
     """Convert a soft `VotingClassifier`."""
     if estimator.voting != "soft":
-        raise c.refuse("VotingClassifier(voting='hard')", "voting='soft'")
+        raise c.refuse("VotingClassifier(voting='hard')", "VotingClassifier(voting='soft'); fit it again so")
     members, weights = estimator.estimators_, estimator._weights_not_none
     weights = np.ones(len(members)) if weights is None else np.asarray(weights, dtype=np.float64)
 
@@ -156,7 +156,10 @@ def one_vs_rest(c: Context, estimator: Any, rows: Table) -> Answer:
 
 def _second(c: Context, answer: Answer) -> str:
     if answer.probabilities is None:
-        raise c.refuse("OneVsRestClassifier of classifiers without predict_proba", "classifiers that have it")
+        raise c.refuse(
+            "OneVsRestClassifier of classifiers without predict_proba",
+            "classifiers that have it; fit it again with one, or with CalibratedClassifierCV around them",
+        )
     return c.columns(answer.probabilities(), [1])
 
 

@@ -11,6 +11,7 @@ from genrestack_export.converters import bayes, ensembles, linear, singles, tran
 from genrestack_export.converters.context import Answer, Context, Table
 from genrestack_export.converters.ensembles import stacked
 from genrestack_export.onnx_graph.builder import DOUBLE, FLOAT, INT64, GraphBuilder
+from genrestack_export.remedies import refuse_without_probabilities
 from genrestack_proto.v1.model_pb2 import PART_KIND_BASE, PART_KIND_META, PART_KIND_SCALER, Part
 
 Precision = Literal["single", "double"]
@@ -64,10 +65,7 @@ def convert_whole(estimator: Any, features: int, *, single: bool) -> ConvertedPa
 
 def _whole(c: Context, estimator: Any, answer: Answer) -> dict[str, tuple[int, list[str | int]]]:
     if answer.probabilities is None:
-        raise c.refuse(
-            f"{type(estimator).__name__} without predict_proba",
-            "classifiers with predict_proba; wrap it in CalibratedClassifierCV and fit again",
-        )
+        raise refuse_without_probabilities(c.where, estimator)
     c.g.name_output(answer.probabilities(), PROBABILITIES)
     c.g.name_output(c.index(answer), CLASS_INDEX)
     return {CLASS_INDEX: (INT64, ["rows"]), PROBABILITIES: (DOUBLE, ["rows", answer.classes])}
@@ -140,4 +138,5 @@ def _plain(estimator: Any) -> dict[str, str]:
     values = estimator.get_params(deep=False)
     # Members and steps are estimators; their text would be pages.
     kept = {k: v for k, v in values.items() if k not in {"steps", "estimators", "transformers", "transformer_list"}}
-    return {k: str(v) for k, v in sorted(kept.items()) if isinstance(v, str | int | float | bool | list | tuple)}
+    kinds = (str, int, float, bool, list, tuple, dict)
+    return {k: str(v) for k, v in sorted(kept.items()) if isinstance(v, kinds)}

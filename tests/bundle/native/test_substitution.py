@@ -20,7 +20,7 @@ from genrestack_bundle.native.library import LIBRARY, instruction_sets, missing
 from genrestack_bundle.native.substitution import DOMAIN, native_parts
 from genrestack_bundle.runtime.compose import compose
 from genrestack_export.converters.knn import knn_graph, read_knn
-from genrestack_proto.v1.model_pb2 import PART_KIND_BASE, Model, Part
+from genrestack_proto.v1.model_pb2 import PART_KIND_BASE, PART_KIND_META, Model, Part
 
 CPU = "CPUExecutionProvider"
 Rows = npt.NDArray[np.float32]
@@ -180,16 +180,19 @@ def test_a_manifest_that_lies(digits: Path) -> None:
     assert "does not answer its golden rows" in verified.native_passed_over
 
 
+META = Part(name="meta", kind=PART_KIND_META, file="meta.onnx")
+
+
 def _spoil(name: str) -> Any:
     def change(model: onnx.ModelProto) -> None:
         for tensor in model.graph.initializer:
-            if tensor.name == "c_1":
+            if tensor.name.endswith("/c_1"):
                 array = onnx.numpy_helper.to_array(tensor).copy()
                 changed = {"one value": array[:, 0], "float32": array.astype(np.float32)}.get(name)
                 if changed is None:
                     array[0, 0] = np.nan
                     changed = array
-                tensor.CopyFrom(onnx.numpy_helper.from_array(np.ascontiguousarray(changed), "c_1"))
+                tensor.CopyFrom(onnx.numpy_helper.from_array(np.ascontiguousarray(changed), tensor.name))
 
     return change
 
@@ -216,7 +219,7 @@ def test_every_form_that_an_export_writes(p: int, weights: str, count: int, metr
         name="knn", kind=PART_KIND_BASE, file="knn.onnx", estimator="sklearn.neighbors.KNeighborsClassifier",
         parameters=parameters,
     )  # fmt: skip
-    model = Model(parts=[part], classes=["a", "b", "c"], opset=18, ml_opset=3)
+    model = Model(parts=[part, META], classes=["a", "b", "c"], opset=18, ml_opset=3)
     (graph,) = native_parts(model, {"knn.onnx": packed}).values()
     rows = rng.normal(size=(50, 3))
     np.testing.assert_allclose(_run(graph, rows), _run(packed, rows), rtol=0, atol=1e-12)
@@ -243,7 +246,7 @@ def test_rows_that_are_no_numbers_are_answered_as_by_the_graph() -> None:
                 name="knn", kind=PART_KIND_BASE, file="f", estimator="sklearn.neighbors.KNeighborsClassifier",
                 parameters={"n_neighbors": "3", "weights": weights, "metric": "minkowski", "p": str(p)},
             )  # fmt: skip
-            model = Model(parts=[part], classes=["a", "b", "c"], opset=18, ml_opset=3)
+            model = Model(parts=[part, META], classes=["a", "b", "c"], opset=18, ml_opset=3)
             (graph,) = native_parts(model, {"f": packed}).values()
             np.testing.assert_array_equal(_run(graph, rows), _run(packed, rows))
 

@@ -220,7 +220,7 @@ def test_pickle_of_a_class_that_is_gone(files: Path) -> None:
 def test_pickle_of_something_else(files: Path) -> None:
     joblib.dump({"stack": 1}, files / "dict.joblib")
     _one_line(_export(files, stack="dict.joblib"), "the stack: dict is not supported", "StackingClassifier")
-    _one_line(_export(files, stack="scaler.joblib"), "the stack: MinMaxScaler is not supported")
+    _one_line(_export(files, stack="scaler.joblib"), "the model: MinMaxScaler is not supported")
     _one_line(_export(files, "--scaler", files / "mine.joblib"), "the scaler: StackingClassifier is not supported")
 
 

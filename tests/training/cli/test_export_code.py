@@ -60,7 +60,7 @@ def test_code_of_a_module(files: Path) -> None:
     one_line(
         run_export(files, None), "needs the Python module 'my_steps', which is not installed here; ", "--code FILE.py"
     )
-    one_line(run_export(files, None, "--code", files / "my_steps.py"), "the stack: function is not supported")
+    one_line(run_export(files, None, "--code", files / "my_steps.py"), "the model: function is not supported")
 
 
 def test_code_that_fails(files: Path) -> None:
