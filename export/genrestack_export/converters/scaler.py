@@ -8,10 +8,12 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import MinMaxScaler, PowerTransformer, QuantileTransformer, RobustScaler, StandardScaler
 
 from genrestack_bundle.runtime.compose import FEATURES, SCALED
+from genrestack_export.converters.gain import gain_normalizer
 from genrestack_export.converters.imputer import simple_imputer
 from genrestack_export.converters.power import power_transform
 from genrestack_export.converters.quantiles import quantile_transform
 from genrestack_export.errors import UnsupportedEstimator
+from genrestack_export.gain import GainNormalizer
 from genrestack_export.onnx_graph.builder import DOUBLE, FLOAT, ML_OPSET, OPSET, GraphBuilder
 
 _LINEAR = (MinMaxScaler, StandardScaler, RobustScaler)
@@ -19,6 +21,7 @@ _CURVED = {
     PowerTransformer: power_transform,
     QuantileTransformer: quantile_transform,
     SimpleImputer: simple_imputer,
+    GainNormalizer: gain_normalizer,
 }
 
 

@@ -17,6 +17,9 @@ BACKENDS = ("local", "ray")
 
 MISSING = ("error", "drop", "median")
 """What may become of rows with missing values; here likewise."""
+
+NORMALIZE_GAIN = ("off", "auto", "on")
+"""Whether a recording's gain is divided out; here likewise."""
 _table = partial(Setting, "table", blanks=True)
 _split, _scaler, _stack = partial(Setting, "split"), partial(Setting, "scaler"), partial(Setting, "stack")
 _knn, _svc, _mlp, _meta = (
@@ -57,6 +60,8 @@ class ScalerSettings:
 
     `fit_on = "all"` fits the scaler on the test rows as well, as the notebook does: the figures then know a little
     of the rows they are measured on. `distribution` and `quantiles` are those of `kind = "quantile"`.
+    `normalize_gain` divides out how loud a recording was made, in front of all else, so that a song turned down gets
+    the same answer: "auto" where the table has the columns that follow the gain, "on" refuses a table that lacks one.
     """
 
     kind: Annotated[
@@ -65,6 +70,9 @@ class ScalerSettings:
     distribution: Annotated[Literal["normal", "uniform"], _scaler("What quantiles are mapped to.")] = "normal"
     quantiles: Annotated[int, _scaler("Quantiles that are computed.", least=2)] = 1000
     fit_on: Annotated[Literal["training", "all"], _scaler("Rows that it is fitted on.")] = "training"
+    normalize_gain: Annotated[
+        Literal["off", "auto", "on"], _scaler("Whether a recording's gain is divided out first.")
+    ] = "off"
 
 
 @dataclass(frozen=True)

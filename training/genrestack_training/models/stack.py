@@ -12,6 +12,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import MinMaxScaler, PowerTransformer, QuantileTransformer, RobustScaler, StandardScaler
 from sklearn.svm import SVC
 
+from genrestack_export.gain import GainNormalizer
 from genrestack_training.config.presets import Overrides, resolve_settings
 from genrestack_training.config.settings import KnnSettings, MlpSettings, Settings, SvcSettings
 from genrestack_training.data.splits import Folds
@@ -57,9 +58,16 @@ def build_stack(
 
 
 Scaler: TypeAlias = (
-    MinMaxScaler | StandardScaler | RobustScaler | PowerTransformer | QuantileTransformer | SimpleImputer | Pipeline
+    MinMaxScaler
+    | StandardScaler
+    | RobustScaler
+    | PowerTransformer
+    | QuantileTransformer
+    | SimpleImputer
+    | GainNormalizer
+    | Pipeline
 )
-"""What stands in front of a stack: a scaler, an imputer, or both as a pipeline."""
+"""What stands in front of a stack: a scaler, an imputer, what divides the gain out, or several as a pipeline."""
 
 
 def build_scaler(settings: Settings, *, rows: int | None = None) -> Scaler | None:
