@@ -30,7 +30,7 @@ SEED: Final = 42
 ARTISTS: Final = REAL_TABLE.parent / "gtzan_artist_groups.csv"
 SIDE: Final = 0
 """The outer fold whose training side is worked on."""
-_REVISION: Final = 1
+_REVISION: Final = 2
 
 Rows = npt.NDArray[np.float64]
 

@@ -16,7 +16,14 @@ from sklearn.pipeline import Pipeline
 from genrestack_training.config.settings import Settings
 from genrestack_training.data.grouping import Grouping
 from genrestack_training.data.missing import check_filled, columns_with_gaps
-from genrestack_training.data.splits import Folds, Split, fold_splits, inner_folds, make_split
+from genrestack_training.data.splits import (
+    Folds,
+    Split,
+    calibration_groups,
+    fold_splits,
+    inner_folds,
+    make_split,
+)
 from genrestack_training.data.table import Table
 from genrestack_training.data.validation import check_calibration, check_training_side
 from genrestack_training.errors import SettingsError, TrainingError
@@ -100,7 +107,8 @@ def fit_split(
     scaler = fit_scaler(data, split)
 
     # Fit: every base estimator on all training rows and once a fold, then the meta-learner.
-    stack = build_stack(settings, seed=data.seed, folds=folds)
+    groups = calibration_groups(settings.stack.folds_by, split, data.grouping)
+    stack = build_stack(settings, seed=data.seed, folds=folds, groups=groups)
     begun, predictions = time.monotonic(), None
     with collected_warnings(settings) as notes:
         training, labels = _scaled(scaler, rows[split.training]), data.labels[split.training]

@@ -23,6 +23,7 @@ from genrestack_training.fit_plan import FitPlan, plan_fit, reference_rows
 from genrestack_training.fitting import FitStore, check_backend, open_backend
 from genrestack_training.fitting.progress import NullProgress, Progress
 from genrestack_training.folders.unfinished import unfinished, unfinished_path
+from genrestack_training.models.calibration import resolve_calibration
 from genrestack_training.models.gain import behind_gain, resolve_gain
 from genrestack_training.run.run import Provenance, Run
 from genrestack_training.run.run_record import RunRecord
@@ -104,6 +105,8 @@ def train(
     for line in table.notes[len(read.notes) :]:
         progress.note(line)
     settings, gain_notes = resolve_gain(settings, table.feature_names)
+    settings, calibration_notes = resolve_calibration(settings)
+    setting_notes = (*gain_notes, *calibration_notes)
     labels = check_table(table, settings)
     data = TrainingData(table, labels, _grouping(table, artists), settings, seed)
 
@@ -116,7 +119,7 @@ def train(
     doubts = _table_warnings(data, split)
     for line in doubts:
         progress.note(f"warning: {line}")
-    for line in gain_notes:
+    for line in setting_notes:
         progress.note(line)
 
     if before_fits is not None:
@@ -130,7 +133,7 @@ def train(
         for line in (*plan.notes, *results.notes):
             progress.note(line)
 
-        notes = (*doubts, *gain_notes, *plan.notes, *results.notes)
+        notes = (*doubts, *setting_notes, *plan.notes, *results.notes)
         run = _run(name, data, results.main, _provenance(data, results.main, preset, notes))
         run = replace(
             run,

@@ -1,4 +1,4 @@
-"""`CalibratedClassifierCV(SVC(), ensemble=False)`: one-vs-rest decisions and one sigmoid a class."""
+"""`CalibratedClassifierCV(SVC(), ensemble=False)`: one-vs-rest decisions and what makes probabilities of them."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ import numpy as np
 
 from genrestack_bundle.runtime.compose import PROBABILITIES, SCALED
 from genrestack_export.converters.svc import SupportVectors, decisions, read_svc
+from genrestack_export.converters.temperature import temperature
 from genrestack_export.errors import UnsupportedEstimator
 from genrestack_export.onnx_graph.builder import DOUBLE, GraphBuilder
 
@@ -28,11 +29,7 @@ def calibrated_graph(where: str, estimator: Any) -> Any:
     pairwise = decisions(g, vectors, dtype=np.float64)
     # scikit-learn turns libsvm's sign around: with two classes, positive speaks for the second.
     columns = g.node("Neg", pairwise) if vectors.classes == 2 else _one_vs_rest(g, vectors, pairwise)
-    slopes = np.array([[c.a_ for c in calibrated.calibrators]])
-    offsets = np.array([[c.b_ for c in calibrated.calibrators]])
-    exponent = g.node("Add", g.node("Mul", columns, g.constant(slopes, np.float64)), g.constant(offsets, np.float64))
-    sigmoid = _expit(g, g.node("Neg", exponent))
-    g.name_output(_normalise(g, vectors.classes, sigmoid), PROBABILITIES)
+    g.name_output(_METHODS[calibrated.method](g, calibrated, columns, vectors.classes), PROBABILITIES)
     return g.model(
         f"calibrated svc, {vectors.kernel}, {len(vectors.vectors)} vectors",
         {SCALED: (DOUBLE, ["rows", vectors.vectors.shape[1]])},
@@ -43,12 +40,12 @@ def calibrated_graph(where: str, estimator: Any) -> Any:
 def _only(where: str, estimator: Any) -> Any:
     from sklearn.svm import SVC
 
-    supported = "CalibratedClassifierCV(SVC(), ensemble=False, method='sigmoid')"
+    supported = "CalibratedClassifierCV(SVC(), ensemble=False, method='sigmoid' or 'temperature')"
     if len(estimator.calibrated_classifiers_) != 1:
         found = f"CalibratedClassifierCV(ensemble={estimator.ensemble!r}) of {len(estimator.calibrated_classifiers_)}"
         raise UnsupportedEstimator(where, found, supported)
     calibrated = estimator.calibrated_classifiers_[0]
-    if calibrated.method != "sigmoid":
+    if calibrated.method not in _METHODS:
         raise UnsupportedEstimator(where, f"CalibratedClassifierCV(method={calibrated.method!r})", supported)
     if type(calibrated.estimator) is not SVC:
         found = f"CalibratedClassifierCV({type(calibrated.estimator).__name__}())"
@@ -73,6 +70,17 @@ def _one_vs_rest(g: GraphBuilder, vectors: SupportVectors, pairwise: str) -> str
     size = g.node("Add", g.node("Abs", confidence), g.scalar(1, np.float64))
     fraction = g.node("Div", confidence, g.node("Mul", size, g.scalar(3, np.float64)))
     return g.node("Add", votes, fraction)
+
+
+def _sigmoids(g: GraphBuilder, calibrated: Any, decisions: str, classes: int) -> str:
+    """One sigmoid a class, made to sum to one."""
+    slopes = np.array([[c.a_ for c in calibrated.calibrators]])
+    offsets = np.array([[c.b_ for c in calibrated.calibrators]])
+    exponent = g.node("Add", g.node("Mul", decisions, g.constant(slopes, np.float64)), g.constant(offsets, np.float64))
+    return _normalise(g, classes, _expit(g, g.node("Neg", exponent)))
+
+
+_METHODS = {"sigmoid": _sigmoids, "temperature": temperature}
 
 
 def _expit(g: GraphBuilder, value: str) -> str:

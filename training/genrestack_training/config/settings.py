@@ -105,8 +105,10 @@ class KnnSettings:
 class SvcSettings:
     """`sklearn.svm.SVC` and where its probabilities come from.
 
-    `calibration = "libsvm"` is `probability=True`, libsvm's own five folds and coupling of pairs; "sigmoid" is one
-    sigmoid a class, fitted to decisions of `calibration_folds` folds (`CalibratedClassifierCV`, `ensemble=False`).
+    `calibration = "libsvm"` is `probability=True`, libsvm's own five folds and coupling of pairs; "auto" is the same,
+    or "temperature" on a scikit-learn that has it no more. "sigmoid" is one sigmoid a class, "temperature" one number
+    for all classes, fitted to decisions of `calibration_folds` folds of whole recordings or artists
+    (`CalibratedClassifierCV`, `ensemble=False`).
     """
 
     kernel: Annotated[Literal["rbf", "linear", "poly", "sigmoid"], _svc("Which kernel it is.")] = "rbf"
@@ -114,8 +116,10 @@ class SvcSettings:
     gamma: Annotated[Literal["scale", "auto"] | float, _svc("Coefficient of the kernel.", above=0)] = "scale"
     degree: Annotated[int, _svc("Degree of the kernel poly.", least=0)] = 3
     coef0: Annotated[float, _svc("Constant of the kernels poly and sigmoid.")] = 0.0
-    calibration: Annotated[Literal["libsvm", "sigmoid"], _svc("Where probabilities come from.")] = "libsvm"
-    calibration_folds: Annotated[int, _svc("Folds of the sigmoid calibration.", least=2)] = 3
+    calibration: Annotated[
+        Literal["auto", "libsvm", "sigmoid", "temperature"], _svc("Where probabilities come from.")
+    ] = "auto"
+    calibration_folds: Annotated[int, _svc("Folds of a sigmoid or temperature calibration.", least=2)] = 3
 
 
 @dataclass(frozen=True)
