@@ -1,5 +1,7 @@
 """Trainings that divide recordings' gain out, and those that cannot."""
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +81,15 @@ def test_the_step_stands_in_front_and_in_the_record(steady: Run) -> None:
     assert steady.path is not None
     rows = steady.reference_rows
     np.testing.assert_array_equal(answers(load_run(steady.path), rows), answers(steady, rows))
+
+
+def test_a_run_from_before_the_setting_is_read(steady: Run, tmp_path: Path) -> None:
+    assert steady.path is not None
+    old = Path(shutil.copytree(steady.path, tmp_path / "old"))
+    record = json.loads((old / "metrics.json").read_text(encoding="utf-8"))
+    del record["settings"]["scaler"]["normalize_gain"]
+    (old / "metrics.json").write_text(json.dumps(record), encoding="utf-8")
+    assert load_run(old).settings.scaler.normalize_gain == "off"
 
 
 def test_feature_ranges_are_those_behind_the_step(steady: Run) -> None:
