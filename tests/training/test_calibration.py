@@ -159,7 +159,7 @@ def test_the_notebooks_preset_goes_on_without_it(recordings: Table, monkeypatch:
     with pytest.raises(SettingsError, match=r'calibration is "libsvm", and this scikit-learn has no.*"temperature" or'):
         resolve_calibration(explicit, LaterSVC)
     monkeypatch.setattr(stacks, "SVC", LaterSVC)
-    svc = build_stack(settings).estimators[1][1]
+    svc = build_stack(settings, overrides=LIGHT).estimators[1][1]
     assert (svc.method, type(svc.estimator)) == ("temperature", LaterSVC)
     rows, codes, _ = made()
     assert log_loss(codes, svc.fit(rows, codes).predict_proba(rows)) < np.log(3)
