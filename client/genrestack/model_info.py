@@ -10,7 +10,19 @@ from genrestack.display.notebook import html_table
 from genrestack_common.text import counted, listed, printable
 from genrestack_proto.v1 import model_pb2
 
-__all__ = ["FeatureInfo", "Health", "ModelInfo", "ParityInfo", "PartInfo", "ProvenanceInfo"]
+__all__ = ["FeatureInfo", "GainInfo", "Health", "ModelInfo", "ParityInfo", "PartInfo", "ProvenanceInfo"]
+
+
+@dataclass(frozen=True)
+class GainInfo:
+    """How a feature follows a row's gain g, of a model that divides it out: v / g**power - shift * 20 * log10(g)."""
+
+    power: int
+    shift: float
+    seen_min: float | None = None
+    """Smallest value among the training rows with the gain divided out; None where it is not known."""
+    seen_max: float | None = None
+    """Largest value, likewise."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +36,8 @@ class FeatureInfo:
     """Largest value, likewise."""
     accepts_missing: bool = False
     """Whether a row may lack this value: NaN, None or an empty cell."""
+    gain: GainInfo | None = None
+    """How it follows the gain; None where it does not, or the model does not divide it out."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +118,10 @@ class ModelInfo:
     """Threads of one run."""
     default: bool
     """Whether this version answers when none is named."""
+    gain_feature: str = ""
+    """The feature that says how loud a row is, where the model divides its gain out; else empty."""
+    gain_silence: float = 0.0
+    """A row of at most this gain is silence, and keeps its values."""
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -165,6 +183,8 @@ class ModelInfo:
             native_parts=dict(sorted(runtime.native_parts.items())),
             threads=runtime.intra_op_threads,
             default=runtime.default_version,
+            gain_feature=model.gain_feature,
+            gain_silence=model.gain_silence,
         )
 
 
@@ -174,6 +194,16 @@ def _feature(feature: model_pb2.Feature) -> FeatureInfo:
         feature.seen_min if feature.HasField("seen_min") else None,
         feature.seen_max if feature.HasField("seen_max") else None,
         feature.accepts_missing,
+        _gain(feature.gain) if feature.HasField("gain") else None,
+    )
+
+
+def _gain(gain: model_pb2.Gain) -> GainInfo:
+    return GainInfo(
+        gain.power,
+        gain.shift,
+        gain.seen_min if gain.HasField("seen_min") else None,
+        gain.seen_max if gain.HasField("seen_max") else None,
     )
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from genrestack_export.errors import ExportError, ParityError, UnsupportedEstimator
     from genrestack_export.exporter import export_stack
+    from genrestack_export.gain import GainNormalizer
     from genrestack_export.model_exporter import export_model
     from genrestack_export.parity_rows import Float32Warning
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 _HOME = {
     "ExportError": "errors",
     "Float32Warning": "parity_rows",
+    "GainNormalizer": "gain",
     "ParityError": "errors",
     "UnsupportedEstimator": "errors",
     "export_model": "model_exporter",
@@ -26,4 +28,12 @@ def __getattr__(name: str) -> Any:
     return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
 
 
-__all__ = ["ExportError", "Float32Warning", "ParityError", "UnsupportedEstimator", "export_model", "export_stack"]
+__all__ = [
+    "ExportError",
+    "Float32Warning",
+    "GainNormalizer",
+    "ParityError",
+    "UnsupportedEstimator",
+    "export_model",
+    "export_stack",
+]

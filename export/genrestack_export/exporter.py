@@ -27,6 +27,7 @@ from genrestack_export.converters.parts import (
 from genrestack_export.errors import ExportError
 from genrestack_export.finding.class_names import name_classes
 from genrestack_export.finding.source_model import SourceModel
+from genrestack_export.gain_ranges import describe_gain
 from genrestack_export.onnx_graph.builder import ML_OPSET, OPSET
 from genrestack_export.parity import ExpectedOutputs, ParityResult, check_parity, tolerances
 from genrestack_export.parity_rows import tied_rows, tied_within
@@ -162,6 +163,7 @@ def export_source(
         metrics=dict(metrics or {}),
         provenance=_provenance(provenance),
     )
+    describe_gain(model, scaler, seen)
     graphs = {part.part.file: part.model.SerializeToString() for part in whole}
     result = _check_parity(model, graphs, expected, parts, precision)
     model.parity.CopyFrom(result.parity)

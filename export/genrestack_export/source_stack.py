@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import is_classifier, is_regressor
+from sklearn.base import ClassifierMixin, is_regressor
 from sklearn.ensemble import StackingClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
@@ -184,7 +184,7 @@ def read_source_stack(stack: Any, scaler: Any) -> SourceStack:
                 check_is_fitted(estimator)
         except (NotFittedError, TypeError) as error:
             raise ExportError(f"{what} is not fitted; fit it first, or pass the right object") from error
-    if is_classifier(scaler):
+    if isinstance(scaler, ClassifierMixin):
         # A stack has a `transform` of its own.
         raise UnsupportedEstimator("the scaler", type(scaler).__name__, "a fitted transformer, or none")
     if not isinstance(stack, StackingClassifier):

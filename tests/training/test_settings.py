@@ -66,7 +66,7 @@ def test_scalers_are_scikit_learns(kind: str, scaler: Any) -> None:
 def test_a_calibrated_svc() -> None:
     svc = build_stack(overrides={"svc": {"calibration": "sigmoid", "C": 3}}, seed=3).estimators[1][1]
     assert type(svc) is CalibratedClassifierCV
-    assert (svc.method, svc.ensemble, svc.cv) == ("sigmoid", False, 3)
+    assert (svc.method, svc.ensemble, svc.cv.n_splits) == ("sigmoid", False, 3)
     assert svc.estimator.get_params() == SVC(C=3.0, gamma="scale").get_params()
 
 
@@ -93,6 +93,7 @@ def test_every_setting_can_be_overridden(write: Write) -> None:
         distribution = "uniform"
         quantiles = 50
         fit_on = "all"
+        normalize_gain = "on"
         [stack]
         estimators = ["svc", "knn"]
         folds = 3

@@ -12,8 +12,9 @@ from sklearn.exceptions import ConvergenceWarning
 
 from genrestack_training import Settings, build_scaler, build_stack, resolve_settings
 from genrestack_training.data.grouping import find_grouping
-from genrestack_training.data.splits import Split, inner_folds
+from genrestack_training.data.splits import Split, calibration_groups, inner_folds
 from genrestack_training.fitting import FitStore, fit_stack
+from genrestack_training.models.gain import build_gain_step
 from tools.preset_search.partition import FOLDS, Partition
 
 PRESETS = ("notebook", "best")
@@ -57,10 +58,13 @@ def _answers(
     grouping = find_grouping(partition.table)
     folds = inner_folds(settings.stack.folds_by, split, labels, grouping, settings.stack.folds, seed)
     scaler = build_scaler(settings, rows=len(training))
+    gain = build_gain_step(settings, partition.table.feature_names)
+    features = features if gain is None else gain.transform(features)
     seen, new = features[training], features[held_back]
     if scaler is not None:
         seen, new = scaler.fit_transform(seen), scaler.transform(new)
-    stack = build_stack(settings, seed=seed, folds=folds)
+    groups = calibration_groups(settings.stack.folds_by, split, grouping)
+    stack = build_stack(settings, seed=seed, folds=folds, groups=groups)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.filterwarnings("ignore", "The `probability` parameter was deprecated", FutureWarning)

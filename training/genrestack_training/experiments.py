@@ -16,7 +16,14 @@ from sklearn.pipeline import Pipeline
 from genrestack_training.config.settings import Settings
 from genrestack_training.data.grouping import Grouping
 from genrestack_training.data.missing import check_filled, columns_with_gaps
-from genrestack_training.data.splits import Folds, Split, fold_splits, inner_folds, make_split
+from genrestack_training.data.splits import (
+    Folds,
+    Split,
+    calibration_groups,
+    fold_splits,
+    inner_folds,
+    make_split,
+)
 from genrestack_training.data.table import Table
 from genrestack_training.data.validation import check_calibration, check_training_side
 from genrestack_training.errors import SettingsError, TrainingError
@@ -27,6 +34,7 @@ from genrestack_training.evaluation.predictions import HeldOut, Predictions, poo
 from genrestack_training.evaluation.results import Evaluation
 from genrestack_training.fitting import Engine, FitStore, fit_stack
 from genrestack_training.fitting.progress import Progress, StagedProgress
+from genrestack_training.models.gain import build_gain_step
 from genrestack_training.models.stack import Scaler, build_scaler, build_stack
 
 PlannedFit = tuple[Split, Folds | None]
@@ -65,7 +73,8 @@ def plan_folds(data: TrainingData, split: Split) -> Folds | None:
 
     """
     check_training_side(data.labels[split.training], data.labels, data.settings)
-    check_filled(data.table.features[split.training], data.table.feature_names)
+    gain, rows = build_gain_step(data.settings, data.table.feature_names), data.table.features[split.training]
+    check_filled(rows if gain is None else gain.transform(rows), data.table.feature_names)
     stack = data.settings.stack
     folds = inner_folds(stack.folds_by, split, data.labels, data.grouping, stack.folds, data.seed)
     check_calibration(data.labels[split.training], folds, data.settings)
@@ -98,7 +107,8 @@ def fit_split(
     scaler = fit_scaler(data, split)
 
     # Fit: every base estimator on all training rows and once a fold, then the meta-learner.
-    stack = build_stack(settings, seed=data.seed, folds=folds)
+    groups = calibration_groups(settings.stack.folds_by, split, data.grouping)
+    stack = build_stack(settings, seed=data.seed, folds=folds, groups=groups)
     begun, predictions = time.monotonic(), None
     with collected_warnings(settings) as notes:
         training, labels = _scaled(scaler, rows[split.training]), data.labels[split.training]
@@ -112,19 +122,25 @@ def fit_split(
 
 
 def fit_scaler(data: TrainingData, split: Split) -> Scaler | None:
-    """Scale: learn the features' ranges from the training rows (or, as the notebook does, from all), gaps filled."""
+    """Scale: learn the features' ranges from the training rows (or, as the notebook does, from all), gaps filled.
+
+    The gain goes first: a gap is then filled with the median of rows of one loudness.
+    """
     settings, rows = data.settings, data.table.features
-    scaler = build_scaler(settings, rows=len(split.training))
-    imputer = None
+    steps: dict[str, Any] = {}
+    gain = build_gain_step(settings, data.table.feature_names)
+    if gain is not None:
+        steps["gain"], rows = gain, gain.transform(rows)
     if columns_with_gaps(rows).any():
         # Of the training rows alone, whatever the scaler is fitted on.
-        imputer = SimpleImputer(strategy="median").fit(rows[split.training])
-        rows = imputer.transform(rows)
+        steps["imputer"] = SimpleImputer(strategy="median").fit(rows[split.training])
+        rows = steps["imputer"].transform(rows)
+    scaler = build_scaler(settings, rows=len(split.training))
     if scaler is not None:
-        scaler.fit(rows if settings.scaler.fit_on == "all" else rows[split.training])
-    if imputer is None or scaler is None:
-        return scaler if imputer is None else imputer
-    return Pipeline([("imputer", imputer), ("scaler", scaler)])
+        steps["scaler"] = scaler.fit(rows if settings.scaler.fit_on == "all" else rows[split.training])
+    if len(steps) > 1:
+        return Pipeline(list(steps.items()))
+    return next(iter(steps.values()), None)
 
 
 def held_out(data: TrainingData, rows: np.ndarray) -> HeldOut:

@@ -23,6 +23,8 @@ from genrestack_training.fit_plan import FitPlan, plan_fit, reference_rows
 from genrestack_training.fitting import FitStore, check_backend, open_backend
 from genrestack_training.fitting.progress import NullProgress, Progress
 from genrestack_training.folders.unfinished import unfinished, unfinished_path
+from genrestack_training.models.calibration import resolve_calibration
+from genrestack_training.models.gain import behind_gain, resolve_gain
 from genrestack_training.run.run import Provenance, Run
 from genrestack_training.run.run_record import RunRecord
 from genrestack_training.run.storage import plan_run_folder, run_name, write_run
@@ -42,6 +44,7 @@ def train(
     overrides: Overrides | None = None,
     epochs: int | None = None,
     missing: str | None = None,
+    normalize_gain: str | None = None,
     seed: int = 42,
     name: str | None = None,
     runs_dir: str | Path | None = "runs",
@@ -67,6 +70,8 @@ def train(
         overrides: section → key → value, laid over the preset.
         epochs: shortcut for the network's number of epochs.
         missing: what becomes of missing values, in place of the settings: "error", "drop" or "median".
+        normalize_gain: whether recordings' gain is divided out, in place of the settings: "off", "on", or "auto" where
+            the table has the columns for it.
         seed: one seed for the split and everything that draws random numbers; the same seed gives the same run.
         name: what the run and the model are called; the table's file name by default.
         runs_dir: the run goes to `runs_dir/name/<UTC time>`; None writes nothing.
@@ -89,7 +94,9 @@ def train(
     """
     progress = progress or NullProgress()
     name = name or run_name(table.path)
-    settings = resolve_settings(preset, overrides=overrides, epochs=epochs, missing=missing)
+    settings = resolve_settings(
+        preset, overrides=overrides, epochs=epochs, missing=missing, normalize_gain=normalize_gain
+    )
     check_seed(seed)
     check_folds(folds)
     check_backend(backend, ray_address)
@@ -97,6 +104,9 @@ def train(
     read, table = table, without_missing(table, settings.table.missing)
     for line in table.notes[len(read.notes) :]:
         progress.note(line)
+    settings, gain_notes = resolve_gain(settings, table.feature_names)
+    settings, calibration_notes = resolve_calibration(settings)
+    setting_notes = (*gain_notes, *calibration_notes)
     labels = check_table(table, settings)
     data = TrainingData(table, labels, _grouping(table, artists), settings, seed)
 
@@ -109,6 +119,8 @@ def train(
     doubts = _table_warnings(data, split)
     for line in doubts:
         progress.note(f"warning: {line}")
+    for line in setting_notes:
+        progress.note(line)
 
     if before_fits is not None:
         before_fits(plan_fit(data, sides))
@@ -121,7 +133,7 @@ def train(
         for line in (*plan.notes, *results.notes):
             progress.note(line)
 
-        notes = (*doubts, *plan.notes, *results.notes)
+        notes = (*doubts, *setting_notes, *plan.notes, *results.notes)
         run = _run(name, data, results.main, _provenance(data, results.main, preset, notes))
         run = replace(
             run,
@@ -209,7 +221,9 @@ def _run(name: str, data: TrainingData, main: FittedSplit, provenance: Provenanc
         evaluation=None,
         settings=data.settings,
         provenance=provenance,
-        insight=introspect(main.stack, table.feature_names, training, reference),
+        insight=introspect(
+            main.stack, table.feature_names, *(behind_gain(main.scaler, r) for r in (training, reference))
+        ),
     )
 
 

@@ -18,6 +18,8 @@ MOST_BYTES: Final = 16 * 2**20
 MOST_MODELS: Final = 10_000
 MOST_ENTRIES: Final = 100_000
 """Features, classes and parts of a model, and entries of each of its tables of words."""
+_MOST_POWER: Final = 9
+"""Of a gain that a feature grows with; published columns grow with its square at most."""
 
 
 def read_models(data: bytes) -> list[ModelInfo]:
@@ -94,11 +96,22 @@ def _check_count(count: int, what: str, most: int = MOST_ENTRIES) -> None:
 
 def _check_ranges(model: model_pb2.Model) -> None:
     for feature in model.features:
-        low = feature.seen_min if feature.HasField("seen_min") else None
-        high = feature.seen_max if feature.HasField("seen_max") else None
-        ends = [end for end in (low, high) if end is not None]
-        if not all(map(math.isfinite, ends)) or ends != sorted(ends):
-            raise ProtocolError(f"the description of {model.name} has a feature of the range {low} to {high}")
+        _check_range(model.name, feature)
+        _check_range(model.name, feature.gain)
+    steps = [feature.gain for feature in model.features if feature.HasField("gain")]
+    known = model.gain_feature in {feature.name for feature in model.features}
+    if steps and not (known and 0 <= model.gain_silence < math.inf):
+        raise ProtocolError(f"the description of {model.name} has a gain of no feature of its own")
+    if not all(math.isfinite(step.shift) and step.power <= _MOST_POWER for step in steps):
+        raise ProtocolError(f"the description of {model.name} has a feature that follows the gain as none can")
+
+
+def _check_range(name: str, seen: model_pb2.Feature | model_pb2.Gain) -> None:
+    low = seen.seen_min if seen.HasField("seen_min") else None
+    high = seen.seen_max if seen.HasField("seen_max") else None
+    ends = [end for end in (low, high) if end is not None]
+    if not all(map(math.isfinite, ends)) or ends != sorted(ends):
+        raise ProtocolError(f"the description of {name} has a feature of the range {low} to {high}")
 
 
 def _check_parity(name: str, parity: model_pb2.Parity) -> None:

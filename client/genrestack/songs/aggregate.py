@@ -17,6 +17,7 @@ import numpy.typing as npt
 from genrestack.errors import InvalidInput, ProtocolError, Violation
 from genrestack.model_info import ModelInfo
 from genrestack.prediction import Prediction
+from genrestack.songs.gain import GainStep
 from genrestack.songs.song_prediction import OutsideRange, SongPrediction
 from genrestack_common.text import listed, quoted_list
 
@@ -66,12 +67,18 @@ def check_model(info: ModelInfo, known: Sequence[str]) -> None:
 
 
 class RangeCheck:
-    """Counts how many windows have features outside the ranges a model was trained on."""
+    """Counts how many windows have features outside the ranges a model was trained on.
+
+    Where the model divides a recording's gain out, so does this: being turned down is nothing to warn of.
+    """
 
     def __init__(self, info: ModelInfo) -> None:
         self._names = info.feature_names
-        low = [-np.inf if f.seen_min is None else f.seen_min for f in info.features]
-        high = [np.inf if f.seen_max is None else f.seen_max for f in info.features]
+        self._step = GainStep(info) if info.gain_feature in info.feature_names else None
+        self._follow = {feature.name for feature in info.features if feature.gain is not None}
+        ranges = [feature.gain or feature for feature in info.features]
+        low = [-np.inf if seen.seen_min is None else seen.seen_min for seen in ranges]
+        high = [np.inf if seen.seen_max is None else seen.seen_max for seen in ranges]
         self._low, self._high = np.array(low), np.array(high)
         self._width = _widths(self._low, self._high)
         self.flags: list[bool] = []
@@ -82,6 +89,7 @@ class RangeCheck:
 
     def watch(self, rows: npt.NDArray[np.float64]) -> None:
         """Count some windows: float64, shape (n, f), columns in the model's order."""
+        rows = rows if self._step is None else self._step(rows)
         excess = np.maximum(self._low - rows, rows - self._high) / self._width
         outside = excess > SLACK
         self.flags.extend(outside.any(axis=1).tolist())
@@ -112,7 +120,7 @@ class RangeCheck:
         outside = sum(self.flags)
         if not outside or outside < WORTH_A_WARNING * len(self.flags):
             return ()
-        worst = listed(map(_told, self.outside()), _NAMED_FEATURES)
+        worst = listed((_told(f, divided=f.name in self._follow) for f in self.outside()), _NAMED_FEATURES)
         warning = (
             f"{outside} of {len(self.flags)} {OUTSIDE}: "
             f"{worst}; the answer is a guess there. The usual cause is a wrong sample rate or another kind of "
@@ -194,5 +202,6 @@ def _widths(low: npt.NDArray[np.float64], high: npt.NDArray[np.float64]) -> npt.
     return np.where(np.isfinite(chosen) & (chosen > 0), chosen, 1.0)
 
 
-def _told(feature: OutsideRange) -> str:
-    return f"{feature.name} {feature.value:.4g} (seen {feature.seen_min:.4g} to {feature.seen_max:.4g})"
+def _told(feature: OutsideRange, *, divided: bool) -> str:
+    how = ", the gain divided out" if divided else ""
+    return f"{feature.name} {feature.value:.4g} (seen {feature.seen_min:.4g} to {feature.seen_max:.4g}{how})"

@@ -15,7 +15,10 @@ __all__ = ["OutsideRange", "SongPrediction"]
 
 @dataclass(frozen=True)
 class OutsideRange:
-    """A feature of a recording that lay outside the range the model was trained on."""
+    """A feature of a recording that lay outside the range the model was trained on.
+
+    Value and range are those with the gain divided out, of a feature that follows it and a model that does so.
+    """
 
     name: str
     share: float

@@ -25,10 +25,12 @@ from sklearn.preprocessing import (
 from genrestack_bundle.runtime.compose import SCALED
 from genrestack_export.converters.context import TRANSFORMERS, Context, Table, as_double, names_of
 from genrestack_export.converters.fallback import convert_transformer
+from genrestack_export.converters.gain import gain_normalizer
 from genrestack_export.converters.imputer import simple_imputer
 from genrestack_export.converters.power import power_transform
 from genrestack_export.converters.quantiles import quantile_transform
 from genrestack_export.converters.scaler import linear_scaler
+from genrestack_export.gain import GainNormalizer
 
 
 def scaler(c: Context, transformer: Any, rows: Table) -> Table:
@@ -50,6 +52,11 @@ def imputer(c: Context, transformer: Any, rows: Table) -> Table:
     """Convert `SimpleImputer`, which may leave columns out and add indicators."""
     filled = simple_imputer(c.g, transformer, rows.name)
     return Table(filled, int(transformer.transform(np.zeros((1, rows.width))).shape[1]))
+
+
+def gain(c: Context, transformer: Any, rows: Table) -> Table:
+    """Convert `GainNormalizer`."""
+    return Table(gain_normalizer(c.g, transformer, rows.name), rows.width)
 
 
 def max_abs(c: Context, transformer: Any, rows: Table) -> Table:
@@ -213,6 +220,7 @@ TRANSFORMERS.update(
         PowerTransformer: power,
         QuantileTransformer: quantile,
         SimpleImputer: imputer,
+        GainNormalizer: gain,
         MaxAbsScaler: max_abs,
         Normalizer: normalizer,
         PolynomialFeatures: polynomial,

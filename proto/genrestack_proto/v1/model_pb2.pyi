@@ -119,6 +119,8 @@ class Model(_message.Message):
     PROVENANCE_FIELD_NUMBER: _builtins.int
     FILES_FIELD_NUMBER: _builtins.int
     RUNTIME_FIELD_NUMBER: _builtins.int
+    GAIN_FEATURE_FIELD_NUMBER: _builtins.int
+    GAIN_SILENCE_FIELD_NUMBER: _builtins.int
     format: _builtins.int
     """Version of the bundle format: 1, or 2 where a server that reads 1 alone would not answer the same: there is no
     meta-learner, a base part hands it other columns than its probabilities, or a feature may be missing.
@@ -133,6 +135,10 @@ class Model(_message.Message):
     ml_opset: _builtins.int
     """ai.onnx.ml opset that all parts share."""
     precision: Global___Precision.ValueType
+    gain_feature: _builtins.str
+    """Name of the feature that says how loud a row is, its gain, where the model divides that out before anything else."""
+    gain_silence: _builtins.float
+    """A row of at most this gain is silence and keeps its values."""
     @_builtins.property
     def features(self) -> _containers.RepeatedCompositeFieldContainer[Global___Feature]:
         """The columns of a row, in the order in which the model takes them."""
@@ -183,10 +189,12 @@ class Model(_message.Message):
         provenance: Global___Provenance | None = ...,
         files: _abc.Iterable[Global___File] | None = ...,
         runtime: Global___Runtime | None = ...,
+        gain_feature: _builtins.str = ...,
+        gain_silence: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["parity", b"parity", "provenance", b"provenance", "runtime", b"runtime"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["classes", b"classes", "features", b"features", "files", b"files", "format", b"format", "metrics", b"metrics", "ml_opset", b"ml_opset", "name", b"name", "opset", b"opset", "parity", b"parity", "parts", b"parts", "passthrough", b"passthrough", "precision", b"precision", "provenance", b"provenance", "runtime", b"runtime", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["classes", b"classes", "features", b"features", "files", b"files", "format", b"format", "gain_feature", b"gain_feature", "gain_silence", b"gain_silence", "metrics", b"metrics", "ml_opset", b"ml_opset", "name", b"name", "opset", b"opset", "parity", b"parity", "parts", b"parts", "passthrough", b"passthrough", "precision", b"precision", "provenance", b"provenance", "runtime", b"runtime", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -200,12 +208,17 @@ class Feature(_message.Message):
     SEEN_MIN_FIELD_NUMBER: _builtins.int
     SEEN_MAX_FIELD_NUMBER: _builtins.int
     ACCEPTS_MISSING_FIELD_NUMBER: _builtins.int
+    GAIN_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     seen_min: _builtins.float
     """Smallest and largest value among the training rows, unscaled; absent where the rows were not given."""
     seen_max: _builtins.float
     accepts_missing: _builtins.bool
     """Whether a row may hold NaN here: the model then fills it in as its original does. Infinities are never taken."""
+    @_builtins.property
+    def gain(self) -> Global___Gain:
+        """How the value follows the gain, where the model divides it out; absent from features that do not follow it."""
+
     def __init__(
         self,
         *,
@@ -213,10 +226,11 @@ class Feature(_message.Message):
         seen_min: _builtins.float | None = ...,
         seen_max: _builtins.float | None = ...,
         accepts_missing: _builtins.bool = ...,
+        gain: Global___Gain | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_seen_max", b"_seen_max", "_seen_min", b"_seen_min", "seen_max", b"seen_max", "seen_min", b"seen_min"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_seen_max", b"_seen_max", "_seen_min", b"_seen_min", "gain", b"gain", "seen_max", b"seen_max", "seen_min", b"seen_min"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seen_max", b"_seen_max", "_seen_min", b"_seen_min", "accepts_missing", b"accepts_missing", "name", b"name", "seen_max", b"seen_max", "seen_min", b"seen_min"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seen_max", b"_seen_max", "_seen_min", b"_seen_min", "accepts_missing", b"accepts_missing", "gain", b"gain", "name", b"name", "seen_max", b"seen_max", "seen_min", b"seen_min"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__seen_max: _TypeAlias = _typing.Literal["seen_max"]  # noqa: Y015
     _WhichOneofArgType__seen_max: _TypeAlias = _typing.Literal["_seen_max", b"_seen_max"]  # noqa: Y015
@@ -228,6 +242,44 @@ class Feature(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__seen_min) -> _WhichOneofReturnType__seen_min | None: ...
 
 Global___Feature: _TypeAlias = Feature  # noqa: Y015
+
+@_typing.final
+class Gain(_message.Message):
+    """With the gain g of a row divided out, a value v is v / g^power - shift * 20 * log10(g)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POWER_FIELD_NUMBER: _builtins.int
+    SHIFT_FIELD_NUMBER: _builtins.int
+    SEEN_MIN_FIELD_NUMBER: _builtins.int
+    SEEN_MAX_FIELD_NUMBER: _builtins.int
+    power: _builtins.int
+    shift: _builtins.float
+    seen_min: _builtins.float
+    """Smallest and largest value among the training rows, the gain divided out; absent where the rows were not given."""
+    seen_max: _builtins.float
+    def __init__(
+        self,
+        *,
+        power: _builtins.int = ...,
+        shift: _builtins.float = ...,
+        seen_min: _builtins.float | None = ...,
+        seen_max: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_seen_max", b"_seen_max", "_seen_min", b"_seen_min", "seen_max", b"seen_max", "seen_min", b"seen_min"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seen_max", b"_seen_max", "_seen_min", b"_seen_min", "power", b"power", "seen_max", b"seen_max", "seen_min", b"seen_min", "shift", b"shift"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__seen_max: _TypeAlias = _typing.Literal["seen_max"]  # noqa: Y015
+    _WhichOneofArgType__seen_max: _TypeAlias = _typing.Literal["_seen_max", b"_seen_max"]  # noqa: Y015
+    _WhichOneofReturnType__seen_min: _TypeAlias = _typing.Literal["seen_min"]  # noqa: Y015
+    _WhichOneofArgType__seen_min: _TypeAlias = _typing.Literal["_seen_min", b"_seen_min"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__seen_max) -> _WhichOneofReturnType__seen_max | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__seen_min) -> _WhichOneofReturnType__seen_min | None: ...
+
+Global___Gain: _TypeAlias = Gain  # noqa: Y015
 
 @_typing.final
 class Part(_message.Message):

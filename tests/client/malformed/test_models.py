@@ -54,6 +54,24 @@ MODEL_LIES: dict[str, tuple[Any, str]] = {
     "a range turned round": (
         described(features=[model_pb2.Feature(name="a", seen_min=2, seen_max=1)]), "the range 2.0 to 1.0"
     ),
+    "a range behind the gain turned round": (
+        described(features=[model_pb2.Feature(name="a", gain=model_pb2.Gain(seen_min=2, seen_max=1))]),
+        "the range 2.0 to 1.0",
+    ),
+    "a gain of no feature": (
+        described(features=[model_pb2.Feature(name="a", gain=model_pb2.Gain(power=1))], gain_feature="b"),
+        "a gain of no feature of its own",
+    ),
+    "a gain of a silence that is no number": (
+        described(
+            features=[model_pb2.Feature(name="a", gain=model_pb2.Gain(power=1))], gain_feature="a", gain_silence=NAN
+        ),
+        "a gain of no feature of its own",
+    ),
+    "a power without end": (
+        described(features=[model_pb2.Feature(name="a", gain=model_pb2.Gain(power=10**9))], gain_feature="a"),
+        "a feature that follows the gain as none can",
+    ),
     "more labels agreed than rows": (described(parity=model_pb2.Parity(rows=1, labels_agreed=2)), "parity check that"),
     "a difference of NaN": (
         described(runtime=model_pb2.Runtime(parity=model_pb2.Parity(max_abs_difference=NAN))), "parity check that"

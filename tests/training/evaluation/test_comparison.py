@@ -16,6 +16,7 @@ from training.conftest import LIGHT
 from genrestack_training import Run, RunError, load_predictions, load_table, save_run, train
 from genrestack_training.cli.report import report
 from genrestack_training.comparison import RunComparison, compare_runs
+from genrestack_training.evaluation.results import Figure
 from genrestack_training.evaluation.sign_flip import FLIPS, sign_flip_test
 from genrestack_training.report.comparison import comparison_html
 from genrestack_training.report.console import verdict
@@ -115,6 +116,31 @@ def test_a_run_differs_from_itself_in_nothing(windowed_run: Run) -> None:
     page = comparison_html(compare_runs(windowed_run.path, windowed_run.path))
     assert "Settings and provenance are the same." in page
     check_page(page)
+
+
+@pytest.mark.parametrize(
+    ("lower", "upper", "p", "said"),
+    [
+        (0.001, 0.057, 0.082, "the interval leaves out 0, and the test finds no more than chance may make (p = 0.082)"),
+        (-0.01, 0.05, 0.03, "the interval holds 0, and the test finds more than chance may make (p = 0.03)"),
+        (0.001, 0.057, 0.03, ""),
+        (-0.01, 0.05, 0.3, ""),
+    ],
+)
+def test_the_page_says_where_interval_and_test_disagree(
+    comparison: RunComparison, lower: float, upper: float, p: float, said: str
+) -> None:
+    first = comparison.splits[0]
+    rows = first.rows
+    accuracy = replace(rows.figures["accuracy"], difference=Figure(0.03, lower, upper))
+    rows = replace(rows, figures={**rows.figures, "accuracy": accuracy}, test=replace(rows.test, p=p))
+    page = comparison_html(replace(comparison, splits=(replace(first, rows=rows, songs=None),)))
+    text = "".join(check_page(page).itertext())
+    assert ("interval and test disagree" in text) == bool(said)
+    assert said in text
+    assert first.songs is not None
+    songs = comparison_html(replace(comparison, splits=(replace(first, songs=replace(rows, count=first.songs.count)),)))
+    assert ("Of whole recordings, interval and test disagree" in songs) == bool(said)
 
 
 def test_the_page_shows_the_same(comparison: RunComparison) -> None:

@@ -8,7 +8,7 @@ import click
 from genrestack_training.cli.shared import MODELS, PRECISION, click_errors, export_and_report
 from genrestack_training.cli.table_options import table_option, table_settings, with_table
 from genrestack_training.config.presets import PRESETS
-from genrestack_training.config.settings import BACKENDS, MISSING, SPLIT_NAMES
+from genrestack_training.config.settings import BACKENDS, MISSING, NORMALIZE_GAIN, SPLIT_NAMES
 
 if TYPE_CHECKING:
     from genrestack_training import FitPlan, Run
@@ -76,6 +76,13 @@ if TYPE_CHECKING:
     show_default="error",
     help="Missing values: refused, left out with their rows, or filled in with the median, by the model too.",
 )
+@click.option(
+    "--normalize-gain",
+    type=click.Choice(NORMALIZE_GAIN),
+    show_default="the preset's: auto in best, else off",
+    help="Divide out how loud a recording was made, so that a song turned down gets the same answer; auto: where the "
+    "table has the columns for it.",
+)
 @PRECISION
 def train(
     *,
@@ -100,6 +107,7 @@ def train(
     drop: tuple[str, ...] | None,
     features: tuple[str, ...] | None,
     missing: str | None,
+    normalize_gain: str | None,
     precision: Any,
 ) -> None:
     """Train the stack on TABLE (.csv, .tsv, .txt or .parquet), report its results, and export it.
@@ -143,6 +151,7 @@ def train(
                 overrides=with_table(overrides, choice),
                 epochs=epochs,
                 missing=missing,
+                normalize_gain=normalize_gain,
                 seed=seed,
                 name=name,
                 run_dir=run_dir,

@@ -27,7 +27,7 @@ PRESETS: Mapping[str, Settings] = MappingProxyType(
         "demo": Settings(mlp=MlpSettings(hidden=(128, 128), learning_rate=1e-3, epochs=25)),
         # What the search of tools/search_preset.py chose for recordings never heard; docs/preset-best.md tells how.
         "best": Settings(
-            scaler=ScalerSettings(kind="quantile"),
+            scaler=ScalerSettings(kind="quantile", normalize_gain="auto"),
             stack=StackSettings(folds_by="tracks", passthrough=False),
             knn=KnnSettings(n_neighbors=20),
             svc=SvcSettings(C=1.0, gamma=0.0157, calibration="sigmoid"),
@@ -46,6 +46,7 @@ def resolve_settings(
     overrides: Overrides | None = None,
     epochs: int | None = None,
     missing: str | None = None,
+    normalize_gain: str | None = None,
 ) -> Settings:
     """Return a preset's settings with overrides applied.
 
@@ -54,6 +55,7 @@ def resolve_settings(
         overrides: section → key → value, as in the TOML file.
         epochs: shortcut for `{"mlp": {"epochs": …}}`; it wins over `overrides`.
         missing: shortcut for `{"table": {"missing": …}}`, likewise.
+        normalize_gain: shortcut for `{"scaler": {"normalize_gain": …}}`, likewise.
 
     Raises:
         SettingsError: no such preset, section or key, or a value that cannot be; the message lists what there is.
@@ -64,6 +66,7 @@ def resolve_settings(
     shortcuts: Overrides = {
         **({} if epochs is None else {"mlp": {"epochs": epochs}}),
         **({} if missing is None else {"table": {"missing": missing}}),
+        **({} if normalize_gain is None else {"scaler": {"normalize_gain": normalize_gain}}),
     }
     return _overridden(settings, shortcuts)
 

@@ -17,6 +17,9 @@ BACKENDS = ("local", "ray")
 
 MISSING = ("error", "drop", "median")
 """What may become of rows with missing values; here likewise."""
+
+NORMALIZE_GAIN = ("off", "auto", "on")
+"""Whether a recording's gain is divided out; here likewise."""
 _table = partial(Setting, "table", blanks=True)
 _split, _scaler, _stack = partial(Setting, "split"), partial(Setting, "scaler"), partial(Setting, "stack")
 _knn, _svc, _mlp, _meta = (
@@ -57,6 +60,8 @@ class ScalerSettings:
 
     `fit_on = "all"` fits the scaler on the test rows as well, as the notebook does: the figures then know a little
     of the rows they are measured on. `distribution` and `quantiles` are those of `kind = "quantile"`.
+    `normalize_gain` divides out how loud a recording was made, in front of all else, so that a song turned down gets
+    the same answer: "auto" where the table has the columns that follow the gain, "on" refuses a table that lacks one.
     """
 
     kind: Annotated[
@@ -65,6 +70,9 @@ class ScalerSettings:
     distribution: Annotated[Literal["normal", "uniform"], _scaler("What quantiles are mapped to.")] = "normal"
     quantiles: Annotated[int, _scaler("Quantiles that are computed.", least=2)] = 1000
     fit_on: Annotated[Literal["training", "all"], _scaler("Rows that it is fitted on.")] = "training"
+    normalize_gain: Annotated[
+        Literal["off", "auto", "on"], _scaler("Whether a recording's gain is divided out first.")
+    ] = "off"
 
 
 @dataclass(frozen=True)
@@ -97,8 +105,10 @@ class KnnSettings:
 class SvcSettings:
     """`sklearn.svm.SVC` and where its probabilities come from.
 
-    `calibration = "libsvm"` is `probability=True`, libsvm's own five folds and coupling of pairs; "sigmoid" is one
-    sigmoid a class, fitted to decisions of `calibration_folds` folds (`CalibratedClassifierCV`, `ensemble=False`).
+    `calibration = "libsvm"` is `probability=True`, libsvm's own five folds and coupling of pairs; "auto" is the same,
+    or "temperature" on a scikit-learn that has it no more. "sigmoid" is one sigmoid a class, "temperature" one number
+    for all classes, fitted to decisions of `calibration_folds` folds of whole recordings or artists
+    (`CalibratedClassifierCV`, `ensemble=False`).
     """
 
     kernel: Annotated[Literal["rbf", "linear", "poly", "sigmoid"], _svc("Which kernel it is.")] = "rbf"
@@ -106,8 +116,10 @@ class SvcSettings:
     gamma: Annotated[Literal["scale", "auto"] | float, _svc("Coefficient of the kernel.", above=0)] = "scale"
     degree: Annotated[int, _svc("Degree of the kernel poly.", least=0)] = 3
     coef0: Annotated[float, _svc("Constant of the kernels poly and sigmoid.")] = 0.0
-    calibration: Annotated[Literal["libsvm", "sigmoid"], _svc("Where probabilities come from.")] = "libsvm"
-    calibration_folds: Annotated[int, _svc("Folds of the sigmoid calibration.", least=2)] = 3
+    calibration: Annotated[
+        Literal["auto", "libsvm", "sigmoid", "temperature"], _svc("Where probabilities come from.")
+    ] = "auto"
+    calibration_folds: Annotated[int, _svc("Folds of a sigmoid or temperature calibration.", least=2)] = 3
 
 
 @dataclass(frozen=True)

@@ -177,18 +177,35 @@ def inner_folds(by: str, split: Split, labels: np.ndarray, grouping: Grouping, f
         TableError: the training side has too few groups.
 
     """
-    unit = {
-        "split": split.unit,
-        "rows": "row",
-        "tracks": "track" if grouping.windowed else "row",
-        "groups": max(split.unit, grouping.honest_unit, key=list(UNITS).index),
-    }[by]
+    unit = inner_unit(by, split, grouping)
     if unit == "row":
         return None
     try:
         return grouped_folds(labels[split.training], grouping.groups(unit)[split.training], folds, seed, UNITS[unit])
     except TableError as exc:
         raise TableError(f"of the rows left to fit, for the stack's own folds: {exc}") from None
+
+
+def inner_unit(by: str, split: Split, grouping: Grouping) -> str:
+    """Return what folds of a split's training rows keep whole, a key of `UNITS`; `by` is that of `inner_folds`."""
+    units = {
+        "split": split.unit,
+        "rows": "row",
+        "tracks": "track" if grouping.windowed else "row",
+        "groups": max(split.unit, grouping.honest_unit, key=list(UNITS).index),
+    }
+    return units[by]
+
+
+def calibration_groups(by: str, split: Split, grouping: Grouping) -> np.ndarray | None:
+    """Return the group of each training row that a calibration's folds keep whole, int64 (m,); None: each its own.
+
+    They are those of the stack's own folds, but recordings with several rows where these keep nothing whole.
+    """
+    unit = inner_unit(by, split, grouping)
+    if unit == "row":
+        unit = "track" if grouping.windowed else "row"
+    return None if unit == "row" else grouping.groups(unit)[split.training]
 
 
 def _sides(folds: Folds, unit: str) -> tuple[np.ndarray, np.ndarray]:

@@ -67,7 +67,7 @@ def check_calibration(training: np.ndarray, folds: Folds | None, settings: Setti
         SettingsError: some fit would have too few.
 
     """
-    if "svc" not in settings.stack.estimators or settings.svc.calibration != "sigmoid":
+    if "svc" not in settings.stack.estimators or settings.svc.calibration not in {"sigmoid", "temperature"}:
         return
     needed, classes = settings.svc.calibration_folds, np.unique(training)
     cut = folds or [(rest, here) for rest, here in StratifiedKFold(settings.stack.folds).split(training, training)]

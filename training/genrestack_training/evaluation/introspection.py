@@ -32,7 +32,7 @@ class LearningCurve:
 
 @dataclass(frozen=True)
 class FeatureRange:
-    """Values of a feature, unscaled."""
+    """Values of a feature, unscaled; with the gain divided out where the model does that."""
 
     name: str
     fitted_min: float
@@ -62,8 +62,8 @@ def introspect(
     Args:
         stack: fitted.
         feature_names: of the unscaled rows' f columns.
-        fitted: unscaled training rows, float64, shape (m, f).
-        held_back: unscaled rows that were not fitted, float64, shape (n, f), n ≥ 1.
+        fitted: unscaled training rows, gain divided out if the model does that, float64, shape (m, f).
+        held_back: the same of rows that were not fitted, float64, shape (n, f), n ≥ 1.
 
     """
     names = [name for name, _ in stack.estimators]

@@ -11,6 +11,8 @@ from sklearn.base import clone
 from sklearn.ensemble import StackingClassifier
 from sklearn.model_selection import check_cv
 
+from genrestack_training.models.calibration_folds import folds_of_rows
+
 Epochs = Callable[[int, int], None]
 """Called with (epochs done, epochs in all)."""
 
@@ -59,7 +61,7 @@ def plan_fits(stack: StackingClassifier, rows: npt.NDArray[np.float64], codes: n
     folds = list(check_cv(stack.cv, codes, classifier=True).split(rows, codes))
     whole = [FitTask(name, 0, clone(estimator), None, None) for name, estimator in stack.estimators]
     parts = [
-        FitTask(name, number, clone(estimator), np.asarray(training), np.asarray(test))
+        FitTask(name, number, folds_of_rows(clone(estimator), training), np.asarray(training), np.asarray(test))
         for name, estimator in stack.estimators
         for number, (training, test) in enumerate(folds, 1)
     ]

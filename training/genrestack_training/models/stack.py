@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+import numpy as np
+import numpy.typing as npt
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import StackingClassifier
 from sklearn.impute import SimpleImputer
@@ -12,9 +14,12 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import MinMaxScaler, PowerTransformer, QuantileTransformer, RobustScaler, StandardScaler
 from sklearn.svm import SVC
 
+from genrestack_export.gain import GainNormalizer
 from genrestack_training.config.presets import Overrides, resolve_settings
 from genrestack_training.config.settings import KnnSettings, MlpSettings, Settings, SvcSettings
 from genrestack_training.data.splits import Folds
+from genrestack_training.models.calibration import resolve_calibration
+from genrestack_training.models.calibration_folds import CalibrationFolds
 
 
 def build_stack(
@@ -24,6 +29,7 @@ def build_stack(
     epochs: int | None = None,
     seed: int | None = None,
     folds: Folds | None = None,
+    groups: npt.NDArray[np.int64] | None = None,
 ) -> StackingClassifier:
     """Build the unfitted stack of a preset: base estimators "knn", "svc", "mlp" and a logistic regression over them.
 
@@ -34,6 +40,8 @@ def build_stack(
         seed: makes the estimators that draw random numbers (the SVC's inner folds, the network) repeatable.
         folds: the rows of each fold, which the meta-learner's training rows come from; by default the settings' number
             of folds, cut by class alone.
+        groups: number of each row's recording or artist, which a calibrated SVC keeps whole in its own folds; None:
+            nothing. A stack with groups is fitted by `fit_stack`, which knows whose rows are whose.
 
     Returns:
         scikit-learn's own `StackingClassifier`. It expects scaled rows, float64, shape (n, f), and takes any labels.
@@ -42,10 +50,10 @@ def build_stack(
         SettingsError: an unknown preset or setting, or a value that cannot be.
 
     """
-    settings = resolve_settings(preset, overrides=overrides, epochs=epochs)
+    settings, _ = resolve_calibration(resolve_settings(preset, overrides=overrides, epochs=epochs))
     makers = {
         "knn": lambda: _knn(settings.knn),
-        "svc": lambda: _svc(settings.svc, seed),
+        "svc": lambda: _svc(settings.svc, seed, groups),
         "mlp": lambda: _mlp(settings.mlp, seed),
     }
     return StackingClassifier(
@@ -57,9 +65,16 @@ def build_stack(
 
 
 Scaler: TypeAlias = (
-    MinMaxScaler | StandardScaler | RobustScaler | PowerTransformer | QuantileTransformer | SimpleImputer | Pipeline
+    MinMaxScaler
+    | StandardScaler
+    | RobustScaler
+    | PowerTransformer
+    | QuantileTransformer
+    | SimpleImputer
+    | GainNormalizer
+    | Pipeline
 )
-"""What stands in front of a stack: a scaler, an imputer, or both as a pipeline."""
+"""What stands in front of a stack: a scaler, an imputer, what divides the gain out, or several as a pipeline."""
 
 
 def build_scaler(settings: Settings, *, rows: int | None = None) -> Scaler | None:
@@ -90,7 +105,7 @@ def _knn(settings: KnnSettings) -> KNeighborsClassifier:
     return KNeighborsClassifier(n_neighbors=settings.n_neighbors, weights=settings.weights, p=settings.p)
 
 
-def _svc(settings: SvcSettings, seed: int | None) -> SVC | CalibratedClassifierCV:
+def _svc(settings: SvcSettings, seed: int | None, groups: npt.NDArray[np.int64] | None) -> SVC | CalibratedClassifierCV:
     libsvm = settings.calibration == "libsvm"
     svc = SVC(
         C=settings.C,
@@ -102,8 +117,8 @@ def _svc(settings: SvcSettings, seed: int | None) -> SVC | CalibratedClassifierC
     )
     if libsvm:
         return svc
-    # Folds in the rows' own order: where windows of a recording follow each other, few recordings are cut in two.
-    return CalibratedClassifierCV(svc, method="sigmoid", cv=settings.calibration_folds, ensemble=False)
+    folds = CalibrationFolds(settings.calibration_folds, groups, seed)
+    return CalibratedClassifierCV(svc, method=settings.calibration, cv=folds, ensemble=False)
 
 
 def _mlp(settings: MlpSettings, seed: int | None) -> Any:

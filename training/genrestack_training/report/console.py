@@ -9,10 +9,11 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from genrestack_training.comparison import PairedMetric, RunComparison, SplitComparison
+from genrestack_training.comparison import PairedMetric, PairedResults, RunComparison, SplitComparison
 from genrestack_training.data.grouping import UNITS
 from genrestack_training.evaluation.headline import SPLIT_PHRASES
 from genrestack_training.evaluation.results import Evaluation, Figure
+from genrestack_training.report.text import probability
 from genrestack_training.run.run import Run
 from genrestack_training.run.run_record import RunRecord
 
@@ -157,6 +158,22 @@ def verdict(compared: SplitComparison) -> str:
         f"On the {compared.rows.count} rows held out {SPLIT_PHRASES[compared.split]} by both runs, A is right in "
         f"{shift.first:.3f} and B in {shift.second:.3f}: {_difference(shift)}. That is {sure} (p = {test.p:.2g} by a "
         f"sign-flip test over {test.groups} {UNITS[compared.unit]}, {method})."
+        f"{_disagreement(compared.rows, '')}{_disagreement(compared.songs, 'Of whole recordings, ')}"
+    )
+
+
+def _disagreement(results: PairedResults | None, of: str) -> str:
+    """Say it where interval and test differ on whether a difference in accuracy may be chance; "" where they agree."""
+    if results is None:
+        return ""
+    d, surely = results.figures["accuracy"].difference, results.test.p < _CHANCE
+    if d.lower is None or d.upper is None or surely == (d.lower > 0 or d.upper < 0):
+        return ""
+    leaves, finds = ("holds", "more") if surely else ("leaves out", "no more")
+    return (
+        f" {of or 'Here '}interval and test disagree: the interval {leaves} 0, and the test finds {finds} than chance "
+        f"may make (p = {probability(results.test.p)}). The difference is at the edge of what {results.test.groups} "
+        "groups can show: take it for unsettled, and hold out more."
     )
 
 
