@@ -24,6 +24,10 @@ class FeatureInfo:
     """Largest value, likewise."""
     accepts_missing: bool = False
     """Whether a row may lack this value: NaN, None or an empty cell."""
+    mean: float | None = None
+    """Mean of the training rows, unscaled; None where it is not known."""
+    standard_deviation: float | None = None
+    """Their standard deviation (divided by n), likewise."""
 
 
 @dataclass(frozen=True)
@@ -174,6 +178,8 @@ def _feature(feature: model_pb2.Feature) -> FeatureInfo:
         feature.seen_min if feature.HasField("seen_min") else None,
         feature.seen_max if feature.HasField("seen_max") else None,
         feature.accepts_missing,
+        feature.mean if feature.HasField("mean") else None,
+        feature.standard_deviation if feature.HasField("standard_deviation") else None,
     )
 
 

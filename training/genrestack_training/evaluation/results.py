@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+ASKED = "asked"
+"""The split of an evaluation that held nothing out: a model was asked about a collection it was not fitted on."""
+
 
 @dataclass(frozen=True)
 class Figure:

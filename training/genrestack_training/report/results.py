@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from genrestack_training.evaluation.results import Evaluation, Figure, ReliabilityBin
+from genrestack_training.evaluation.results import ASKED, Evaluation, Figure, ReliabilityBin
 from genrestack_training.report import charts
 from genrestack_training.report.page import Exhibit, Grid, Section, Tile
 from genrestack_training.report.text import (
@@ -79,6 +79,19 @@ def _accuracy_tile(evaluation: Evaluation, *, strong: bool = False) -> Tile:
     return Tile(f"Accuracy, held out {held_out(evaluation)}", value, within, note, strong=strong)
 
 
+def collection_tiles(evaluation: Evaluation) -> Iterator[Tile]:
+    """Yield the headline metrics of a served model on rows of a collection."""
+    stack = evaluation.models["stack"]
+    value, within = percent(stack.rows["accuracy"])
+    yield Tile("Accuracy", value, within, f"{evaluation.rows} rows", strong=True)
+    if stack.songs is not None and has_songs(evaluation):
+        value, within = percent(stack.songs["accuracy"])
+        yield Tile("Accuracy, whole recordings", value, within, f"{evaluation.songs} recordings")
+    f1, error = stack.rows["macro_f1"], stack.rows["ece"]
+    yield Tile("Macro F1", decimal(f1.value), _within(f1))
+    yield Tile("Calibration error", decimal(error.value), _within(error), "ECE; 0 is perfectly calibrated")
+
+
 def _within(figure: Figure) -> str:
     if figure.lower is None or figure.upper is None:
         return ""
@@ -98,7 +111,11 @@ def result_sections(record: RunRecord) -> Iterator[Section]:
         return
     if len(every) > 1:
         yield _splits(record, every)
-    shown = detailed_evaluations(record)
+    yield from evaluation_sections(detailed_evaluations(record))
+
+
+def evaluation_sections(shown: Sequence[Evaluation]) -> Iterator[Section]:
+    """Yield the sections that show evaluations model by model and class by class; those after the first are folded."""
     yield Section("models", "The stack and its base models", (describe_intervals(shown[0]),), _each(_models, shown))
     if any(e.worth for e in shown):
         yield Section("worth", "Ablation: the stack without each base model", (_ABLATION,), _each(_ablation, shown))
@@ -115,7 +132,7 @@ def _each(make: Callable[[Evaluation], Iterable[Exhibit]], shown: Sequence[Evalu
 
 
 def _title(evaluation: Evaluation) -> str:
-    return f"Rows held out {held_out(evaluation)}"
+    return "Rows of the collection" if evaluation.split == ASKED else f"Rows held out {held_out(evaluation)}"
 
 
 def _splits(record: RunRecord, every: tuple[Evaluation, ...]) -> Section:
