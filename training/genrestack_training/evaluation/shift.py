@@ -30,14 +30,9 @@ class FeatureShift:
     below: float | None
     """Share of rows below the range of the training rows; None if that is not known."""
     above: float | None
-
-    @property
-    def notable(self) -> bool:
-        """Whether it is large, and more than the choice of recordings makes."""
-        f = self.shift
-        if f is None or f.lower is None or f.upper is None:
-            return False
-        return abs(f.value) >= NOTABLE and not f.lower <= 0 <= f.upper
+    notable: bool
+    """Whether it is large, and more than the choice of recordings makes: an interval that holds for all features at
+    once (Bonferroni) leaves zero out."""
 
 
 @dataclass(frozen=True)
@@ -83,33 +78,42 @@ def measure_shift(rows: np.ndarray, groups: np.ndarray, known: TrainingRange) ->
     # What is missing, or has no range, is not outside of it.
     below, above = rows < known.low - slack, rows > known.high + slack
     ranged = np.isfinite(known.low)
-    features = tuple(
-        FeatureShift(
-            name,
-            _shift(rows[:, column], numbers, len(names), float(known.mean[column]), float(known.deviation[column])),
-            float(below[:, column].mean()) if ranged[column] else None,
-            float(above[:, column].mean()) if ranged[column] else None,
+    features = []
+    for column, name in enumerate(known.names):
+        z = (rows[:, column] - known.mean[column]) / known.deviation[column] if known.deviation[column] > 0 else None
+        features.append(
+            FeatureShift(
+                name,
+                None if z is None else _shift(z, numbers, len(names), 1 - LEVEL),
+                float(below[:, column].mean()) if ranged[column] else None,
+                float(above[:, column].mean()) if ranged[column] else None,
+                z is not None and _is_notable(_shift(z, numbers, len(names), (1 - LEVEL) / len(known.names))),
+            )
         )
-        for column, name in enumerate(known.names)
-    )
     shifts = [f.shift.value for f in features if f.shift is not None]
     return CollectionShift(
-        features,
+        tuple(features),
         float((below | above).any(axis=1).mean()) if ranged.any() else None,
         float(np.sqrt(np.mean(np.square(shifts)))) if shifts else None,
         len(names),
     )
 
 
-def _shift(values: np.ndarray, groups: np.ndarray, count: int, mean: float, deviation: float) -> Figure | None:
-    there = ~np.isnan(values)
-    if not there.any() or not np.isfinite(mean) or not deviation > 0:
+def _shift(z: np.ndarray, groups: np.ndarray, count: int, outside: float) -> Figure | None:
+    """Return the mean of standardised values with the interval that leaves out a share of `outside`."""
+    there = ~np.isnan(z)
+    if not there.any():
         return None
-    z = (values[there] - mean) / deviation
-    value = float(z.mean())
+    value = float(z[there].mean())
     if count < 2:
         return Figure(value, None, None)
-    sums = np.bincount(groups[there], z - value, minlength=count)
-    error = float(np.sqrt(count / (count - 1) * np.sum(sums**2))) / len(z)
-    reach = float(student.ppf((1 + LEVEL) / 2, count - 1)) * error
+    sums = np.bincount(groups[there], z[there] - value, minlength=count)
+    error = float(np.sqrt(count / (count - 1) * np.sum(sums**2))) / int(there.sum())
+    reach = float(student.ppf(1 - outside / 2, count - 1)) * error
     return Figure(value, value - reach, value + reach)
+
+
+def _is_notable(shift: Figure | None) -> bool:
+    if shift is None or shift.lower is None or shift.upper is None:
+        return False
+    return abs(shift.value) >= NOTABLE and not shift.lower <= 0 <= shift.upper

@@ -55,10 +55,17 @@ def _leads(found: CollectionEvaluation) -> Iterator[str]:
     measured = f" Training measured {found.model.accuracy}." if found.model.accuracy else ""
     yield f"{found.model} is right on {share(e.accuracy)} of the rows{songs}.{measured}"
     yield e.meaning.partition(". ")[2]
-    sure = _confidence(found)
-    gap = sure - e.accuracy
-    how = "as sure as it is right" if abs(gap) < 0.02 else f"too {'sure' if gap > 0 else 'modest'}"
-    yield f"It is {how}: its mean confidence is {share(sure)} ({points(gap)} points off the accuracy)."
+    yield _calibration(found)
+
+
+def _calibration(found: CollectionEvaluation) -> str:
+    accuracy, sure = found.evaluation.models["stack"].rows["accuracy"], _confidence(found)
+    said = f"Its mean confidence is {share(sure)}, {points(sure - accuracy.value)} points off the accuracy"
+    if accuracy.lower is None or accuracy.upper is None:
+        return f"{said}."
+    if accuracy.lower <= sure <= accuracy.upper:
+        return f"{said} and within its interval: not shown to be too sure or too modest."
+    return f"{said} and outside its interval: it is too {'sure' if sure > accuracy.value else 'modest'} here."
 
 
 def _confidence(found: CollectionEvaluation) -> float:
