@@ -1,12 +1,13 @@
-"""A served model that is asked about a table: the one place where training meets the client."""
+"""A served model that is asked about a table: the one place where training meets the client.
+
+NumPy is imported when something is asked: the command's options come from here, and `genrestack --help` is to be quick.
+"""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from genrestack.cli.connection import Connection, client_or_loaded, connection_options, models_option
 from genrestack.display.accuracy import accuracy_text
@@ -15,6 +16,8 @@ from genrestack_common.text import printable
 from genrestack_training.errors import ServedError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from genrestack import Client  # noqa: TC004 - for those who name its type
 
 __all__ = [
@@ -41,13 +44,13 @@ class ServedModel:
     version: int
     feature_names: tuple[str, ...]
     classes: tuple[str, ...]
-    accepts_missing: np.ndarray
+    accepts_missing: "np.ndarray"
     """bool, shape (f,): features that a row may lack."""
-    seen_min: np.ndarray
+    seen_min: "np.ndarray"
     """float64, shape (f,), as the three below: of the training rows; NaN where it is not known."""
-    seen_max: np.ndarray
-    mean: np.ndarray
-    deviation: np.ndarray
+    seen_max: "np.ndarray"
+    mean: "np.ndarray"
+    deviation: "np.ndarray"
     accuracy: str
     """What training measured, in words; empty if it measured nothing."""
     created: str
@@ -63,9 +66,9 @@ class Answers:
     """What a model answered for n rows."""
 
     labels: list[str]
-    probabilities: np.ndarray
+    probabilities: "np.ndarray"
     """float64, shape (n, k)."""
-    base: Mapping[str, np.ndarray]
+    base: Mapping[str, "np.ndarray"]
     """Base model → float64, shape (n, k)."""
     seconds: float
     """From the first row sent to the last answer."""
@@ -90,7 +93,9 @@ def describe(client: "Client", model: str | None, version: int | None) -> Served
     with served_errors():
         info = client.model(model, version)
 
-    def numbers(name: str) -> np.ndarray:
+    import numpy as np
+
+    def numbers(name: str) -> "np.ndarray":
         return np.array([np.nan if (v := getattr(f, name)) is None else v for f in info.features], dtype=np.float64)
 
     return ServedModel(
@@ -109,7 +114,7 @@ def describe(client: "Client", model: str | None, version: int | None) -> Served
     )
 
 
-def ask(client: "Client", model: ServedModel, rows: np.ndarray, timeout: float) -> Answers:
+def ask(client: "Client", model: ServedModel, rows: "np.ndarray", timeout: float) -> Answers:
     """Have rows answered by the stack and each base model, a batch at a time.
 
     Args:
@@ -131,7 +136,9 @@ def ask(client: "Client", model: ServedModel, rows: np.ndarray, timeout: float) 
         )
         seconds = time.monotonic() - begun
 
-    def joined(values: Sequence[np.ndarray]) -> np.ndarray:
+    import numpy as np
+
+    def joined(values: Sequence["np.ndarray"]) -> "np.ndarray":
         return np.concatenate(values).astype(np.float64)
 
     return Answers(
@@ -142,6 +149,6 @@ def ask(client: "Client", model: ServedModel, rows: np.ndarray, timeout: float) 
     )
 
 
-def _batches(rows: np.ndarray) -> Iterator[np.ndarray]:
+def _batches(rows: "np.ndarray") -> Iterator["np.ndarray"]:
     for start in range(0, len(rows), _BATCH_ROWS):
         yield rows[start : start + _BATCH_ROWS]

@@ -55,6 +55,8 @@ class Table:
     """The identifier that names a row's artist; None if no column does."""
     selection: TableSettings = field(default_factory=TableSettings)
     """Which columns were left out, and which chosen."""
+    collections: np.ndarray | None = None
+    """str, shape (n,): the table that a row is from; None of a single table."""
 
 
 def load_table(

@@ -40,6 +40,10 @@ _CALIBRATION = (
     "(confidence); larger marks stand for more rows. On the dashed line, predictions made with 70 % are right in 70 % "
     "of the cases; below it a model is overconfident."
 )
+_COLLECTIONS = (
+    "The whole stack on the held-out rows of each table that it was trained on. A model may be good on one "
+    "collection and poor on another: for music like yours, go by the line of yours."
+)
 _CONFUSED = "With the most confident wrong predictions: rows to listen to first."
 
 
@@ -51,7 +55,7 @@ def evaluations(record: RunRecord) -> tuple[Evaluation, ...]:
 def primary_evaluation(record: RunRecord) -> Evaluation | None:
     """Return the evaluation to go by: the coarsest split, cross-validated if possible; None without any."""
     every = evaluations(record)
-    order = ("random", "track", "artist")
+    order = ("random", "track", "artist", "collection")
     return max(every, key=lambda e: (order.index(e.split), e.folds > 1), default=None)
 
 
@@ -111,6 +115,8 @@ def result_sections(record: RunRecord) -> Iterator[Section]:
         return
     if len(every) > 1:
         yield _splits(record, every)
+    if several := [e for e in every if len(e.collections) > 1]:
+        yield Section("collections", "Each collection", (_COLLECTIONS,), tuple(map(_collections, several)))
     yield from evaluation_sections(detailed_evaluations(record))
 
 
@@ -191,6 +197,23 @@ def _model_grid(evaluation: Evaluation, level: str) -> Grid:
     by = "row" if level == "rows" else "recording, predicted by the mean of its rows' probabilities"
     caption = f"Metrics by {by}; in the last {len(LOWER_IS_BETTER)} columns, lower is better"
     return Grid(caption, ("Model", *METRIC_TITLES.values()), tuple(rows))
+
+
+def _collections(evaluation: Evaluation) -> Exhibit:
+    rows = tuple(
+        (
+            clean(c.name),
+            with_interval(c.figures["accuracy"]),
+            with_interval(c.song_figures["accuracy"]) if c.song_figures else "–",
+            with_interval(c.figures["log_loss"]),
+            with_interval(c.figures["ece"]),
+            str(c.rows),
+            "–" if c.songs is None else str(c.songs),
+        )
+        for c in evaluation.collections
+    )
+    head = ("Collection", "Accuracy", "Whole recordings", "Log loss", "Calibration error", "Rows", "Recordings")
+    return Exhibit(_title(evaluation), grid=Grid("The whole stack, by collection", head, rows))
 
 
 def _ablation(evaluation: Evaluation) -> Iterator[Exhibit]:
