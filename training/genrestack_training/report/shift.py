@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from genrestack_common.text import listed
 from genrestack_training.collection import CollectionEvaluation
+from genrestack_training.data.grouping import UNITS
 from genrestack_training.evaluation.shift import NOTABLE, FeatureShift
 from genrestack_training.report import charts
 from genrestack_training.report.page import Exhibit, Grid, Section
@@ -60,8 +61,6 @@ def _as_a_whole(found: CollectionEvaluation) -> str:
 
 
 def _units(found: CollectionEvaluation) -> str:
-    from genrestack_training.data.grouping import UNITS
-
     return UNITS[found.evaluation.interval_unit]
 
 
