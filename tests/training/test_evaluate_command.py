@@ -198,6 +198,8 @@ def test_another_stack_is_told_by_the_exit_status(
     answers = small_stack.stack.predict(small_stack.rows[:120])
     differing = int((answers != np.array(small_stack.predict(small_stack.rows[:120]))).sum())
     assert f"{differing} of 120 labels differ" in result.output
+    assert "Of these, 0 differ no more" in result.output
+    assert "The others are wrong: export the stack again" in " ".join(result.output.split())
 
 
 def test_an_original_of_another_kind_is_refused(models_dir: Path, table: Path, tmp_path: Path) -> None:

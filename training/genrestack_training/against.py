@@ -37,6 +37,8 @@ class OriginalComparison:
     file: str
     rows: int
     differing: int
+    rounded: int
+    """Of these, labels that differ no more once the original gets the rows as they travel, rounded to float32."""
     examples: tuple[DifferingLabel, ...]
     """The first few."""
     largest: float
@@ -91,18 +93,25 @@ def compare_with_original(
     from genrestack_export.source_stack import rows_without_names
 
     with rows_without_names():
+        # The first answer of a network takes longer.
         _answer(original, ordered[:2])
         begun = time.monotonic()
         probabilities = _answer(original, ordered)
         seconds = time.monotonic() - begun
         parts = _parts(original, ordered)
-    probabilities = probabilities[:, places]
-    labels = np.array(model.classes)[np.argmax(probabilities, axis=1)]
-    differing = np.flatnonzero(labels != np.array(answers.labels))
+        probabilities = probabilities[:, places]
+        classes, served = np.array(model.classes), np.array(answers.labels)
+        differing = np.flatnonzero(classes[np.argmax(probabilities, axis=1)] != served)
+        rounded = 0
+        if len(differing):
+            travelled = ordered[differing].astype(np.float32).astype(np.float64)
+            again = classes[np.argmax(_answer(original, travelled)[:, places], axis=1)]
+            rounded = int(np.count_nonzero(again == served[differing]))
     return OriginalComparison(
         file=file.name,
         rows=len(rows),
         differing=len(differing),
+        rounded=rounded,
         examples=tuple(_example(i, answers.labels[i], probabilities[i], model) for i in differing[:_EXAMPLES].tolist()),
         largest=float(np.abs(probabilities - answers.probabilities).max()),
         parts={

@@ -79,8 +79,12 @@ def original_sentences(original: OriginalComparison) -> Iterator[str]:
         e = original.examples[0]
         yield (
             f"{original.differing} of {original.rows} labels differ from those of {original.file}; the first in data "
-            f"row {e.row}: {e.served!r} is served, {e.original!r} is its own, by {e.margin:.1e}. Where that is tiny, "
-            "the two tie; else export the stack again."
+            f"row {e.row}: {e.served!r} is served, {e.original!r} is its own, by {e.margin:.1e}."
+        )
+        yield (
+            f"Of these, {original.rounded} differ no more once {original.file} gets the rows as they travel, rounded "
+            "to float32: there the original itself answers two ways."
+            + ("" if original.rounded == original.differing else " The others are wrong: export the stack again.")
         )
     else:
         yield f"All {original.rows} labels are those of {original.file}."
