@@ -38,6 +38,10 @@ class FeatureInfo:
     """Whether a row may lack this value: NaN, None or an empty cell."""
     gain: GainInfo | None = None
     """How it follows the gain; None where it does not, or the model does not divide it out."""
+    mean: float | None = None
+    """Mean of the training rows, unscaled; None where it is not known."""
+    standard_deviation: float | None = None
+    """Their standard deviation (divided by n), likewise."""
 
 
 @dataclass(frozen=True)
@@ -195,6 +199,8 @@ def _feature(feature: model_pb2.Feature) -> FeatureInfo:
         feature.seen_max if feature.HasField("seen_max") else None,
         feature.accepts_missing,
         _gain(feature.gain) if feature.HasField("gain") else None,
+        feature.mean if feature.HasField("mean") else None,
+        feature.standard_deviation if feature.HasField("standard_deviation") else None,
     )
 
 

@@ -301,9 +301,13 @@ def _features(names: list[str], seen: npt.NDArray[np.float64] | None, accepts: n
     features = [Feature(name=name, accepts_missing=bool(may)) for name, may in zip(names, accepts, strict=True)]
     if seen is None:
         return features
-    for feature, low, high in zip(features, *parity_rows.seen_range(seen), strict=True):
+    for feature, low, high, column in zip(features, *parity_rows.seen_range(seen), seen.T, strict=True):
         if np.isfinite(low):
             feature.seen_min, feature.seen_max = float(low), float(high)
+            with np.errstate(over="ignore", invalid="ignore"):
+                mean, deviation = float(np.nanmean(column)), float(np.nanstd(column))
+            if np.isfinite(deviation):
+                feature.mean, feature.standard_deviation = mean, deviation
     return features
 
 

@@ -30,6 +30,8 @@ def test_manifest(fit: FitStack) -> None:
     assert [feature.name for feature in model.features] == list(NAMES)
     assert [f.seen_min for f in model.features] == case.training.min(axis=0).tolist()
     assert [f.seen_max for f in model.features] == case.training.max(axis=0).tolist()
+    np.testing.assert_allclose([f.mean for f in model.features], case.training.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose([f.standard_deviation for f in model.features], case.training.std(axis=0), rtol=1e-12)
     assert [(part.name, part.file, part.estimator) for part in model.parts] == [
         ("scaler", "scaler.onnx", "sklearn.preprocessing.MinMaxScaler"),
         ("first", "first.onnx", "sklearn.neighbors.KNeighborsClassifier"),
@@ -50,7 +52,7 @@ def test_manifest(fit: FitStack) -> None:
 
 def test_seen_ranges_are_absent_without_training_rows(small: Case) -> None:
     path = small.export()
-    assert not any(f.HasField("seen_min") or f.HasField("seen_max") for f in open_bundle(path).model.features)
+    assert all([field.name for field, _ in f.ListFields()] == ["name"] for f in open_bundle(path).model.features)
     assert not (path / "metrics.json").exists()
 
 

@@ -259,7 +259,9 @@ def test_tables_that_cannot_be_trained_on(small_table: Table, tmp_path: Path) ->
 
 
 def test_options_that_do_not_exist(small_table: Table, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="no split 'artists'; choose one of random, track, artist, none"):
+    with pytest.raises(
+        SettingsError, match="no split 'artists'; choose one of random, track, artist, collection, none"
+    ):
         train(small_table, split="artists", runs_dir=None)
     with pytest.raises(SettingsError, match="the seed is -1"):
         train(small_table, seed=-1, runs_dir=None)

@@ -314,9 +314,10 @@ def _default_comparisons(data: TrainingData, split: Split, covered: str | None) 
 
 
 def _requested_comparisons(compare: Sequence[str], split: Split) -> list[str]:
-    unknown = [name for name in compare if name not in SPLIT_PHRASES]
+    known = [name for name in SPLIT_PHRASES if name != "collection"]
+    unknown = [name for name in compare if name not in known]
     if unknown:
-        raise SettingsError(f"there is no split {unknown[0]!r} to compare with; choose from {', '.join(SPLIT_PHRASES)}")
+        raise SettingsError(f"there is no split {unknown[0]!r} to compare with; choose from {', '.join(known)}")
     return [name for name in dict.fromkeys(compare) if name != split.name]
 
 
@@ -335,6 +336,7 @@ def _evaluate(data: TrainingData, fitted: Sequence[FittedSplit], predictions: Pr
         [f.split for f in fitted],
         interval_unit=data.grouping.honest_unit,
         filenames=data.table.identifiers.get("filename"),
+        collections=data.table.collections,
         seconds=sum(f.seconds for f in fitted),
         seed=data.seed,
     )

@@ -38,6 +38,7 @@ def train(
     *,
     preset: str = "notebook",
     split: str = "random",
+    holdout: str | None = None,
     artists: Mapping[str, str] | None = None,
     folds: int | None = None,
     compare: Sequence[str] | None = None,
@@ -62,6 +63,7 @@ def train(
         table: rows with labels.
         preset: a key of `PRESETS`.
         split: a key of `SPLITS`; "none" fits every row and gives no figures.
+        holdout: the collection that the split "collection" holds out: a table's name, without its ending.
         artists: filename → artist or other group, as `read_groups` gives it; the split "artist" keeps these whole.
         folds: cross-validate as well, over that many folds of what the split keeps whole (artists, or else recordings,
             where the split keeps nothing whole); a grouped split then holds out the first of them.
@@ -113,7 +115,7 @@ def train(
     # Split: hold out rows that no estimator will see; for other figures, in other ways.
     share = settings.split.test_share if folds is None else 1 / folds
     share = settings.split.test_share if split == "random" else share
-    sides = make_split(split, table, test_share=share, seed=seed, grouping=data.grouping)
+    sides = make_split(split, table, test_share=share, seed=seed, grouping=data.grouping, holdout=holdout)
     plan = plan_experiments(data, sides, folds=folds, compare=compare)
     folder = plan_run_folder(name, runs_dir=runs_dir, run_dir=run_dir)
     doubts = _table_warnings(data, split)

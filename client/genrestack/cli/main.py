@@ -23,6 +23,7 @@ EXTRAS: Final = {
     "train": "train",
     "export": "train",
     "report": "train",
+    "evaluate": "train",
     "serve": "server",
     "predict": "audio",
     "bench": "plot",

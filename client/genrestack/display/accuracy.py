@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-_SPLITS: Final = {"artist": "by artist", "track": "by recording", "random": "at random"}
+_SPLITS: Final = {"collection": "by collection", "artist": "by artist", "track": "by recording", "random": "at random"}
 """Coarsest first: what recognises artists or recordings does not shine by it."""
 
 

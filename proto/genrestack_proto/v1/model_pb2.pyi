@@ -209,12 +209,19 @@ class Feature(_message.Message):
     SEEN_MAX_FIELD_NUMBER: _builtins.int
     ACCEPTS_MISSING_FIELD_NUMBER: _builtins.int
     GAIN_FIELD_NUMBER: _builtins.int
+    MEAN_FIELD_NUMBER: _builtins.int
+    STANDARD_DEVIATION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     seen_min: _builtins.float
     """Smallest and largest value among the training rows, unscaled; absent where the rows were not given."""
     seen_max: _builtins.float
     accepts_missing: _builtins.bool
     """Whether a row may hold NaN here: the model then fills it in as its original does. Infinities are never taken."""
+    mean: _builtins.float
+    """Mean and standard deviation (divided by n) of the training rows, unscaled and without NaN; absent where the rows were
+    not given, or before they were kept.
+    """
+    standard_deviation: _builtins.float
     @_builtins.property
     def gain(self) -> Global___Gain:
         """How the value follows the gain, where the model divides it out; absent from features that do not follow it."""
@@ -227,19 +234,29 @@ class Feature(_message.Message):
         seen_max: _builtins.float | None = ...,
         accepts_missing: _builtins.bool = ...,
         gain: Global___Gain | None = ...,
+        mean: _builtins.float | None = ...,
+        standard_deviation: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_seen_max", b"_seen_max", "_seen_min", b"_seen_min", "gain", b"gain", "seen_max", b"seen_max", "seen_min", b"seen_min"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_mean", b"_mean", "_seen_max", b"_seen_max", "_seen_min", b"_seen_min", "_standard_deviation", b"_standard_deviation", "gain", b"gain", "mean", b"mean", "seen_max", b"seen_max", "seen_min", b"seen_min", "standard_deviation", b"standard_deviation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seen_max", b"_seen_max", "_seen_min", b"_seen_min", "accepts_missing", b"accepts_missing", "gain", b"gain", "name", b"name", "seen_max", b"seen_max", "seen_min", b"seen_min"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_mean", b"_mean", "_seen_max", b"_seen_max", "_seen_min", b"_seen_min", "_standard_deviation", b"_standard_deviation", "accepts_missing", b"accepts_missing", "gain", b"gain", "mean", b"mean", "name", b"name", "seen_max", b"seen_max", "seen_min", b"seen_min", "standard_deviation", b"standard_deviation"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__mean: _TypeAlias = _typing.Literal["mean"]  # noqa: Y015
+    _WhichOneofArgType__mean: _TypeAlias = _typing.Literal["_mean", b"_mean"]  # noqa: Y015
     _WhichOneofReturnType__seen_max: _TypeAlias = _typing.Literal["seen_max"]  # noqa: Y015
     _WhichOneofArgType__seen_max: _TypeAlias = _typing.Literal["_seen_max", b"_seen_max"]  # noqa: Y015
     _WhichOneofReturnType__seen_min: _TypeAlias = _typing.Literal["seen_min"]  # noqa: Y015
     _WhichOneofArgType__seen_min: _TypeAlias = _typing.Literal["_seen_min", b"_seen_min"]  # noqa: Y015
+    _WhichOneofReturnType__standard_deviation: _TypeAlias = _typing.Literal["standard_deviation"]  # noqa: Y015
+    _WhichOneofArgType__standard_deviation: _TypeAlias = _typing.Literal["_standard_deviation", b"_standard_deviation"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__mean) -> _WhichOneofReturnType__mean | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__seen_max) -> _WhichOneofReturnType__seen_max | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__seen_min) -> _WhichOneofReturnType__seen_min | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__standard_deviation) -> _WhichOneofReturnType__standard_deviation | None: ...
 
 Global___Feature: _TypeAlias = Feature  # noqa: Y015
 

@@ -268,4 +268,4 @@ def test_too_few_groups_are_named() -> None:
 
 
 def test_the_splits_that_there_are() -> None:
-    assert list(SPLITS) == ["random", "track", "artist", "none"]
+    assert list(SPLITS) == ["random", "track", "artist", "collection", "none"]

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 @click.command(
     short_help="Train on a table, evaluate, and export the next version of the model.",
     epilog="Examples: genrestack train features_3_sec.csv --name gtzan · "
-    "genrestack train features_3_sec.csv --split artist --groups artists.csv --folds 5",
+    "genrestack train features_3_sec.csv --split artist --groups artists.csv --folds 5 · "
+    "genrestack train gtzan.csv mine.csv --split collection --holdout mine",
 )
-@click.argument("table", type=click.Path(path_type=Path))
+@click.argument("tables", metavar="TABLE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--preset",
     type=click.Choice(list(PRESETS)),
@@ -32,7 +33,10 @@ if TYPE_CHECKING:
     type=click.Choice(SPLIT_NAMES),
     default="random",
     show_default=True,
-    help="What is held out as test rows: a random fifth, whole recordings, whole artists, or none.",
+    help="What is held out as test rows: a random fifth, whole recordings, whole artists, one of the tables, or none.",
+)
+@click.option(
+    "--holdout", metavar="NAME", help="For --split collection: the table held out, by its name before the dot."
 )
 @click.option("--groups", type=click.Path(path_type=Path), help="CSV of filename and group (an artist), for artist.")
 @click.option("--track-column", metavar="NAME", help="Column naming a row's recording; default: read from filename.")
@@ -86,9 +90,10 @@ if TYPE_CHECKING:
 @PRECISION
 def train(
     *,
-    table: Path,
+    tables: tuple[Path, ...],
     preset: str,
     split: str,
+    holdout: str | None,
     groups: Path | None,
     track_column: str | None,
     artist_column: str | None,
@@ -112,14 +117,18 @@ def train(
 ) -> None:
     """Train the stack on TABLE (.csv, .tsv, .txt or .parquet), report its results, and export it.
 
+    Of several tables each is a collection: their columns must agree, and results are reported for each. That is how
+    some songs of your own are added to a larger table, and how one collection is held out from a fit of the others.
+
     The run with its report goes to runs/NAME/TIME, the bundle to the model repository. Every export passes a
     parity check: the ONNX graphs have to answer what the trained stack answers, or no bundle is written.
     """
     with click_errors():
         from genrestack_bundle.runtime.providers import check_wheels, installed_wheels
         from genrestack_export.preflight import check_writable
-        from genrestack_training import load_table, read_groups, read_overrides
+        from genrestack_training import read_groups, read_overrides
         from genrestack_training import train as fit
+        from genrestack_training.data.collections import load_tables
         from genrestack_training.report.progress_bar import terminal_progress
         from genrestack_training.report.run_report import write_report
         from genrestack_training.run.storage import run_name
@@ -128,8 +137,8 @@ def train(
         check_wheels(installed_wheels())
         overrides = {} if settings is None else read_overrides(settings)
         choice = table_settings({"drop": drop, "features": features}, overrides)
-        loaded = load_table(
-            table,
+        loaded = load_tables(
+            tables,
             label=label,
             track_column=track_column,
             artist_column=artist_column,
@@ -139,12 +148,13 @@ def train(
         )
         for note in loaded.notes:
             click.echo(note, err=True)
-        check_writable(models_dir, name or run_name(table))
+        check_writable(models_dir, name or run_name(tables[0]))
         with terminal_progress() as progress:
             run = fit(
                 loaded,
                 preset=preset,
                 split=split,
+                holdout=holdout,
                 artists=None if groups is None else read_groups(groups),
                 folds=folds,
                 compare=_compared(compare),
@@ -153,7 +163,7 @@ def train(
                 missing=missing,
                 normalize_gain=normalize_gain,
                 seed=seed,
-                name=name,
+                name=name or run_name(tables[0]),
                 run_dir=run_dir,
                 jobs=jobs,
                 backend=backend,

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from genrestack_common.settings import Setting
 
-SPLIT_NAMES = ("random", "track", "artist", "none")
+SPLIT_NAMES = ("random", "track", "artist", "collection", "none")
 """What a split may be called; here so that a command can list them without importing scikit-learn."""
 
 BACKENDS = ("local", "ray")

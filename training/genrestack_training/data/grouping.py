@@ -100,10 +100,16 @@ def find_grouping(table: Table, artists: Mapping[str, str] | None = None) -> Gro
 
 def _tracks(table: Table) -> np.ndarray | None:
     if table.track_column is not None:
-        return _texts(table, table.track_column, "recording")
-    if "filename" not in table.identifiers:
+        tracks = _texts(table, table.track_column, "recording")
+    elif "filename" in table.identifiers:
+        tracks = np.array([track_of(str(name)) for name in table.identifiers["filename"]])
+    else:
         return None
-    return np.array([track_of(str(name)) for name in table.identifiers["filename"]])
+    if table.collections is None:
+        return tracks
+    # Two collections may have a recording of one name each.
+    pairs = zip(table.collections.tolist(), tracks.tolist(), strict=True)
+    return np.array([f"{collection}/{track}" for collection, track in pairs])
 
 
 def _artists(table: Table, artists: Mapping[str, str] | None) -> np.ndarray | None:

@@ -214,7 +214,7 @@ def _repeated_rows(features: np.ndarray, codes: np.ndarray, grouping: Grouping, 
         )
     rows = len(np.unique(np.concatenate([here[~apart], there[~apart]])))
     if rows >= REPEATED * len(features):
-        kept = split in {"track", "artist"} and tracks is not None
+        kept = split in {"track", "artist", "collection"} and tracks is not None
         yield (
             f"{rows:,} of {len(features):,} rows stand in the table more than once, as data rows {here[~apart][0] + 1} "
             f"and {there[~apart][0] + 1} do.{contradiction} "

@@ -91,5 +91,6 @@ def _dropped(table: Table, gaps: np.ndarray) -> Table:
         features=np.ascontiguousarray(table.features[kept]),
         labels=None if table.labels is None else table.labels[kept],
         identifiers={name: values[kept] for name, values in table.identifiers.items()},
+        collections=None if table.collections is None else table.collections[kept],
         notes=(*table.notes, f"left out {left_out}"),
     )

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 
 from genrestack_common.text import closest, listed, quoted
 from genrestack_training.config.settings import TableSettings
-from genrestack_training.errors import TableError
+from genrestack_training.errors import MissingColumnsError, TableError
 
 
 def dropped(names: Collection[str], choice: TableSettings, needed: Collection[str] = ()) -> set[str]:
@@ -41,7 +41,10 @@ def chosen(names: Sequence[str], candidates: Sequence[str], choice: TableSetting
     """
     if not choice.features:
         return list(candidates)
-    meant = {name for pattern in choice.features for name in _meant(names, pattern, "features")}
+    missing = tuple(pattern for pattern in choice.features if not _found(names, pattern))
+    if missing:
+        raise MissingColumnsError(_missing(names, missing[0], "features"), missing)
+    meant = {name for pattern in choice.features for name in _found(names, pattern)}
     exact = set(choice.features)
     return [name for name in names if name in meant and (name in exact or name in candidates)]
 
@@ -54,9 +57,16 @@ def drop_option(names: Iterable[str]) -> str:
 
 
 def _meant(names: Collection[str], pattern: str, setting: str) -> list[str]:
-    found = [pattern] if pattern in names else [name for name in names if fnmatchcase(name, pattern)]
-    if found:
+    if found := _found(names, pattern):
         return found
+    raise TableError(_missing(names, pattern, setting))
+
+
+def _found(names: Collection[str], pattern: str) -> list[str]:
+    return [pattern] if pattern in names else [name for name in names if fnmatchcase(name, pattern)]
+
+
+def _missing(names: Collection[str], pattern: str, setting: str) -> str:
     close = closest(pattern, names)
     which = f"did you mean {quoted(close)}?" if close else f"its columns are {listed(map(quoted, names))}"
-    raise TableError(f"there is no column {quoted(pattern)}, which {setting} names; {which}")
+    return f"there is no column {quoted(pattern)}, which {setting} names; {which}"

@@ -11,7 +11,7 @@ from types import MappingProxyType
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, train_test_split
 
-from genrestack_common.text import quoted
+from genrestack_common.text import quoted, quoted_list
 from genrestack_training.data.grouping import UNITS, Grouping, find_grouping
 from genrestack_training.data.table import Table
 from genrestack_training.errors import SettingsError, TableError
@@ -41,7 +41,15 @@ class Split:
 Splitter = Callable[[Table, Grouping, float, int], Split]
 
 
-def make_split(name: str, table: Table, *, test_share: float, seed: int, grouping: Grouping | None = None) -> Split:
+def make_split(
+    name: str,
+    table: Table,
+    *,
+    test_share: float,
+    seed: int,
+    grouping: Grouping | None = None,
+    holdout: str | None = None,
+) -> Split:
     """Split a labelled table.
 
     Args:
@@ -50,12 +58,17 @@ def make_split(name: str, table: Table, *, test_share: float, seed: int, groupin
         test_share: share of the rows to hold out, between 0 and 1; grouped splits hold out one of 1/share folds.
         seed: makes the draw repeatable.
         grouping: which rows belong together; by default what the table says.
+        holdout: the collection that the split "collection" holds out.
 
     Raises:
-        SettingsError: there is no such split.
+        SettingsError: there is no such split, or a collection to hold out is not named, or for another split.
         TableError: the table has too few rows or groups for it, or does not say what belongs together.
 
     """
+    if name == "collection":
+        return collection_split(table, grouping or find_grouping(table), holdout=holdout)
+    if holdout is not None:
+        raise SettingsError(f"a collection to hold out is named, and the split is {name!r}; choose --split collection")
     try:
         split = SPLITS[name]
     except KeyError:
@@ -116,6 +129,46 @@ def artist_split(table: Table, grouping: Grouping, test_share: float, seed: int)
     """Hold out whole artists with all their recordings."""
     means = "so the metrics measure how well genres are recognised in music by artists never heard."
     return _grouped_split("artist", means, table, grouping, test_share, seed)
+
+
+def collection_split(
+    table: Table,
+    grouping: Grouping,
+    test_share: float = 0.0,  # noqa: ARG001 - one signature
+    seed: int = 0,  # noqa: ARG001 - likewise
+    *,
+    holdout: str | None = None,
+) -> Split:
+    """Hold out one of several tables as a whole."""
+    names = [] if table.collections is None else list(dict.fromkeys(table.collections.tolist()))
+    if table.collections is None or len(names) < 2:
+        raise TableError("there is one table, and a split by collection holds one of several out; name the others too")
+    if holdout not in names:
+        what = "no collection to hold out is named" if holdout is None else f"there is no collection {quoted(holdout)}"
+        raise SettingsError(f"{what}; choose one with --holdout: {quoted_list(names)}")
+    held = table.collections == holdout
+    labels = np.asarray(table.labels)
+    lost = np.setdiff1d(labels[held], labels[~held])
+    if len(lost):
+        raise TableError(
+            f"collection {holdout} has labels that no other collection has: {quoted_list(lost.tolist(), _NAMED)}. "
+            "Remove these rows, or add rows of these labels to another collection"
+        )
+    training, test = np.flatnonzero(~held), np.flatnonzero(held)
+    others = quoted_list([name for name in names if name != holdout])
+    meaning = (
+        f"All {len(test)} rows of collection {quoted(holdout)} were held out from a fit of the {len(training)} rows of "
+        f"{others}, and every metric is measured on them alone. No collection stands on both sides, so the metrics "
+        f"measure how well genres are recognised in music from elsewhere.{_shared_artists(grouping, held)}"
+    )
+    return Split("collection", training, test, meaning, grouping.honest_unit)
+
+
+def _shared_artists(grouping: Grouping, held: np.ndarray) -> str:
+    if grouping.artists is None:
+        return ""
+    both = len(np.intersect1d(grouping.artists[held], grouping.artists[~held]))
+    return f" Of its artists, {both} are in the others too." if both else ""
 
 
 def fold_splits(unit: str, labels: np.ndarray, grouping: Grouping, folds: int, seed: int) -> list[Split]:
@@ -216,7 +269,13 @@ def _sides(folds: Folds, unit: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 SPLITS: Mapping[str, Splitter] = MappingProxyType(
-    {"random": random_split, "track": track_split, "artist": artist_split, "none": no_split}
+    {
+        "random": random_split,
+        "track": track_split,
+        "artist": artist_split,
+        "collection": collection_split,
+        "none": no_split,
+    }
 )
 
 

@@ -24,7 +24,7 @@ from genrestack_training.data.columns import (
 )
 from genrestack_training.data.readers import IDENTIFIERS, check_kind, read_frame
 from genrestack_training.data.selection import chosen, drop_option, dropped
-from genrestack_training.errors import TableError
+from genrestack_training.errors import MissingColumnsError, TableError
 
 FEWEST_COUNTED = 20
 """Rows from which a column of whole numbers without a gap is not a coincidence."""
@@ -55,6 +55,8 @@ class Table:
     """The identifier that names a row's artist; None if no column does."""
     selection: TableSettings = field(default_factory=TableSettings)
     """Which columns were left out, and which chosen."""
+    collections: np.ndarray | None = None
+    """str, shape (n,): the table that a row is from; None of a single table."""
 
 
 def load_table(
@@ -95,6 +97,8 @@ def load_table(
         table = _table(
             frame, path, choice, label=label, need_label=need_label, groups=groups, allow_missing=allow_missing
         )
+    except MissingColumnsError as exc:
+        raise MissingColumnsError(f"{path}: {exc}", exc.columns) from None
     except TableError as exc:
         raise TableError(f"{path}: {exc}") from None
     return replace(table, sha256=sha256, track_column=track_column, artist_column=artist_column, selection=choice)

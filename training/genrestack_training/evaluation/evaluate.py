@@ -1,16 +1,17 @@
 """How good a fitted stack is on rows it has not seen: predictions → metrics with intervals."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from genrestack_training.data.splits import Split
 from genrestack_training.evaluation.bootstrap import Resamples, percentile_interval
 from genrestack_training.evaluation.metrics import BINS, Sums, class_metrics, compute_metrics, sums_by_group
-from genrestack_training.evaluation.predictions import STACK, Predictions, average_by_song
+from genrestack_training.evaluation.predictions import STACK, Predictions, average_by_song, take_rows
 from genrestack_training.evaluation.results import (
     Ablation,
     ClassReport,
+    CollectionResult,
     ConfusedPair,
     Evaluation,
     Figure,
@@ -55,6 +56,7 @@ def evaluate(
     *,
     interval_unit: str,
     filenames: np.ndarray | None,
+    collections: np.ndarray | None = None,
     seconds: float,
     seed: int,
 ) -> Evaluation:
@@ -65,6 +67,7 @@ def evaluate(
         splits: the folds in that order, or the one split.
         interval_unit: what `predictions.groups` are: a key of `UNITS`.
         filenames: of all rows of the table, to name examples by.
+        collections: of all rows of the table; None of a single table.
         seconds: what the fits took.
         seed: makes the resampling repeatable.
 
@@ -91,7 +94,23 @@ def evaluate(
         confused=_confused_pairs(predictions, whole.confusion, filenames),
         fold_accuracy=_by_fold(predictions, splits),
         seconds=seconds,
+        collections=() if collections is None else tuple(_by_collection(predictions, collections, seed)),
     )
+
+
+def _by_collection(predictions: Predictions, collections: np.ndarray, seed: int) -> Iterator[CollectionResult]:
+    """Yield the stack's metrics on each collection, its groups resampled alone."""
+    of_rows = collections[predictions.rows]
+    for name in dict.fromkeys(of_rows.tolist()):
+        part = take_rows(predictions, of_rows == name)
+        songs = average_by_song(part)
+        yield CollectionResult(
+            name=name,
+            rows=len(part.rows),
+            songs=None if songs is None else len(songs.rows),
+            figures=_with_intervals(*_ScoredPredictions(part, seed).of(STACK)),
+            song_figures=None if songs is None else _with_intervals(*_ScoredPredictions(songs, seed).of(STACK)),
+        )
 
 
 def _model(name: str, rows: _ScoredPredictions, songs: _ScoredPredictions | None) -> ModelMetrics:

@@ -12,7 +12,7 @@ _SHORT = {
     "ece": "ece",
     "top2": "accuracy.top2",
 }
-SPLIT_PHRASES = {"random": "at random", "track": "by recording", "artist": "by artist"}
+SPLIT_PHRASES = {"random": "at random", "track": "by recording", "artist": "by artist", "collection": "by collection"}
 
 
 def headline(
@@ -50,7 +50,7 @@ def contrast(
     others = [*comparisons, *([cross_validation] if cross_validation else [])]
     every = [e for e in ([evaluation] if evaluation else []) + others if e.split in SPLIT_PHRASES]
     random = [e for e in every if e.split == "random"]
-    grouped = [e for e in every if e.split in {"track", "artist"}]
+    grouped = [e for e in every if e.split != "random"]
     if not random or not grouped:
         return ""
     figures = ", ".join(f"{e.accuracy:.3f} {SPLIT_PHRASES[e.split]}" for e in grouped)

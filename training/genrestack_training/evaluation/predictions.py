@@ -125,6 +125,24 @@ def average_by_song(predictions: Predictions) -> Predictions | None:
     )
 
 
+def take_rows(predictions: Predictions, taken: np.ndarray) -> Predictions:
+    """Return the predictions of some rows, bool, shape (n,)."""
+
+    def of(which: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return {name: values[taken] for name, values in which.items()}
+
+    return Predictions(
+        classes=predictions.classes,
+        rows=predictions.rows[taken],
+        truth=predictions.truth[taken],
+        groups=predictions.groups[taken],
+        tracks=None if predictions.tracks is None else predictions.tracks[taken],
+        probabilities=of(predictions.probabilities),
+        decisions=of(predictions.decisions),
+        without=of(predictions.without),
+    )
+
+
 def pool_folds(parts: Sequence[Predictions]) -> Predictions:
     """Concatenate the predictions of several folds."""
     first = parts[0]

@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+ASKED = "asked"
+"""The split of an evaluation that held nothing out: a model was asked about a collection it was not fitted on."""
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -86,6 +89,19 @@ class ConfusedPair:
 
 
 @dataclass(frozen=True)
+class CollectionResult:
+    """Metrics of the whole stack on the held-out rows of one collection, of several that were trained on together."""
+
+    name: str
+    rows: int
+    songs: int | None
+    figures: Mapping[str, Figure]
+    """By the names of `metrics.METRIC_NAMES`, over rows."""
+    song_figures: Mapping[str, Figure] | None
+    """The same over songs; None if songs are not known."""
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """Metrics of one way to hold out rows: of the stack and of each base model on rows they had not seen."""
 
@@ -116,6 +132,8 @@ class Evaluation:
     """The stack's accuracy in each fold."""
     seconds: float
     """What the fits took."""
+    collections: tuple[CollectionResult, ...] = ()
+    """By collection, of those with held-out rows; empty of a single table."""
 
     @property
     def accuracy(self) -> float:

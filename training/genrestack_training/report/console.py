@@ -38,6 +38,9 @@ def render(run: Run | RunRecord) -> RenderableType:
         parts += [_title(run.cross_validation), Padding(model_table(run.cross_validation), (1, 0))]
     if run.evaluation is not None and run.evaluation.worth:
         parts += [Text("Ablation: the stack without each base model", style="bold"), ablation_table(run.evaluation)]
+    for e in (run.evaluation, run.cross_validation):
+        if e is not None and len(e.collections) > 1:
+            parts += [Text(f"Each collection, {_held_out(e)}, by the whole stack", style="bold"), collection_table(e)]
     if run.comparisons:
         parts += [Text("The whole stack on other splits", style="bold"), split_table(run)]
     if run.evaluation is not None:
@@ -103,6 +106,23 @@ def split_table(run: Run | RunRecord) -> Table:
             _with_interval(stack.songs["accuracy"]) if stack.songs else "",
             f"{stack.rows['log_loss'].value:.3f}",
             f"{evaluation.seconds:.0f}",
+        )
+    return table
+
+
+def collection_table(evaluation: Evaluation) -> Table:
+    """Build the table of the stack's accuracy on each collection."""
+    table = Table("collection", box=box.SIMPLE)
+    for heading in ("accuracy", "songs", "loss", "ECE", "rows"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for c in evaluation.collections:
+        table.add_row(
+            Text(c.name),
+            _with_interval(c.figures["accuracy"]),
+            _with_interval(c.song_figures["accuracy"]) if c.song_figures else "",
+            f"{c.figures['log_loss'].value:.3f}",
+            f"{c.figures['ece'].value:.3f}",
+            str(c.rows),
         )
     return table
 

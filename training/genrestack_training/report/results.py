@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from genrestack_training.evaluation.results import Evaluation, Figure, ReliabilityBin
+from genrestack_training.evaluation.results import ASKED, Evaluation, Figure, ReliabilityBin
 from genrestack_training.report import charts
 from genrestack_training.report.page import Exhibit, Grid, Section, Tile
 from genrestack_training.report.text import (
@@ -40,6 +40,10 @@ _CALIBRATION = (
     "(confidence); larger marks stand for more rows. On the dashed line, predictions made with 70 % are right in 70 % "
     "of the cases; below it a model is overconfident."
 )
+_COLLECTIONS = (
+    "The whole stack on the held-out rows of each table that it was trained on. A model may be good on one "
+    "collection and poor on another: for music like yours, go by the line of yours."
+)
 _CONFUSED = "With the most confident wrong predictions: rows to listen to first."
 
 
@@ -51,7 +55,7 @@ def evaluations(record: RunRecord) -> tuple[Evaluation, ...]:
 def primary_evaluation(record: RunRecord) -> Evaluation | None:
     """Return the evaluation to go by: the coarsest split, cross-validated if possible; None without any."""
     every = evaluations(record)
-    order = ("random", "track", "artist")
+    order = ("random", "track", "artist", "collection")
     return max(every, key=lambda e: (order.index(e.split), e.folds > 1), default=None)
 
 
@@ -79,6 +83,19 @@ def _accuracy_tile(evaluation: Evaluation, *, strong: bool = False) -> Tile:
     return Tile(f"Accuracy, held out {held_out(evaluation)}", value, within, note, strong=strong)
 
 
+def collection_tiles(evaluation: Evaluation) -> Iterator[Tile]:
+    """Yield the headline metrics of a served model on rows of a collection."""
+    stack = evaluation.models["stack"]
+    value, within = percent(stack.rows["accuracy"])
+    yield Tile("Accuracy", value, within, f"{evaluation.rows} rows", strong=True)
+    if stack.songs is not None and has_songs(evaluation):
+        value, within = percent(stack.songs["accuracy"])
+        yield Tile("Accuracy, whole recordings", value, within, f"{evaluation.songs} recordings")
+    f1, error = stack.rows["macro_f1"], stack.rows["ece"]
+    yield Tile("Macro F1", decimal(f1.value), _within(f1))
+    yield Tile("Calibration error", decimal(error.value), _within(error), "ECE; 0 is perfectly calibrated")
+
+
 def _within(figure: Figure) -> str:
     if figure.lower is None or figure.upper is None:
         return ""
@@ -98,7 +115,13 @@ def result_sections(record: RunRecord) -> Iterator[Section]:
         return
     if len(every) > 1:
         yield _splits(record, every)
-    shown = detailed_evaluations(record)
+    if several := [e for e in every if len(e.collections) > 1]:
+        yield Section("collections", "Each collection", (_COLLECTIONS,), tuple(map(_collections, several)))
+    yield from evaluation_sections(detailed_evaluations(record))
+
+
+def evaluation_sections(shown: Sequence[Evaluation]) -> Iterator[Section]:
+    """Yield the sections that show evaluations model by model and class by class; those after the first are folded."""
     yield Section("models", "The stack and its base models", (describe_intervals(shown[0]),), _each(_models, shown))
     if any(e.worth for e in shown):
         yield Section("worth", "Ablation: the stack without each base model", (_ABLATION,), _each(_ablation, shown))
@@ -115,7 +138,7 @@ def _each(make: Callable[[Evaluation], Iterable[Exhibit]], shown: Sequence[Evalu
 
 
 def _title(evaluation: Evaluation) -> str:
-    return f"Rows held out {held_out(evaluation)}"
+    return "Rows of the collection" if evaluation.split == ASKED else f"Rows held out {held_out(evaluation)}"
 
 
 def _splits(record: RunRecord, every: tuple[Evaluation, ...]) -> Section:
@@ -174,6 +197,23 @@ def _model_grid(evaluation: Evaluation, level: str) -> Grid:
     by = "row" if level == "rows" else "recording, predicted by the mean of its rows' probabilities"
     caption = f"Metrics by {by}; in the last {len(LOWER_IS_BETTER)} columns, lower is better"
     return Grid(caption, ("Model", *METRIC_TITLES.values()), tuple(rows))
+
+
+def _collections(evaluation: Evaluation) -> Exhibit:
+    rows = tuple(
+        (
+            clean(c.name),
+            with_interval(c.figures["accuracy"]),
+            with_interval(c.song_figures["accuracy"]) if c.song_figures else "–",
+            with_interval(c.figures["log_loss"]),
+            with_interval(c.figures["ece"]),
+            str(c.rows),
+            "–" if c.songs is None else str(c.songs),
+        )
+        for c in evaluation.collections
+    )
+    head = ("Collection", "Accuracy", "Whole recordings", "Log loss", "Calibration error", "Rows", "Recordings")
+    return Exhibit(_title(evaluation), grid=Grid("The whole stack, by collection", head, rows))
 
 
 def _ablation(evaluation: Evaluation) -> Iterator[Exhibit]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from genrestack_training.data.grouping import UNITS
 from genrestack_training.evaluation.headline import SPLIT_PHRASES
-from genrestack_training.evaluation.results import Evaluation, Figure
+from genrestack_training.evaluation.results import ASKED, Evaluation, Figure
 
 METRIC_TITLES: Mapping[str, str] = {
     "accuracy": "Accuracy",
@@ -127,7 +127,8 @@ def describe_intervals(evaluation: Evaluation) -> str:
     """Describe what the intervals of an evaluation are computed from."""
     if evaluation.models["stack"].rows["accuracy"].lower is None:
         return "There are too few groups of rows for intervals."
+    which = "" if evaluation.split == ASKED else "held-out "
     return (
-        f"Intervals are 95 % intervals: the {evaluation.groups} held-out {UNITS[evaluation.interval_unit]} were "
+        f"Intervals are 95 % intervals: the {evaluation.groups} {which}{UNITS[evaluation.interval_unit]} were "
         "resampled 2,000 times (bootstrap), each with all its rows."
     )

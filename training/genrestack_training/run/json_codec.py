@@ -2,7 +2,7 @@
 
 import types
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 _JSON_NAMES = {str: "string", bool: "boolean", int: "integer", float: "number", type(None): "null"}
@@ -30,7 +30,9 @@ def from_json(kind: Any, value: Any) -> Any:
         return value
     if is_dataclass(kind):
         hints = get_type_hints(kind)
-        return kind(**{f.name: from_json(hints[f.name], value[f.name]) for f in fields(kind)})  # type: ignore[operator]  # a class
+        # A field with a default is one that older files lack.
+        there = [f.name for f in fields(kind) if f.default is MISSING or f.name in value]
+        return kind(**{name: from_json(hints[name], value[name]) for name in there})  # type: ignore[operator]  # a class
     if get_origin(kind) in {Union, types.UnionType}:
         (other,) = (k for k in get_args(kind) if k is not type(None))
         return None if value is None else from_json(other, value)
@@ -75,6 +77,6 @@ def _object(kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:
         "type": "object",
         "description": " ".join((kind.__doc__ or "").split()),
         "properties": {name: _schema(hints[name], definitions) for name in names},
-        "required": names,
+        "required": [f.name for f in fields(kind) if f.default is MISSING],
         "additionalProperties": False,
     }
