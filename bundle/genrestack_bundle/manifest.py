@@ -15,9 +15,15 @@ from genrestack_bundle.layout import (
     MAX_MANIFEST_BYTES,
     SUMS,
 )
-from genrestack_proto.v1.model_pb2 import PART_KIND_BASE, PART_KIND_META, PART_KIND_SCALER, Model
+from genrestack_proto.v1.model_pb2 import (
+    PART_KIND_BASE,
+    PART_KIND_META,
+    PART_KIND_NEIGHBORS,
+    PART_KIND_SCALER,
+    Model,
+)
 
-_KINDS = {PART_KIND_SCALER, PART_KIND_BASE, PART_KIND_META}
+_KINDS = {PART_KIND_SCALER, PART_KIND_BASE, PART_KIND_META, PART_KIND_NEIGHBORS}
 # No export allows more; a manifest that does was not written by one.
 _LOOSEST = 1e-3
 # Two bytes of JSON take up to 200 once they are objects, and each of them some microseconds.
@@ -29,7 +35,8 @@ MAX_SUMS_BYTES = 1024
 
 def format_of(model: Model) -> int:
     """Return the format a model has to be written in: 2 where a server that reads 1 alone would not answer the same."""
-    return 2 if any(feature.accepts_missing for feature in model.features) else 1
+    searched = any(part.kind == PART_KIND_NEIGHBORS for part in model.parts)
+    return 2 if searched or any(feature.accepts_missing for feature in model.features) else 1
 
 
 def pack(model: Model) -> bytes:
@@ -120,6 +127,7 @@ def _check(model: Model) -> None:
         "a part of no kind": any(kind not in _KINDS for kind in kinds),
         "no base estimator": not base,
         "not exactly one meta-learner": kinds.count(PART_KIND_META) != 1,
+        "more than one neighbours part": kinds.count(PART_KIND_NEIGHBORS) > 1,
         "more than one scaler, or one that is not first": PART_KIND_SCALER in kinds[1:],
         "a tolerance that verifies nothing": not all(0 <= tolerance <= _LOOSEST for tolerance in tolerances),
         "a part without its file": any(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from genrestack_bundle.layout import METRICS, REPORT
 from genrestack_bundle.manifest import read_manifest
 from genrestack_export.converters.parts import Precision
+from genrestack_export.errors import ExportError
 from genrestack_export.exporter import export_stack
 from genrestack_proto.v1.model_pb2 import Provenance
 from genrestack_training.run.export_record import ExportRecord, write_export_record
@@ -15,16 +16,38 @@ if TYPE_CHECKING:
     from genrestack_training import Run
 
 
-def export_run(run: "Run", models_dir: str | Path, *, name: str | None = None, precision: Precision = "single") -> Path:
+def export_run(
+    run: "Run",
+    models_dir: str | Path,
+    *,
+    name: str | None = None,
+    precision: Precision = "single",
+    neighbors: bool = False,
+    row_names: bool = False,
+) -> Path:
     """Export a run as the next version of a model, named like the run unless `name` says otherwise.
+
+    Args:
+        run: what to export.
+        models_dir: the model repository.
+        name: the model's name.
+        precision: "single" or "double".
+        neighbors: also write the search for the nearest training rows.
+        row_names: name these by their recordings; the names go into the bundle and into answers.
 
     Returns:
         `models_dir/<name>/<version>`.
 
     Raises:
+        ExportError: the training rows are to be named, and the run does not know their recordings.
         ExportError, ParityError, BundleError: as `export_stack`.
 
     """
+    if row_names and run.training_names is None:
+        raise ExportError(
+            "row names: the run does not know which recordings its rows come from; train again on a table with a "
+            "column filename, or with --track-column"
+        )
     facts, named = run.provenance, name or run.name
     path = export_stack(
         run.stack,
@@ -34,6 +57,8 @@ def export_run(run: "Run", models_dir: str | Path, *, name: str | None = None, p
         reference_rows=run.reference_rows,
         training_rows=run.training_rows,
         accepts_missing=run.accepts_missing,
+        neighbors=neighbors,
+        row_names=run.training_names.tolist() if row_names and run.training_names is not None else None,
         models_dir=models_dir,
         name=named,
         precision=precision,

@@ -204,6 +204,7 @@ def _run(name: str, data: TrainingData, main: FittedSplit, provenance: Provenanc
         classes=tuple(str(c) for c in main.stack.classes_),
         training_rows=training,
         training_labels=data.labels[sides.training],
+        training_names=None if data.grouping.tracks is None else data.grouping.tracks[sides.training],
         reference_rows=reference,
         reference_labels=data.labels[sides.test] if len(sides.test) else None,
         evaluation=None,

@@ -98,6 +98,7 @@ class AsyncClient(AsyncCalls):
         base: bool = False,  # noqa: FBT001, FBT002 - the published signature
         timeout: Timeout = NOT_GIVEN,
         *,
+        neighbors: int = 0,
         strict: bool = False,
         priority: Priority | None = None,
         request_id: str | None = None,
@@ -115,6 +116,7 @@ class AsyncClient(AsyncCalls):
                 one version all the same.
             base: also ask what each base estimator says.
             timeout: seconds, retries included; None for no limit.
+            neighbors: also name so many nearest training rows of each row, at most 10; for models exported with them.
             strict: refuse columns that the model does not take.
             priority: `high` is computed before what is `normal`.
             request_id: how the server's log and answers call this request; None: the server makes one up.
@@ -123,13 +125,14 @@ class AsyncClient(AsyncCalls):
             InvalidInput: the rows cannot be used; the message names row (from 0) and feature. Of rows with names, it
                 tells all that is wrong: columns missing, columns without numbers, rows with NaN.
             NotFound: no such model or version.
+            FailedPrecondition: the model cannot name nearest training rows.
             Unavailable, DeadlineExceeded, ResourceExhausted: try later.
             Unauthenticated, PermissionDenied: the server wants a token, or another one.
             GenreStackError: every other failure.
 
         """
         deadline = self._deadline(timeout)
-        spec = ModelSpec.of(model, version, base=base, priority=priority, request_id=request_id)
+        spec = ModelSpec.of(model, version, base=base, neighbors=neighbors, priority=priority, request_id=request_id)
         selected = await self._select(rows, spec, deadline, strict=strict)
         if isinstance(selected, InvalidInput):
             raise selected
@@ -166,6 +169,7 @@ class AsyncClient(AsyncCalls):
         version: int | None = None,
         base: bool = False,
         timeout: Timeout = NOT_GIVEN,
+        neighbors: int = 0,
         in_flight: int = 8,
         on_error: Literal["raise"] = "raise",
         strict: bool = False,
@@ -182,6 +186,7 @@ class AsyncClient(AsyncCalls):
         version: int | None = None,
         base: bool = False,
         timeout: Timeout = NOT_GIVEN,
+        neighbors: int = 0,
         in_flight: int = 8,
         on_error: Literal["return"],
         strict: bool = False,
@@ -197,6 +202,7 @@ class AsyncClient(AsyncCalls):
         version: int | None = None,
         base: bool = False,
         timeout: Timeout = NOT_GIVEN,
+        neighbors: int = 0,
         in_flight: int = 8,
         on_error: Literal["raise", "return"] = "raise",
         strict: bool = False,
@@ -215,6 +221,7 @@ class AsyncClient(AsyncCalls):
             version: as in `predict`; with None, a new version may take over between two batches.
             base: as in `predict`.
             timeout: seconds to wait for one answer, retries included; None for no limit. There is none on the whole.
+            neighbors: as in `predict`.
             in_flight: batches asked and not yet answered at most.
             on_error: "raise" ends the stream at the first batch that fails; "return" yields the error in its place and
                 goes on. A failure of the stream as a whole is raised either way, as is what `batches` raises.
@@ -228,7 +235,7 @@ class AsyncClient(AsyncCalls):
         """
         check_stream(in_flight, on_error)
         seconds = self._deadline(timeout).timeout
-        spec = ModelSpec.of(model, version, base=base, priority=priority, request_id=request_id)
+        spec = ModelSpec.of(model, version, base=base, neighbors=neighbors, priority=priority, request_id=request_id)
         # A stream that is long may see versions with other columns; this one asks at its first batch with names.
         self._known_models.forget(spec)
 
@@ -259,6 +266,7 @@ class AsyncClient(AsyncCalls):
         window: float = 3.0,
         hop: float | None = None,
         timeout: Timeout = NOT_GIVEN,
+        neighbors: int = 0,
     ) -> SongPrediction:
         """Ask for the label of a whole recording, window by window while it is being read.
 
@@ -276,6 +284,7 @@ class AsyncClient(AsyncCalls):
             window: length of a window, s; that of the rows the model was trained on serves it best.
             hop: from one window's beginning to the next one's, s; None: one after the other.
             timeout: seconds to wait for one answer, retries included; None for no limit. There is none on the whole.
+            neighbors: also name so many training rows that the song sounds like, at most 10; as in `predict`.
 
         Raises:
             InvalidInput: the file is no recording, silent or shorter than one window; or the model is not one of songs.
@@ -288,7 +297,9 @@ class AsyncClient(AsyncCalls):
         info = await self.model(model, version, timeout)
         async with entered_in_thread(open_song(path, info, window=window, hop=hop)) as song:
             windows = each_in_thread(song.batches())
-            answers = self.predict_stream(windows, model=info.name, version=info.version, base=base, timeout=timeout)
+            answers = self.predict_stream(
+                windows, model=info.name, version=info.version, base=base, timeout=timeout, neighbors=neighbors
+            )
             async with aclosing(answers):
                 async for prediction in answers:
                     song.add(prediction)

@@ -7,6 +7,7 @@ For both clients, by way of `genrestack.songs.recording.open_song`:
 - `joined(predictions)` and `song_prediction(...)` make the song's answer of the windows' answers.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -16,7 +17,7 @@ import numpy.typing as npt
 
 from genrestack.errors import InvalidInput, ProtocolError, Violation
 from genrestack.model_info import ModelInfo
-from genrestack.prediction import Prediction
+from genrestack.prediction import Neighbor, Prediction
 from genrestack.songs.song_prediction import OutsideRange, SongPrediction
 from genrestack_common.text import listed, quoted_list
 
@@ -141,7 +142,26 @@ def joined(predictions: Sequence[Prediction]) -> Prediction:
         model=first.model,
         version=first.version,
         base={name: np.concatenate([p.base[name] for p in predictions]) for name in first.base},
+        neighbors=tuple(near for prediction in predictions for near in prediction.neighbors),
     )
+
+
+def song_neighbors(windows: Prediction) -> tuple[Neighbor, ...]:
+    """Return what a song sounds like: training rows that are near to most of its windows first, of equals the nearest.
+
+    Rows of one name are one: windows of a recording. Each has its smallest distance to any window.
+    """
+    counts: Counter[str | int] = Counter()
+    nearest: dict[str | int, Neighbor] = {}
+    for near in windows.neighbors:
+        counts.update({neighbor.name or neighbor.row for neighbor in near})
+        for neighbor in near:
+            key = neighbor.name or neighbor.row
+            if key not in nearest or neighbor.distance < nearest[key].distance:
+                nearest[key] = neighbor
+    order = sorted(nearest, key=lambda key: (-counts[key], nearest[key].distance, nearest[key].row))
+    most = max(map(len, windows.neighbors), default=0)
+    return tuple(nearest[key] for key in order[:most])
 
 
 def song_prediction(
@@ -177,6 +197,7 @@ def song_prediction(
         hop=cut.hop,
         duration=cut.duration,
         base={name: mean(matrix) for name, matrix in windows.base.items()},
+        neighbors=song_neighbors(windows),
         outside=ranges.outside(),
         warnings=(*notes, *ranges.warnings()),
     )

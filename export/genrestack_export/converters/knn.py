@@ -78,11 +78,7 @@ def read_knn(where: str, estimator: Any) -> Neighbors:
 def knn_graph(neighbors: Neighbors) -> Any:
     """Build the graph: `scaled`, float64 (n, f) → `probabilities`, float64 (n, classes)."""
     g = GraphBuilder()
-    points = g.constant(neighbors.points, np.float64)
-    if len(neighbors.points) <= max(_DIRECT, neighbors.k + _SPARE):
-        distances, index = _nearest_of_all(g, neighbors, points)
-    else:
-        distances, index = _nearest(g, neighbors, points)
+    distances, index = nearest(g, neighbors)
     g.name_output(_vote(g, neighbors, distances, index), PROBABILITIES)
     count, f = neighbors.points.shape
     return g.model(
@@ -90,6 +86,15 @@ def knn_graph(neighbors: Neighbors) -> Any:
         {SCALED: (DOUBLE, ["rows", f])},
         {PROBABILITIES: (DOUBLE, ["rows", neighbors.classes])},
     )
+
+
+def nearest(g: GraphBuilder, neighbors: Neighbors) -> tuple[str, str]:
+    """Add the search: `scaled` → distances, float64 (n, k), squared for p = 2, and indices, int64 (n, k)."""
+    # The first constant of a graph: who serves it may look for it there.
+    points = g.constant(neighbors.points, np.float64)
+    if len(neighbors.points) <= max(_DIRECT, neighbors.k + _SPARE):
+        return _nearest_of_all(g, neighbors, points)
+    return _nearest(g, neighbors, points)
 
 
 def _distance(g: GraphBuilder, p: int, difference: str, axis: int) -> str:

@@ -20,7 +20,7 @@ from genrestack_proto.v1.model_pb2 import PART_KIND_BASE, PART_KIND_META, PART_K
 Precision = Literal["single", "double"]
 
 _SUPPORTED = "KNeighborsClassifier, SVC, CalibratedClassifierCV(SVC(), ensemble=False), scikeras KerasClassifier"
-_NAMES_OF_OTHERS = {"scaler", "meta", "golden", "manifest"}
+_NAMES_OF_OTHERS = {"scaler", "meta", "neighbors", "golden", "manifest"}
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The methods of `genrestack.v1.PredictionService`, from a message's bytes to a message."""
 
-from genrestack_bundle import Answer
+from genrestack_bundle import Answer, FoundNeighbors
 from genrestack_proto.matrix import FloatMatrix, to_matrix
 from genrestack_proto.v1 import prediction_pb2 as pb
 from genrestack_proto.v1.model_pb2 import Model
@@ -28,10 +28,10 @@ class Prediction:
         """Answer the rows of one request."""
         if len(data) > LARGE_BYTES:
             large, served, rows = await run_in_thread(self._unpacked, data, call)
-            answer = await self._engine.predict(served, rows, call)
+            answer = await self._engine.predict(_meant(large, served), rows, call)
             return await run_in_thread(to_predict_response, large, served, answer)
         request, served, rows = self._unpacked(data, call)
-        return to_predict_response(request, served, await self._engine.predict(served, rows, call))
+        return to_predict_response(request, served, await self._engine.predict(_meant(request, served), rows, call))
 
     def list_models(self, data: bytes) -> pb.ListModelsResponse:
         """List the versions that are ready."""
@@ -70,7 +70,26 @@ def to_predict_response(request: pb.PredictRequest, served: ServedModel, answer:
         for name, probabilities in answer.base.items():
             matrix = to_matrix(probabilities, as_values=as_values)
             response.base.append(pb.BaseProbabilities(name=name, probabilities=matrix))
+    if request.neighbors and answer.neighbors is not None:
+        response.neighbors.CopyFrom(to_neighbors(answer.neighbors, request.neighbors))
     return response
+
+
+def _meant(request: pb.PredictRequest, served: ServedModel) -> ServedModel:
+    """Return what computes the answer: with the nearest training rows where they are asked for."""
+    return (served.searching or served) if request.neighbors else served
+
+
+def to_neighbors(found: FoundNeighbors, count: int) -> pb.Neighbors:
+    """Return the nearest training rows, at most so many of each row."""
+    count = min(count, found.rows.shape[1])
+    return pb.Neighbors(
+        count=count,
+        rows=found.rows[:, :count].ravel().tolist(),
+        distances=found.distances[:, :count].ravel().tolist(),
+        labels=found.labels[:, :count].ravel().tolist(),
+        names=None if found.names is None else found.names[:, :count].ravel().tolist(),
+    )
 
 
 def to_model(served: ServedModel, registry: Registry) -> Model:

@@ -71,6 +71,8 @@ class Run:
     back: `load_predictions` reads them."""
     path: Path | None = None
     """The run's folder; None if it was not written."""
+    training_names: np.ndarray | None = None
+    """Name of each training row's recording, str, shape (m,); None if the table did not say."""
 
     def scaled(self, rows: np.ndarray) -> np.ndarray:
         """Return raw rows, shape (n, f), scaled for the stack."""

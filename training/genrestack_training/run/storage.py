@@ -155,6 +155,7 @@ def load_run(path: str | Path) -> Run:
             settings=resolve_settings(overrides=record.settings),
             provenance=record.provenance,
             path=folder,
+            training_names=arrays.get("training_names"),
         )
     except (KeyError, TypeError, AttributeError, TrainingError) as exc:
         raise RunError(
@@ -215,6 +216,8 @@ def _write_files(run: Run, folder: Path, report: str | None) -> None:
     arrays = {"rows": run.reference_rows, "training_rows": run.training_rows, "training_labels": run.training_labels}
     if run.reference_labels is not None:
         arrays["labels"] = run.reference_labels
+    if run.training_names is not None:
+        arrays["training_names"] = run.training_names
     np.savez_compressed(folder / "reference.npz", allow_pickle=False, **arrays)
     (folder / "metrics.json").write_text(_json(run), encoding="utf-8")
     np.savez_compressed(folder / "answers.npz", allow_pickle=False, **to_arrays(run.predictions))

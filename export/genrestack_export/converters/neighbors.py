@@ -1,0 +1,122 @@
+"""The search for the nearest training rows as a part of its own: which rows, how far, with what labels and names."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.metrics import DistanceMetric
+from sklearn.neighbors import KNeighborsClassifier
+
+from genrestack_bundle.neighbors import MAX_NEIGHBORS, FoundNeighbors
+from genrestack_bundle.runtime.compose import SCALED
+from genrestack_bundle.runtime.neighbor_search import DISTANCE, LABEL, NAME, NAMES, ROW
+from genrestack_export.converters.knn import Neighbors, nearest, read_knn
+from genrestack_export.errors import ExportError
+from genrestack_export.onnx_graph.builder import DOUBLE, INT64, STRING, GraphBuilder
+from genrestack_proto.v1.model_pb2 import PART_KIND_NEIGHBORS, Part
+
+FILE = "neighbors.onnx"
+_PART = "neighbors"
+_LONGEST_NAME = 1000
+_AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class NeighborsPart:
+    """The part, and what scikit-learn is asked to compare it with."""
+
+    part: Part
+    model: Any
+    """The ONNX model."""
+    neighbors: Neighbors
+    names: list[str] | None
+
+    def expected(self, scaled: npt.NDArray[np.float64]) -> FoundNeighbors:
+        """Return what scikit-learn finds for scaled rows, shape (n, f); of equal distances, the lowest row first."""
+        metric = DistanceMetric.get_metric("manhattan" if self.neighbors.p == 1 else "euclidean")
+        parts = []
+        for start in range(0, len(scaled), _AT_ONCE):
+            far = metric.pairwise(np.ascontiguousarray(scaled[start : start + _AT_ONCE]), self.neighbors.points)
+            rows = np.argsort(far, axis=1, kind="stable")[:, : self.neighbors.k]
+            parts.append((rows, np.take_along_axis(far, rows, axis=1)))
+        rows = np.concatenate([rows for rows, _ in parts]).astype(np.int64)
+        return FoundNeighbors(rows, np.concatenate([far for _, far in parts]), self.neighbors.labels[rows])
+
+
+def find_knn(base: Mapping[str, Any]) -> tuple[str, Any]:
+    """Return the first base estimator that is a KNN, and its name.
+
+    Raises:
+        ExportError: there is none.
+
+    """
+    for name, estimator in base.items():
+        if type(estimator) is KNeighborsClassifier:
+            return name, estimator
+    raise ExportError(
+        "neighbors: the model has no KNeighborsClassifier whose training rows could be searched; export without "
+        "neighbors, or train a stack that has one"
+    )
+
+
+def convert_neighbors(base: Mapping[str, Any], row_names: Sequence[str] | None) -> NeighborsPart:
+    """Convert the search of the first KNN among base estimators.
+
+    Args:
+        base: fitted base estimators by name.
+        row_names: names of the training rows, in the order of the fit; None: their numbers do.
+
+    Raises:
+        ExportError: there is no KNN, or there are not as many names as training rows, or one is not short text.
+        UnsupportedEstimator: the KNN has no exact graph.
+
+    """
+    name, estimator = find_knn(base)
+    found = read_knn(f"base estimator {name!r}", estimator)
+    names = None if row_names is None else _checked(row_names, len(found.points))
+    found = replace(found, k=min(MAX_NEIGHBORS, len(found.points)))
+    part_name = _PART
+    while part_name in base:
+        part_name += "_"
+    parameters = {"of": name, "rows": str(len(found.points)), "count": str(found.k), "p": str(found.p)}
+    part = Part(
+        name=part_name,
+        kind=PART_KIND_NEIGHBORS,
+        file=FILE,
+        estimator="sklearn.neighbors.KNeighborsClassifier",
+        parameters={**parameters, "names": str(names is not None)},
+    )
+    return NeighborsPart(part, _graph(found, names), found, names)
+
+
+def _checked(names: Sequence[str], points: int) -> list[str]:
+    if len(names) != points:
+        raise ExportError(
+            f"row_names holds {len(names)} names, and the KNN was fitted on {points} rows; give one for each row, in "
+            "the order of the fit"
+        )
+    for row, name in enumerate(names):
+        if not 0 < len(name) <= _LONGEST_NAME or not name.isprintable():
+            raise ExportError(
+                f"row_names: the name of row {row} has to be printable text of 1 to {_LONGEST_NAME} characters; "
+                "correct it, or export without row names"
+            )
+    return list(map(str, names))
+
+
+def _graph(neighbors: Neighbors, names: list[str] | None) -> Any:
+    """Build the graph: `scaled`, float64 (n, f) → rows, distances, labels and names of the nearest, (n, k) each."""
+    g = GraphBuilder()
+    distances, index = nearest(g, neighbors)
+    g.name_output(g.node("Sqrt", distances) if neighbors.p == 2 else distances, DISTANCE)
+    g.name_output(index, ROW)
+    g.name_output(g.node("Gather", g.constant(neighbors.labels, np.int64), index, axis=0), LABEL)
+    shape: list[str | int] = ["rows", neighbors.k]
+    outputs = {ROW: (INT64, shape), DISTANCE: (DOUBLE, shape), LABEL: (INT64, shape)}
+    if names is not None:
+        g.name_output(g.node("Gather", g.texts(names, NAMES), index, axis=0), NAME)
+        outputs[NAME] = (STRING, shape)
+    count, f = neighbors.points.shape
+    return g.model(f"nearest of {count} rows", {SCALED: (DOUBLE, ["rows", f])}, outputs)
