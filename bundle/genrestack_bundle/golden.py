@@ -19,6 +19,7 @@ from genrestack_bundle.neighbors import MAX_NEIGHBORS, FoundNeighbors
 
 _PREFIX = "part."
 _ROWS, _DISTANCES, _LABELS = "neighbors.rows", "neighbors.distances", "neighbors.labels"
+_NOVELTY = "neighbors.novelty"
 _ENTRY = b"PK\1\2"
 _COMPRESSIONS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 # What zipfile, its decompressors and numpy's parser of headers are known to raise on files made to hurt.
@@ -72,6 +73,7 @@ def pack(golden: Golden) -> bytes:
     if golden.neighbors is not None:
         found = golden.neighbors
         parts |= {_ROWS: found.rows, _DISTANCES: found.distances, _LABELS: found.labels}
+        parts |= {} if found.novelty is None else {_NOVELTY: found.novelty}
     np.savez_compressed(
         buffer,
         allow_pickle=False,
@@ -122,7 +124,10 @@ def unpack(data: bytes) -> Golden:
 
 def _neighbors(arrays: Mapping[str, bytes]) -> FoundNeighbors:
     return FoundNeighbors(
-        _array(arrays[_ROWS], np.int64), _array(arrays[_DISTANCES], np.float64), _array(arrays[_LABELS], np.int64)
+        _array(arrays[_ROWS], np.int64),
+        _array(arrays[_DISTANCES], np.float64),
+        _array(arrays[_LABELS], np.int64),
+        novelty=_array(arrays[_NOVELTY], np.float64) if _NOVELTY in arrays else None,
     )
 
 
@@ -165,6 +170,8 @@ def _check_shapes(golden: Golden) -> None:
 def _check_neighbors(found: FoundNeighbors, rows: int) -> None:
     shape = found.rows.shape
     if len(shape) != 2 or shape[0] != rows or not 0 < shape[1] <= MAX_NEIGHBORS:
+        raise BundleError(f"{GOLDEN} holds arrays that do not fit together; export the model again")
+    if found.novelty is not None and (found.novelty.shape != (rows,) or not np.isfinite(found.novelty).all()):
         raise BundleError(f"{GOLDEN} holds arrays that do not fit together; export the model again")
     if found.distances.shape != shape or found.labels.shape != shape or not np.isfinite(found.distances).all():
         raise BundleError(f"{GOLDEN} holds arrays that do not fit together; export the model again")

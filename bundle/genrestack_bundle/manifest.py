@@ -1,5 +1,6 @@
 """manifest.json: the `Model` message in its JSON form."""
 
+import math
 from pathlib import Path
 
 from google.protobuf import json_format
@@ -127,6 +128,7 @@ def _check(model: Model) -> None:
         "a part of no kind": any(kind not in _KINDS for kind in kinds),
         "no base estimator": not base,
         "not exactly one meta-learner": kinds.count(PART_KIND_META) != 1,
+        "a novelty that nothing measures": model.HasField("novelty") and not _measurable(model),
         "more than one neighbours part": kinds.count(PART_KIND_NEIGHBORS) > 1,
         "more than one scaler, or one that is not first": PART_KIND_SCALER in kinds[1:],
         "a tolerance that verifies nothing": not all(0 <= tolerance <= _LOOSEST for tolerance in tolerances),
@@ -137,3 +139,8 @@ def _check(model: Model) -> None:
     for fault, found in faults.items():
         if found:
             raise BundleError(f"{MANIFEST} lists {fault}; export the model again")
+
+
+def _measurable(model: Model) -> bool:
+    searched = any(part.kind == PART_KIND_NEIGHBORS for part in model.parts)
+    return searched and 0 < model.novelty.threshold < math.inf

@@ -8,10 +8,12 @@ import numpy.typing as npt
 
 MAX_NEIGHBORS: Final = 10
 """Nearest training rows that are found for a row at most."""
-NOVELTY_NEIGHBORS: Final = 5
-"""Nearest training rows whose mean distance is a row's novelty."""
+NOVELTY_NEIGHBORS: Final = 3
+"""Nearest training rows that a row's novelty is made of."""
 # Sums of some dozens of float64 differ by less, in whatever order they are added up.
 _RELATIVE: Final = 1e-9
+# A projection comes before it; what is told of it has two digits.
+_NOVELTY_RELATIVE: Final = 1e-6
 
 
 @dataclass(frozen=True)
@@ -26,11 +28,14 @@ class FoundNeighbors:
     """Column of each one's class, shape (n, k)."""
     names: npt.NDArray[np.object_] | None = None
     """The training rows' names, shape (n, k); None where the bundle has none."""
+    novelty: npt.NDArray[np.float64] | None = None
+    """How far each row is from the training rows, in units of what is usual, shape (n,); None where nobody knows."""
 
     def take(self, index: npt.NDArray[np.int64] | slice) -> "FoundNeighbors":
         """Select some of the n rows."""
         names = None if self.names is None else self.names[index]
-        return FoundNeighbors(self.rows[index], self.distances[index], self.labels[index], names)
+        novelty = None if self.novelty is None else self.novelty[index]
+        return FoundNeighbors(self.rows[index], self.distances[index], self.labels[index], names, novelty)
 
 
 def differing_row(found: FoundNeighbors, expected: FoundNeighbors) -> int | None:
@@ -48,5 +53,8 @@ def differing_row(found: FoundNeighbors, expected: FoundNeighbors) -> int | None
     may_swap[:, -1] = True
     same = found.rows == expected.rows
     wrong |= np.where(same, found.labels != expected.labels, ~may_swap)
+    if found.novelty is not None and expected.novelty is not None:
+        off = np.abs(found.novelty - expected.novelty)
+        wrong[:, 0] |= ~(off <= _NOVELTY_RELATIVE * np.maximum(expected.novelty, 1))
     rows = np.flatnonzero(wrong.any(axis=1))
     return int(rows[0]) if len(rows) else None

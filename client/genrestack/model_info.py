@@ -10,7 +10,7 @@ from genrestack.display.notebook import html_table
 from genrestack_common.text import counted, listed, printable
 from genrestack_proto.v1 import model_pb2
 
-__all__ = ["FeatureInfo", "Health", "ModelInfo", "ParityInfo", "PartInfo", "ProvenanceInfo"]
+__all__ = ["FeatureInfo", "Health", "ModelInfo", "NoveltyInfo", "ParityInfo", "PartInfo", "ProvenanceInfo"]
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,20 @@ class ProvenanceInfo:
     split: str
 
 
+@dataclass(frozen=True)
+class NoveltyInfo:
+    """From which distance from its training rows on a model calls a song novel."""
+
+    threshold: float
+    """Songs whose mean novelty over windows is above it are unlike anything in the training."""
+    songs: int
+    """Songs of the training that it was found with."""
+    share_above: float
+    """Share of these above it."""
+    held_out: str
+    """What was left out with a song as a whole: `artist`, `track` or `row`."""
+
+
 @dataclass(frozen=True, repr=False)
 class ModelInfo:
     """One version of a served model.
@@ -104,6 +118,8 @@ class ModelInfo:
     """Threads of one run."""
     default: bool
     """Whether this version answers when none is named."""
+    novelty: NoveltyInfo | None = None
+    """None where the model cannot tell how far rows are from its training."""
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -165,6 +181,7 @@ class ModelInfo:
             native_parts=dict(sorted(runtime.native_parts.items())),
             threads=runtime.intra_op_threads,
             default=runtime.default_version,
+            novelty=_novelty(model.novelty) if model.HasField("novelty") else None,
         )
 
 
@@ -180,6 +197,10 @@ def _feature(feature: model_pb2.Feature) -> FeatureInfo:
 def _part(part: model_pb2.Part) -> PartInfo:
     kind = _word(model_pb2.PartKind, part.kind)
     return PartInfo(part.name, kind, part.estimator, dict(sorted(part.parameters.items())), part.sha256)
+
+
+def _novelty(novelty: model_pb2.Novelty) -> NoveltyInfo:
+    return NoveltyInfo(novelty.threshold, novelty.songs, novelty.share_above, novelty.held_out)
 
 
 def _parity(parity: model_pb2.Parity) -> ParityInfo:

@@ -50,6 +50,9 @@ class Prediction:
     """Each base estimator's own probabilities, float32, shape (n, k), by its name; empty unless asked for."""
     neighbors: tuple[tuple[Neighbor, ...], ...] = ()
     """For each row, the nearest training rows, nearest first; empty unless asked for."""
+    novelty: npt.NDArray[np.float64] | None = None
+    """How far each row is from the training rows, float64, shape (n,), in units of what is usual between those; None
+    where nobody asked, or the model does not know. `ModelInfo.novelty` has the threshold."""
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -17,6 +17,7 @@ from genrestack_bundle.parity import largest_difference
 from genrestack_bundle.runtime.compose import compose
 from genrestack_export import parity_rows
 from genrestack_export.converters.neighbors import convert_neighbors
+from genrestack_export.converters.novelty import NoveltyScale
 from genrestack_export.converters.parts import ConvertedPart, Precision, convert_base, convert_meta, convert_scaler
 from genrestack_export.errors import ExportError
 from genrestack_export.finding.class_names import name_classes
@@ -57,6 +58,7 @@ def export_stack(
     accepts_missing: Collection[str] | None = None,
     neighbors: bool = False,
     row_names: Sequence[str] | None = None,
+    novelty: NoveltyScale | None = None,
     metrics: Mapping[str, float] | None = None,
     provenance: Provenance | None = None,
     report: Mapping[str, bytes] | Callable[[Parity], Mapping[str, bytes]] | None = None,
@@ -81,6 +83,8 @@ def export_stack(
             format 2.
         row_names: names of the rows the stack was fitted on, in the order of the fit, which go into the bundle and into
             answers; only with `neighbors`. None: rows are known by their numbers.
+        novelty: what is usual among the training rows, so that answers can tell how far a row is from them; only with
+            `neighbors`.
         metrics: headline metrics for the manifest, by name.
         provenance: where the model comes from; library versions and date are filled in where they are missing.
         report: `report.html` and `metrics.json`, by file name; or what makes them once the parity check has passed.
@@ -107,6 +111,7 @@ def export_stack(
         accepts_missing=accepts_missing,
         neighbors=neighbors,
         row_names=row_names,
+        novelty=novelty,
         metrics=metrics,
         provenance=provenance,
         report=report,
@@ -126,6 +131,7 @@ def export_source(
     accepts_missing: Collection[str] | None = None,
     neighbors: bool = False,
     row_names: Sequence[str] | None = None,
+    novelty: NoveltyScale | None = None,
     metrics: Mapping[str, float] | None = None,
     provenance: Provenance | None = None,
     report: Mapping[str, bytes] | Callable[[Parity], Mapping[str, bytes]] | None = None,
@@ -147,9 +153,9 @@ def export_source(
     around = [[convert_scaler(scaler)] if scaler is not None else [], [convert_meta(stack.final_estimator_)]]
     width = int(stack.n_features_in_)
     parts = [convert_base(i, n, e, width, single=single) for i, (n, e) in enumerate(source.base.items())]
-    if row_names is not None and not neighbors:
-        raise ExportError("row_names name nearest training rows; pass neighbors=True as well")
-    search = convert_neighbors(source.base, row_names) if neighbors else None
+    if (row_names is not None or novelty is not None) and not neighbors:
+        raise ExportError("row_names and novelty are of nearest training rows; pass neighbors=True as well")
+    search = convert_neighbors(source.base, row_names, novelty) if neighbors else None
     with rows_without_names():
         expected = _expected_outputs(source, rows, seen, names, accepts)
     check_probabilities("the model", stack, expected.golden.probabilities)
@@ -166,6 +172,7 @@ def export_source(
         precision=PRECISION_SINGLE if single else PRECISION_DOUBLE,
         metrics=dict(metrics or {}),
         provenance=_provenance(provenance),
+        novelty=None if novelty is None else novelty.manifest,
     )
     graphs = {part.part.file: part.model.SerializeToString() for part in whole}
     result = _check_parity(model, graphs, expected, parts, precision)

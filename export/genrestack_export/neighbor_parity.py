@@ -9,7 +9,6 @@ import numpy as np
 from genrestack_bundle import Golden
 from genrestack_bundle.runtime.compose import compose_search
 from genrestack_bundle.runtime.neighbor_search import NeighborSearch, check_found
-from genrestack_bundle.runtime.session import LOAD_S
 from genrestack_export.converters.neighbors import FILE, NeighborsPart
 from genrestack_export.source_stack import SourceStack
 from genrestack_proto.v1.model_pb2 import Model
@@ -39,9 +38,8 @@ def check_neighbors(
         ParityError: it finds other training rows, or other distances.
 
     """
-    session = NeighborSearch(
-        compose_search(model, graphs), named=search.names is not None, threads=1, within_s=LOAD_S, cancellation=None
-    )
+    outputs = [value.name for value in search.model.graph.output]
+    session = NeighborSearch(compose_search(model, graphs), outputs=outputs, threads=1)
     chosen = np.unique(np.linspace(0, len(expected.rows) - 1, _MOST_ROWS, dtype=np.int64))
     for rows in (expected.rows[chosen], golden.rows):
         found = session.run(rows)

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 from genrestack_bundle.layout import METRICS, REPORT
 from genrestack_bundle.manifest import read_manifest
+from genrestack_export.converters.knn import read_knn
+from genrestack_export.converters.neighbors import find_knn
+from genrestack_export.converters.novelty import NoveltyScale
 from genrestack_export.converters.parts import Precision
 from genrestack_export.errors import ExportError
 from genrestack_export.exporter import export_stack
@@ -59,6 +62,7 @@ def export_run(
         accepts_missing=run.accepts_missing,
         neighbors=neighbors,
         row_names=run.training_names.tolist() if row_names and run.training_names is not None else None,
+        novelty=_novelty(run) if neighbors else None,
         models_dir=models_dir,
         name=named,
         precision=precision,
@@ -76,6 +80,18 @@ def export_run(
     )
     _keep(run.path, path, ExportRecord(named, precision, read_manifest(path).parity))
     return path
+
+
+def _novelty(run: "Run") -> NoveltyScale | None:
+    """Measure what is usual among the training rows; None where the run does not know which belong together."""
+    if run.training_groups is None:
+        return None
+    from genrestack_training.evaluation.novelty import novelty_scale
+
+    name, knn = find_knn(run.stack.named_estimators_)
+    found = read_knn(f"base estimator {name!r}", knn)
+    songs = run.training_groups if run.training_names is None else run.training_names
+    return novelty_scale(found.points, found.labels, songs, run.training_groups, unit=run.group_unit)
 
 
 def _report(run: "Run", exported: ExportRecord) -> dict[str, bytes]:

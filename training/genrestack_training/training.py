@@ -205,6 +205,8 @@ def _run(name: str, data: TrainingData, main: FittedSplit, provenance: Provenanc
         training_rows=training,
         training_labels=data.labels[sides.training],
         training_names=None if data.grouping.tracks is None else data.grouping.tracks[sides.training],
+        training_groups=data.grouping.groups(data.grouping.honest_unit)[sides.training],
+        group_unit=data.grouping.honest_unit,
         reference_rows=reference,
         reference_labels=data.labels[sides.test] if len(sides.test) else None,
         evaluation=None,

@@ -1,6 +1,6 @@
 """The search for the nearest training rows: a session of its own beside the stack's, run only for who asks."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -34,7 +34,8 @@ ROW: Final = "neighbor_row"
 DISTANCE: Final = "neighbor_distance"
 LABEL: Final = "neighbor_label"
 NAME: Final = "neighbor_name"
-"""Outputs of the neighbours part; the last where the training rows have names."""
+NOVELTY: Final = "neighbor_novelty"
+"""Outputs of the neighbours part; names where the training rows have some, and novelty where it was measured."""
 NAMES: Final = "row_names"
 """The constant that holds the names."""
 _INT64, _FLOAT64, _OBJECT = np.dtype(np.int64), np.dtype(np.float64), np.dtype(np.object_)
@@ -45,9 +46,15 @@ class NeighborSearch:
     """A bundle's neighbours part in onnxruntime, in float64 on the CPU; `run` may be called from several threads."""
 
     def __init__(
-        self, graph: bytes, *, named: bool, threads: int, within_s: float, cancellation: Cancellation | None
+        self,
+        graph: bytes,
+        *,
+        outputs: Collection[str],
+        threads: int,
+        within_s: float = LOAD_S,
+        cancellation: Cancellation | None = None,
     ) -> None:
-        """Load what `compose_search` made.
+        """Load what `compose_search` made, with these outputs.
 
         Raises:
             BundleError: onnxruntime refuses the graph, or needs too long to load it.
@@ -58,7 +65,7 @@ class NeighborSearch:
         options = session_options(ort, 1)
         limit = LoadLimit(options, seconds=within_s, cancellation=cancellation)
         self._session = load_session(ort, graph, PROVIDERS["cpu"], 0, options, limit)
-        self._outputs = [ROW, DISTANCE, LABEL, *([NAME] if named else [])]
+        self._outputs = [ROW, DISTANCE, LABEL, *(each for each in (NAME, NOVELTY) if each in outputs)]
         self._threads = threads
         self.longest_name = 0
         """Bytes of the longest name of a training row; 0 where they have none."""
@@ -72,8 +79,9 @@ class NeighborSearch:
             outputs: Outputs = self._session.run(self._outputs, {FEATURES: rows[part]}, options)
             return outputs
 
-        index, distances, labels, *names = run_slices(compute, slice_bounds(len(rows), self._threads), self._threads)
-        return FoundNeighbors(index, distances, labels, names[0] if names else None)
+        found = run_slices(compute, slice_bounds(len(rows), self._threads), self._threads)
+        by_name = dict(zip(self._outputs, found, strict=True))
+        return FoundNeighbors(by_name[ROW], by_name[DISTANCE], by_name[LABEL], by_name.get(NAME), by_name.get(NOVELTY))
 
 
 class SearchingSession:
@@ -115,7 +123,13 @@ def verified_search(
     if part is None or bundle.golden.neighbors is None:
         return None
     parsed = parse_graph(part.file, bundle.graphs[part.file])
-    search = load_search(bundle, parsed, threads=threads, cancellation=cancellation)
+    outputs = [value.name for value in parsed.graph.output]
+    if bundle.model.HasField("novelty") != (NOVELTY in outputs) or (bundle.golden.neighbors.novelty is None) == (
+        NOVELTY in outputs
+    ):
+        raise BundleError(f"{part.file} is of another model than the manifest; export the model again")
+    graph = compose_search(bundle.model, bundle.graphs)
+    search = NeighborSearch(graph, outputs=outputs, threads=threads, cancellation=cancellation)
     search.longest_name = _longest_name(part.file, parsed)
     limit = RunLimit(seconds=within_s, cancellation=cancellation)
     try:
@@ -130,15 +144,6 @@ def verified_search(
         raise BundleError(f"{part.file} cannot answer the golden rows; export the model again") from error
     check_found(found, bundle.golden.neighbors, part.file)
     return search
-
-
-def load_search(
-    bundle: Bundle, parsed: "ModelProto", *, threads: int, cancellation: Cancellation | None
-) -> NeighborSearch:  # fmt: skip
-    """Load the part without verifying it; raises as `NeighborSearch`."""
-    named = any(value.name == NAME for value in parsed.graph.output)
-    graph = compose_search(bundle.model, bundle.graphs)
-    return NeighborSearch(graph, named=named, threads=threads, within_s=LOAD_S, cancellation=cancellation)
 
 
 def check_found(found: FoundNeighbors, expected: FoundNeighbors, what: str) -> None:
@@ -176,6 +181,8 @@ def verify_neighbors(found: FoundNeighbors, rows: int, classes: int) -> None:
             raise WrongAnswerError(
                 f"output {name} has the shape {array.shape} and the type {array.dtype}, expected {shape} and {dtype}"
             )
+    if found.novelty is not None and (found.novelty.shape != (rows,) or found.novelty.dtype != _FLOAT64):
+        raise WrongAnswerError(f"output {NOVELTY} has the shape {found.novelty.shape}, expected {(rows,)}")
     if not found.rows.size:
         return
     if found.rows.min() < 0 or found.rows.max() >= 2**32:

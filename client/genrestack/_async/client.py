@@ -99,6 +99,7 @@ class AsyncClient(AsyncCalls):
         timeout: Timeout = NOT_GIVEN,
         *,
         neighbors: int = 0,
+        novelty: bool = False,
         strict: bool = False,
         priority: Priority | None = None,
         request_id: str | None = None,
@@ -117,6 +118,7 @@ class AsyncClient(AsyncCalls):
             base: also ask what each base estimator says.
             timeout: seconds, retries included; None for no limit.
             neighbors: also name so many nearest training rows of each row, at most 10; for models exported with them.
+            novelty: also tell how far each row is from the training rows, where the model knows what is usual.
             strict: refuse columns that the model does not take.
             priority: `high` is computed before what is `normal`.
             request_id: how the server's log and answers call this request; None: the server makes one up.
@@ -132,7 +134,15 @@ class AsyncClient(AsyncCalls):
 
         """
         deadline = self._deadline(timeout)
-        spec = ModelSpec.of(model, version, base=base, neighbors=neighbors, priority=priority, request_id=request_id)
+        spec = ModelSpec.of(
+            model,
+            version,
+            base=base,
+            neighbors=neighbors,
+            novelty=novelty,
+            priority=priority,
+            request_id=request_id,
+        )
         selected = await self._select(rows, spec, deadline, strict=strict)
         if isinstance(selected, InvalidInput):
             raise selected
@@ -170,6 +180,7 @@ class AsyncClient(AsyncCalls):
         base: bool = False,
         timeout: Timeout = NOT_GIVEN,
         neighbors: int = 0,
+        novelty: bool = False,
         in_flight: int = 8,
         on_error: Literal["raise"] = "raise",
         strict: bool = False,
@@ -187,6 +198,7 @@ class AsyncClient(AsyncCalls):
         base: bool = False,
         timeout: Timeout = NOT_GIVEN,
         neighbors: int = 0,
+        novelty: bool = False,
         in_flight: int = 8,
         on_error: Literal["return"],
         strict: bool = False,
@@ -203,6 +215,7 @@ class AsyncClient(AsyncCalls):
         base: bool = False,
         timeout: Timeout = NOT_GIVEN,
         neighbors: int = 0,
+        novelty: bool = False,
         in_flight: int = 8,
         on_error: Literal["raise", "return"] = "raise",
         strict: bool = False,
@@ -222,6 +235,7 @@ class AsyncClient(AsyncCalls):
             base: as in `predict`.
             timeout: seconds to wait for one answer, retries included; None for no limit. There is none on the whole.
             neighbors: as in `predict`.
+            novelty: as in `predict`.
             in_flight: batches asked and not yet answered at most.
             on_error: "raise" ends the stream at the first batch that fails; "return" yields the error in its place and
                 goes on. A failure of the stream as a whole is raised either way, as is what `batches` raises.
@@ -235,7 +249,15 @@ class AsyncClient(AsyncCalls):
         """
         check_stream(in_flight, on_error)
         seconds = self._deadline(timeout).timeout
-        spec = ModelSpec.of(model, version, base=base, neighbors=neighbors, priority=priority, request_id=request_id)
+        spec = ModelSpec.of(
+            model,
+            version,
+            base=base,
+            neighbors=neighbors,
+            novelty=novelty,
+            priority=priority,
+            request_id=request_id,
+        )
         # A stream that is long may see versions with other columns; this one asks at its first batch with names.
         self._known_models.forget(spec)
 
@@ -271,8 +293,8 @@ class AsyncClient(AsyncCalls):
         """Ask for the label of a whole recording, window by window while it is being read.
 
         Its probabilities are the mean over all windows, and its label the likeliest by that. Features outside the
-        ranges the model was trained on are told in `warnings`. Of the recording itself, only some windows are
-        in memory at a time.
+        ranges the model was trained on are told in `warnings`, and so is a song that is unlike anything in the
+        training, by models that know how to tell. Of the recording itself, only some windows are in memory at a time.
         It is read, and its features are computed, in threads.
 
         Args:
@@ -298,7 +320,13 @@ class AsyncClient(AsyncCalls):
         async with entered_in_thread(open_song(path, info, window=window, hop=hop)) as song:
             windows = each_in_thread(song.batches())
             answers = self.predict_stream(
-                windows, model=info.name, version=info.version, base=base, timeout=timeout, neighbors=neighbors
+                windows,
+                model=info.name,
+                version=info.version,
+                base=base,
+                timeout=timeout,
+                neighbors=neighbors,
+                novelty=True,
             )
             async with aclosing(answers):
                 async for prediction in answers:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from google.protobuf.message import DecodeError, Message
 
-from genrestack._core.neighbors import read_neighbors
+from genrestack._core.neighbors import joined_novelty, read_neighbors, read_novelty
 from genrestack._core.options import ClientOptions
 from genrestack._core.request import MAX_NEIGHBORS, ModelSpec
 from genrestack.errors import ProtocolError
@@ -67,6 +67,8 @@ class MessageAnswer:
     """Bytes it came in."""
     neighbors: tuple[tuple[Neighbor, ...], ...] = ()
     """The nearest training rows of each row, if they were asked for."""
+    novelty: npt.NDArray[np.float64] | None = None
+    """How far each row is from the training rows, shape (n,); None if the server does not say."""
 
     def __len__(self) -> int:
         return len(self.label_columns)
@@ -132,6 +134,7 @@ def verified(answer: pb.PredictResponse, size: int, rows: int, spec: ModelSpec) 
         base={name: _probabilities(part, rows, classes, f"probabilities of {quoted(name)}") for name, part in base},
         size=size,
         neighbors=read_neighbors(answer, rows, spec.neighbors),
+        novelty=read_novelty(answer, rows),
     )
 
 
@@ -143,7 +146,7 @@ def read_prediction(data: bytes, rows: int, spec: ModelSpec) -> Prediction:
 def to_prediction(answer: MessageAnswer) -> Prediction:
     """Return the prediction for an input that one message answers."""
     own = {name: _own(part) for name, part in answer.base.items()}
-    return _prediction(answer, answer.label_columns, _own(answer.probabilities), own, answer.neighbors)
+    return _prediction(answer, answer.label_columns, _own(answer.probabilities), own, answer.neighbors, answer.novelty)
 
 
 def join_answers(answers: Sequence[MessageAnswer], rows: int) -> Prediction:
@@ -164,7 +167,8 @@ def join_answers(answers: Sequence[MessageAnswer], rows: int) -> Prediction:
         raise ProtocolError(f"{rows} rows were sent, but {len(columns)} labels came back")
     probabilities = _joined([answer.probabilities for answer in answers])
     base = {name: _joined([answer.base[name] for answer in answers]) for name in first.base}
-    return _prediction(first, columns, probabilities, base, tuple(n for a in answers for n in a.neighbors))
+    neighbors = tuple(near for answer in answers for near in answer.neighbors)
+    return _prediction(first, columns, probabilities, base, neighbors, joined_novelty(answers))
 
 
 def rows_per_answer(answer: MessageAnswer, options: ClientOptions) -> int:
@@ -266,9 +270,10 @@ def _prediction(
     probabilities: _Probabilities,
     base: Mapping[str, _Probabilities],
     neighbors: tuple[tuple[Neighbor, ...], ...],
+    novelty: npt.NDArray[np.float64] | None,
 ) -> Prediction:
     labels = np.array(source.classes, dtype=object)[columns].tolist()
-    return Prediction(labels, probabilities, source.classes, source.model, source.version, base, neighbors)
+    return Prediction(labels, probabilities, source.classes, source.model, source.version, base, neighbors, novelty)
 
 
 def _own(block: _Probabilities) -> _Probabilities:

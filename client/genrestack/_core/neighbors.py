@@ -1,7 +1,11 @@
-"""The nearest training rows in an answer: held to the request and to themselves, and made plain data."""
+"""The nearest training rows in an answer, and novelty: held to the request and to themselves, and made plain data."""
 
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import Final
+from typing import Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
 
 from genrestack.errors import ProtocolError
 from genrestack.prediction import Neighbor
@@ -51,3 +55,33 @@ def read_neighbors(answer: pb.PredictResponse, rows: int, asked: int) -> tuple[t
         if not all(one <= other for one, other in pairwise(far)):
             raise ProtocolError(f"the distances to the nearest training rows of row {row} do not ascend from 0")
     return near
+
+
+class HasNovelty(Protocol):
+    """An answer to some rows."""
+
+    @property
+    def novelty(self) -> npt.NDArray[np.float64] | None:
+        """How far each is from the training rows."""
+
+
+def read_novelty(answer: pb.PredictResponse, rows: int) -> npt.NDArray[np.float64] | None:
+    """Return how far each row is from the training rows; None where the answer does not say.
+
+    Raises:
+        ProtocolError: there are not as many as rows, or one is no distance.
+
+    """
+    if not answer.novelty:
+        return None
+    novelty = np.array(answer.novelty, dtype=np.float64)
+    # A comparison with NaN is false.
+    if len(novelty) != rows or not novelty.min() >= 0:
+        raise ProtocolError(f"the answer to {rows} rows has {len(novelty)} values of novelty, or one that cannot be")
+    return novelty
+
+
+def joined_novelty(answers: Sequence[HasNovelty]) -> npt.NDArray[np.float64] | None:
+    """Join those of consecutive answers; None where one does not say."""
+    found = [answer.novelty for answer in answers if answer.novelty is not None]
+    return np.concatenate(found) if found and len(found) == len(answers) else None

@@ -38,6 +38,7 @@ class ModelSpec:
     base: bool = False
     metadata: Pairs = ()
     neighbors: int = 0
+    novelty: bool = False
 
     @classmethod
     def of(
@@ -47,6 +48,7 @@ class ModelSpec:
         *,
         base: bool = False,
         neighbors: int = 0,
+        novelty: bool = False,
         priority: str | None = None,
         request_id: str | None = None,
     ) -> "ModelSpec":
@@ -63,7 +65,7 @@ class ModelSpec:
             raise invalid("model", "is empty; give a name, or None for the server's default")
         if version is not None and not 1 <= version < 2**32:
             raise invalid("version", f"is {version}; versions count from 1, None is the newest")
-        return cls(model or "", version or 0, base, request_pairs(priority, request_id), int(neighbors))
+        return cls(model or "", version or 0, base, request_pairs(priority, request_id), int(neighbors), novelty)
 
     @property
     def title(self) -> str:
@@ -84,6 +86,7 @@ def predict_request(rows: Rows, spec: ModelSpec) -> pb.PredictRequest:
         feature_names=rows.names,
         base=spec.base,
         neighbors=spec.neighbors,
+        novelty=spec.novelty,
     )
 
 

@@ -97,6 +97,7 @@ class Client(Calls):
         timeout: Timeout = NOT_GIVEN,
         *,
         neighbors: int = 0,
+        novelty: bool = False,
         strict: bool = False,
         priority: Priority | None = None,
         request_id: str | None = None,
@@ -115,6 +116,7 @@ class Client(Calls):
             base: also ask what each base estimator says.
             timeout: seconds, retries included; None for no limit.
             neighbors: also name so many nearest training rows of each row, at most 10; for models exported with them.
+            novelty: also tell how far each row is from the training rows, where the model knows what is usual.
             strict: refuse columns that the model does not take.
             priority: `high` is computed before what is `normal`.
             request_id: how the server's log and answers call this request; None: the server makes one up.
@@ -130,7 +132,15 @@ class Client(Calls):
 
         """
         deadline = self._deadline(timeout)
-        spec = ModelSpec.of(model, version, base=base, neighbors=neighbors, priority=priority, request_id=request_id)
+        spec = ModelSpec.of(
+            model,
+            version,
+            base=base,
+            neighbors=neighbors,
+            novelty=novelty,
+            priority=priority,
+            request_id=request_id,
+        )
         selected = self._select(rows, spec, deadline, strict=strict)
         if isinstance(selected, InvalidInput):
             raise selected
@@ -168,6 +178,7 @@ class Client(Calls):
         base: bool = False,
         timeout: Timeout = NOT_GIVEN,
         neighbors: int = 0,
+        novelty: bool = False,
         in_flight: int = 8,
         on_error: Literal["raise"] = "raise",
         strict: bool = False,
@@ -185,6 +196,7 @@ class Client(Calls):
         base: bool = False,
         timeout: Timeout = NOT_GIVEN,
         neighbors: int = 0,
+        novelty: bool = False,
         in_flight: int = 8,
         on_error: Literal["return"],
         strict: bool = False,
@@ -201,6 +213,7 @@ class Client(Calls):
         base: bool = False,
         timeout: Timeout = NOT_GIVEN,
         neighbors: int = 0,
+        novelty: bool = False,
         in_flight: int = 8,
         on_error: Literal["raise", "return"] = "raise",
         strict: bool = False,
@@ -219,6 +232,7 @@ class Client(Calls):
             base: as in `predict`.
             timeout: seconds to wait for one answer, retries included; None for no limit. There is none on the whole.
             neighbors: as in `predict`.
+            novelty: as in `predict`.
             in_flight: batches asked and not yet answered at most.
             on_error: "raise" ends the stream at the first batch that fails; "return" yields the error in its place and
                 goes on. A failure of the stream as a whole is raised either way, as is what `batches` raises.
@@ -232,7 +246,15 @@ class Client(Calls):
         """
         check_stream(in_flight, on_error)
         seconds = self._deadline(timeout).timeout
-        spec = ModelSpec.of(model, version, base=base, neighbors=neighbors, priority=priority, request_id=request_id)
+        spec = ModelSpec.of(
+            model,
+            version,
+            base=base,
+            neighbors=neighbors,
+            novelty=novelty,
+            priority=priority,
+            request_id=request_id,
+        )
         # A stream that is long may see versions with other columns; this one asks at its first batch with names.
         self._known_models.forget(spec)
 
@@ -268,8 +290,8 @@ class Client(Calls):
         """Ask for the label of a whole recording, window by window while it is being read.
 
         Its probabilities are the mean over all windows, and its label the likeliest by that. Features outside the
-        ranges the model was trained on are told in `warnings`. Of the recording itself, only some windows are
-        in memory at a time.
+        ranges the model was trained on are told in `warnings`, and so is a song that is unlike anything in the
+        training, by models that know how to tell. Of the recording itself, only some windows are in memory at a time.
 
         Args:
             path: wav, flac, ogg or mp3; anything else through ffmpeg where that is installed.
@@ -294,7 +316,13 @@ class Client(Calls):
         with open_song(path, info, window=window, hop=hop) as song:
             windows = song.batches()
             answers = self.predict_stream(
-                windows, model=info.name, version=info.version, base=base, timeout=timeout, neighbors=neighbors
+                windows,
+                model=info.name,
+                version=info.version,
+                base=base,
+                timeout=timeout,
+                neighbors=neighbors,
+                novelty=True,
             )
             with closing(answers):
                 for prediction in answers:

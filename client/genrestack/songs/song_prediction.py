@@ -59,6 +59,9 @@ class SongPrediction:
     neighbors: tuple[Neighbor, ...] = ()
     """Training rows that it sounds like: those near to most of its windows first, each with its smallest distance to
     one, and rows of one name (windows of a recording) together; empty unless asked for."""
+    novelty: float | None = None
+    """How far it is from the training rows, the mean over its windows, in units of what is usual between those;
+    None where the model does not know. Above `ModelInfo.novelty.threshold` it is warned about."""
     outside: tuple[OutsideRange, ...] = ()
     """Features outside the ranges the model was trained on, those of most windows first; empty where the model does
     not know its ranges."""

@@ -11,8 +11,9 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from genrestack_bundle.neighbors import MAX_NEIGHBORS, FoundNeighbors
 from genrestack_bundle.runtime.compose import SCALED
-from genrestack_bundle.runtime.neighbor_search import DISTANCE, LABEL, NAME, NAMES, ROW
+from genrestack_bundle.runtime.neighbor_search import DISTANCE, LABEL, NAME, NAMES, NOVELTY, ROW
 from genrestack_export.converters.knn import Neighbors, nearest, read_knn
+from genrestack_export.converters.novelty import NoveltyScale, add_novelty
 from genrestack_export.errors import ExportError
 from genrestack_export.onnx_graph.builder import DOUBLE, INT64, STRING, GraphBuilder
 from genrestack_proto.v1.model_pb2 import PART_KIND_NEIGHBORS, Part
@@ -31,7 +32,7 @@ class NeighborsPart:
     model: Any
     """The ONNX model."""
     neighbors: Neighbors
-    names: list[str] | None
+    novelty: NoveltyScale | None
 
     def expected(self, scaled: npt.NDArray[np.float64]) -> FoundNeighbors:
         """Return what scikit-learn finds for scaled rows, shape (n, f); of equal distances, the lowest row first."""
@@ -42,7 +43,9 @@ class NeighborsPart:
             rows = np.argsort(far, axis=1, kind="stable")[:, : self.neighbors.k]
             parts.append((rows, np.take_along_axis(far, rows, axis=1)))
         rows = np.concatenate([rows for rows, _ in parts]).astype(np.int64)
-        return FoundNeighbors(rows, np.concatenate([far for _, far in parts]), self.neighbors.labels[rows])
+        far = np.concatenate([far for _, far in parts])
+        novelty = None if self.novelty is None else self.novelty.measure(scaled)
+        return FoundNeighbors(rows, far, self.neighbors.labels[rows], novelty=novelty)
 
 
 def find_knn(base: Mapping[str, Any]) -> tuple[str, Any]:
@@ -61,12 +64,15 @@ def find_knn(base: Mapping[str, Any]) -> tuple[str, Any]:
     )
 
 
-def convert_neighbors(base: Mapping[str, Any], row_names: Sequence[str] | None) -> NeighborsPart:
+def convert_neighbors(
+    base: Mapping[str, Any], row_names: Sequence[str] | None = None, novelty: NoveltyScale | None = None
+) -> NeighborsPart:
     """Convert the search of the first KNN among base estimators.
 
     Args:
         base: fitted base estimators by name.
         row_names: names of the training rows, in the order of the fit; None: their numbers do.
+        novelty: what is usual among them; None: nobody knows.
 
     Raises:
         ExportError: there is no KNN, or there are not as many names as training rows, or one is not short text.
@@ -88,7 +94,7 @@ def convert_neighbors(base: Mapping[str, Any], row_names: Sequence[str] | None) 
         estimator="sklearn.neighbors.KNeighborsClassifier",
         parameters={**parameters, "names": str(names is not None)},
     )
-    return NeighborsPart(part, _graph(found, names), found, names)
+    return NeighborsPart(part, _graph(found, names, novelty), found, novelty)
 
 
 def _checked(names: Sequence[str], points: int) -> list[str]:
@@ -106,7 +112,7 @@ def _checked(names: Sequence[str], points: int) -> list[str]:
     return list(map(str, names))
 
 
-def _graph(neighbors: Neighbors, names: list[str] | None) -> Any:
+def _graph(neighbors: Neighbors, names: list[str] | None, novelty: NoveltyScale | None) -> Any:
     """Build the graph: `scaled`, float64 (n, f) → rows, distances, labels and names of the nearest, (n, k) each."""
     g = GraphBuilder()
     distances, index = nearest(g, neighbors)
@@ -114,9 +120,16 @@ def _graph(neighbors: Neighbors, names: list[str] | None) -> Any:
     g.name_output(index, ROW)
     g.name_output(g.node("Gather", g.constant(neighbors.labels, np.int64), index, axis=0), LABEL)
     shape: list[str | int] = ["rows", neighbors.k]
-    outputs = {ROW: (INT64, shape), DISTANCE: (DOUBLE, shape), LABEL: (INT64, shape)}
+    outputs: dict[str, tuple[int, list[str | int]]] = {
+        ROW: (INT64, shape),
+        DISTANCE: (DOUBLE, shape),
+        LABEL: (INT64, shape),
+    }
     if names is not None:
         g.name_output(g.node("Gather", g.texts(names, NAMES), index, axis=0), NAME)
         outputs[NAME] = (STRING, shape)
+    if novelty is not None:
+        g.name_output(add_novelty(g, novelty), NOVELTY)
+        outputs[NOVELTY] = (DOUBLE, ["rows"])
     count, f = neighbors.points.shape
     return g.model(f"nearest of {count} rows", {SCALED: (DOUBLE, ["rows", f])}, outputs)

@@ -202,28 +202,26 @@ Global___Model: _TypeAlias = Model  # noqa: Y015
 
 @_typing.final
 class Novelty(_message.Message):
-    """What is usual: a row's novelty is the mean distance to its five nearest training rows, in units of `unit`."""
+    """A row's novelty is the mean distance to its three nearest training rows, divided by what that is for these rows
+    themselves, their own groups left out; distances are taken where features vary alike within classes.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    UNIT_FIELD_NUMBER: _builtins.int
     THRESHOLD_FIELD_NUMBER: _builtins.int
     SONGS_FIELD_NUMBER: _builtins.int
     SHARE_ABOVE_FIELD_NUMBER: _builtins.int
     HELD_OUT_FIELD_NUMBER: _builtins.int
-    unit: _builtins.float
-    """Median of that distance over training rows, their own groups left out."""
     threshold: _builtins.float
     """Songs whose windows have a mean novelty above this are unlike what the model was trained on."""
     songs: _builtins.int
-    """Songs of the training whose groups were left out to find the threshold; and the share of them above it."""
+    """Songs that were held out to find the threshold, by folds of whole groups; and the share of them above it."""
     share_above: _builtins.float
     held_out: _builtins.str
     """What a group is: "artist", "track" or "row"."""
     def __init__(
         self,
         *,
-        unit: _builtins.float = ...,
         threshold: _builtins.float = ...,
         songs: _builtins.int = ...,
         share_above: _builtins.float = ...,
@@ -231,7 +229,7 @@ class Novelty(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["held_out", b"held_out", "share_above", b"share_above", "songs", b"songs", "threshold", b"threshold", "unit", b"unit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["held_out", b"held_out", "share_above", b"share_above", "songs", b"songs", "threshold", b"threshold"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

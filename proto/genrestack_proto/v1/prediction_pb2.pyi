@@ -138,8 +138,8 @@ class PredictResponse(_message.Message):
 
     @_builtins.property
     def novelty(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """One for each row: its distance to the nearest training rows, in units of what is usual between training songs;
-        empty where it was not computed. `Model.novelty` has the threshold.
+        """One for each row: its distance to the nearest training rows, in units of what is usual between those; empty where
+        it was not computed. `Model.novelty` has the threshold.
         """
 
     def __init__(

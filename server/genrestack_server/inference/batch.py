@@ -179,7 +179,9 @@ def _blank(part: Answer, rows: int) -> Answer:
 
 def _blank_neighbors(part: FoundNeighbors, rows: int) -> FoundNeighbors:
     names = None if part.names is None else _empty(part.names, rows)
-    return FoundNeighbors(_empty(part.rows, rows), _empty(part.distances, rows), _empty(part.labels, rows), names)
+    novelty = None if part.novelty is None else _empty(part.novelty, rows)
+    distances, labels = _empty(part.distances, rows), _empty(part.labels, rows)
+    return FoundNeighbors(_empty(part.rows, rows), distances, labels, names, novelty)
 
 
 def _empty(like: "npt.NDArray[_S]", rows: int) -> "npt.NDArray[_S]":
@@ -197,3 +199,5 @@ def _write(whole: Answer, part: Answer, start: int, stop: int) -> None:
         found.labels[start:stop] = piece.labels
         if found.names is not None and piece.names is not None:
             found.names[start:stop] = piece.names
+        if found.novelty is not None and piece.novelty is not None:
+            found.novelty[start:stop] = piece.novelty

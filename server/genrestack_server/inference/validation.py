@@ -19,6 +19,7 @@ MAX_VIOLATIONS: Final = 5
 """Maximum number of problems described; the total is always given."""
 # Names are compared with the model's where there may be about as many; of more, their number is all there is to say.
 _COLUMNS_WORTH_NAMING: Final = 2
+_NOVELTY_BYTES: Final = 8
 
 
 def check_request(request: PredictRequest, served: ServedModel, config: ServerConfig) -> FloatMatrix:
@@ -40,6 +41,7 @@ def check_request(request: PredictRequest, served: ServedModel, config: ServerCo
     if order is None:
         check_columns(columns, served, "rows.shape")
     bytes_a_row = served.bytes_a_row[request.base] + request.neighbors * served.neighbor_bytes
+    bytes_a_row += _NOVELTY_BYTES * served.measures_novelty
     check_answer_bytes(request.rows.shape[0] * bytes_a_row, "rows.shape", config)
     rows = _unpack(request)
     check_finite(rows, names or served.feature_names, served.missing_features)

@@ -108,6 +108,11 @@ class ServedModel:
             return None
         return replace(self, session=SearchingSession(self.session, self.search), inline_max_rows=0)
 
+    @cached_property
+    def measures_novelty(self) -> bool:
+        """Whether it knows which distance from the training rows is unusual."""
+        return self.search is not None and self.model.HasField("novelty")
+
     @property
     def neighbor_bytes(self) -> int:
         """Maximum bytes that one nearest training row takes in an answer."""

@@ -156,6 +156,8 @@ def load_run(path: str | Path) -> Run:
             provenance=record.provenance,
             path=folder,
             training_names=arrays.get("training_names"),
+            training_groups=arrays.get("training_groups"),
+            group_unit=str(arrays.get("group_unit", "row")),
         )
     except (KeyError, TypeError, AttributeError, TrainingError) as exc:
         raise RunError(
@@ -218,6 +220,8 @@ def _write_files(run: Run, folder: Path, report: str | None) -> None:
         arrays["labels"] = run.reference_labels
     if run.training_names is not None:
         arrays["training_names"] = run.training_names
+    if run.training_groups is not None:
+        arrays |= {"training_groups": run.training_groups, "group_unit": np.array(run.group_unit)}
     np.savez_compressed(folder / "reference.npz", allow_pickle=False, **arrays)
     (folder / "metrics.json").write_text(_json(run), encoding="utf-8")
     np.savez_compressed(folder / "answers.npz", allow_pickle=False, **to_arrays(run.predictions))

@@ -92,6 +92,7 @@ def _fields(song: SongPrediction, *, base: bool) -> dict[str, Any]:
         "hop": song.hop,
         "windows": [_window(song, number, base=base) for number in range(len(song))],
         **({"neighbors": [asdict(near) for near in song.neighbors]} if song.neighbors else {}),
+        **({} if song.novelty is None else {"novelty": song.novelty}),
         "outside": [asdict(feature) for feature in song.outside],
         "warnings": list(song.warnings),
     }

@@ -88,7 +88,12 @@ def _ask(client: "Client", info: "ModelInfo", path: Path, options: SongOptions, 
     with open_song(path, info, window=options.window, hop=options.hop) as song:
         # The version is named, so that a newer one cannot take over in the middle of a song.
         answers = client.predict_stream(
-            song.batches(), model=info.name, version=info.version, base=True, neighbors=options.neighbors
+            song.batches(),
+            model=info.name,
+            version=info.version,
+            base=True,
+            neighbors=options.neighbors,
+            novelty=True,
         )
         with closing(answers), listening(path.name, song.seconds, quiet=quiet) as advance:
             for prediction in answers:
