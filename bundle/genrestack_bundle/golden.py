@@ -15,8 +15,11 @@ import numpy.typing as npt
 
 from genrestack_bundle.errors import BundleError
 from genrestack_bundle.layout import GOLDEN, MAX_FILES, MAX_GOLDEN_BYTES, MAX_GOLDEN_ROWS
+from genrestack_bundle.neighbors import MAX_NEIGHBORS, FoundNeighbors
 
 _PREFIX = "part."
+_ROWS, _DISTANCES, _LABELS = "neighbors.rows", "neighbors.distances", "neighbors.labels"
+_NOVELTY = "neighbors.novelty"
 _ENTRY = b"PK\1\2"
 _COMPRESSIONS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 # What zipfile, its decompressors and numpy's parser of headers are known to raise on files made to hurt.
@@ -47,6 +50,8 @@ class Golden:
     """The whole stack's probabilities, shape (n, k)."""
     parts: Mapping[str, npt.NDArray[np.float64]]
     """Each base estimator's probabilities, shape (n, k), by its name in the stack."""
+    neighbors: FoundNeighbors | None = None
+    """The nearest training rows, where the bundle finds them."""
 
     def take(self, index: npt.NDArray[np.int64] | slice) -> "Golden":
         """Select some of the rows."""
@@ -55,13 +60,20 @@ class Golden:
             self.class_index[index],
             self.probabilities[index],
             {name: p[index] for name, p in self.parts.items()},
+            None if self.neighbors is None else self.neighbors.take(index),
         )
 
 
 def pack(golden: Golden) -> bytes:
     """Write golden rows in numpy's .npz form."""
     buffer = io.BytesIO()
-    parts = {_PREFIX + name.encode().hex(): np.ascontiguousarray(p, np.float64) for name, p in golden.parts.items()}
+    parts: dict[str, npt.NDArray[Any]] = {
+        _PREFIX + name.encode().hex(): np.ascontiguousarray(p, np.float64) for name, p in golden.parts.items()
+    }
+    if golden.neighbors is not None:
+        found = golden.neighbors
+        parts |= {_ROWS: found.rows, _DISTANCES: found.distances, _LABELS: found.labels}
+        parts |= {} if found.novelty is None else {_NOVELTY: found.novelty}
     np.savez_compressed(
         buffer,
         allow_pickle=False,
@@ -102,11 +114,21 @@ def unpack(data: bytes) -> Golden:
                 for key, packed in arrays.items()
                 if key.startswith(_PREFIX)
             },
+            neighbors=_neighbors(arrays) if _ROWS in arrays else None,
         )
     except _DAMAGE as error:
         raise BundleError(f"{GOLDEN} cannot be read; export the model again") from error
     _check_shapes(golden)
     return golden
+
+
+def _neighbors(arrays: Mapping[str, bytes]) -> FoundNeighbors:
+    return FoundNeighbors(
+        _array(arrays[_ROWS], np.int64),
+        _array(arrays[_DISTANCES], np.float64),
+        _array(arrays[_LABELS], np.int64),
+        novelty=_array(arrays[_NOVELTY], np.float64) if _NOVELTY in arrays else None,
+    )
 
 
 def _unpacked(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
@@ -135,9 +157,21 @@ def _check_shapes(golden: Golden) -> None:
     fits = rows > 0 and golden.class_index.shape == (rows,) and golden.probabilities.ndim == 2
     if not fits or any(table.shape != golden.probabilities.shape or table.shape[0] != rows for table in tables):
         raise BundleError(f"{GOLDEN} holds arrays that do not fit together; export the model again")
+    if golden.neighbors is not None:
+        _check_neighbors(golden.neighbors, rows)
     if rows > MAX_GOLDEN_ROWS:
         raise BundleError(f"{GOLDEN} holds {rows} rows, more than the {MAX_GOLDEN_ROWS} a bundle may hold")
     if np.isinf(golden.rows).any() or not all(np.isfinite(table).all() for table in tables):
         raise BundleError(f"{GOLDEN} holds values that are not finite numbers; export the model again")
     if golden.class_index.min() < 0 or golden.class_index.max() >= golden.probabilities.shape[1]:
         raise BundleError(f"{GOLDEN} names classes that it has no probabilities for; export the model again")
+
+
+def _check_neighbors(found: FoundNeighbors, rows: int) -> None:
+    shape = found.rows.shape
+    if len(shape) != 2 or shape[0] != rows or not 0 < shape[1] <= MAX_NEIGHBORS:
+        raise BundleError(f"{GOLDEN} holds arrays that do not fit together; export the model again")
+    if found.novelty is not None and (found.novelty.shape != (rows,) or not np.isfinite(found.novelty).all()):
+        raise BundleError(f"{GOLDEN} holds arrays that do not fit together; export the model again")
+    if found.distances.shape != shape or found.labels.shape != shape or not np.isfinite(found.distances).all():
+        raise BundleError(f"{GOLDEN} holds arrays that do not fit together; export the model again")

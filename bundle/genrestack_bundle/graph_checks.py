@@ -1,7 +1,7 @@
 """What an ONNX graph may hold before it is handed to onnxruntime."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from genrestack_bundle.errors import BundleError
@@ -87,10 +87,21 @@ def _check_tensor(file: str, tensor: Any) -> None:
     if tensor.data_type not in _TENSOR_TYPES:
         raise BundleError(f"{file} holds tensors of a type that no export writes; export the model again")
     size = helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
+    if tensor.string_data:
+        _check_texts(file, tensor.string_data)
     raw, rest = divmod(len(tensor.raw_data), size)
     held = raw + sum(len(getattr(tensor, field)) for field in _VALUES)
     if rest or any(n < 0 for n in tensor.dims) or math.prod(tensor.dims) != held:
         raise BundleError(f"{file} holds a tensor of another size than its shape says; export the model again")
+
+
+def _check_texts(file: str, values: Iterable[bytes]) -> None:
+    """Reject texts that onnxruntime could not hand out."""
+    try:
+        for value in values:
+            value.decode()
+    except UnicodeDecodeError as error:
+        raise BundleError(f"{file} holds names that are not text; export the model again") from error
 
 
 def _messages(message: Any) -> Iterator[Any]:

@@ -1,5 +1,6 @@
 """manifest.json: the `Model` message in its JSON form."""
 
+import math
 from pathlib import Path
 
 from google.protobuf import json_format
@@ -15,9 +16,15 @@ from genrestack_bundle.layout import (
     MAX_MANIFEST_BYTES,
     SUMS,
 )
-from genrestack_proto.v1.model_pb2 import PART_KIND_BASE, PART_KIND_META, PART_KIND_SCALER, Model
+from genrestack_proto.v1.model_pb2 import (
+    PART_KIND_BASE,
+    PART_KIND_META,
+    PART_KIND_NEIGHBORS,
+    PART_KIND_SCALER,
+    Model,
+)
 
-_KINDS = {PART_KIND_SCALER, PART_KIND_BASE, PART_KIND_META}
+_KINDS = {PART_KIND_SCALER, PART_KIND_BASE, PART_KIND_META, PART_KIND_NEIGHBORS}
 # No export allows more; a manifest that does was not written by one.
 _LOOSEST = 1e-3
 # Two bytes of JSON take up to 200 once they are objects, and each of them some microseconds.
@@ -30,11 +37,12 @@ MAX_SUMS_BYTES = 1024
 def format_of(model: Model) -> int:
     """Return the format a model has to be written in: 2 where a server that reads 1 alone would not answer the same.
 
-    That is where there is no meta-learner, a feature may be missing, or `model.format` says so.
+    That is where there is no meta-learner, a feature may be missing, nearest training rows can be asked for, or
+    `model.format` says so.
     """
-    has_meta = any(part.kind == PART_KIND_META for part in model.parts)
+    kinds = {part.kind for part in model.parts}
     accepts = any(feature.accepts_missing for feature in model.features)
-    return max(model.format, 1 if has_meta and not accepts else 2)
+    return max(model.format, 2 if accepts or PART_KIND_META not in kinds or PART_KIND_NEIGHBORS in kinds else 1)
 
 
 def pack(model: Model) -> bytes:
@@ -128,6 +136,8 @@ def _check(model: Model) -> None:
         "several base estimators and no meta-learner": len(base) > 1 and PART_KIND_META not in kinds,
         "no meta-learner, which format 1 needs": model.format == 1 and PART_KIND_META not in kinds,
         f"what format {model.format} does not have": format_of(model) > model.format,
+        "a novelty that nothing measures": model.HasField("novelty") and not _measurable(model),
+        "more than one neighbours part": kinds.count(PART_KIND_NEIGHBORS) > 1,
         "more than one scaler, or one that is not first": PART_KIND_SCALER in kinds[1:],
         "a tolerance that verifies nothing": not all(0 <= tolerance <= _LOOSEST for tolerance in tolerances),
         "a part without its file": any(
@@ -137,3 +147,8 @@ def _check(model: Model) -> None:
     for fault, found in faults.items():
         if found:
             raise BundleError(f"{MANIFEST} lists {fault}; export the model again")
+
+
+def _measurable(model: Model) -> bool:
+    searched = any(part.kind == PART_KIND_NEIGHBORS for part in model.parts)
+    return searched and 0 < model.novelty.threshold < math.inf

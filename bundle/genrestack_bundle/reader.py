@@ -15,7 +15,7 @@ from genrestack_bundle.integrity import read_verified, verify
 from genrestack_bundle.layout import GOLDEN, MANIFEST, MAX_FILE_BYTES, MAX_GOLDEN_BYTES, SUMS, is_safe_name, is_version
 from genrestack_bundle.manifest import is_sealed, read_manifest, read_sums
 from genrestack_bundle.runtime.compose import compose
-from genrestack_proto.v1.model_pb2 import PART_KIND_BASE, Model
+from genrestack_proto.v1.model_pb2 import PART_KIND_BASE, PART_KIND_NEIGHBORS, Model
 
 
 @dataclass(frozen=True)
@@ -129,6 +129,8 @@ def _check_golden(bundle: Bundle) -> None:
     shapes = (golden.rows.shape[1], golden.probabilities.shape[1])
     names = set(golden.parts) == set(bundle.part_names) == {part.name for part in model.parity.parts}
     if shapes != (len(model.features), len(model.classes)) or not names:
+        raise BundleError(f"{GOLDEN} is of another model than the manifest; export the model again")
+    if (golden.neighbors is not None) != any(part.kind == PART_KIND_NEIGHBORS for part in model.parts):
         raise BundleError(f"{GOLDEN} is of another model than the manifest; export the model again")
     accepts = np.array([feature.accepts_missing for feature in model.features])
     if np.isnan(golden.rows[:, ~accepts]).any():

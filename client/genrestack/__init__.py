@@ -40,7 +40,7 @@ if TYPE_CHECKING:
         Violation,
     )
     from genrestack.model_info import Health, ModelInfo
-    from genrestack.prediction import Prediction
+    from genrestack.prediction import Neighbor, Prediction
     from genrestack.songs.song_prediction import OutsideRange, SongPrediction
 
 _HOMES = {
@@ -49,6 +49,7 @@ _HOMES = {
     "Health": "genrestack.model_info",
     "KeepaliveOptions": "genrestack._core.connection.options",
     "ModelInfo": "genrestack.model_info",
+    "Neighbor": "genrestack.prediction",
     "OutsideRange": "genrestack.songs.song_prediction",
     "Prediction": "genrestack.prediction",
     "RetryOptions": "genrestack._core.retry",
@@ -71,6 +72,7 @@ __all__ = [
     "InvalidInput",
     "KeepaliveOptions",
     "ModelInfo",
+    "Neighbor",
     "NotFound",
     "OutsideRange",
     "PermissionDenied",

@@ -10,7 +10,16 @@ from genrestack.display.notebook import html_table
 from genrestack_common.text import counted, listed, printable
 from genrestack_proto.v1 import model_pb2
 
-__all__ = ["FeatureInfo", "GainInfo", "Health", "ModelInfo", "ParityInfo", "PartInfo", "ProvenanceInfo"]
+__all__ = [
+    "FeatureInfo",
+    "GainInfo",
+    "Health",
+    "ModelInfo",
+    "NoveltyInfo",
+    "ParityInfo",
+    "PartInfo",
+    "ProvenanceInfo",
+]
 
 
 @dataclass(frozen=True)
@@ -86,6 +95,20 @@ class ProvenanceInfo:
     split: str
 
 
+@dataclass(frozen=True)
+class NoveltyInfo:
+    """From which distance from its training rows on a model calls a song novel."""
+
+    threshold: float
+    """Songs whose mean novelty over windows is above it are unlike anything in the training."""
+    songs: int
+    """Songs of the training that it was found with."""
+    share_above: float
+    """Share of these above it."""
+    held_out: str
+    """What was left out with a song as a whole: `artist`, `track` or `row`."""
+
+
 @dataclass(frozen=True, repr=False)
 class ModelInfo:
     """One version of a served model.
@@ -126,6 +149,8 @@ class ModelInfo:
     """The feature that says how loud a row is, where the model divides its gain out; else empty."""
     gain_silence: float = 0.0
     """A row of at most this gain is silence, and keeps its values."""
+    novelty: NoveltyInfo | None = None
+    """None where the model cannot tell how far rows are from its training."""
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -189,6 +214,7 @@ class ModelInfo:
             default=runtime.default_version,
             gain_feature=model.gain_feature,
             gain_silence=model.gain_silence,
+            novelty=_novelty(model.novelty) if model.HasField("novelty") else None,
         )
 
 
@@ -216,6 +242,10 @@ def _gain(gain: model_pb2.Gain) -> GainInfo:
 def _part(part: model_pb2.Part) -> PartInfo:
     kind = _word(model_pb2.PartKind, part.kind)
     return PartInfo(part.name, kind, part.estimator, dict(sorted(part.parameters.items())), part.sha256)
+
+
+def _novelty(novelty: model_pb2.Novelty) -> NoveltyInfo:
+    return NoveltyInfo(novelty.threshold, novelty.songs, novelty.share_above, novelty.held_out)
 
 
 def _parity(parity: model_pb2.Parity) -> ParityInfo:

@@ -11,11 +11,25 @@ import numpy.typing as npt
 from genrestack.display.notebook import html_table
 from genrestack_common.text import counted, printable
 
-__all__ = ["Prediction"]
+__all__ = ["Neighbor", "Prediction"]
 
 _SHOWN = 4
 _TABLE_ROWS = 10
 _RUNNERS_UP = 2
+
+
+@dataclass(frozen=True)
+class Neighbor:
+    """A training row that is among the nearest to a row that was asked about."""
+
+    row: int
+    """Its number among the training rows, from 0, in the order of the fit."""
+    label: str
+    """Its own label."""
+    distance: float
+    """By the metric of the model's KNN, over scaled features."""
+    name: str = ""
+    """Its name; "" where the model keeps none."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -34,6 +48,11 @@ class Prediction:
     """Its version."""
     base: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
     """Each base estimator's own probabilities, float32, shape (n, k), by its name; empty unless asked for."""
+    neighbors: tuple[tuple[Neighbor, ...], ...] = ()
+    """For each row, the nearest training rows, nearest first; empty unless asked for."""
+    novelty: npt.NDArray[np.float64] | None = None
+    """How far each row is from the training rows, float64, shape (n,), in units of what is usual between those; None
+    where nobody asked, or the model does not know. `ModelInfo.novelty` has the threshold."""
 
     def __len__(self) -> int:
         return len(self.labels)

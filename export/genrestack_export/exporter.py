@@ -16,6 +16,8 @@ from genrestack_bundle.layout import METRICS, REPORT, check_model_name
 from genrestack_bundle.parity import largest_difference
 from genrestack_bundle.runtime.compose import PROBABILITIES, compose
 from genrestack_export import parity_rows
+from genrestack_export.converters.neighbors import convert_neighbors
+from genrestack_export.converters.novelty import NoveltyScale
 from genrestack_export.converters.parts import (
     ConvertedPart,
     Precision,
@@ -28,6 +30,7 @@ from genrestack_export.errors import ExportError
 from genrestack_export.finding.class_names import name_classes
 from genrestack_export.finding.source_model import SourceModel
 from genrestack_export.gain_ranges import describe_gain
+from genrestack_export.neighbor_parity import check_neighbors
 from genrestack_export.onnx_graph.builder import ML_OPSET, OPSET
 from genrestack_export.parity import ExpectedOutputs, ParityResult, check_parity, tolerances
 from genrestack_export.parity_rows import tied_rows, tied_within
@@ -61,6 +64,9 @@ def export_stack(
     precision: Precision = "single",
     training_rows: npt.ArrayLike | None = None,
     accepts_missing: Collection[str] | None = None,
+    neighbors: bool = False,
+    row_names: Sequence[str] | None = None,
+    novelty: NoveltyScale | None = None,
     metrics: Mapping[str, float] | None = None,
     provenance: Provenance | None = None,
     report: Mapping[str, bytes] | Callable[[Parity], Mapping[str, bytes]] | None = None,
@@ -81,6 +87,12 @@ def export_stack(
         training_rows: raw rows the stack was fitted on, shape (m, f); gives the seen ranges, and exact copies to check.
         accepts_missing: features that a served row may lack (NaN), of those that `scaler` fills in; None: all of
             these. The rows above may hold NaN there.
+        neighbors: also write the search for the nearest training rows of the stack's (first) KNN; the bundle is then of
+            format 2.
+        row_names: names of the rows the stack was fitted on, in the order of the fit, which go into the bundle and into
+            answers; only with `neighbors`. None: rows are known by their numbers.
+        novelty: what is usual among the training rows, so that answers can tell how far a row is from them; only with
+            `neighbors`.
         metrics: headline metrics for the manifest, by name.
         provenance: where the model comes from; library versions and date are filled in where they are missing.
         report: `report.html` and `metrics.json`, by file name; or what makes them once the parity check has passed.
@@ -105,6 +117,9 @@ def export_stack(
         precision=precision,
         training_rows=training_rows,
         accepts_missing=accepts_missing,
+        neighbors=neighbors,
+        row_names=row_names,
+        novelty=novelty,
         metrics=metrics,
         provenance=provenance,
         report=report,
@@ -122,6 +137,9 @@ def export_source(
     precision: Precision = "single",
     training_rows: npt.ArrayLike | None = None,
     accepts_missing: Collection[str] | None = None,
+    neighbors: bool = False,
+    row_names: Sequence[str] | None = None,
+    novelty: NoveltyScale | None = None,
     metrics: Mapping[str, float] | None = None,
     provenance: Provenance | None = None,
     report: Mapping[str, bytes] | Callable[[Parity], Mapping[str, bytes]] | None = None,
@@ -140,11 +158,14 @@ def export_source(
     seen = None if training_rows is None else parity_rows.check_rows("training_rows", training_rows, names, accepts)
     single = precision == "single"
     # Converting is quick and refuses what is not supported; only then is the original asked, which may take long.
+    if (row_names is not None or novelty is not None) and not neighbors:
+        raise ExportError("row_names and novelty are of nearest training rows; pass neighbors=True as well")
     around = [
         [convert_scaler(scaler)] if scaler is not None else [],
         [convert_meta(stack.final_estimator_, source.stacked_width)] if source.is_stack else [],
     ]
     parts = [_convert(source, position, single=single) for position in range(len(source.base))]
+    search = convert_neighbors(source.base, row_names, novelty) if neighbors else None
     with rows_without_names():
         expected = _expected_outputs(source, rows, seen, names, accepts)
     _check_probabilities(source, expected.golden)
@@ -154,7 +175,7 @@ def export_source(
         name=name,
         features=_features(names, seen, accepts),
         classes=shown,
-        parts=[part.part for part in whole],
+        parts=[*(part.part for part in whole), *([] if search is None else [search.part])],
         format=2 if set(source.methods) != {"predict_proba"} else 1,
         passthrough=source.passthrough,
         opset=OPSET,
@@ -162,14 +183,20 @@ def export_source(
         precision=PRECISION_SINGLE if single else PRECISION_DOUBLE,
         metrics=dict(metrics or {}),
         provenance=_provenance(provenance),
+        novelty=None if novelty is None else novelty.manifest,
     )
     describe_gain(model, scaler, seen)
     graphs = {part.part.file: part.model.SerializeToString() for part in whole}
     result = _check_parity(model, graphs, expected, parts, precision)
     model.parity.CopyFrom(result.parity)
+    golden = result.golden
+    if search is not None:
+        graphs[search.part.file] = search.model.SerializeToString()
+        with rows_without_names():
+            golden = check_neighbors(source, search, model, graphs, expected.golden, golden)
     if callable(report):
         extra = _extra(metrics, report(result.parity))
-    return write_bundle(Path(models_dir), model, graphs, result.golden, extra)
+    return write_bundle(Path(models_dir), model, graphs, golden, extra)
 
 
 def _accepting(

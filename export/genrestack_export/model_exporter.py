@@ -24,6 +24,8 @@ def export_model(
     name: str,
     precision: Precision = "single",
     training_rows: npt.ArrayLike | None = None,
+    neighbors: bool = False,
+    row_names: Sequence[str] | None = None,
     metrics: Mapping[str, float] | None = None,
     provenance: Provenance | None = None,
     report: Mapping[str, bytes] | Callable[[Parity], Mapping[str, bytes]] | None = None,
@@ -43,6 +45,8 @@ def export_model(
         name: the model's name.
         precision: "single" or "double".
         training_rows: raw rows the model was fitted on, shape (m, f).
+        neighbors: also write the search for the nearest training rows, as for `export_stack`.
+        row_names: names of the rows the model was fitted on, likewise.
         metrics: headline metrics for the manifest, by name.
         provenance: where the model comes from.
         report: `report.html` and `metrics.json`, or what makes them.
@@ -68,6 +72,8 @@ def export_model(
         name=name,
         precision=precision,
         training_rows=None if training_rows is None else select_columns(training_rows, names),
+        neighbors=neighbors,
+        row_names=row_names,
         metrics=metrics,
         provenance=provenance,
         report=report,

@@ -6,7 +6,11 @@ from typing import TYPE_CHECKING
 
 from genrestack_bundle.layout import METRICS, REPORT
 from genrestack_bundle.manifest import read_manifest
+from genrestack_export.converters.knn import read_knn
+from genrestack_export.converters.neighbors import find_knn
+from genrestack_export.converters.novelty import NoveltyScale
 from genrestack_export.converters.parts import Precision
+from genrestack_export.errors import ExportError
 from genrestack_export.exporter import export_stack
 from genrestack_proto.v1.model_pb2 import Provenance
 from genrestack_training.run.export_record import ExportRecord, write_export_record
@@ -15,16 +19,38 @@ if TYPE_CHECKING:
     from genrestack_training import Run
 
 
-def export_run(run: "Run", models_dir: str | Path, *, name: str | None = None, precision: Precision = "single") -> Path:
+def export_run(
+    run: "Run",
+    models_dir: str | Path,
+    *,
+    name: str | None = None,
+    precision: Precision = "single",
+    neighbors: bool = False,
+    row_names: bool = False,
+) -> Path:
     """Export a run as the next version of a model, named like the run unless `name` says otherwise.
+
+    Args:
+        run: what to export.
+        models_dir: the model repository.
+        name: the model's name.
+        precision: "single" or "double".
+        neighbors: also write the search for the nearest training rows.
+        row_names: name these by their recordings; the names go into the bundle and into answers.
 
     Returns:
         `models_dir/<name>/<version>`.
 
     Raises:
+        ExportError: the training rows are to be named, and the run does not know their recordings.
         ExportError, ParityError, BundleError: as `export_stack`.
 
     """
+    if row_names and run.training_names is None:
+        raise ExportError(
+            "row names: the run does not know which recordings its rows come from; train again on a table with a "
+            "column filename, or with --track-column"
+        )
     facts, named = run.provenance, name or run.name
     path = export_stack(
         run.stack,
@@ -34,6 +60,9 @@ def export_run(run: "Run", models_dir: str | Path, *, name: str | None = None, p
         reference_rows=run.reference_rows,
         training_rows=run.training_rows,
         accepts_missing=run.accepts_missing,
+        neighbors=neighbors,
+        row_names=run.training_names.tolist() if row_names and run.training_names is not None else None,
+        novelty=_novelty(run) if neighbors else None,
         models_dir=models_dir,
         name=named,
         precision=precision,
@@ -51,6 +80,18 @@ def export_run(run: "Run", models_dir: str | Path, *, name: str | None = None, p
     )
     _keep(run.path, path, ExportRecord(named, precision, read_manifest(path).parity))
     return path
+
+
+def _novelty(run: "Run") -> NoveltyScale | None:
+    """Measure what is usual among the training rows; None where the run does not know which belong together."""
+    if run.training_groups is None:
+        return None
+    from genrestack_training.evaluation.novelty import novelty_scale
+
+    name, knn = find_knn(run.stack.named_estimators_)
+    found = read_knn(f"base estimator {name!r}", knn)
+    songs = run.training_groups if run.training_names is None else run.training_names
+    return novelty_scale(found.points, found.labels, songs, run.training_groups, unit=run.group_unit)
 
 
 def _report(run: "Run", exported: ExportRecord) -> dict[str, bytes]:

@@ -6,6 +6,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from genrestack_bundle.neighbors import FoundNeighbors
+
 # What float32 arithmetic and many classes may cost; the client allows as much.
 _SUM_TOLERANCE: Final = 1e-3
 # Up to this many values, Python's own numbers are quicker than numpy's calls.
@@ -28,6 +30,8 @@ class Answer:
     """Shape (n, k)."""
     base: dict[str, npt.NDArray[np.float32]]
     """Each base estimator's probabilities, shape (n, k), by its name in the stack."""
+    neighbors: FoundNeighbors | None = None
+    """The nearest training rows, where they were searched for."""
 
 
 def verify_answer(answer: Answer, rows: int, classes: int) -> bool:

@@ -1,14 +1,22 @@
 """Join a bundle's parts into one graph: scaler → base estimators → meta-learner, as `StackingClassifier` joins them."""
 
-from collections.abc import Callable, Mapping
+import copy
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from genrestack_bundle.errors import BundleError
 from genrestack_bundle.graph_checks import parse_graph
-from genrestack_proto.v1.model_pb2 import PART_KIND_BASE, PART_KIND_META, PART_KIND_SCALER, Model, Part
+from genrestack_proto.v1.model_pb2 import (
+    PART_KIND_BASE,
+    PART_KIND_META,
+    PART_KIND_NEIGHBORS,
+    PART_KIND_SCALER,
+    Model,
+    Part,
+)
 
 if TYPE_CHECKING:
-    from onnx import GraphProto, ModelProto, NodeProto, TensorProto
+    from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
 
 # Inputs and outputs of the composed graph, and with the same names of each part where it has them.
 FEATURES = "features"
@@ -45,17 +53,47 @@ def compose(model: Model, graphs: Mapping[str, bytes], domains: Mapping[str, int
         BundleError: a part is not an ONNX model or does not fit the others.
 
     """
-    import onnx
-
     joined = _Joined()
     for position, part in enumerate(model.parts):
-        joined.add(f"part{position}/", parse_graph(part.file, graphs[part.file]), part)
+        if part.kind != PART_KIND_NEIGHBORS:
+            joined.add(f"part{position}/", parse_graph(part.file, graphs[part.file]), part)
     joined.stack(passthrough=model.passthrough, binary=len(model.classes) == _BINARY)
-    versions = {"": model.opset, "ai.onnx.ml": model.ml_opset, **(domains or {})}
+    return _packed(model, joined.graph(model), domains or {})
+
+
+def compose_search(model: Model, graphs: Mapping[str, bytes]) -> bytes:
+    """Join the scaler and the search for the nearest training rows into one serialised ONNX graph.
+
+    Args:
+        model: the manifest, which lists a neighbours part.
+        graphs: each part's serialised ONNX model, by file name.
+
+    Returns:
+        a graph with the input `features`, float32 (n, f), and the outputs of the neighbours part.
+
+    Raises:
+        BundleError: the part is not an ONNX model or does not fit the scaler.
+
+    """
+    joined = _Joined()
+    outputs: list[ValueInfoProto] = []
+    for position, part in enumerate(model.parts):
+        if part.kind in {PART_KIND_SCALER, PART_KIND_NEIGHBORS}:
+            parsed = parse_graph(part.file, graphs[part.file])
+            if part.kind == PART_KIND_SCALER:
+                joined.add(f"part{position}/", parsed, part)
+            else:
+                outputs = copy.deepcopy(list(parsed.graph.output))
+                joined.search(f"part{position}/", parsed, part)
+    return _packed(model, joined.graph(model, outputs), {})
+
+
+def _packed(model: Model, graph: "GraphProto", domains: Mapping[str, int]) -> bytes:
+    import onnx
+
+    versions = {"": model.opset, "ai.onnx.ml": model.ml_opset, **domains}
     opsets = [onnx.helper.make_opsetid(domain, version) for domain, version in versions.items()]
-    composed = onnx.helper.make_model(
-        joined.graph(model), opset_imports=opsets, ir_version=IR_VERSION, producer_name="genrestack"
-    )
+    composed = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="genrestack")
     # The bytes, not the message: given that, the checker makes the bytes once more, and nothing else runs meanwhile.
     packed = composed.SerializeToString()
     try:
@@ -94,6 +132,13 @@ class _Joined:
         elif part.kind == PART_KIND_META:
             self._meta = part.file, model.graph, prefix
 
+    def search(self, prefix: str, model: "ModelProto", part: Part) -> None:
+        """Add the search for the nearest training rows, whose outputs keep their names."""
+        outputs = [value.name for value in model.graph.output]
+        self._splice(part.file, model.graph, prefix, {SCALED: self._scaled or self._unscaled()})
+        for output in outputs:
+            self._node("Identity", [prefix + output], output)
+
     def stack(self, *, passthrough: bool, binary: bool) -> None:
         """Concatenate what the meta-learner takes and take it in."""
         prefix = self._alone() if self._meta is None else self._stacked(passthrough=passthrough, binary=binary)
@@ -121,20 +166,21 @@ class _Joined:
             )
         return prefix
 
-    def graph(self, model: Model) -> "GraphProto":
-        """Finish the graph."""
+    def graph(self, model: Model, outputs: "Sequence[ValueInfoProto] | None" = None) -> "GraphProto":
+        """Finish the graph, with the stack's own outputs or with those given."""
         from onnx import TensorProto, helper
 
         classes = len(model.classes)
         tables = [PROBABILITIES, *(base_output(name) for name, _ in self._base)]
+        own = [
+            helper.make_tensor_value_info(CLASS_INDEX, TensorProto.INT64, ["rows"]),
+            *(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["rows", classes]) for name in tables),
+        ]
         return helper.make_graph(
             self._nodes,
             model.name or "stack",
             [helper.make_tensor_value_info(FEATURES, TensorProto.FLOAT, ["rows", len(model.features)])],
-            [
-                helper.make_tensor_value_info(CLASS_INDEX, TensorProto.INT64, ["rows"]),
-                *(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["rows", classes]) for name in tables),
-            ],
+            own if outputs is None else outputs,
             initializer=self._initializers,
         )
 

@@ -68,11 +68,11 @@ class ComposedSession:
         wanted = _chosen(provider, device)
 
         # On a CPU the threads are divided among slices of the rows, see `slices`, and each run has one.
-        options = _options(ort, self.threads if wanted.gpu else 1)
+        options = session_options(ort, self.threads if wanted.gpu else 1)
         if operators is not None:
             _register(options, operators)
         limit = LoadLimit(options, seconds=within_s, cancellation=cancellation)
-        self._session = _load(ort, graph, wanted, device, options, limit)
+        self._session = load_session(ort, graph, wanted, device, options, limit)
         self.gpu = wanted.gpu
         self.provider = wanted.name
         """onnxruntime's name of the provider that runs what it can of the graph."""
@@ -148,9 +148,17 @@ def _chosen(word: str, device: int) -> Provider:
     return last
 
 
-def _load(
+def load_session(
     ort: Any, graph: bytes, provider: Provider, device: int, options: "onnxruntime.SessionOptions", limit: TimeLimit
 ) -> "onnxruntime.InferenceSession":
+    """Create a session on a provider, within a limit.
+
+    Raises:
+        BundleError: onnxruntime refuses the graph, or needs too long to load it.
+        ProviderError: the provider does not start.
+        LoadCancelledError: the loading was cancelled.
+
+    """
     settings = provider.settings(device)
     graph = uint8_to_float32(graph) if provider.gpu else graph
     try:
@@ -188,7 +196,8 @@ def _register(options: "onnxruntime.SessionOptions", library: Path) -> None:
         raise BundleError("onnxruntime refuses the library of operators") from error
 
 
-def _options(ort: Any, threads: int) -> "onnxruntime.SessionOptions":
+def session_options(ort: Any, threads: int) -> "onnxruntime.SessionOptions":
+    """Return the options that all sessions have."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

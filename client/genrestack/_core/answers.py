@@ -13,9 +13,10 @@ import numpy.typing as npt
 from google.protobuf.message import DecodeError, Message
 
 from genrestack._core.connection.options import ClientOptions
-from genrestack._core.request import ModelSpec
+from genrestack._core.neighbors import joined_novelty, read_neighbors, read_novelty
+from genrestack._core.request import MAX_NEIGHBORS, ModelSpec
 from genrestack.errors import ProtocolError
-from genrestack.prediction import Prediction
+from genrestack.prediction import Neighbor, Prediction
 from genrestack_common.text import quoted
 from genrestack_proto.matrix import MatrixError, from_matrix
 from genrestack_proto.v1 import prediction_pb2 as pb
@@ -64,6 +65,10 @@ class MessageAnswer:
     """Each base estimator's, likewise."""
     size: int
     """Bytes it came in."""
+    neighbors: tuple[tuple[Neighbor, ...], ...] = ()
+    """The nearest training rows of each row, if they were asked for."""
+    novelty: npt.NDArray[np.float64] | None = None
+    """How far each row is from the training rows, shape (n,); None if the server does not say."""
 
     def __len__(self) -> int:
         return len(self.label_columns)
@@ -88,8 +93,8 @@ def parsed(kind: type[_Parsed], data: bytes, most: int, fields: int = MOST_FIELD
 
 
 def most_fields(rows: int) -> int:
-    """Return how many fields the answer to this many rows may have, if it is long: labels, and names of classes."""
-    return 2 * rows + 100_000
+    """Return how many fields the answer to this many rows may have, if it is long: labels, and names of all kinds."""
+    return (2 + MAX_NEIGHBORS) * rows + 100_000
 
 
 def most_bytes(rows: int) -> int:
@@ -128,6 +133,8 @@ def verified(answer: pb.PredictResponse, size: int, rows: int, spec: ModelSpec) 
         probabilities=probabilities,
         base={name: _probabilities(part, rows, classes, f"probabilities of {quoted(name)}") for name, part in base},
         size=size,
+        neighbors=read_neighbors(answer, rows, spec.neighbors),
+        novelty=read_novelty(answer, rows),
     )
 
 
@@ -138,9 +145,8 @@ def read_prediction(data: bytes, rows: int, spec: ModelSpec) -> Prediction:
 
 def to_prediction(answer: MessageAnswer) -> Prediction:
     """Return the prediction for an input that one message answers."""
-    return _prediction(
-        answer, answer.label_columns, _own(answer.probabilities), {n: _own(p) for n, p in answer.base.items()}
-    )
+    own = {name: _own(part) for name, part in answer.base.items()}
+    return _prediction(answer, answer.label_columns, _own(answer.probabilities), own, answer.neighbors, answer.novelty)
 
 
 def join_answers(answers: Sequence[MessageAnswer], rows: int) -> Prediction:
@@ -160,7 +166,9 @@ def join_answers(answers: Sequence[MessageAnswer], rows: int) -> Prediction:
     if len(columns) != rows:
         raise ProtocolError(f"{rows} rows were sent, but {len(columns)} labels came back")
     probabilities = _joined([answer.probabilities for answer in answers])
-    return _prediction(first, columns, probabilities, {n: _joined([a.base[n] for a in answers]) for n in first.base})
+    base = {name: _joined([answer.base[name] for answer in answers]) for name in first.base}
+    neighbors = tuple(near for answer in answers for near in answer.neighbors)
+    return _prediction(first, columns, probabilities, base, neighbors, joined_novelty(answers))
 
 
 def rows_per_answer(answer: MessageAnswer, options: ClientOptions) -> int:
@@ -261,9 +269,11 @@ def _prediction(
     columns: npt.NDArray[np.intp],
     probabilities: _Probabilities,
     base: Mapping[str, _Probabilities],
+    neighbors: tuple[tuple[Neighbor, ...], ...],
+    novelty: npt.NDArray[np.float64] | None,
 ) -> Prediction:
     labels = np.array(source.classes, dtype=object)[columns].tolist()
-    return Prediction(labels, probabilities, source.classes, source.model, source.version, base)
+    return Prediction(labels, probabilities, source.classes, source.model, source.version, base, neighbors, novelty)
 
 
 def _own(block: _Probabilities) -> _Probabilities:

@@ -83,6 +83,8 @@ def _check(model: model_pb2.Model) -> None:
     if any(len(text) > LONGEST_TEXT for text in _texts(model)):
         raise ProtocolError(f"the description of {model.name} has a text of more than {LONGEST_TEXT:,} characters")
     _check_ranges(model)
+    if model.HasField("novelty") and not 0 < model.novelty.threshold < math.inf:
+        raise ProtocolError(f"the description of {model.name} has a threshold of novelty that cannot be")
     for parity in (model.parity, model.runtime.parity):
         _check_parity(model.name, parity)
     if not all(map(math.isfinite, model.metrics.values())):
@@ -122,6 +124,7 @@ def _check_parity(name: str, parity: model_pb2.Parity) -> None:
 
 def _texts(model: model_pb2.Model) -> Iterator[str]:
     provenance, runtime = model.provenance, model.runtime
+    yield model.novelty.held_out
     yield from (provenance.data_sha256, provenance.created, provenance.preset, provenance.split, runtime.provider)
     for part in model.parts:
         yield from (part.estimator, part.sha256)

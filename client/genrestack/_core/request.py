@@ -19,6 +19,8 @@ Pairs = tuple[tuple[str, str], ...]
 AUTHORIZATION_KEY: Final = "authorization"
 PRIORITY_KEY: Final = "genrestack-priority"
 REQUEST_ID_KEY: Final = "x-request-id"
+MAX_NEIGHBORS: Final = 10
+"""Nearest training rows that a server names at most."""
 _PRIORITIES: Final = ("high", "normal")
 # Goes into the server's log lines, and has to be a header's value.
 _REQUEST_ID: Final = re.compile(r"[!-~]{1,128}")
@@ -36,6 +38,8 @@ class ModelSpec:
     version: int = 0
     base: bool = False
     metadata: Pairs = ()
+    neighbors: int = 0
+    novelty: bool = False
 
     @classmethod
     def of(
@@ -44,20 +48,25 @@ class ModelSpec:
         version: int | None,
         *,
         base: bool = False,
+        neighbors: int = 0,
+        novelty: bool = False,
         priority: str | None = None,
         request_id: str | None = None,
     ) -> "ModelSpec":
         """Check what a caller gave; None means the server's choice.
 
         Raises:
-            InvalidInput: an empty name, a version below 1, an unknown priority, or an id that cannot be sent.
+            InvalidInput: an empty name, a version below 1, an unknown priority, an id that cannot be sent, or too many
+                neighbours.
 
         """
+        if not 0 <= neighbors <= MAX_NEIGHBORS:
+            raise invalid("neighbors", f"is {neighbors}; ask for 1 to {MAX_NEIGHBORS}, or 0 for none")
         if model is not None and not model:
             raise invalid("model", "is empty; give a name, or None for the server's default")
         if version is not None and not 1 <= version < 2**32:
             raise invalid("version", f"is {version}; versions count from 1, None is the newest")
-        return cls(model or "", version or 0, base, request_pairs(priority, request_id))
+        return cls(model or "", version or 0, base, request_pairs(priority, request_id), int(neighbors), novelty)
 
     @property
     def title(self) -> str:
@@ -77,6 +86,8 @@ def predict_request(rows: Rows, spec: ModelSpec) -> pb.PredictRequest:
         rows=to_matrix(rows.matrix),
         feature_names=rows.names,
         base=spec.base,
+        neighbors=spec.neighbors,
+        novelty=spec.novelty,
     )
 
 

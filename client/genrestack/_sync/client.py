@@ -92,6 +92,8 @@ class Client(ModelCalls):
         base: bool = False,  # noqa: FBT001, FBT002 - the published signature
         timeout: Timeout = NOT_GIVEN,
         *,
+        neighbors: int = 0,
+        novelty: bool = False,
         strict: bool = False,
         priority: Priority | None = None,
         request_id: str | None = None,
@@ -109,6 +111,8 @@ class Client(ModelCalls):
                 one version all the same.
             base: also ask what each base estimator says.
             timeout: seconds, retries included; None for no limit.
+            neighbors: also name so many nearest training rows of each row, at most 10; for models exported with them.
+            novelty: also tell how far each row is from the training rows, where the model knows what is usual.
             strict: refuse columns that the model does not take.
             priority: `high` is computed before what is `normal`.
             request_id: how the server's log and answers call this request; None: the server makes one up.
@@ -117,13 +121,22 @@ class Client(ModelCalls):
             InvalidInput: the rows cannot be used; the message names row (from 0) and feature. Of rows with names, it
                 tells all that is wrong: columns missing, columns without numbers, rows with NaN.
             NotFound: no such model or version.
+            FailedPrecondition: the model cannot name nearest training rows.
             Unavailable, DeadlineExceeded, ResourceExhausted: try later.
             Unauthenticated, PermissionDenied: the server wants a token, or another one.
             GenreStackError: every other failure.
 
         """
         deadline = self._deadline(timeout)
-        spec = ModelSpec.of(model, version, base=base, priority=priority, request_id=request_id)
+        spec = ModelSpec.of(
+            model,
+            version,
+            base=base,
+            neighbors=neighbors,
+            novelty=novelty,
+            priority=priority,
+            request_id=request_id,
+        )
         selected = self._select(rows, spec, deadline, strict=strict)
         if isinstance(selected, InvalidInput):
             raise selected
@@ -160,6 +173,8 @@ class Client(ModelCalls):
         version: int | None = None,
         base: bool = False,
         timeout: Timeout = NOT_GIVEN,
+        neighbors: int = 0,
+        novelty: bool = False,
         in_flight: int = 8,
         on_error: Literal["raise"] = "raise",
         strict: bool = False,
@@ -176,6 +191,8 @@ class Client(ModelCalls):
         version: int | None = None,
         base: bool = False,
         timeout: Timeout = NOT_GIVEN,
+        neighbors: int = 0,
+        novelty: bool = False,
         in_flight: int = 8,
         on_error: Literal["return"],
         strict: bool = False,
@@ -191,6 +208,8 @@ class Client(ModelCalls):
         version: int | None = None,
         base: bool = False,
         timeout: Timeout = NOT_GIVEN,
+        neighbors: int = 0,
+        novelty: bool = False,
         in_flight: int = 8,
         on_error: Literal["raise", "return"] = "raise",
         strict: bool = False,
@@ -208,6 +227,8 @@ class Client(ModelCalls):
             version: as in `predict`; with None, a new version may take over between two batches.
             base: as in `predict`.
             timeout: seconds to wait for one answer, retries included; None for no limit. There is none on the whole.
+            neighbors: as in `predict`.
+            novelty: as in `predict`.
             in_flight: batches asked and not yet answered at most.
             on_error: "raise" ends the stream at the first batch that fails; "return" yields the error in its place and
                 goes on. A failure of the stream as a whole is raised either way, as is what `batches` raises.
@@ -221,7 +242,15 @@ class Client(ModelCalls):
         """
         check_stream(in_flight, on_error)
         seconds = self._deadline(timeout).timeout
-        spec = ModelSpec.of(model, version, base=base, priority=priority, request_id=request_id)
+        spec = ModelSpec.of(
+            model,
+            version,
+            base=base,
+            neighbors=neighbors,
+            novelty=novelty,
+            priority=priority,
+            request_id=request_id,
+        )
         # A stream that is long may see versions with other columns; this one asks at its first batch with names.
         self._known_models.forget(spec)
 
@@ -252,12 +281,13 @@ class Client(ModelCalls):
         window: float = 3.0,
         hop: float | None = None,
         timeout: Timeout = NOT_GIVEN,
+        neighbors: int = 0,
     ) -> SongPrediction:
         """Ask for the label of a whole recording, window by window while it is being read.
 
         Its probabilities are the mean over all windows, and its label the likeliest by that. Features outside the
-        ranges the model was trained on are told in `warnings`. Of the recording itself, only some windows are
-        in memory at a time.
+        ranges the model was trained on are told in `warnings`, and so is a song that is unlike anything in the
+        training, by models that know how to tell. Of the recording itself, only some windows are in memory at a time.
 
         Args:
             path: wav, flac, ogg or mp3; anything else through ffmpeg where that is installed.
@@ -268,6 +298,7 @@ class Client(ModelCalls):
             window: length of a window, s; that of the rows the model was trained on serves it best.
             hop: from one window's beginning to the next one's, s; None: one after the other.
             timeout: seconds to wait for one answer, retries included; None for no limit. There is none on the whole.
+            neighbors: also name so many training rows that the song sounds like, at most 10; as in `predict`.
 
         Raises:
             InvalidInput: the file is not a recording, is silent or shorter than one window; the model is not for songs.
@@ -280,7 +311,15 @@ class Client(ModelCalls):
         info = self.model(model, version, timeout)
         with open_song(path, info, window=window, hop=hop) as song:
             windows = song.batches()
-            answers = self.predict_stream(windows, model=info.name, version=info.version, base=base, timeout=timeout)
+            answers = self.predict_stream(
+                windows,
+                model=info.name,
+                version=info.version,
+                base=base,
+                timeout=timeout,
+                neighbors=neighbors,
+                novelty=True,
+            )
             with closing(answers):
                 for prediction in answers:
                     song.add(prediction)

@@ -41,6 +41,8 @@ class TableOptions:
     """Column with the true label."""
     limit: int
     """Rows shown to people; 0 for all."""
+    neighbors: int = 0
+    """Nearest training rows named of each row."""
 
 
 @click.command(
@@ -53,6 +55,10 @@ class TableOptions:
 @models_option
 @model_options
 @click.option("--base", is_flag=True, help="Also show what each base estimator says.")
+@click.option(
+    "--neighbors", metavar="N", type=click.IntRange(0, 10), default=0, show_default=True,
+    help="Also name so many nearest training rows; for models exported with --neighbors.",
+)  # fmt: skip
 @click.option("--json", "form", flag_value="json", help="Print JSON.")
 @click.option("--csv", "form", flag_value="csv", help="Print CSV.")
 @click.option("--plot", metavar="PICTURE", type=click.Path(path_type=Path), help="Songs: draw one's genres over time.")
@@ -79,6 +85,7 @@ def predict(
     model: str | None,
     version: int | None,
     base: bool,
+    neighbors: int,
     form: str | None,
     plot: Path | None,
     window: float,
@@ -102,9 +109,9 @@ def predict(
     tables = _are_tables(ctx, files)
     with client_or_loaded(ctx, connection, folder, model, version, timeout) as client:
         if tables:
-            _predict_tables(client, model, version, files, TableOptions(base, form, label, limit))
+            _predict_tables(client, model, version, files, TableOptions(base, form, label, limit, neighbors))
         else:
-            predict_songs(client, model, version, files, SongOptions(window, hop, base, form, plot))
+            predict_songs(client, model, version, files, SongOptions(window, hop, base, form, plot, neighbors))
 
 
 def _are_tables(ctx: click.Context, files: tuple[Path, ...]) -> bool:
@@ -131,12 +138,17 @@ def _predict_tables(
 
     info = client.model(model, version)
     writer = make_writer(
-        options.form, info, base=options.base, limit=options.limit or sys.maxsize, several=len(files) > 1
+        options.form,
+        info,
+        base=options.base,
+        limit=options.limit or sys.maxsize,
+        several=len(files) > 1,
+        neighbors=options.neighbors,
     )
     tally = Tally()
     with _counted_on_failure(tally):
         for path in files:
-            _predict_file(client, info, path, options.label, writer, tally, base=options.base)
+            _predict_file(client, info, path, options, writer, tally)
     writer.close(tally)
     if options.form is not None and (headline := tally.headline()):
         click.echo(headline, err=True)
@@ -169,7 +181,7 @@ def _check_files(files: tuple[Path, ...]) -> None:
 
 
 def _predict_file(
-    client: "Client", info: "ModelInfo", path: Path, label: str, writer: "Writer", tally: "Tally", *, base: bool
+    client: "Client", info: "ModelInfo", path: Path, options: TableOptions, writer: "Writer", tally: "Tally"
 ) -> None:
     from genrestack import InvalidInput
     from genrestack.cli.progress import reading
@@ -177,14 +189,18 @@ def _predict_file(
     from genrestack.cli.tables.table import open_table
 
     with open_table(path, BATCH_ROWS, info.feature_names) as table:
-        columns = match_columns(table, info.feature_names, label, info.missing_features)
+        columns = match_columns(table, info.feature_names, options.label, info.missing_features)
         _note_ignored(path, columns.ignored)
         waiting: deque[TableBatch] = deque()
         rows = _rows(table, columns, waiting)
         with (
             reading(table, quiet=writer.streams) as advance,
             # The version is named, so that a newer one cannot take over in the middle of a table.
-            closing(client.predict_stream(rows, model=info.name, version=info.version, base=base)) as predictions,
+            closing(
+                client.predict_stream(
+                    rows, model=info.name, version=info.version, base=options.base, neighbors=options.neighbors
+                )
+            ) as predictions,
         ):
             try:
                 _take(path, _described(info, predictions), waiting, writer, tally, advance)

@@ -3,16 +3,17 @@
 import csv
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import click
 
 from genrestack._core.model_answers import check_parts
+from genrestack.cli.neighbors import neighbor_cells, neighbor_columns, neighbor_text
 from genrestack.cli.terminal import cell, json_text, show_boxed, show_lines
 from genrestack.model_info import ModelInfo
-from genrestack.prediction import Prediction
+from genrestack.prediction import Neighbor, Prediction
 from genrestack_common.text import printable, quoted_list
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Answers:
                 top=top[row],
                 probabilities=self._by_class(self.prediction.probabilities[row]),
                 base={name: self._by_class(matrix[row]) for name, matrix in self.prediction.base.items()},
+                neighbors=self.prediction.neighbors[row] if self.prediction.neighbors else (),
             )
 
     def _by_class(self, row: Any) -> dict[str, float]:
@@ -63,6 +65,7 @@ class RowAnswer:
     top: list[tuple[str, float]]
     probabilities: dict[str, float]
     base: dict[str, dict[str, float]]
+    neighbors: tuple[Neighbor, ...] = ()
 
 
 @dataclass
@@ -113,26 +116,32 @@ class Writer(Protocol):
         """Finish."""
 
 
-def make_writer(form: str | None, info: ModelInfo, *, base: bool, limit: int, several: bool) -> Writer:
+def make_writer(
+    form: str | None, info: ModelInfo, *, base: bool, limit: int, several: bool, neighbors: int = 0
+) -> Writer:
     """Choose by the form asked for: "json", "csv", or None for a readable table of at most `limit` rows."""
     if form == "json":
         return JsonWriter(info)
     if form == "csv":
-        return CsvWriter(info, [part.name for part in info.parts if part.kind == "base"] if base else [])
+        parts = [part.name for part in info.parts if part.kind == "base"] if base else []
+        return CsvWriter(info, parts, neighbors)
     return TableWriter(limit=limit, several=several)
 
 
 class CsvWriter:
-    """`file, row, filename, label, predicted, probability`, one column a class, and for each base part the same."""
+    """`file, row, filename, label, predicted, probability`, a column a class, the same for each part, neighbours."""
 
     streams = True
 
-    def __init__(self, info: ModelInfo, parts: Sequence[str]) -> None:
+    def __init__(self, info: ModelInfo, parts: Sequence[str], neighbors: int = 0) -> None:
         self._parts = parts
+        self._neighbors = neighbors
         self._out = csv.writer(sys.stdout, lineterminator="\n")
         wide = [f"{part}.{name}" for part in parts for name in info.classes]
         fixed = ["file", "row", "filename", "label", "predicted", "probability"]
-        self._out.writerow(map(cell, [*fixed, *(f"p.{name}" for name in info.classes), *wide]))
+        self._out.writerow(
+            map(cell, [*fixed, *(f"p.{name}" for name in info.classes), *wide, *neighbor_columns(neighbors)])
+        )
 
     def write(self, answers: Answers) -> None:
         """Print one line a row; `filename` and `label` stay empty where the table has none.
@@ -147,7 +156,8 @@ class CsvWriter:
             texts = [cell(text) for text in (answer.identifier, answer.truth, answer.label)]
             wide = [value for part in self._parts for value in answer.base[part].values()]
             numbers = [likeliest, *answer.probabilities.values(), *wide]
-            self._out.writerow([cell(answer.path), answer.row, *texts, *numbers])
+            near = neighbor_cells(answer.neighbors, self._neighbors)
+            self._out.writerow([cell(answer.path), answer.row, *texts, *numbers, *near])
 
     def close(self, tally: Tally) -> None:
         """Nothing is left to print."""
@@ -181,7 +191,8 @@ def _fields(answer: RowAnswer) -> dict[str, object]:
     if answer.truth is not None:
         known["label"] = answer.truth
     known |= {"predicted": answer.label, "probabilities": answer.probabilities}
-    return known | ({"base": answer.base} if answer.base else {})
+    known |= {"base": answer.base} if answer.base else {}
+    return known | ({"neighbors": [asdict(near) for near in answer.neighbors]} if answer.neighbors else {})
 
 
 class TableWriter:
@@ -236,6 +247,7 @@ def _readable(answers: Sequence[RowAnswer], *, several: bool, runners_up: int) -
 
     judged = any(answer.truth is not None for answer in answers)
     parts = list(answers[0].base) if answers else []
+    near = any(answer.neighbors for answer in answers)
     table = Table(box=box.SIMPLE)
     headings = [
         "row",
@@ -243,6 +255,7 @@ def _readable(answers: Sequence[RowAnswer], *, several: bool, runners_up: int) -
         "p",
         *(["runners-up"] if runners_up else []),
         *parts,
+        *(["nearest"] if near else []),
         *(["in the table"] if judged else []),
     ]
     for heading in headings:
@@ -251,6 +264,7 @@ def _readable(answers: Sequence[RowAnswer], *, several: bool, runners_up: int) -
         cells = [_row_name(answer, several=several), answer.label, f"{answer.probabilities[answer.label]:.3f}"]
         cells += [_runners_up(answer, runners_up)] if runners_up else []
         cells += [_likeliest(answer.base[part]) for part in parts]
+        cells += [", ".join(map(neighbor_text, answer.neighbors))] if near else []
         cells += [answer.truth or ""] if judged else []
         table.add_row(*(escape(printable(text)) for text in cells), style=None if _is_right(answer) else "red")
     return table
@@ -261,6 +275,8 @@ def _lines(answer: RowAnswer, *, several: bool) -> Iterator[str]:
     if not _is_right(answer):
         yield f"  in the table: {answer.truth}"
     yield f"  runners-up: {_runners_up(answer, _RUNNERS_UP)}"
+    if answer.neighbors:
+        yield f"  nearest: {', '.join(map(neighbor_text, answer.neighbors))}"
     if answer.base:
         yield "  " + ", ".join(f"{part}: {_likeliest(probabilities)}" for part, probabilities in answer.base.items())
 

@@ -7,6 +7,7 @@ For both clients, by way of `genrestack.songs.recording.open_song`:
 - `joined(predictions)` and `song_prediction(...)` make the song's answer of the windows' answers.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -14,9 +15,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from genrestack._core.neighbors import joined_novelty
 from genrestack.errors import InvalidInput, ProtocolError, Violation
-from genrestack.model_info import ModelInfo
-from genrestack.prediction import Prediction
+from genrestack.model_info import ModelInfo, NoveltyInfo
+from genrestack.prediction import Neighbor, Prediction
 from genrestack.songs.gain import GainStep
 from genrestack.songs.song_prediction import OutsideRange, SongPrediction
 from genrestack_common.text import listed, quoted_list
@@ -28,6 +30,8 @@ WORTH_A_WARNING: Final = 0.1
 _NAMED_FEATURES: Final = 3
 OUTSIDE: Final = "windows have features outside the ranges the model was trained on"
 """Words of the warning about them."""
+NOVEL: Final = "this song is unlike anything the model was trained on"
+"""Words of the warning about a song that is far from all training rows."""
 
 
 @dataclass(frozen=True)
@@ -149,11 +153,36 @@ def joined(predictions: Sequence[Prediction]) -> Prediction:
         model=first.model,
         version=first.version,
         base={name: np.concatenate([p.base[name] for p in predictions]) for name in first.base},
+        neighbors=tuple(near for prediction in predictions for near in prediction.neighbors),
+        novelty=joined_novelty(predictions),
     )
 
 
+def song_neighbors(windows: Prediction) -> tuple[Neighbor, ...]:
+    """Return what a song sounds like: training rows that are near to most of its windows first, of equals the nearest.
+
+    Rows of one name are one: windows of a recording. Each has its smallest distance to any window.
+    """
+    counts: Counter[str | int] = Counter()
+    nearest: dict[str | int, Neighbor] = {}
+    for near in windows.neighbors:
+        counts.update({neighbor.name or neighbor.row for neighbor in near})
+        for neighbor in near:
+            key = neighbor.name or neighbor.row
+            if key not in nearest or neighbor.distance < nearest[key].distance:
+                nearest[key] = neighbor
+    order = sorted(nearest, key=lambda key: (-counts[key], nearest[key].distance, nearest[key].row))
+    most = max(map(len, windows.neighbors), default=0)
+    return tuple(nearest[key] for key in order[:most])
+
+
 def song_prediction(
-    path: str, predictions: Sequence[Prediction], cut: Cut, ranges: RangeCheck, notes: Sequence[str] = ()
+    path: str,
+    predictions: Sequence[Prediction],
+    cut: Cut,
+    ranges: RangeCheck,
+    notes: Sequence[str] = (),
+    scale: NoveltyInfo | None = None,
 ) -> SongPrediction:
     """Make a song's answer: probabilities are the mean over its windows, the label is the likeliest by that.
 
@@ -163,6 +192,7 @@ def song_prediction(
         cut: where the windows lie.
         ranges: which has watched the same windows.
         notes: what is known of the recording itself; they become warnings.
+        scale: from where on the model calls a song novel; None: it does not know.
 
     Raises:
         ProtocolError: the answers come from different models, or their number is not that of the windows.
@@ -172,6 +202,7 @@ def song_prediction(
     if len(windows) != len(cut.starts):
         raise ProtocolError(f"{len(cut.starts)} windows were sent, but {len(windows)} answers came back")
     probabilities = mean(windows.probabilities)
+    novelty = None if windows.novelty is None else float(windows.novelty.mean())
     return SongPrediction(
         path=path,
         label=windows.classes[int(probabilities.argmax())],
@@ -185,9 +216,22 @@ def song_prediction(
         hop=cut.hop,
         duration=cut.duration,
         base={name: mean(matrix) for name, matrix in windows.base.items()},
+        neighbors=song_neighbors(windows),
+        novelty=novelty,
         outside=ranges.outside(),
-        warnings=(*notes, *ranges.warnings()),
+        warnings=(*notes, *_novelty_warnings(novelty, scale), *ranges.warnings()),
     )
+
+
+def _novelty_warnings(novelty: float | None, scale: NoveltyInfo | None) -> tuple[str, ...]:
+    """Return a line for a person, if the song is farther from the training than its songs are from each other."""
+    if novelty is None or scale is None or not novelty > scale.threshold:
+        return ()
+    warning = (
+        f"{NOVEL}: {novelty:.1f} times as far from the nearest training songs as these are from each other (from "
+        f"{scale.threshold:.1f} on that is unusual); the answer is a guess, however sure it looks"
+    )
+    return (warning,)
 
 
 def mean(matrix: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -4,7 +4,7 @@ Both clients classify a recording the same way; only the waiting differs:
 
     info = client.model(model, version)
     with open_song(path, info, window=3.0, hop=None) as song:
-        for prediction in client.predict_stream(song.batches(), model=info.name, version=info.version, base=base):
+        for prediction in client.predict_stream(song.batches(), model=info.name, version=info.version, novelty=True):
             song.add(prediction)
         return song.result()
 
@@ -115,7 +115,7 @@ class Song:
         duration = self._reach if self.seconds is None or damaged else self.seconds
         hop = self._windows.seconds if self._windows.hop is None else self._windows.hop
         cut = Cut(self._starts, self._windows.seconds, hop, duration)
-        return song_prediction(self.path, self._answers, cut, self._ranges, self._sound.notes)
+        return song_prediction(self.path, self._answers, cut, self._ranges, self._sound.notes, self._info.novelty)
 
     def _watched(self, rows: list[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
         matrix = np.stack(rows)

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genrestack.display.notebook import html_table
-from genrestack.prediction import Prediction
+from genrestack.prediction import Neighbor, Prediction
 from genrestack_common.text import counted, printable
 
 __all__ = ["OutsideRange", "SongPrediction"]
@@ -59,6 +59,12 @@ class SongPrediction:
     """Length of the recording, s; where its file does not say it truly, as far as the windows reach."""
     base: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
     """Each base estimator's own mean over all windows, float32, shape (k,), by its name; empty unless asked for."""
+    neighbors: tuple[Neighbor, ...] = ()
+    """Training rows that it sounds like: those near to most of its windows first, each with its smallest distance to
+    one, and rows of one name (windows of a recording) together; empty unless asked for."""
+    novelty: float | None = None
+    """How far it is from the training rows, the mean over its windows, in units of what is usual between those;
+    None where the model does not know. Above `ModelInfo.novelty.threshold` it is warned about."""
     outside: tuple[OutsideRange, ...] = ()
     """Features outside the ranges the model was trained on, those of most windows first; empty where the model does
     not know its ranges."""

@@ -27,7 +27,7 @@ def song_events(client: "Client", info: "ModelInfo", path: Path) -> Generator[Ev
     peaks = Peaks()
     with open_song(path, info, on_samples=peaks.add) as song:
         yield {"event": "song", "seconds": song.seconds, "peaks_per_second": PER_SECOND}
-        answers = client.predict_stream(song.batches(), model=info.name, version=info.version, base=True)
+        answers = client.predict_stream(song.batches(), model=info.name, version=info.version, base=True, novelty=True)
         done = 0
         with closing(answers):
             for prediction in answers:

@@ -100,15 +100,7 @@ def read_knn(where: str, estimator: Any) -> Neighbors:
 def knn_graph(neighbors: Neighbors) -> Any:
     """Build the graph: `scaled`, float64 (n, f) → `probabilities`, float64 (n, classes)."""
     g = GraphBuilder()
-    points = g.constant(neighbors.points, np.float64)
-    if neighbors.metric == "cosine":
-        distances, index = _nearest_by_angle(g, neighbors)
-    elif not neighbors.scored:
-        distances, index = _nearest_row_by_row(g, neighbors, points, SCALED, k=neighbors.k)
-    elif len(neighbors.points) <= max(_DIRECT, neighbors.k + _SPARE):
-        distances, index = _nearest_of_all(g, neighbors, points)
-    else:
-        distances, index = _nearest(g, neighbors, points)
+    distances, index = nearest(g, neighbors)
     g.name_output(_vote(g, neighbors, distances, index), PROBABILITIES)
     count, f = neighbors.points.shape
     return g.model(
@@ -116,6 +108,19 @@ def knn_graph(neighbors: Neighbors) -> Any:
         {SCALED: (DOUBLE, ["rows", f])},
         {PROBABILITIES: (DOUBLE, ["rows", neighbors.classes])},
     )
+
+
+def nearest(g: GraphBuilder, neighbors: Neighbors) -> tuple[str, str]:
+    """Add the search: `scaled` → distances whose `root` is not yet taken, float64 (n, k), and indices, int64 (n, k)."""
+    # The first constant of a graph: who serves it may look for it there.
+    points = g.constant(neighbors.points, np.float64)
+    if neighbors.metric == "cosine":
+        return _nearest_by_angle(g, neighbors)
+    if not neighbors.scored:
+        return _nearest_row_by_row(g, neighbors, points, SCALED, k=neighbors.k)
+    if len(neighbors.points) <= max(_DIRECT, neighbors.k + _SPARE):
+        return _nearest_of_all(g, neighbors, points)
+    return _nearest(g, neighbors, points)
 
 
 def _distance(g: GraphBuilder, p: float, difference: str, axis: int) -> str:
@@ -273,7 +278,7 @@ def _nearest_row_by_row(g: GraphBuilder, neighbors: Neighbors, points: str, agai
     return values, index
 
 
-def _root(g: GraphBuilder, neighbors: Neighbors, distances: str) -> str:
+def root(g: GraphBuilder, neighbors: Neighbors, distances: str) -> str:
     """Return the distances themselves."""
     if neighbors.metric != "minkowski" or neighbors.p in {1, np.inf}:
         return distances
@@ -287,7 +292,7 @@ def _vote(g: GraphBuilder, neighbors: Neighbors, distances: str, index: str) -> 
     one_hot = g.constant(np.eye(neighbors.classes)[neighbors.labels], np.float64)
     votes = g.node("Gather", one_hot, index, axis=0)
     if neighbors.distance_weights:
-        distance = _root(g, neighbors, distances)
+        distance = root(g, neighbors, distances)
         weights = g.node("Reciprocal", distance)
         # A reciprocal overflows for denormal distances too, and scikit-learn asks for infinity, not for zero.
         infinite = g.cast(g.node("IsInf", weights), DOUBLE)

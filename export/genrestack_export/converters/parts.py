@@ -17,7 +17,7 @@ from genrestack_proto.v1.model_pb2 import PART_KIND_BASE, PART_KIND_META, PART_K
 Precision = Literal["single", "double"]
 CONVERTERS = (bayes, ensembles, linear, singles, transforms, trees)
 
-_NAMES_OF_OTHERS = {"scaler", "meta", "golden", "manifest"}
+_NAMES_OF_OTHERS = {"scaler", "meta", "neighbors", "golden", "manifest"}
 
 
 @dataclass(frozen=True)

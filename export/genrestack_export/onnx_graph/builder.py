@@ -1,6 +1,6 @@
 """Build an ONNX graph node by node."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ FLOAT = int(TensorProto.FLOAT)
 DOUBLE = int(TensorProto.DOUBLE)
 INT64 = int(TensorProto.INT64)
 UINT8 = int(TensorProto.UINT8)
+STRING = int(TensorProto.STRING)
 
 Shape = list[str | int]
 
@@ -42,6 +43,13 @@ class GraphBuilder:
         """Add a constant without dimensions; returns its name."""
         name = self._name("c")
         self._initializers.append(numpy_helper.from_array(np.array(value, dtype=dtype), name))
+        return name
+
+    def texts(self, values: Sequence[str], name: str) -> str:
+        """Add a constant of texts, shape (n,), under a name of its own; returns it."""
+        encoded = [value.encode() for value in values]
+        tensor = TensorProto(name=name, data_type=TensorProto.STRING, dims=[len(encoded)], string_data=encoded)
+        self._initializers.append(tensor)
         return name
 
     def node(self, op_type: str, *inputs: str, domain: str = "", **attributes: Any) -> str:

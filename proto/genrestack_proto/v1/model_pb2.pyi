@@ -29,6 +29,8 @@ class _PartKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PartKind.Val
     PART_KIND_SCALER: _PartKind.ValueType  # 1
     PART_KIND_BASE: _PartKind.ValueType  # 2
     PART_KIND_META: _PartKind.ValueType  # 3
+    PART_KIND_NEIGHBORS: _PartKind.ValueType  # 4
+    """Finds the nearest training rows; takes no part in the answer itself."""
 
 class PartKind(_PartKind, metaclass=_PartKindEnumTypeWrapper): ...
 
@@ -36,6 +38,8 @@ PART_KIND_UNSPECIFIED: PartKind.ValueType  # 0
 PART_KIND_SCALER: PartKind.ValueType  # 1
 PART_KIND_BASE: PartKind.ValueType  # 2
 PART_KIND_META: PartKind.ValueType  # 3
+PART_KIND_NEIGHBORS: PartKind.ValueType  # 4
+"""Finds the nearest training rows; takes no part in the answer itself."""
 Global___PartKind: _TypeAlias = PartKind  # noqa: Y015
 
 class _Precision:
@@ -121,6 +125,7 @@ class Model(_message.Message):
     RUNTIME_FIELD_NUMBER: _builtins.int
     GAIN_FEATURE_FIELD_NUMBER: _builtins.int
     GAIN_SILENCE_FIELD_NUMBER: _builtins.int
+    NOVELTY_FIELD_NUMBER: _builtins.int
     format: _builtins.int
     """Version of the bundle format: 1, or 2 where a server that reads 1 alone would not answer the same: there is no
     meta-learner, a base part hands it other columns than its probabilities, or a feature may be missing.
@@ -149,8 +154,9 @@ class Model(_message.Message):
 
     @_builtins.property
     def parts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Part]:
-        """The scaler (if there is one), the base estimators in the order of the stack, the meta-learner. A model that is not a
-        stack is one base part, and no meta-learner.
+        """The scaler (if there is one), the base estimators in the order of the stack, the meta-learner, and the search for
+        nearest training rows (if the export was told to write it). A model that is not a stack is one base part, and no
+        meta-learner.
         """
 
     @_builtins.property
@@ -170,6 +176,10 @@ class Model(_message.Message):
     @_builtins.property
     def runtime(self) -> Global___Runtime:
         """Filled in by a server, empty on disk."""
+
+    @_builtins.property
+    def novelty(self) -> Global___Novelty:
+        """How far from the training rows is unusual; absent where nobody measured it, or there is no neighbours part."""
 
     def __init__(
         self,
@@ -191,14 +201,50 @@ class Model(_message.Message):
         runtime: Global___Runtime | None = ...,
         gain_feature: _builtins.str = ...,
         gain_silence: _builtins.float = ...,
+        novelty: Global___Novelty | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["parity", b"parity", "provenance", b"provenance", "runtime", b"runtime"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["novelty", b"novelty", "parity", b"parity", "provenance", b"provenance", "runtime", b"runtime"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["classes", b"classes", "features", b"features", "files", b"files", "format", b"format", "gain_feature", b"gain_feature", "gain_silence", b"gain_silence", "metrics", b"metrics", "ml_opset", b"ml_opset", "name", b"name", "opset", b"opset", "parity", b"parity", "parts", b"parts", "passthrough", b"passthrough", "precision", b"precision", "provenance", b"provenance", "runtime", b"runtime", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["classes", b"classes", "features", b"features", "files", b"files", "format", b"format", "gain_feature", b"gain_feature", "gain_silence", b"gain_silence", "metrics", b"metrics", "ml_opset", b"ml_opset", "name", b"name", "novelty", b"novelty", "opset", b"opset", "parity", b"parity", "parts", b"parts", "passthrough", b"passthrough", "precision", b"precision", "provenance", b"provenance", "runtime", b"runtime", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Model: _TypeAlias = Model  # noqa: Y015
+
+@_typing.final
+class Novelty(_message.Message):
+    """A row's novelty is the mean distance to its three nearest training rows, divided by what that is for these rows
+    themselves, their own groups left out; distances are taken where features vary alike within classes.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    THRESHOLD_FIELD_NUMBER: _builtins.int
+    SONGS_FIELD_NUMBER: _builtins.int
+    SHARE_ABOVE_FIELD_NUMBER: _builtins.int
+    HELD_OUT_FIELD_NUMBER: _builtins.int
+    threshold: _builtins.float
+    """Songs whose windows have a mean novelty above this are unlike what the model was trained on."""
+    songs: _builtins.int
+    """Songs that were held out to find the threshold, by folds of whole groups; and the share of them above it."""
+    share_above: _builtins.float
+    held_out: _builtins.str
+    """What a group is: "artist", "track" or "row"."""
+    def __init__(
+        self,
+        *,
+        threshold: _builtins.float = ...,
+        songs: _builtins.int = ...,
+        share_above: _builtins.float = ...,
+        held_out: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["held_out", b"held_out", "share_above", b"share_above", "songs", b"songs", "threshold", b"threshold"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Novelty: _TypeAlias = Novelty  # noqa: Y015
 
 @_typing.final
 class Feature(_message.Message):
@@ -331,7 +377,7 @@ class Part(_message.Message):
     CONVERTERS_FIELD_NUMBER: _builtins.int
     DTYPE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """"scaler", "meta", or the base estimator's name in the stack."""
+    """"scaler", "meta", "neighbors", or the base estimator's name in the stack."""
     kind: Global___PartKind.ValueType
     file: _builtins.str
     """The part's ONNX graph, relative to the bundle's folder."""

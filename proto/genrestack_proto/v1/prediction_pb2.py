@@ -26,7 +26,7 @@ from genrestack_proto.v1 import model_pb2 as genrestack__proto_dot_v1_dot_model_
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$genrestack_proto/v1/prediction.proto\x12\rgenrestack.v1\x1a\x1fgenrestack_proto/v1/model.proto\x1a\x17google/rpc/status.proto\"4\n\x06Matrix\x12\r\n\x05shape\x18\x01 \x03(\r\x12\x0b\n\x03raw\x18\x02 \x01(\x0c\x12\x0e\n\x06values\x18\x03 \x03(\x02\"z\n\x0ePredictRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\r\x12#\n\x04rows\x18\x03 \x01(\x0b\x32\x15.genrestack.v1.Matrix\x12\x15\n\rfeature_names\x18\x04 \x03(\t\x12\x0c\n\x04\x62\x61se\x18\x05 \x01(\x08\"\xb0\x01\n\x0fPredictResponse\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\r\x12\x0f\n\x07\x63lasses\x18\x03 \x03(\t\x12\x0e\n\x06labels\x18\x04 \x03(\t\x12,\n\rprobabilities\x18\x05 \x01(\x0b\x32\x15.genrestack.v1.Matrix\x12.\n\x04\x62\x61se\x18\x06 \x03(\x0b\x32 .genrestack.v1.BaseProbabilities\"O\n\x11\x42\x61seProbabilities\x12\x0c\n\x04name\x18\x01 \x01(\t\x12,\n\rprobabilities\x18\x02 \x01(\x0b\x32\x15.genrestack.v1.Matrix\"\x8a\x01\n\x15PredictStreamResponse\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x32\n\x08response\x18\x02 \x01(\x0b\x32\x1e.genrestack.v1.PredictResponseH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\t\n\x07outcome\"\x13\n\x11ListModelsRequest\":\n\x12ListModelsResponse\x12$\n\x06models\x18\x01 \x03(\x0b\x32\x14.genrestack.v1.Model\"1\n\x0fGetModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\r\"7\n\x10GetModelResponse\x12#\n\x05model\x18\x01 \x01(\x0b\x32\x14.genrestack.v1.Model2\xd7\x02\n\x11PredictionService\x12H\n\x07Predict\x12\x1d.genrestack.v1.PredictRequest\x1a\x1e.genrestack.v1.PredictResponse\x12X\n\rPredictStream\x12\x1d.genrestack.v1.PredictRequest\x1a$.genrestack.v1.PredictStreamResponse(\x01\x30\x01\x12Q\n\nListModels\x12 .genrestack.v1.ListModelsRequest\x1a!.genrestack.v1.ListModelsResponse\x12K\n\x08GetModel\x12\x1e.genrestack.v1.GetModelRequest\x1a\x1f.genrestack.v1.GetModelResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$genrestack_proto/v1/prediction.proto\x12\rgenrestack.v1\x1a\x1fgenrestack_proto/v1/model.proto\x1a\x17google/rpc/status.proto\"4\n\x06Matrix\x12\r\n\x05shape\x18\x01 \x03(\r\x12\x0b\n\x03raw\x18\x02 \x01(\x0c\x12\x0e\n\x06values\x18\x03 \x03(\x02\"\x9e\x01\n\x0ePredictRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\r\x12#\n\x04rows\x18\x03 \x01(\x0b\x32\x15.genrestack.v1.Matrix\x12\x15\n\rfeature_names\x18\x04 \x03(\t\x12\x0c\n\x04\x62\x61se\x18\x05 \x01(\x08\x12\x11\n\tneighbors\x18\x06 \x01(\r\x12\x0f\n\x07novelty\x18\x07 \x01(\x08\"\xee\x01\n\x0fPredictResponse\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\r\x12\x0f\n\x07\x63lasses\x18\x03 \x03(\t\x12\x0e\n\x06labels\x18\x04 \x03(\t\x12,\n\rprobabilities\x18\x05 \x01(\x0b\x32\x15.genrestack.v1.Matrix\x12.\n\x04\x62\x61se\x18\x06 \x03(\x0b\x32 .genrestack.v1.BaseProbabilities\x12+\n\tneighbors\x18\x07 \x01(\x0b\x32\x18.genrestack.v1.Neighbors\x12\x0f\n\x07novelty\x18\x08 \x03(\x01\"Z\n\tNeighbors\x12\r\n\x05\x63ount\x18\x01 \x01(\r\x12\x0c\n\x04rows\x18\x02 \x03(\r\x12\x11\n\tdistances\x18\x03 \x03(\x01\x12\x0e\n\x06labels\x18\x04 \x03(\r\x12\r\n\x05names\x18\x05 \x03(\t\"O\n\x11\x42\x61seProbabilities\x12\x0c\n\x04name\x18\x01 \x01(\t\x12,\n\rprobabilities\x18\x02 \x01(\x0b\x32\x15.genrestack.v1.Matrix\"\x8a\x01\n\x15PredictStreamResponse\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x32\n\x08response\x18\x02 \x01(\x0b\x32\x1e.genrestack.v1.PredictResponseH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\t\n\x07outcome\"\x13\n\x11ListModelsRequest\":\n\x12ListModelsResponse\x12$\n\x06models\x18\x01 \x03(\x0b\x32\x14.genrestack.v1.Model\"1\n\x0fGetModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\r\"7\n\x10GetModelResponse\x12#\n\x05model\x18\x01 \x01(\x0b\x32\x14.genrestack.v1.Model2\xd7\x02\n\x11PredictionService\x12H\n\x07Predict\x12\x1d.genrestack.v1.PredictRequest\x1a\x1e.genrestack.v1.PredictResponse\x12X\n\rPredictStream\x12\x1d.genrestack.v1.PredictRequest\x1a$.genrestack.v1.PredictStreamResponse(\x01\x30\x01\x12Q\n\nListModels\x12 .genrestack.v1.ListModelsRequest\x1a!.genrestack.v1.ListModelsResponse\x12K\n\x08GetModel\x12\x1e.genrestack.v1.GetModelRequest\x1a\x1f.genrestack.v1.GetModelResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,22 +35,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_MATRIX']._serialized_start=113
   _globals['_MATRIX']._serialized_end=165
-  _globals['_PREDICTREQUEST']._serialized_start=167
-  _globals['_PREDICTREQUEST']._serialized_end=289
-  _globals['_PREDICTRESPONSE']._serialized_start=292
-  _globals['_PREDICTRESPONSE']._serialized_end=468
-  _globals['_BASEPROBABILITIES']._serialized_start=470
-  _globals['_BASEPROBABILITIES']._serialized_end=549
-  _globals['_PREDICTSTREAMRESPONSE']._serialized_start=552
-  _globals['_PREDICTSTREAMRESPONSE']._serialized_end=690
-  _globals['_LISTMODELSREQUEST']._serialized_start=692
-  _globals['_LISTMODELSREQUEST']._serialized_end=711
-  _globals['_LISTMODELSRESPONSE']._serialized_start=713
-  _globals['_LISTMODELSRESPONSE']._serialized_end=771
-  _globals['_GETMODELREQUEST']._serialized_start=773
-  _globals['_GETMODELREQUEST']._serialized_end=822
-  _globals['_GETMODELRESPONSE']._serialized_start=824
-  _globals['_GETMODELRESPONSE']._serialized_end=879
-  _globals['_PREDICTIONSERVICE']._serialized_start=882
-  _globals['_PREDICTIONSERVICE']._serialized_end=1225
+  _globals['_PREDICTREQUEST']._serialized_start=168
+  _globals['_PREDICTREQUEST']._serialized_end=326
+  _globals['_PREDICTRESPONSE']._serialized_start=329
+  _globals['_PREDICTRESPONSE']._serialized_end=567
+  _globals['_NEIGHBORS']._serialized_start=569
+  _globals['_NEIGHBORS']._serialized_end=659
+  _globals['_BASEPROBABILITIES']._serialized_start=661
+  _globals['_BASEPROBABILITIES']._serialized_end=740
+  _globals['_PREDICTSTREAMRESPONSE']._serialized_start=743
+  _globals['_PREDICTSTREAMRESPONSE']._serialized_end=881
+  _globals['_LISTMODELSREQUEST']._serialized_start=883
+  _globals['_LISTMODELSREQUEST']._serialized_end=902
+  _globals['_LISTMODELSRESPONSE']._serialized_start=904
+  _globals['_LISTMODELSRESPONSE']._serialized_end=962
+  _globals['_GETMODELREQUEST']._serialized_start=964
+  _globals['_GETMODELREQUEST']._serialized_end=1013
+  _globals['_GETMODELRESPONSE']._serialized_start=1015
+  _globals['_GETMODELRESPONSE']._serialized_end=1070
+  _globals['_PREDICTIONSERVICE']._serialized_start=1073
+  _globals['_PREDICTIONSERVICE']._serialized_end=1416
 # @@protoc_insertion_point(module_scope)

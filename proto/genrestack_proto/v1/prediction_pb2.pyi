@@ -63,12 +63,18 @@ class PredictRequest(_message.Message):
     ROWS_FIELD_NUMBER: _builtins.int
     FEATURE_NAMES_FIELD_NUMBER: _builtins.int
     BASE_FIELD_NUMBER: _builtins.int
+    NEIGHBORS_FIELD_NUMBER: _builtins.int
+    NOVELTY_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Empty: the server's default model."""
     version: _builtins.int
     """0: the newest version that is ready."""
     base: _builtins.bool
     """Also answer what each base estimator said."""
+    neighbors: _builtins.int
+    """Also name so many nearest training rows of each row, 0 to 10; the model needs a neighbours part."""
+    novelty: _builtins.bool
+    """Also tell how far each row is from the training rows, where the model knows what is usual."""
     @_builtins.property
     def rows(self) -> Global___Matrix:
         """Unscaled features, one row each."""
@@ -85,10 +91,12 @@ class PredictRequest(_message.Message):
         rows: Global___Matrix | None = ...,
         feature_names: _abc.Iterable[_builtins.str] | None = ...,
         base: _builtins.bool = ...,
+        neighbors: _builtins.int = ...,
+        novelty: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["rows", b"rows"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["base", b"base", "feature_names", b"feature_names", "model", b"model", "rows", b"rows", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base", b"base", "feature_names", b"feature_names", "model", b"model", "neighbors", b"neighbors", "novelty", b"novelty", "rows", b"rows", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -104,6 +112,8 @@ class PredictResponse(_message.Message):
     LABELS_FIELD_NUMBER: _builtins.int
     PROBABILITIES_FIELD_NUMBER: _builtins.int
     BASE_FIELD_NUMBER: _builtins.int
+    NEIGHBORS_FIELD_NUMBER: _builtins.int
+    NOVELTY_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     version: _builtins.int
     @_builtins.property
@@ -122,6 +132,16 @@ class PredictResponse(_message.Message):
     def base(self) -> _containers.RepeatedCompositeFieldContainer[Global___BaseProbabilities]:
         """One for each base estimator, in the order of the stack, if the request asked for them."""
 
+    @_builtins.property
+    def neighbors(self) -> Global___Neighbors:
+        """The nearest training rows of each row; absent where they were not asked for."""
+
+    @_builtins.property
+    def novelty(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """One for each row: its distance to the nearest training rows, in units of what is usual between those; empty where
+        it was not computed. `Model.novelty` has the threshold.
+        """
+
     def __init__(
         self,
         *,
@@ -131,14 +151,62 @@ class PredictResponse(_message.Message):
         labels: _abc.Iterable[_builtins.str] | None = ...,
         probabilities: Global___Matrix | None = ...,
         base: _abc.Iterable[Global___BaseProbabilities] | None = ...,
+        neighbors: Global___Neighbors | None = ...,
+        novelty: _abc.Iterable[_builtins.float] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["probabilities", b"probabilities"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["neighbors", b"neighbors", "probabilities", b"probabilities"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["base", b"base", "classes", b"classes", "labels", b"labels", "model", b"model", "probabilities", b"probabilities", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base", b"base", "classes", b"classes", "labels", b"labels", "model", b"model", "neighbors", b"neighbors", "novelty", b"novelty", "probabilities", b"probabilities", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PredictResponse: _TypeAlias = PredictResponse  # noqa: Y015
+
+@_typing.final
+class Neighbors(_message.Message):
+    """The nearest training rows of n rows, those of the first row first, nearest first; each list has n × count values."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COUNT_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    DISTANCES_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    NAMES_FIELD_NUMBER: _builtins.int
+    count: _builtins.int
+    """Neighbours of each row: as many as were asked for, or all training rows where there are fewer."""
+    @_builtins.property
+    def rows(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Numbers of the training rows, from 0, in the order of the fit."""
+
+    @_builtins.property
+    def distances(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """By the KNN's own metric, over scaled features."""
+
+    @_builtins.property
+    def labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Column of each one's own label in `classes`."""
+
+    @_builtins.property
+    def names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of the training rows; empty where the bundle has none."""
+
+    def __init__(
+        self,
+        *,
+        count: _builtins.int = ...,
+        rows: _abc.Iterable[_builtins.int] | None = ...,
+        distances: _abc.Iterable[_builtins.float] | None = ...,
+        labels: _abc.Iterable[_builtins.int] | None = ...,
+        names: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "distances", b"distances", "labels", b"labels", "names", b"names", "rows", b"rows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Neighbors: _TypeAlias = Neighbors  # noqa: Y015
 
 @_typing.final
 class BaseProbabilities(_message.Message):

@@ -84,6 +84,12 @@ class ServerConfig:
             "rows; off: the exported graphs alone."
         ),
     ] = True
+    novelty: Annotated[
+        bool,
+        _server(
+            "Tell with every answer how far its rows are from the training rows, where the model knows; off: if asked."
+        ),
+    ] = False
     workers: Annotated[int, _server("Processes that serve the port together.", least=1, most=256)] = 1
     grace: Annotated[
         float,

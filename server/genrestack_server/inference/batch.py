@@ -9,7 +9,8 @@ from typing import Final, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from genrestack_bundle import Answer, RunLimit, verify_answer
+from genrestack_bundle import Answer, FoundNeighbors, RunLimit, verify_answer
+from genrestack_bundle.runtime.neighbor_search import verify_neighbors
 from genrestack_common.text import counted
 from genrestack_proto.matrix import FloatMatrix
 from genrestack_server.call import Call
@@ -126,6 +127,8 @@ def run_now(served: ServedModel, rows: FloatMatrix, limit: RunLimit) -> RunResul
         with limit:
             answer = served.session.run(rows, limit.options)
         finite = verify_answer(answer, len(rows), len(served.classes))
+        if answer.neighbors is not None:
+            verify_neighbors(answer.neighbors, len(rows), len(served.classes))
     except Exception as error:  # noqa: BLE001 - onnxruntime's errors share no class, and every caller has to be told
         answer = took_too_long(served, len(rows)) if limit.over else error
     return RunResult(answer, finite, time.perf_counter() - began, isinstance(answer, RunEndedError))
@@ -160,6 +163,7 @@ def _rows(answer: Answer, first: int, last: int) -> Answer:
         answer.class_index[first:last],
         answer.probabilities[first:last],
         {name: table[first:last] for name, table in answer.base.items()},
+        None if answer.neighbors is None else answer.neighbors.take(slice(first, last)),
     )
 
 
@@ -169,7 +173,15 @@ def _blank(part: Answer, rows: int) -> Answer:
         class_index=_empty(part.class_index, rows),
         probabilities=_empty(part.probabilities, rows),
         base={name: _empty(table, rows) for name, table in part.base.items()},
+        neighbors=None if part.neighbors is None else _blank_neighbors(part.neighbors, rows),
     )
+
+
+def _blank_neighbors(part: FoundNeighbors, rows: int) -> FoundNeighbors:
+    names = None if part.names is None else _empty(part.names, rows)
+    novelty = None if part.novelty is None else _empty(part.novelty, rows)
+    distances, labels = _empty(part.distances, rows), _empty(part.labels, rows)
+    return FoundNeighbors(_empty(part.rows, rows), distances, labels, names, novelty)
 
 
 def _empty(like: "npt.NDArray[_S]", rows: int) -> "npt.NDArray[_S]":
@@ -181,3 +193,11 @@ def _write(whole: Answer, part: Answer, start: int, stop: int) -> None:
     whole.probabilities[start:stop] = part.probabilities
     for name, table in part.base.items():
         whole.base[name][start:stop] = table
+    if whole.neighbors is not None and part.neighbors is not None:
+        found, piece = whole.neighbors, part.neighbors
+        found.rows[start:stop], found.distances[start:stop] = piece.rows, piece.distances
+        found.labels[start:stop] = piece.labels
+        if found.names is not None and piece.names is not None:
+            found.names[start:stop] = piece.names
+        if found.novelty is not None and piece.novelty is not None:
+            found.novelty[start:stop] = piece.novelty

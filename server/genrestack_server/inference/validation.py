@@ -7,17 +7,19 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from genrestack_bundle import MAX_NEIGHBORS
 from genrestack_common.text import closest, counted, listed, quoted
 from genrestack_proto.matrix import FloatMatrix, MatrixError, from_matrix
 from genrestack_proto.v1.prediction_pb2 import PredictRequest
 from genrestack_server.config.server_config import MIB, ServerConfig
-from genrestack_server.errors import InvalidInput, Violation
+from genrestack_server.errors import FailedPrecondition, InvalidInput, Violation
 from genrestack_server.models.registry import ServedModel
 
 MAX_VIOLATIONS: Final = 5
 """Maximum number of problems described; the total is always given."""
 # Names are compared with the model's where there may be about as many; of more, their number is all there is to say.
 _COLUMNS_WORTH_NAMING: Final = 2
+_NOVELTY_BYTES: Final = 8
 
 
 def check_request(request: PredictRequest, served: ServedModel, config: ServerConfig) -> FloatMatrix:
@@ -27,19 +29,40 @@ def check_request(request: PredictRequest, served: ServedModel, config: ServerCo
 
     Raises:
         InvalidInput: naming every field at fault, the first few in detail.
+        FailedPrecondition: nearest training rows are asked for, and the model cannot find them.
 
     """
     columns = _check_size(request, config)
+    check_neighbors(request.neighbors, served)
     names = request.feature_names
     if not names or columns > _COLUMNS_WORTH_NAMING * len(served.feature_names):
         check_columns(columns, served, "rows.shape")
     order = column_order(names, columns, served)
     if order is None:
         check_columns(columns, served, "rows.shape")
-    check_answer_bytes(request.rows.shape[0] * served.bytes_a_row[request.base], "rows.shape", config)
+    bytes_a_row = served.bytes_a_row[request.base] + request.neighbors * served.neighbor_bytes
+    bytes_a_row += _NOVELTY_BYTES * served.measures_novelty
+    check_answer_bytes(request.rows.shape[0] * bytes_a_row, "rows.shape", config)
     rows = _unpack(request)
     check_finite(rows, names or served.feature_names, served.missing_features)
     return rows if order is None else np.ascontiguousarray(rows[:, order])
+
+
+def check_neighbors(count: int, served: ServedModel) -> None:
+    """Refuse a number of nearest training rows that cannot be answered.
+
+    Raises:
+        InvalidInput: it is too large.
+        FailedPrecondition: the model's bundle has no neighbours part.
+
+    """
+    if count > MAX_NEIGHBORS:
+        raise InvalidInput.of("neighbors", f"{count} were asked for; ask for {MAX_NEIGHBORS} at most, 0 for none")
+    if count and served.search is None:
+        raise FailedPrecondition(
+            f"{served.title} cannot name nearest training rows: its bundle has no neighbours part; export the model "
+            "with --neighbors, or ask without neighbors"
+        )
 
 
 def check_bytes(size: int, config: ServerConfig) -> None:

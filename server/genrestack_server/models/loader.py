@@ -18,6 +18,7 @@ from genrestack_bundle import (
     VerifiedSession,
     WrongAnswerError,
     open_bundle,
+    verified_search,
     verified_session,
     verify_answer,
 )
@@ -68,12 +69,13 @@ def load_version(
         level = logging.INFO if missing() else logging.WARNING
         _log.log(level, "%s/%d: no native operator for %s", name, version, verified.native_passed_over)
     session, parity = verified.session, verified.parity
+    search = verified_search(bundle, threads=session.threads, cancellation=cancellation)
     inline_max_rows = _WarmUp(bundle, session, config.max_compute_seconds, cancellation).inline_max_rows()
     _log.info(
         "%s/%d is ready after %.1f s: %d golden rows agree, largest difference %.1e; %s",
         name, version, time.monotonic() - began, parity.rows, parity.max_abs_difference, _placed(verified),
     )  # fmt: skip
-    return ServedModel(_described(bundle, verified), session, inline_max_rows, bundle.sums)
+    return ServedModel(_described(bundle, verified), session, inline_max_rows, bundle.sums, search)
 
 
 class _WarmUp:

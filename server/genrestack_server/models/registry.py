@@ -2,12 +2,12 @@
 
 import weakref
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 from typing import Final
 
-from genrestack_bundle import ComposedSession
+from genrestack_bundle import ComposedSession, NeighborSearch, SearchingSession
 from genrestack_common.text import listed, quoted
 from genrestack_proto.v1.model_pb2 import PART_KIND_BASE, Model, Precision
 from genrestack_server.errors import InvalidInput, NotFound, StillLoading
@@ -17,6 +17,8 @@ LONG_FIELDS: Final = ("features", "parts", "files")
 _FLOAT_BYTES: Final = 4
 # Tag and length of a string field; a label of 128 bytes or more takes one byte more.
 _LABEL_FRAME_BYTES: Final = 3
+# A distance, two numbers of five bytes at most, tag and length of a name.
+_NEIGHBOR_BYTES: Final = 21
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,11 +27,13 @@ class ServedModel:
 
     model: Model
     """The manifest, with `runtime` filled in; not to be changed."""
-    session: ComposedSession
+    session: ComposedSession | SearchingSession
     inline_max_rows: int = 0
     """Maximum number of rows that take less time than the event loop may stop for."""
     sums: bytes = b""
     """What stood in its SHA256SUMS; the same as long as the version is."""
+    search: NeighborSearch | None = None
+    """Finds the nearest training rows; None where the bundle has no such part."""
 
     @cached_property
     def name(self) -> str:
@@ -92,6 +96,27 @@ class ServedModel:
         table = len(self.classes) * _FLOAT_BYTES
         parts = sum(part.kind == PART_KIND_BASE for part in self.model.parts)
         return label + table, label + table * (1 + parts)
+
+    @cached_property
+    def searching(self) -> "ServedModel | None":
+        """The same version, each of its answers with the nearest training rows; None where it cannot find them.
+
+        Its requests share batches with their like alone, so that others cost what they always do. They are never run
+        on the event loop: how long a search takes is not measured.
+        """
+        if self.search is None or not isinstance(self.session, ComposedSession):
+            return None
+        return replace(self, session=SearchingSession(self.session, self.search), inline_max_rows=0)
+
+    @cached_property
+    def measures_novelty(self) -> bool:
+        """Whether it knows which distance from the training rows is unusual."""
+        return self.search is not None and self.model.HasField("novelty")
+
+    @property
+    def neighbor_bytes(self) -> int:
+        """Maximum bytes that one nearest training row takes in an answer."""
+        return _NEIGHBOR_BYTES + (0 if self.search is None else self.search.longest_name)
 
     @property
     def title(self) -> str:

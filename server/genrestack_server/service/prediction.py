@@ -1,6 +1,6 @@
 """The methods of `genrestack.v1.PredictionService`, from a message's bytes to a message."""
 
-from genrestack_bundle import Answer
+from genrestack_bundle import Answer, FoundNeighbors
 from genrestack_proto.matrix import FloatMatrix, to_matrix
 from genrestack_proto.v1 import prediction_pb2 as pb
 from genrestack_proto.v1.model_pb2 import Model
@@ -28,10 +28,11 @@ class PredictionHandler:
         """Answer the rows of one request."""
         if len(data) > LARGE_BYTES:
             large, served, rows = await run_in_thread(self._unpacked, data, call)
-            answer = await self._engine.predict(served, rows, call)
-            return await run_in_thread(to_predict_response, large, served, answer)
+            answer = await self._engine.predict(self._meant(large, served), rows, call)
+            return await run_in_thread(to_predict_response, large, served, answer, novelty=self._tells(large, served))
         request, served, rows = self._unpacked(data, call)
-        return to_predict_response(request, served, await self._engine.predict(served, rows, call))
+        answer = await self._engine.predict(self._meant(request, served), rows, call)
+        return to_predict_response(request, served, answer, novelty=self._tells(request, served))
 
     def list_models(self, data: bytes) -> pb.ListModelsResponse:
         """List the versions that are ready."""
@@ -46,6 +47,14 @@ class PredictionHandler:
         call.model, call.version = served.name, served.version
         return pb.GetModelResponse(model=to_model(served, self._registry))
 
+    def _meant(self, request: pb.PredictRequest, served: ServedModel) -> ServedModel:
+        """Return what computes the answer: with the nearest training rows where they are needed."""
+        return (served.searching or served) if request.neighbors or self._tells(request, served) else served
+
+    def _tells(self, request: pb.PredictRequest, served: ServedModel) -> bool:
+        """Return whether the answer tells how far its rows are from the training rows."""
+        return (request.novelty or self._config.novelty) and served.measures_novelty
+
     def _unpacked(self, data: bytes, call: Call) -> tuple[pb.PredictRequest, ServedModel, FloatMatrix]:
         request = parse_request(pb.PredictRequest, data)
         served = self._registry.find(request.model, request.version)
@@ -55,7 +64,9 @@ class PredictionHandler:
         return request, served, rows
 
 
-def to_predict_response(request: pb.PredictRequest, served: ServedModel, answer: Answer) -> pb.PredictResponse:
+def to_predict_response(
+    request: pb.PredictRequest, served: ServedModel, answer: Answer, *, novelty: bool = False
+) -> pb.PredictResponse:
     """Return what a version answered, in the form, raw or values, in which the rows came."""
     as_values = bool(request.rows.values)
     classes = served.classes
@@ -70,7 +81,23 @@ def to_predict_response(request: pb.PredictRequest, served: ServedModel, answer:
         for name, probabilities in answer.base.items():
             matrix = to_matrix(probabilities, as_values=as_values)
             response.base.append(pb.BaseProbabilities(name=name, probabilities=matrix))
+    if request.neighbors and answer.neighbors is not None:
+        response.neighbors.CopyFrom(to_neighbors(answer.neighbors, request.neighbors))
+    if novelty and answer.neighbors is not None and answer.neighbors.novelty is not None:
+        response.novelty.extend(answer.neighbors.novelty.tolist())
     return response
+
+
+def to_neighbors(found: FoundNeighbors, count: int) -> pb.Neighbors:
+    """Return the nearest training rows, at most so many of each row."""
+    count = min(count, found.rows.shape[1])
+    return pb.Neighbors(
+        count=count,
+        rows=found.rows[:, :count].ravel().tolist(),
+        distances=found.distances[:, :count].ravel().tolist(),
+        labels=found.labels[:, :count].ravel().tolist(),
+        names=None if found.names is None else found.names[:, :count].ravel().tolist(),
+    )
 
 
 def to_model(served: ServedModel, registry: Registry) -> Model:

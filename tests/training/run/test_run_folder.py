@@ -66,8 +66,15 @@ def test_a_run_without_figures_or_scaler(small_table: Table, tmp_path: Path) -> 
 
 def test_the_arrays_need_no_pickle(folder: Path, light_run: Run) -> None:
     with np.load(folder / "reference.npz", allow_pickle=False) as arrays:
-        assert set(arrays.files) == {"rows", "labels", "training_rows", "training_labels"}
+        known = {"rows", "labels", "training_rows", "training_labels", "training_groups", "group_unit"}
+        assert set(arrays.files) == known
         np.testing.assert_array_equal(arrays["rows"], light_run.reference_rows)
+
+
+def test_what_rows_belong_together_is_read_back(folder: Path, light_run: Run) -> None:
+    read = load_run(folder)
+    assert read.group_unit == light_run.group_unit
+    np.testing.assert_array_equal(read.training_groups, light_run.training_groups)
 
 
 def test_metrics_are_plain_json(folder: Path, light_run: Run) -> None:

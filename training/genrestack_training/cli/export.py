@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from genrestack_common.text import listed, quoted_list
-from genrestack_training.cli.shared import MODELS, PRECISION, click_errors, export_and_report, print_export
+from genrestack_training.cli.shared import (
+    MODELS,
+    NEIGHBORS,
+    PRECISION,
+    ROW_NAMES,
+    check_row_names,
+    click_errors,
+    export_and_report,
+    print_export,
+)
 
 if TYPE_CHECKING:
     from genrestack_export.finding.source_model import SourceModel
@@ -24,6 +33,8 @@ if TYPE_CHECKING:
 @MODELS
 @click.option("--name", help="The model's name; default: the run's, or the stack's file name.")
 @PRECISION
+@NEIGHBORS
+@ROW_NAMES
 @click.option(
     "--stack",
     type=click.Path(path_type=Path),
@@ -53,6 +64,8 @@ def export(
     models_dir: Path,
     name: str | None,
     precision: Any,
+    neighbors: bool,
+    row_names: bool,
     stack: Path | None,
     scaler: Path | None,
     rows: Path | None,
@@ -73,16 +86,22 @@ def export(
         raise click.UsageError("--scaler and --rows belong to --stack; a run has its own")
     if run is not None and (classes is not None or code):
         raise click.UsageError("--classes and --code belong to --stack; a run names its classes and needs no code")
+    check_row_names(neighbors=neighbors, row_names=row_names)
+    if row_names and run is None:
+        raise click.UsageError("--row-names is for a run, which knows its rows; export_model(row_names=…) takes others")
     with click_errors():
         if run is not None:
             from genrestack_training import load_run
 
-            path = export_and_report(load_run(run), models_dir, name, precision)
+            path = export_and_report(
+                load_run(run), models_dir, name, precision, neighbors=neighbors, row_names=row_names
+            )
         elif stack is not None:
             if rows is None:
                 raise click.UsageError("--stack needs --rows: a table of raw rows the stack was not fitted on")
             files = _Pickles(stack, scaler, classes, code)
-            path = _export_pickles(files, rows, label, models_dir, name or stack.name.split(".")[0], precision)
+            title = name or stack.name.split(".")[0]
+            path = _export_pickles(files, rows, label, models_dir, title, precision, neighbors)
         if onnx is not None:
             from genrestack_bundle import write_onnx
 
@@ -99,7 +118,15 @@ class _Pickles:
     code: tuple[Path, ...]
 
 
-def _export_pickles(files: _Pickles, rows: Path, label: str, models_dir: Path, name: str, precision: Any) -> Path:
+def _export_pickles(
+    files: _Pickles,
+    rows: Path,
+    label: str,
+    models_dir: Path,
+    name: str,
+    precision: Any,
+    neighbors: bool,  # noqa: FBT001 - as the option
+) -> Path:
     from genrestack_export.converters.imputer import fills_missing
     from genrestack_export.exporter import export_source
     from genrestack_export.finding.columns import shared_columns
@@ -128,6 +155,7 @@ def _export_pickles(files: _Pickles, rows: Path, label: str, models_dir: Path, n
             models_dir=models_dir,
             name=name,
             precision=precision,
+            neighbors=neighbors,
         )
     print_export(path, models_dir)
     return path

@@ -26,14 +26,35 @@ PRECISION = click.option(
     show_default=True,
     help="single: float32 where it is quicker, within 5e-4; double: float64 throughout, within 5e-6.",
 )
+NEIGHBORS = click.option(
+    "--neighbors",
+    is_flag=True,
+    help="Also write the search for nearest training rows, so that answers can say what a song sounds like.",
+)
+ROW_NAMES = click.option(
+    "--row-names", is_flag=True, help="With --neighbors: name these rows by their recordings, in the bundle too."
+)
 
 
-def export_and_report(run: "Run", models_dir: Path, name: str | None, precision: Any) -> Path:
+def check_row_names(*, neighbors: bool, row_names: bool) -> None:
+    """Refuse names of training rows that nothing would show.
+
+    Raises:
+        click.UsageError: they are asked for without neighbours.
+
+    """
+    if row_names and not neighbors:
+        raise click.UsageError("--row-names is for --neighbors; give both")
+
+
+def export_and_report(
+    run: "Run", models_dir: Path, name: str | None, precision: Any, *, neighbors: bool, row_names: bool
+) -> Path:
     """Export a run, and print the result; return the bundle's folder."""
     from genrestack_training.run_export import export_run
 
     click.echo("exporting: converting the parts, then checking parity with the original …", err=True)
-    path = export_run(run, models_dir, name=name, precision=precision)
+    path = export_run(run, models_dir, name=name, precision=precision, neighbors=neighbors, row_names=row_names)
     print_export(path, models_dir)
     return path
 

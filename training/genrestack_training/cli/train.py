@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from genrestack_training.cli.shared import MODELS, PRECISION, click_errors, export_and_report
+from genrestack_training.cli.shared import (
+    MODELS,
+    NEIGHBORS,
+    PRECISION,
+    ROW_NAMES,
+    check_row_names,
+    click_errors,
+    export_and_report,
+)
 from genrestack_training.cli.table_options import table_option, table_settings, with_table
 from genrestack_training.config.presets import PRESETS
 from genrestack_training.config.settings import BACKENDS, MISSING, NORMALIZE_GAIN, SPLIT_NAMES
@@ -88,6 +96,8 @@ if TYPE_CHECKING:
     "table has the columns for it.",
 )
 @PRECISION
+@NEIGHBORS
+@ROW_NAMES
 def train(
     *,
     tables: tuple[Path, ...],
@@ -114,6 +124,8 @@ def train(
     missing: str | None,
     normalize_gain: str | None,
     precision: Any,
+    neighbors: bool,
+    row_names: bool,
 ) -> None:
     """Train the stack on TABLE (.csv, .tsv, .txt or .parquet), report its results, and export it.
 
@@ -123,6 +135,7 @@ def train(
     The run with its report goes to runs/NAME/TIME, the bundle to the model repository. Every export passes a
     parity check: the ONNX graphs have to answer what the trained stack answers, or no bundle is written.
     """
+    check_row_names(neighbors=neighbors, row_names=row_names)
     with click_errors():
         from genrestack_bundle.runtime.providers import check_wheels, installed_wheels
         from genrestack_export.preflight import check_writable
@@ -174,7 +187,7 @@ def train(
             )
         _print_results(run)
         try:
-            export_and_report(run, models_dir, name, precision)
+            export_and_report(run, models_dir, name, precision, neighbors=neighbors, row_names=row_names)
         except BaseException:
             # The report waits for the export; a run that cannot be exported has one all the same.
             if run.path is not None:

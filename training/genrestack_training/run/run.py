@@ -71,6 +71,12 @@ class Run:
     back: `load_predictions` reads them."""
     path: Path | None = None
     """The run's folder; None if it was not written."""
+    training_names: np.ndarray | None = None
+    """Name of each training row's recording, str, shape (m,); None if the table did not say."""
+    training_groups: np.ndarray | None = None
+    """Number of each training row's group, the coarsest that is known, int64, shape (m,)."""
+    group_unit: str = "row"
+    """What these groups are: "artist", "track" or "row"."""
 
     def scaled(self, rows: np.ndarray) -> np.ndarray:
         """Return raw rows, shape (n, f), scaled for the stack."""

@@ -155,6 +155,9 @@ def load_run(path: str | Path) -> Run:
             settings=resolve_settings(overrides=record.settings),
             provenance=record.provenance,
             path=folder,
+            training_names=arrays.get("training_names"),
+            training_groups=arrays.get("training_groups"),
+            group_unit=str(arrays.get("group_unit", "row")),
         )
     except (KeyError, TypeError, AttributeError, TrainingError) as exc:
         raise RunError(
@@ -215,6 +218,10 @@ def _write_files(run: Run, folder: Path, report: str | None) -> None:
     arrays = {"rows": run.reference_rows, "training_rows": run.training_rows, "training_labels": run.training_labels}
     if run.reference_labels is not None:
         arrays["labels"] = run.reference_labels
+    if run.training_names is not None:
+        arrays["training_names"] = run.training_names
+    if run.training_groups is not None:
+        arrays |= {"training_groups": run.training_groups, "group_unit": np.array(run.group_unit)}
     np.savez_compressed(folder / "reference.npz", allow_pickle=False, **arrays)
     (folder / "metrics.json").write_text(_json(run), encoding="utf-8")
     np.savez_compressed(folder / "answers.npz", allow_pickle=False, **to_arrays(run.predictions))

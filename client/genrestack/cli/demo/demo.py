@@ -86,6 +86,8 @@ def run_demo(folder: Path) -> None:
         "train", places.songs, "--preset", PRESET, "--models", places.models, "--name", NAME,
         # Figures of songs never heard come from the table put aside above, asked over the wire.
         "--run", places.new_run(), "--seed", 42, "--compare", "none",
+        # What the song sounds like, and whether anything in the training does.
+        "--neighbors", "--row-names",
     )  # fmt: skip
     port = free_port(50051)
     address = f"127.0.0.1:{port}"
@@ -94,7 +96,7 @@ def run_demo(folder: Path) -> None:
         asking = ("--server", address, "--model", NAME)
         run_command("health", "--server", address, "--wait", 60)
         run_command("predict", places.unseen, *asking, "--limit", 5)
-        run_command("predict", places.song, *asking, "--plot", places.picture)
+        run_command("predict", places.song, *asking, "--neighbors", 3, "--plot", places.picture)
         figures = take_figures(address, NAME, places.songs, places.unseen, places.song)
     _close(_facts(figures, address, places), time.monotonic() - started)
 

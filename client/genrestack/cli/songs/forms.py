@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genrestack._core.model_answers import check_parts
+from genrestack.cli.neighbors import neighbor_cells, neighbor_columns
 from genrestack.cli.terminal import cell, json_text
 from genrestack.model_info import ModelInfo
 from genrestack.songs.song_prediction import SongPrediction
@@ -44,16 +45,18 @@ class SongJsonWriter:
 
 
 class SongCsvWriter:
-    """`file, seconds, windows, predicted, probability`, one column a class, the same for each base part, `warnings`."""
+    """`file, seconds, windows, predicted, probability`, a column a class, the same a part, neighbours, `warnings`."""
 
     streams = True
 
-    def __init__(self, info: ModelInfo, parts: Sequence[str]) -> None:
+    def __init__(self, info: ModelInfo, parts: Sequence[str], neighbors: int = 0) -> None:
         self._parts = parts
+        self._neighbors = neighbors
         self._out = csv.writer(sys.stdout, lineterminator="\n")
         wide = [f"{part}.{name}" for part in parts for name in info.classes]
         fixed = ["file", "seconds", "windows", "predicted", "probability"]
-        self._out.writerow(map(cell, [*fixed, *(f"p.{name}" for name in info.classes), *wide, "warnings"]))
+        near = neighbor_columns(neighbors)
+        self._out.writerow(map(cell, [*fixed, *(f"p.{name}" for name in info.classes), *wide, *near, "warnings"]))
 
     def write(self, song: SongPrediction) -> None:
         """Print one line.
@@ -67,7 +70,8 @@ class SongCsvWriter:
         likeliest = _digits(song.probabilities.max())
         fixed = [cell(song.path), round(song.duration, 3), len(song), cell(song.label), likeliest]
         wide = [_digits(value) for part in ("", *self._parts) for value in _mean(song, part)]
-        self._out.writerow([*fixed, *wide, cell(" | ".join(song.warnings))])
+        near = neighbor_cells(song.neighbors, self._neighbors)
+        self._out.writerow([*fixed, *wide, *near, cell(" | ".join(song.warnings))])
         sys.stdout.flush()
 
     def fail(self, path: Path, message: str) -> None:
@@ -87,6 +91,8 @@ def _fields(song: SongPrediction, *, base: bool) -> dict[str, Any]:
         "window": song.window,
         "hop": song.hop,
         "windows": [_window(song, number, base=base) for number in range(len(song))],
+        **({"neighbors": [asdict(near) for near in song.neighbors]} if song.neighbors else {}),
+        **({} if song.novelty is None else {"novelty": song.novelty}),
         "outside": [asdict(feature) for feature in song.outside],
         "warnings": list(song.warnings),
     }
@@ -98,6 +104,8 @@ def _window(song: SongPrediction, number: int, *, base: bool) -> dict[str, Any]:
         "predicted": song.windows.labels[number],
         "probabilities": _by_class(song, song.windows.probabilities[number]),
     }
+    if song.windows.neighbors:
+        known["neighbors"] = [asdict(near) for near in song.windows.neighbors[number]]
     if base:
         known["base"] = {name: _by_class(song, matrix[number]) for name, matrix in song.windows.base.items()}
     return known

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
-from genrestack.songs.aggregate import OUTSIDE
+from genrestack.songs.aggregate import NOVEL, OUTSIDE
 from genrestack.songs.song_prediction import SongPrediction
 from genrestack_common.text import counted, listed
 
@@ -18,6 +18,7 @@ class SongWarnings:
         self._songs = 0
         self._outside: list[str] = []
         self._features: Counter[str] = Counter()
+        self._novel: list[str] = []
         self._others: dict[str, list[str]] = {}
 
     def add(self, name: str, song: SongPrediction) -> None:
@@ -28,6 +29,8 @@ class SongWarnings:
                 # What is outside, and how far, is another thing in each song.
                 self._outside.append(name)
                 self._features.update(feature.name for feature in song.outside)
+            elif warning.startswith(NOVEL):
+                self._novel.append(name)
             else:
                 self._others.setdefault(warning, []).append(name)
 
@@ -35,6 +38,11 @@ class SongWarnings:
         """Yield a line for each thing."""
         for warning, names in self._others.items():
             yield f"{listed(names, _NAMED)}: {warning}"
+        if self._novel:
+            yield (
+                f"{len(self._novel):,} of {counted(self._songs, 'song')} ({listed(self._novel, _NAMED)}) are unlike "
+                "anything the model was trained on; their answers are guesses, however sure they look"
+            )
         if self._outside:
             features = listed((name for name, _ in self._features.most_common()), _NAMED)
             yield (

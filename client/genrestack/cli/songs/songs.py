@@ -32,6 +32,8 @@ class SongOptions:
     """`json`, `csv`, or None for people."""
     plot: Path | None
     """Where a picture of the one song goes."""
+    neighbors: int = 0
+    """Training rows named that a song sounds like."""
 
 
 def predict_songs(
@@ -85,7 +87,14 @@ def _ask(client: "Client", info: "ModelInfo", path: Path, options: SongOptions, 
 
     with open_song(path, info, window=options.window, hop=options.hop) as song:
         # The version is named, so that a newer one cannot take over in the middle of a song.
-        answers = client.predict_stream(song.batches(), model=info.name, version=info.version, base=True)
+        answers = client.predict_stream(
+            song.batches(),
+            model=info.name,
+            version=info.version,
+            base=True,
+            neighbors=options.neighbors,
+            novelty=True,
+        )
         with closing(answers), listening(path.name, song.seconds, quiet=quiet) as advance:
             for prediction in answers:
                 song.add(prediction)
@@ -128,7 +137,7 @@ def _writer(info: "ModelInfo", songs: Sequence[Path], options: SongOptions) -> "
         return forms.SongJsonWriter(info, base=options.base)
     if options.form == "csv":
         parts = [part.name for part in info.parts if part.kind == "base"] if options.base else []
-        return forms.SongCsvWriter(info, parts)
+        return forms.SongCsvWriter(info, parts, options.neighbors)
     if len(songs) == 1:
         return text.DetailWriter(info)
     return text.RowWriter(info, songs, base=options.base)

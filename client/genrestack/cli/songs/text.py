@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from rich.cells import cell_len
 
+from genrestack.cli.neighbors import neighbor_text
 from genrestack.cli.songs.layout import Layout
 from genrestack.cli.songs.song_warnings import SongWarnings
 from genrestack.cli.songs.timeline import Cell, bar, cells, cells_per_line, clock, letters, level, percent, shown_song
@@ -71,6 +72,10 @@ class DetailWriter:
             likeliest = sorted(zip(-mean, song.classes, strict=True))[:_SHOWN_CLASSES]
             said = ", ".join(f"{label} {percent(-negative)}" for negative, label in likeliest if -negative > 0)
             show_lines(f"{_MARGIN}{name:{width}}  {said}", hanging=" " * (width + 4))
+        if song.neighbors:
+            console.print()
+            near = ", ".join(map(neighbor_text, song.neighbors))
+            show_lines(f"{_MARGIN}sounds like  {near}", hanging=" " * 6)
         for warning in song.warnings:
             show_lines(f"warning: {warning}", err=True)
 
@@ -162,6 +167,8 @@ class RowWriter:
         console.print(line.append(f"; {said}" if beside else ""))
         if self._base and not beside:
             show_lines(f"    {said}", hanging="    ")
+        if song.neighbors:
+            show_lines(f"    sounds like {', '.join(map(neighbor_text, song.neighbors))}", hanging="      ")
         self._labels[song.label] += 1
         self._seconds += song.duration
         self._warnings.add(name, song)

@@ -143,6 +143,9 @@ def shown_song(song: SongPrediction) -> SongPrediction:
         model=printable(song.model),
         windows=windows,
         base={printable(name): mean for name, mean in song.base.items()},
+        neighbors=tuple(
+            replace(near, name=printable(near.name), label=printable(near.label)) for near in song.neighbors
+        ),
         warnings=tuple(map(printable, song.warnings)),
     )
 
