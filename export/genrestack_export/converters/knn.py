@@ -80,7 +80,7 @@ def read_knn(where: str, estimator: Any) -> Neighbors:
     extra = {k: v for k, v in (estimator.metric_params or {}).items() if v is not None and k != "p"}
     p = known.get(metric) if isinstance(metric, str) else None
     if metric == "minkowski" and estimator.metric_params:
-        p = estimator.effective_metric_params_.get("p", p)
+        p = estimator.metric_params.get("p", p)
     if p is None or not p >= 1 or extra:
         found = f"KNeighborsClassifier(metric={metric!r}, p={estimator.p!r}, metric_params={estimator.metric_params!r})"
         raise UnsupportedEstimator(where, found, _SUPPORTED_METRICS)
