@@ -177,7 +177,7 @@ class ModelInfo:
         return f"<ModelInfo of {printable(self.name)}/{self.version}: {', '.join(filter(None, parts))}>"
 
     def _repr_html_(self) -> str:
-        parity = self.served_parity
+        parity, fitted = self.served_parity, self.provenance.row_count
         rows = [
             ("accuracy", accuracy_text(self.metrics, self.provenance.split) or "not measured"),
             ("classes", listed(self.classes)),
@@ -185,7 +185,7 @@ class ModelInfo:
             ("parts", listed(f"{part.name} ({part.estimator})" for part in self.parts)),
             ("verified here", f"{parity.labels_agreed:,} of {parity.rows:,} labels" if parity.rows else ""),
             ("runs on", f"{self.provider}, {self.precision} precision"),
-            ("made", f"{self.provenance.created}, of {counted(self.provenance.row_count, 'row')}"),
+            ("made", self.provenance.created + (f", of {counted(fitted, 'row')}" if fitted else "")),
         ]
         return html_table(f"{self.name}/{self.version}", (), [row for row in rows if row[1]])
 

@@ -7,11 +7,23 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.ensemble import StackingClassifier
+from sklearn.decomposition import PCA
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier, StackingClassifier, VotingClassifier
 from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
-from sklearn.preprocessing import MinMaxScaler, PowerTransformer, QuantileTransformer, RobustScaler, StandardScaler
-from sklearn.svm import SVC
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import (
+    MaxAbsScaler,
+    MinMaxScaler,
+    PowerTransformer,
+    QuantileTransformer,
+    RobustScaler,
+    StandardScaler,
+)
+from sklearn.svm import SVC, LinearSVC
+from sklearn.tree import DecisionTreeClassifier
 
 from support.stacks import FittedStack
 
@@ -25,6 +37,20 @@ SCALERS: dict[str, Any] = {
     "normal": lambda: QuantileTransformer(n_quantiles=40, output_distribution="normal"),
     "none": None,
 }
+
+
+OTHERS: dict[str, Any] = {
+    "logistic": lambda: LogisticRegression(max_iter=200),
+    "tree": lambda: DecisionTreeClassifier(max_depth=5, random_state=0),
+    "forest": lambda: RandomForestClassifier(9, random_state=0),
+    "boosted": lambda: GradientBoostingClassifier(n_estimators=4, random_state=0),
+    "bayes": GaussianNB,
+    "discriminant": lambda: LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.5),
+    "decisions": lambda: LinearSVC(max_iter=200, random_state=0),
+    "votes": lambda: VotingClassifier([("a", GaussianNB()), ("b", DecisionTreeClassifier(max_depth=2))], voting="soft"),
+    "pipeline": lambda: make_pipeline(MaxAbsScaler(), PCA(0.9, svd_solver="full"), LogisticRegression(max_iter=200)),
+}
+"""Estimators of scikit-learn that are drawn as they are."""
 
 
 @dataclass(frozen=True)
@@ -88,11 +114,13 @@ _PARAMETERS = {
     "svc": svc_parameters(),
     "calibrated": svc_parameters(),
     "mlp": mlp_parameters(),
+    "other": st.fixed_dictionaries({"name": st.sampled_from(sorted(OTHERS))}),
 }
+KINDS = ("knn", "knn", "svc", "svc", "calibrated", "other", "other", "mlp")
 
 
 @st.composite
-def drawn_stacks(draw: st.DrawFn, kinds: tuple[str, ...] = ("knn", "knn", "svc", "svc", "calibrated", "mlp")) -> Drawn:
+def drawn_stacks(draw: st.DrawFn, kinds: tuple[str, ...] = KINDS) -> Drawn:
     """Draw estimators, hyperparameters, class counts, label types and data."""
     chosen = draw(st.lists(st.sampled_from(kinds), min_size=1, max_size=3))
     names = draw(st.lists(st.sampled_from(NAMES), min_size=len(chosen), max_size=len(chosen), unique=True))
@@ -175,6 +203,8 @@ def _estimator(kind: str, parameters: dict[str, Any], drawn: Drawn) -> Any:
         return SVC(**parameters, probability=True, random_state=drawn.seed, max_iter=20_000)
     if kind == "calibrated":
         return CalibratedClassifierCV(SVC(**parameters, max_iter=20_000), ensemble=False, cv=2)
+    if kind == "other":
+        return OTHERS[parameters["name"]]()
     return make_network(**parameters, classes=drawn.classes, seed=drawn.seed)
 
 

@@ -70,7 +70,9 @@ def _facts(model: "ModelInfo") -> "Iterator[str]":
     made = model.provenance
     if made.created:
         data = f" (data {made.data_sha256[:8]})" if made.data_sha256 else ""
-        yield f"made {made.created[:10]} of {counted(made.row_count, 'row')}{data}"
+        # A pickle does not say how many rows it was fitted on.
+        rows = f" of {counted(made.row_count, 'row')}" if made.row_count else ""
+        yield f"made {made.created[:10]}{rows}{data}"
 
 
 def _provider_text(model: "ModelInfo") -> str:
