@@ -97,7 +97,7 @@ def contestants_on(points: Rows, labels: npt.NDArray[np.int64], p: int) -> dict[
     from genrestack_bundle.native.library import LIBRARY
     from genrestack_bundle.native.substitution import native_parts
     from genrestack_export.converters.knn import knn_graph, read_knn
-    from genrestack_proto.v1.model_pb2 import PART_KIND_BASE, Model, Part
+    from genrestack_proto.v1.model_pb2 import PART_KIND_BASE, PART_KIND_META, Model, Part
 
     estimator = KNeighborsClassifier(_NEIGHBORS, weights="distance", p=p).fit(points, labels)
     graph = knn_graph(read_knn("knn", estimator)).SerializeToString()
@@ -105,7 +105,9 @@ def contestants_on(points: Rows, labels: npt.NDArray[np.int64], p: int) -> dict[
     cls = type(estimator)
     part = Part(name="knn", kind=PART_KIND_BASE, file="knn.onnx", estimator=f"sklearn.neighbors.{cls.__name__}")
     part.parameters.update(parameters)
-    model = Model(parts=[part], classes=[str(i) for i in range(_CLASSES)], opset=18, ml_opset=3)
+    model = Model(
+        parts=[part, Part(kind=PART_KIND_META)], classes=[str(i) for i in range(_CLASSES)], opset=18, ml_opset=3
+    )
     (native,) = native_parts(model, {part.file: graph}).values()
     return {
         _OURS: _session(native, LIBRARY),

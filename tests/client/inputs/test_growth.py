@@ -67,7 +67,10 @@ CELL = "x" * 60
 def test_a_row_without_end(tmp_path: Path, row: str, head: str) -> None:
     path = tmp_path / "t.csv.gz"
     path.write_bytes(gzip.compress((head + row).encode(), 1))
-    with pytest.raises(TableError, match="a row of more than 16,777,216 characters"), open_table(path, 256) as opened:
+    with (
+        pytest.raises(TableError, match=r"a row of more than 16,777,216 characters|a first line of more than 16 MiB"),
+        open_table(path, 256) as opened,
+    ):
         list(opened.chunks)
 
 

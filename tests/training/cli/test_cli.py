@@ -307,7 +307,7 @@ def test_train_by_artist_in_folds(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize(
     ("arguments", "expected_message", "code"),
     [
-        ([], "Missing argument 'TABLE'", 2),
+        ([], "Missing argument 'TABLE...'", 2),
         (["gone.csv"], "gone.csv", 1),
         (["songs.csv", "--label", "genre"], "genre", 1),
         (["songs.csv", "--preset", "wizardry"], "'wizardry' is not one of 'notebook'", 2),
