@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 NATIVE := bundle/genrestack_bundle/native
 NATIVE_STAMP := $(VENV)/.native
-EXTRAS := train,ray,server,http,audio,web,otel,docs,dev
+EXTRAS := train,boosting,ray,server,http,audio,web,otel,docs,dev
 # pytest-xdist workers; loadfile keeps a module's fixtures in one of them.
 WORKERS ?= 2
 # Here pytest's own process is a driver of Ray, which has crashed in one that had run hundreds of other tests before.

@@ -7,7 +7,7 @@ from genrestack_bundle.layout import is_safe_name
 from genrestack_bundle.runtime.compose import CLASS_INDEX, FEATURES, PROBABILITIES, SCALED, STACKED
 
 # Each of these modules fills the tables of who converts what.
-from genrestack_export.converters import bayes, ensembles, linear, singles, transforms, trees
+from genrestack_export.converters import bayes, ensembles, lightgbm, linear, singles, transforms, trees
 from genrestack_export.converters.context import Answer, Context, Table
 from genrestack_export.converters.ensembles import stacked
 from genrestack_export.onnx_graph.builder import DOUBLE, FLOAT, INT64, GraphBuilder
@@ -15,7 +15,7 @@ from genrestack_export.remedies import refuse_without_probabilities
 from genrestack_proto.v1.model_pb2 import PART_KIND_BASE, PART_KIND_META, PART_KIND_SCALER, Part
 
 Precision = Literal["single", "double"]
-CONVERTERS = (bayes, ensembles, linear, singles, transforms, trees)
+CONVERTERS = (bayes, ensembles, lightgbm, linear, singles, transforms, trees)
 
 _NAMES_OF_OTHERS = {"scaler", "meta", "neighbors", "golden", "manifest"}
 

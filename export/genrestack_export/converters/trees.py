@@ -69,7 +69,7 @@ def _class_tree(estimator: Any) -> Tree:
     return _read_tree(estimator, shares if np.allclose(total, 1) else shares / total)
 
 
-def _leaves(c: Context, trees: list[Tree], rows: Table, *, round_rows: bool) -> str:
+def leaves(c: Context, trees: list[Tree], rows: Table, *, round_rows: bool) -> str:
     """Return the values of the leaves that rows come to, float64 (n, trees, m)."""
     g = c.g
     sizes = [len(tree.feature) for tree in trees]
@@ -93,7 +93,7 @@ def _leaves(c: Context, trees: list[Tree], rows: Table, *, round_rows: bool) -> 
     return g.node("Gather", c.array(np.concatenate([tree.values for tree in trees])), place, axis=0)
 
 
-def _add_up(c: Context, leaves: str) -> str:
+def add_up(c: Context, leaves: str) -> str:
     """Sum over the trees one after the other, float64 (n, m)."""
     g = c.g
     running = g.node("CumSum", leaves, g.scalar(1, np.int64))
@@ -108,13 +108,14 @@ def forest(c: Context, estimator: Any, rows: Table) -> Answer:
     trees = [_class_tree(tree) for tree in inside]
 
     def probabilities() -> str:
-        total = _add_up(c, _leaves(c, trees, rows, round_rows=True))
+        total = add_up(c, leaves(c, trees, rows, round_rows=True))
         return total if len(trees) == 1 else c.g.node("Div", total, c.number(len(trees)))
 
     return Answer(len(estimator.classes_), lazy(probabilities))
 
 
-def _boosted(c: Context, classes: int, raw: Make, scale: float = 1.0) -> Answer:
+def boosted(c: Context, classes: int, raw: Make, scale: float = 1.0) -> Answer:
+    """Return the answer of boosting: a sigmoid of `scale` times what the trees add up to, or its softmax."""
     if classes == _BINARY:
         probabilities = lazy(lambda: c.beside(c.expit(c.g.node("Mul", raw(), c.number(scale)))))
     else:
@@ -135,8 +136,8 @@ def gradient_boosting(c: Context, estimator: Any, rows: Table) -> Answer:
         for stage in estimator.estimators_
         for k, tree in enumerate(stage)
     ]
-    raw = lazy(lambda: c.g.node("Add", _add_up(c, _leaves(c, trees, rows, round_rows=True)), c.array(start[None])))
-    return _boosted(c, len(estimator.classes_), raw, 2.0 if estimator.loss == "exponential" else 1.0)
+    raw = lazy(lambda: c.g.node("Add", add_up(c, leaves(c, trees, rows, round_rows=True)), c.array(start[None])))
+    return boosted(c, len(estimator.classes_), raw, 2.0 if estimator.loss == "exponential" else 1.0)
 
 
 def histogram_boosting(c: Context, estimator: Any, rows: Table) -> Answer:
@@ -159,8 +160,8 @@ def histogram_boosting(c: Context, estimator: Any, rows: Table) -> Answer:
                     np.eye(width)[[k]] * np.asarray(nodes["value"], dtype=np.float64)[:, None],
                 )
             )
-    raw = lazy(lambda: c.g.node("Add", _add_up(c, _leaves(c, trees, rows, round_rows=False)), c.array(start)))
-    return _boosted(c, len(estimator.classes_), raw)
+    raw = lazy(lambda: c.g.node("Add", add_up(c, leaves(c, trees, rows, round_rows=False)), c.array(start)))
+    return boosted(c, len(estimator.classes_), raw)
 
 
 def adaboost(c: Context, estimator: Any, rows: Table) -> Answer:
@@ -178,7 +179,7 @@ def adaboost(c: Context, estimator: Any, rows: Table) -> Answer:
                 tree = _class_tree(member)
                 codes = np.searchsorted(estimator.classes_, member.classes_)
                 trees.append(_read_tree(member, share[codes[tree.values.argmax(axis=1)]]))
-            return _add_up(c, _leaves(c, trees, rows, round_rows=True))
+            return add_up(c, leaves(c, trees, rows, round_rows=True))
         found = []
         for member, share in zip(members, shares, strict=True):
             codes = np.searchsorted(estimator.classes_, member.classes_)
