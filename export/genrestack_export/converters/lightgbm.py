@@ -47,7 +47,8 @@ def lightgbm(c: Context, estimator: Any, rows: Table) -> Answer:
 def _tree(c: Context, root: Mapping[str, Any], column: int, width: int) -> Tree:
     """Return a dumped tree, its nodes numbered from the root on, each child behind its parent."""
     nodes: list[Mapping[str, Any]] = [root]
-    left, right = [], []
+    left: list[int] = []
+    right: list[int] = []
     for node in nodes:
         place = len(left)
         if "split_feature" not in node:
