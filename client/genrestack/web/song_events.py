@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 Event = dict[str, Any]
 _TOP: Final = 3
+_LIKE: Final = 3
+"""Recordings of the training that a song sounds like, of models that know them."""
 
 
 def song_events(client: "Client", info: "ModelInfo", path: Path) -> Generator[Event, None, None]:
@@ -25,9 +27,13 @@ def song_events(client: "Client", info: "ModelInfo", path: Path) -> Generator[Ev
     from genrestack.songs.recording import open_song
 
     peaks = Peaks()
+    like = _LIKE if any(part.kind == "neighbors" for part in info.parts) else 0
+    usual = None if info.novelty is None else info.novelty.threshold
     with open_song(path, info, on_samples=peaks.add) as song:
         yield {"event": "song", "seconds": song.seconds, "peaks_per_second": PER_SECOND}
-        answers = client.predict_stream(song.batches(), model=info.name, version=info.version, base=True, novelty=True)
+        answers = client.predict_stream(
+            song.batches(), model=info.name, version=info.version, base=True, novelty=True, neighbors=like
+        )
         done = 0
         with closing(answers):
             for prediction in answers:
@@ -38,7 +44,7 @@ def song_events(client: "Client", info: "ModelInfo", path: Path) -> Generator[Ev
                     "event": "windows",
                     "peaks": peaks.take(),
                     "windows": [
-                        _window(prediction, row, start, outside=flag)
+                        _window(prediction, row, start, outside=flag, usual=usual)
                         for row, (start, flag) in enumerate(zip(starts, outside, strict=True))
                     ],
                 }
@@ -46,13 +52,14 @@ def song_events(client: "Client", info: "ModelInfo", path: Path) -> Generator[Ev
         yield _answer(song.result(), peaks.take())
 
 
-def _window(prediction: "Prediction", row: int, start: float, *, outside: bool) -> Event:
+def _window(prediction: "Prediction", row: int, start: float, *, outside: bool, usual: float | None) -> Event:
     return {
         "start": round(start, 3),
         "label": prediction.labels[row],
         "top": _top(prediction.classes, prediction.probabilities[row]),
         "base": {name: _top(prediction.classes, table[row])[0] for name, table in prediction.base.items()},
         "outside": outside,
+        "novel": usual is not None and prediction.novelty is not None and float(prediction.novelty[row]) > usual,
     }
 
 
@@ -69,6 +76,11 @@ def _answer(song: "SongPrediction", peaks: list[int]) -> Event:
         "hop": song.hop,
         "model": f"{song.model}/{song.version}",
         "warnings": list(song.warnings),
+        "novelty": song.novelty,
+        "like": [
+            {"name": near.name or f"training row {near.row}", "label": near.label, "distance": round(near.distance, 4)}
+            for near in song.neighbors
+        ],
     }
 
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -10,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from client.web.conftest import Page
+from client.web.conftest import Page, served_page
 from support.chromium import find_chromium
-from support.songs import KINDS, write_recording
+from support.songs import KINDS, fit_songs, write_recording
+from support.stacks import export
 from support.tools import need
 from support.waiting import until
 
@@ -86,6 +88,24 @@ def test_a_song_is_drawn_and_looked_into(tab: Any, songs: list[Path]) -> None:
         return [0.2, 0.5, 0.8].map(x => [...p.getImageData(c.width * x, c.height - 20, 1, 1).data].join()); }"""
     )
     assert len(set(heights)) == 3, "three kinds have three colours"
+
+
+def test_what_a_song_sounds_like(browser: Any, songs: list[Path], tmp_path: Path) -> None:
+    fitted = fit_songs()
+    names = [f"recording {row}" for row in range(len(fitted.training_rows))]
+    export(fitted, tmp_path / "models", "alike", neighbors=True, row_names=names)
+    with served_page(tmp_path / "models", tmp_path) as page:
+        opened = browser.new_page()
+        opened.goto(page.url)
+        opened.wait_for_selector("#card dt")
+        ((_, label, *_),) = drop(opened, songs[2])
+        assert label == "band"
+        assert re.search(r"It sounds like (recording \d+ \(band\)(, )?){3}\.", opened.inner_text("#verdict"))
+        with opened.expect_download() as taken:
+            opened.click("#json")
+        (song,) = json.loads(taken.value.path().read_text(encoding="utf-8"))
+        assert [near["label"] for near in song["like"]] == ["band"] * 3
+        opened.close()
 
 
 def test_a_text_file_and_three_songs(tab: Any, songs: list[Path], tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ function ribbon(pen, song, classes, scale, top, style) {
     const wide = Math.max(song.window * scale, 1);
     pen.fillStyle = colour(style, classes.indexOf(each.label));
     pen.fillRect(left, top, Math.max(wide - (wide > 4 ? 1 : 0), 1), RIBBON);
-    if (each.outside) hatch(pen, left, top, wide, style);
+    if (each.outside || each.novel) hatch(pen, left, top, wide, style);
     const text = short.get(each.label);
     if (text && pen.measureText(text).width + 4 < wide) {
       pen.fillStyle = style.getPropertyValue("--letter");

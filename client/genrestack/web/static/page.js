@@ -16,6 +16,7 @@ function made(tag, text, attributes = {}) {
 const percent = (p) => `${(100 * p).toFixed(1)} %`;
 const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
 const ranked = (top) => top.map(([name, p]) => `${name} ${percent(p)}`).join(", ");
+const likeness = (song) => (song.like?.length ? ` It sounds like ${song.like.map((near) => `${near.name} (${near.label})`).join(", ")}.` : "");
 const say = (text) => { element("status").textContent = text; };
 
 async function start() {
@@ -114,8 +115,8 @@ function take(song, event) {
     song.note = song.seconds ? `read ${clock(reached)} of ${clock(song.seconds)}` : `read ${clock(reached)}`;
   }
   if (event.event === "answer") {
-    const { label, top, probabilities, base, duration, window, hop, model, warnings } = event;
-    Object.assign(song, { label, top, probabilities, base, duration, window, hop, model, warnings, note: warnings.length ? "see its warning" : "" });
+    const { label, top, probabilities, base, duration, window, hop, model, warnings, novelty, like } = event;
+    Object.assign(song, { label, top, probabilities, base, duration, window, hop, model, warnings, novelty, like, note: warnings.length ? "see its warning" : "" });
   }
   showRows();
   if (state.shown === song) showSong();
@@ -168,7 +169,7 @@ function showSong() {
   element("song-title").textContent = song.name;
   const verdict = element("verdict");
   verdict.classList.toggle("bad", Boolean(song.error));
-  verdict.textContent = song.error ?? (song.label ? `${song.label} ${percent(song.top[0][1])}; then ${ranked(song.top.slice(1))}. ${Object.entries(song.base).map(([name, [label, p]]) => `${name}: ${label} ${percent(p)}`).join(", ")}.` : "It is being read …");
+  verdict.textContent = song.error ?? (song.label ? `${song.label} ${percent(song.top[0][1])}; then ${ranked(song.top.slice(1))}. ${Object.entries(song.base).map(([name, [label, p]]) => `${name}: ${label} ${percent(p)}`).join(", ")}.${likeness(song)}` : "It is being read …");
   element("warnings").hidden = !song.warnings.length;
   element("warnings").replaceChildren(...song.warnings.map((text) => made("li", text)));
   const timeline = element("timeline");
@@ -203,6 +204,7 @@ function choose(index) {
     timeline.setAttribute("aria-valuenow", index);
     timeline.setAttribute("aria-valuetext", text);
     const facts = [["Window", `${clock(each.start)} to ${clock(each.start + song.window)}`], ["Stack", ranked(each.top)], ...Object.entries(each.base).map(([name, [label, p]]) => [name, `${label} ${percent(p)}`])];
+    if (each.novel) facts.push(["Note", "unlike anything the model was trained on: a guess"]);
     if (each.outside) facts.push(["Note", "a feature lies outside the ranges the model was trained on: a guess"]);
     const list = made("dl");
     list.append(...facts.flatMap(([name, value]) => [made("dt", name), made("dd", value)]));
@@ -281,7 +283,7 @@ function csv() {
 }
 
 function json() {
-  const songs = state.songs.map(({ name, label, probabilities, base, duration, window, hop, model, warnings, error, windows }) => ({ song: name, label, probabilities, base, seconds: duration, window, hop, model, warnings, error, windows }));
+  const songs = state.songs.map(({ name, duration, label, probabilities, base, window, hop, model, warnings, novelty, like, error, windows }) => ({ song: name, label, probabilities, base, seconds: duration, window, hop, model, warnings, novelty, like, error, windows }));
   download("songs.json", "application/json", JSON.stringify(songs, null, 1));
 }
 
