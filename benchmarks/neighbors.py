@@ -96,7 +96,7 @@ def contestants_on(points: Rows, labels: npt.NDArray[np.int64], p: int) -> dict[
 
     from genrestack_bundle.native.library import LIBRARY
     from genrestack_bundle.native.substitution import native_parts
-    from genrestack_export.converters.knn import knn_graph, read_knn
+    from genrestack_export.converters.nearest.knn import knn_graph, read_knn
     from genrestack_proto.v1.model_pb2 import PART_KIND_BASE, PART_KIND_META, Model, Part
 
     estimator = KNeighborsClassifier(_NEIGHBORS, weights="distance", p=p).fit(points, labels)

@@ -1,4 +1,4 @@
-"""Write the matrix of what can be exported into docs/export.md: each kind of tests/export/kinds.py, compared.
+"""Write the matrix of what can be exported into docs/export.md, with each kind of tests/export/estimators/kinds.py.
 
 python tools/export_matrix.py          # print it
 python tools/export_matrix.py --write
@@ -41,7 +41,7 @@ def with_matrix(page: str) -> str:
 
 def matrix() -> str:
     """Return a table of models and one of what stands in front of them."""
-    from export.kinds import MODELS, TRANSFORMERS
+    from export.estimators.kinds import MODELS, TRANSFORMERS
 
     models = "".join(_row(name, "model") for name in MODELS)
     transformers = "".join(_row(name, "transformer") for name in TRANSFORMERS)
@@ -60,7 +60,7 @@ def _row(name: str, column: str) -> str:
 
 def _export(name: str, column: str, classes: int) -> Model | str:
     """Return the manifest of a bundle in precision double, or why there is none."""
-    from export.kinds import MODELS, NAMES, TRANSFORMERS, draw_kind, logistic
+    from export.estimators.kinds import MODELS, NAMES, TRANSFORMERS, draw_kind, logistic
 
     rows, labels = draw_kind(classes)
     made = (MODELS if column == "model" else TRANSFORMERS)[name]().fit(rows[:200], labels[:200])

@@ -8,12 +8,12 @@ if TYPE_CHECKING:
     from genrestack_export.exporter import export_stack
     from genrestack_export.gain import GainNormalizer
     from genrestack_export.model_exporter import export_model
-    from genrestack_export.parity_rows import Float32Warning
+    from genrestack_export.parity.rows import Float32Warning
 
 # Public name → module; scikit-learn and onnxruntime are imported when a name that needs them is first asked for.
 _HOME = {
     "ExportError": "errors",
-    "Float32Warning": "parity_rows",
+    "Float32Warning": "parity.rows",
     "GainNormalizer": "gain",
     "ParityError": "errors",
     "UnsupportedEstimator": "errors",

@@ -1,10 +1,6 @@
 """`export_stack`, `export_source`: a fitted stack becomes a bundle, after a parity check against the original."""
 
-import importlib.metadata
-import json
-from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
 
@@ -12,12 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from genrestack_bundle import ComposedSession, Golden, write_bundle
-from genrestack_bundle.layout import METRICS, REPORT, check_model_name
+from genrestack_bundle.layout import check_model_name
 from genrestack_bundle.parity import largest_difference
 from genrestack_bundle.runtime.compose import PROBABILITIES, compose
-from genrestack_export import parity_rows
-from genrestack_export.converters.neighbors import convert_neighbors
-from genrestack_export.converters.novelty import NoveltyScale
+from genrestack_export.converters.nearest.neighbors import convert_neighbors
+from genrestack_export.converters.nearest.novelty import NoveltyScale
 from genrestack_export.converters.parts import (
     ConvertedPart,
     Precision,
@@ -26,20 +21,26 @@ from genrestack_export.converters.parts import (
     convert_scaler,
     convert_whole,
 )
+from genrestack_export.description import check_names, describe_features, extra_files, fill_provenance
 from genrestack_export.errors import ExportError
-from genrestack_export.finding.class_names import name_classes
 from genrestack_export.finding.source_model import SourceModel
 from genrestack_export.gain_ranges import describe_gain
-from genrestack_export.neighbor_parity import check_neighbors
 from genrestack_export.onnx_graph.builder import ML_OPSET, OPSET
-from genrestack_export.parity import ExpectedOutputs, ParityResult, check_parity, tolerances
-from genrestack_export.parity_rows import tied_rows, tied_within
+from genrestack_export.parity.comparison import ExpectedOutputs, ParityResult, check_parity, tolerances
+from genrestack_export.parity.neighbors import check_neighbors
+from genrestack_export.parity.rows import (
+    as_table,
+    check_rows,
+    parity_tables,
+    tied_rows,
+    tied_within,
+    warn_of_rounding,
+)
 from genrestack_export.remedies import check_probabilities
 from genrestack_export.source_stack import SourceStack, predict_scaled, read_source_stack, rows_without_names
 from genrestack_proto.v1.model_pb2 import (
     PRECISION_DOUBLE,
     PRECISION_SINGLE,
-    Feature,
     Model,
     Parity,
     Provenance,
@@ -49,7 +50,6 @@ from genrestack_proto.v1.model_pb2 import (
 _SHOWN = 12
 # Where float32 moves a part further than this on the rows of the parity check, it computes in float64 after all.
 _SINGLE_TARGET = 1e-4
-_LIBRARIES = ("keras", "numpy", "onnx", "onnxruntime", "scikeras", "scikit-learn", "skl2onnx", "tensorflow", "tf2onnx")
 
 
 def export_stack(
@@ -149,13 +149,13 @@ def export_source(
     check_model_name(name)
     if precision not in get_args(Precision):
         raise ExportError(f"precision is {precision!r}; choose single or double")
-    extra = None if callable(report) else _extra(metrics, report)
+    extra = None if callable(report) else extra_files(metrics, report)
     stack, scaler = given.model, given.preprocessing
     source = read_source_stack(stack, scaler)
-    shown = _check_names(source, names, classes)
+    shown = check_names(source, names, classes)
     accepts = _accepting(source, reference_rows, names, accepts_missing)
-    rows = parity_rows.check_rows("reference_rows", reference_rows, names, accepts)
-    seen = None if training_rows is None else parity_rows.check_rows("training_rows", training_rows, names, accepts)
+    rows = check_rows("reference_rows", reference_rows, names, accepts)
+    seen = None if training_rows is None else check_rows("training_rows", training_rows, names, accepts)
     single = precision == "single"
     # Converting is quick and refuses what is not supported; only then is the original asked, which may take long.
     if (row_names is not None or novelty is not None) and not neighbors:
@@ -173,7 +173,7 @@ def export_source(
     whole = [*around[0], *parts, *around[1]]
     model = Model(
         name=name,
-        features=_features(names, seen, accepts),
+        features=describe_features(names, seen, accepts),
         classes=shown,
         parts=[*(part.part for part in whole), *([] if search is None else [search.part])],
         format=2 if set(source.methods) != {"predict_proba"} else 1,
@@ -182,7 +182,7 @@ def export_source(
         ml_opset=ML_OPSET,
         precision=PRECISION_SINGLE if single else PRECISION_DOUBLE,
         metrics=dict(metrics or {}),
-        provenance=_provenance(provenance),
+        provenance=fill_provenance(provenance),
         novelty=None if novelty is None else novelty.manifest,
     )
     describe_gain(model, scaler, seen)
@@ -195,7 +195,7 @@ def export_source(
         with rows_without_names():
             golden = check_neighbors(source, search, model, graphs, expected.golden, golden)
     if callable(report):
-        extra = _extra(metrics, report(result.parity))
+        extra = extra_files(metrics, report(result.parity))
     return write_bundle(Path(models_dir), model, graphs, golden, extra)
 
 
@@ -209,7 +209,7 @@ def _accepting(
 
     """
     with rows_without_names():
-        able = source.accepting(parity_rows.as_table("reference_rows", rows, names))
+        able = source.accepting(as_table("reference_rows", rows, names))
     if chosen is None:
         return able
     unable = [name for name in chosen if name not in {n for n, able_ in zip(names, able, strict=True) if able_}]
@@ -225,8 +225,8 @@ def _expected_outputs(
     source: SourceStack, rows: Any, seen: Any, names: list[str], accepts: npt.NDArray[np.bool_]
 ) -> ExpectedOutputs:
     """Predict the rows of the parity check with the original, without those on which a KNN ties."""
-    tables = parity_rows.parity_tables(rows, seen, names, accepts)
-    parity_rows.warn_of_rounding(rows, tables["reference row"], names)
+    tables = parity_tables(rows, seen, names, accepts)
+    warn_of_rounding(rows, tables["reference row"], names)
     origins = [f"{kind} {i}" for kind, rows_of_kind in tables.items() for i in range(len(rows_of_kind))]
     wire = np.concatenate(list(tables.values()))
     scaled = source.scale_or_nan(wire.astype(np.float64))
@@ -305,58 +305,3 @@ def _check_parity(
     session = ComposedSession(compose(model, graphs), part_names=names, provider="cpu")
     single = any(part.single for part in parts)
     return check_parity(session, expected, tolerances(parts, precision), single=single)
-
-
-def _check_names(source: SourceStack, names: list[str], classes: Any) -> list[str]:
-    if not all(isinstance(name, str) for name in names):
-        raise ExportError("feature names have to be text; pass [str(name) for name in names]")
-    if len(names) != source.features:
-        raise ExportError(
-            f"{len(names)} feature names were given, but the stack takes {source.features} columns; "
-            "give the columns it was fitted on, all of them and no others"
-        )
-    doubled = sorted(name for name, count in Counter(names).items() if count > 1)
-    if doubled:
-        raise ExportError(f"duplicate feature names: {', '.join(doubled[:_SHOWN])}; give each column its own name")
-    source.check_order(names)
-    if classes is None:
-        return [str(code) for code in source.stack.classes_]
-    return list(name_classes(classes, source.stack.classes_))
-
-
-def _features(names: list[str], seen: npt.NDArray[np.float64] | None, accepts: npt.NDArray[np.bool_]) -> list[Feature]:
-    features = [Feature(name=name, accepts_missing=bool(may)) for name, may in zip(names, accepts, strict=True)]
-    if seen is None:
-        return features
-    for feature, low, high, column in zip(features, *parity_rows.seen_range(seen), seen.T, strict=True):
-        if np.isfinite(low):
-            feature.seen_min, feature.seen_max = float(low), float(high)
-            with np.errstate(over="ignore", invalid="ignore"):
-                mean, deviation = float(np.nanmean(column)), float(np.nanstd(column))
-            if np.isfinite(deviation):
-                feature.mean, feature.standard_deviation = mean, deviation
-    return features
-
-
-def _provenance(given: Provenance | None) -> Provenance:
-    filled = Provenance()
-    if given is not None:
-        filled.CopyFrom(given)
-    for library in _LIBRARIES:
-        if library not in filled.library_versions:
-            try:
-                filled.library_versions[library] = importlib.metadata.version(library)
-            except importlib.metadata.PackageNotFoundError:
-                continue
-    filled.created = filled.created or datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    return filled
-
-
-def _extra(metrics: Mapping[str, float] | None, report: Mapping[str, bytes] | None) -> dict[str, bytes]:
-    files = dict(report or {})
-    unknown = sorted(set(files) - {REPORT, METRICS})
-    if unknown:
-        raise ExportError(f"report takes {REPORT} and {METRICS}, not {', '.join(unknown)}")
-    if metrics and METRICS not in files:
-        files[METRICS] = (json.dumps(dict(metrics), indent=2) + "\n").encode()
-    return files

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genrestack_export.gain import REFERENCE, SILENCE, gain_step
-from genrestack_export.parity_rows import seen_range
+from genrestack_export.parity.rows import seen_range
 from genrestack_proto.v1.model_pb2 import Gain, Model
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from genrestack_bundle.layout import check_case
 from genrestack_export.errors import ExportError
 from genrestack_export.exporter import answerable_rows
-from genrestack_export.parity_rows import parity_tables, tied_rows
+from genrestack_export.parity.rows import parity_tables, tied_rows
 from genrestack_export.source_stack import SourceStack
 
 # One row without a tie is enough, and nearly every table has it among the first.

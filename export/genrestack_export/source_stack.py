@@ -14,8 +14,8 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from genrestack_bundle import Golden
-from genrestack_export.converters.imputer import fills_missing
 from genrestack_export.converters.lightgbm import names_by_place
+from genrestack_export.converters.transformers.imputer import fills_missing
 from genrestack_export.errors import ExportError, UnsupportedEstimator
 from genrestack_export.remedies import refuse_without_probabilities
 
@@ -97,7 +97,9 @@ class SourceStack:
 
         """
         for what, estimator in (("the scaler", self.scaler), ("the stack", self.stack)):
-            fitted = names if names_by_place(estimator) else getattr(estimator, "feature_names_in_", names)
+            fitted = getattr(estimator, "feature_names_in_", names)
+            if names_by_place(fitted):
+                continue
             if what == "the stack" and list(fitted) == _names_out(self.scaler, names):
                 continue
             if len(fitted) != len(names):

@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from sklearn.neighbors import KNeighborsClassifier
 
 from genrestack_bundle.runtime.uint8_to_float32 import uint8_to_float32
-from genrestack_export.converters.knn import knn_graph, read_knn
+from genrestack_export.converters.nearest.knn import knn_graph, read_knn
 
 COUNT, WIDTH = 2500, 12
 

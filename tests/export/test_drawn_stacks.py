@@ -14,7 +14,7 @@ from support.stacks import FittedStack, export
 from genrestack import Client
 from genrestack_bundle import ComposedSession, open_bundle
 from genrestack_export import ExportError
-from genrestack_export.parity_rows import tied_rows
+from genrestack_export.parity.rows import tied_rows
 
 # Some drawn features are small numbers on a large offset, which float32 rounds; the export says so.
 pytestmark = pytest.mark.filterwarnings("ignore::genrestack_export.Float32Warning")

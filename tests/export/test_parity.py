@@ -11,7 +11,7 @@ from sklearn.ensemble import StackingClassifier
 
 from genrestack_bundle import ComposedSession, open_bundle, verify_parity
 from genrestack_export import ExportError, ParityError
-from genrestack_export.parity import ExpectedOutputs, check_parity
+from genrestack_export.parity.comparison import ExpectedOutputs, check_parity
 
 
 def _refused(case: Case, expected_message: str, **changes: Any) -> None:

@@ -13,7 +13,7 @@ TRAINING: Final = ("3.11", "3.12", "3.13")
 PYTHONS: Final = (*TRAINING, "3.14")
 SERVING_EXTRAS: Final = ("server", "http", "audio", "web", "plot")
 _ENDS: Final[tuple[Resolution, ...]] = ("lowest", "newest")
-EXTRAS: Final = ("train", *SERVING_EXTRAS)
+EXTRAS: Final = ("train", "boosting", *SERVING_EXTRAS)
 
 APART: Final = ("otel", "ray")
 """Extras whose oldest releases hold back what others may be: their sets are for their own bounds alone."""

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from genrestack_bundle.layout import METRICS, REPORT
 from genrestack_bundle.manifest import read_manifest
-from genrestack_export.converters.knn import read_knn
-from genrestack_export.converters.neighbors import find_knn
-from genrestack_export.converters.novelty import NoveltyScale
+from genrestack_export.converters.nearest.knn import read_knn
+from genrestack_export.converters.nearest.neighbors import find_knn
+from genrestack_export.converters.nearest.novelty import NoveltyScale
 from genrestack_export.converters.parts import Precision
 from genrestack_export.errors import ExportError
 from genrestack_export.exporter import export_stack

@@ -1,6 +1,6 @@
 """LightGBM's `LGBMClassifier`, read from what its booster dumps; the library itself is not imported."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,10 +17,13 @@ def is_lightgbm(estimator: Any) -> bool:
     return kind.__name__ == "LGBMClassifier" and kind.__module__.partition(".")[0] == "lightgbm"
 
 
-def names_by_place(estimator: Any) -> bool:
-    """Return whether a classifier of LightGBM has named its columns itself, for want of names in the fit."""
-    names = list(getattr(estimator, "feature_names_in_", ()))
-    return is_lightgbm(estimator) and names == [_NAMED_BY_PLACE.format(place) for place in range(len(names))]
+def names_by_place(names: Iterable[str]) -> bool:
+    """Return whether names of columns are those that LightGBM gives for want of names in the fit.
+
+    A stack takes over the names that its first member says it was fitted with.
+    """
+    given = list(names)
+    return given == [_NAMED_BY_PLACE.format(place) for place in range(len(given))]
 
 
 def lightgbm(c: Context, estimator: Any, rows: Table) -> Answer:

@@ -7,9 +7,10 @@ from genrestack_bundle.layout import is_safe_name
 from genrestack_bundle.runtime.compose import CLASS_INDEX, FEATURES, PROBABILITIES, SCALED, STACKED
 
 # Each of these modules fills the tables of who converts what.
-from genrestack_export.converters import bayes, ensembles, lightgbm, linear, singles, transforms, trees
+from genrestack_export.converters import bayes, ensembles, lightgbm, linear, singles, trees
 from genrestack_export.converters.context import Answer, Context, Table
 from genrestack_export.converters.ensembles import stacked
+from genrestack_export.converters.transformers import transforms
 from genrestack_export.onnx_graph.builder import DOUBLE, FLOAT, INT64, GraphBuilder
 from genrestack_export.remedies import refuse_without_probabilities
 from genrestack_proto.v1.model_pb2 import PART_KIND_BASE, PART_KIND_META, PART_KIND_SCALER, Part

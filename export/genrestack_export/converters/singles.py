@@ -12,10 +12,10 @@ from genrestack_bundle.runtime.compose import SCALED
 from genrestack_export.converters.context import CLASSIFIERS, OTHERS, Answer, Context, Table, lazy
 from genrestack_export.converters.fallback import convert_classifier
 from genrestack_export.converters.keras_net import keras_graph
-from genrestack_export.converters.knn import knn_graph, read_knn
-from genrestack_export.converters.one_vs_one import one_vs_rest_decisions, pair_votes
-from genrestack_export.converters.platt import platt_graph, takes_single
-from genrestack_export.converters.svc import SupportVectors, decisions, read_svc
+from genrestack_export.converters.nearest.knn import knn_graph, read_knn
+from genrestack_export.converters.svm.one_vs_one import one_vs_rest_decisions, pair_votes
+from genrestack_export.converters.svm.platt import platt_graph, takes_single
+from genrestack_export.converters.svm.svc import SupportVectors, decisions, read_svc
 from genrestack_export.onnx_graph.builder import DOUBLE, GraphBuilder
 
 _BINARY = 2

@@ -19,7 +19,7 @@ from genrestack_bundle.native import substitution as substitution_module
 from genrestack_bundle.native.library import LIBRARY, instruction_sets, missing
 from genrestack_bundle.native.substitution import DOMAIN, native_parts
 from genrestack_bundle.runtime.compose import compose
-from genrestack_export.converters.knn import knn_graph, read_knn
+from genrestack_export.converters.nearest.knn import knn_graph, read_knn
 from genrestack_proto.v1.model_pb2 import PART_KIND_BASE, PART_KIND_META, Model, Part
 
 CPU = "CPUExecutionProvider"

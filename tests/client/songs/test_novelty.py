@@ -22,7 +22,7 @@ from genrestack.cli.main import run
 from genrestack.songs.aggregate import NOVEL
 from genrestack_audio import FEATURE_NAMES
 from genrestack_bundle import open_bundle
-from genrestack_export.converters.novelty import NoveltyScale
+from genrestack_export.converters.nearest.novelty import NoveltyScale
 from genrestack_proto.matrix import to_matrix
 from genrestack_proto.v1 import prediction_pb2 as pb
 from genrestack_training.evaluation.novelty import novelty_scale

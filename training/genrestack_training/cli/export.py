@@ -127,7 +127,7 @@ def _export_pickles(
     precision: Any,
     neighbors: bool,  # noqa: FBT001 - as the option
 ) -> Path:
-    from genrestack_export.converters.imputer import fills_missing
+    from genrestack_export.converters.transformers.imputer import fills_missing
     from genrestack_export.exporter import export_source
     from genrestack_export.finding.columns import shared_columns
     from genrestack_export.own_code import own_code

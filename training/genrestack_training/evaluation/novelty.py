@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.covariance import LedoitWolf
 
 from genrestack_bundle.neighbors import NOVELTY_NEIGHBORS
-from genrestack_export.converters.novelty import NoveltyScale
+from genrestack_export.converters.nearest.novelty import NoveltyScale
 from genrestack_proto.v1.model_pb2 import Novelty
 
 ALPHA: Final = 0.05

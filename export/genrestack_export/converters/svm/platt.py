@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from genrestack_bundle.runtime.compose import PROBABILITIES, SCALED
-from genrestack_export.converters.coupling import couple
-from genrestack_export.converters.svc import decisions, read_svc
+from genrestack_export.converters.svm.coupling import couple
+from genrestack_export.converters.svm.svc import decisions, read_svc
 from genrestack_export.errors import UnsupportedEstimator
 from genrestack_export.onnx_graph.builder import DOUBLE, GraphBuilder
 

@@ -25,11 +25,11 @@ from sklearn.preprocessing import (
 from genrestack_bundle.runtime.compose import SCALED
 from genrestack_export.converters.context import TRANSFORMERS, Context, Table, as_double, names_of
 from genrestack_export.converters.fallback import convert_transformer
-from genrestack_export.converters.gain import gain_normalizer
-from genrestack_export.converters.imputer import simple_imputer
-from genrestack_export.converters.power import power_transform
-from genrestack_export.converters.quantiles import quantile_transform
-from genrestack_export.converters.scaler import linear_scaler
+from genrestack_export.converters.transformers.gain import gain_normalizer
+from genrestack_export.converters.transformers.imputer import simple_imputer
+from genrestack_export.converters.transformers.power import power_transform
+from genrestack_export.converters.transformers.quantiles import quantile_transform
+from genrestack_export.converters.transformers.scaler import linear_scaler
 from genrestack_export.gain import GainNormalizer
 
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 from export.conftest import NAMES
-from export.wrapped import (
+from export.finding.wrapped import (
     CODED,
     ENCODER,
     LABELS,

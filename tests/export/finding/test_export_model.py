@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 from export.conftest import NAMES, knn
-from export.wrapped import (
+from export.finding.wrapped import (
     CODED,
     CODES,
     ENCODER,

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from genrestack_export.converters.knn import Neighbors, read_knn
+from genrestack_export.converters.nearest.knn import Neighbors, read_knn
 from genrestack_export.errors import ExportError
 from genrestack_export.inside import neighbors_within
 from genrestack_export.source_stack import with_names

@@ -13,7 +13,7 @@ from sklearn.metrics import DistanceMetric
 
 from genrestack_bundle.neighbors import NOVELTY_NEIGHBORS
 from genrestack_bundle.runtime.compose import SCALED
-from genrestack_export.converters.knn import Neighbors, nearest
+from genrestack_export.converters.nearest.knn import Neighbors, nearest
 from genrestack_export.onnx_graph.builder import DOUBLE, INT64, GraphBuilder
 from genrestack_proto.v1.model_pb2 import Novelty
 

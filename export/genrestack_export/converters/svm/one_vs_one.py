@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from genrestack_export.converters.svc import SupportVectors
+from genrestack_export.converters.svm.svc import SupportVectors
 from genrestack_export.onnx_graph.builder import DOUBLE, GraphBuilder
 
 

@@ -9,8 +9,8 @@ import pytest
 from scipy.spatial.distance import cdist
 from sklearn.neighbors import KNeighborsClassifier
 
-from genrestack_export.converters.knn import _DIRECT, knn_graph, read_knn
-from genrestack_export.parity_rows import tied_rows
+from genrestack_export.converters.nearest.knn import _DIRECT, knn_graph, read_knn
+from genrestack_export.parity.rows import tied_rows
 
 Rows = npt.NDArray[np.float64]
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from export.conftest import NAMES, draw
-from export.notebook import DEFINITIONS, FIT
+from export.finding.notebook import DEFINITIONS, FIT
 
 from genrestack_bundle import ComposedSession, open_bundle
 from genrestack_export import ExportError, export_model

@@ -13,8 +13,8 @@ from sklearn.neighbors import KNeighborsClassifier
 from genrestack_bundle.neighbors import MAX_NEIGHBORS, FoundNeighbors
 from genrestack_bundle.runtime.compose import SCALED
 from genrestack_bundle.runtime.neighbor_search import DISTANCE, LABEL, NAME, NAMES, NOVELTY, ROW
-from genrestack_export.converters.knn import Neighbors, nearest, read_knn, root
-from genrestack_export.converters.novelty import NoveltyScale, add_novelty
+from genrestack_export.converters.nearest.knn import Neighbors, nearest, read_knn, root
+from genrestack_export.converters.nearest.novelty import NoveltyScale, add_novelty
 from genrestack_export.errors import ExportError
 from genrestack_export.onnx_graph.builder import DOUBLE, INT64, STRING, GraphBuilder
 from genrestack_proto.v1.model_pb2 import PART_KIND_NEIGHBORS, Part

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from export.kinds import MODELS, NAMES, TRANSFORMERS, draw_kind, logistic, stack_of
+from export.estimators.kinds import MODELS, NAMES, TRANSFORMERS, draw_kind, logistic, stack_of
 from sklearn.naive_bayes import GaussianNB
 
 from genrestack_bundle import ComposedSession, open_bundle, write_onnx

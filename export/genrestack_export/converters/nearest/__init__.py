@@ -1,0 +1,1 @@
+"""Nearest neighbours as graphs: the classifier, the search by itself, novelty."""

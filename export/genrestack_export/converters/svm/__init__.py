@@ -1,0 +1,1 @@
+"""Support vector machines as graphs: decisions, pairs of classes, probabilities."""
