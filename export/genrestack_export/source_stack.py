@@ -144,7 +144,7 @@ def _answers(estimator: Any, rows: Rows) -> Rows:
 def with_names(estimator: Any, rows: Rows) -> Any:
     """Return rows as a DataFrame where an estimator was fitted on one: some select columns by name."""
     names = getattr(estimator, "feature_names_in_", None)
-    if names is None or len(names) != rows.shape[1]:
+    if names is None or len(names) != rows.shape[1] or names_by_place(names):
         return rows
     import pandas as pd
 

@@ -89,7 +89,7 @@ def all_cases() -> Iterator[Case]:
     for python in TRAINING:
         for resolution in _ENDS:
             # Later Pythons have no wheels of what was released before them.
-            bounds = ("train",) if python == first else ()
+            bounds = ("train", "boosting") if python == first else ()
             yield Case(resolution, python, EXTRAS, WHOLE, by_default=python in (first, last), reached=bounds)
         # On the first, `make test` runs these.
         yield Case("pinned", python, (*EXTRAS, *APART), WHOLE, by_default=python == last)
