@@ -28,20 +28,24 @@ def walk(world: World) -> Iterator[Finding]:
 
 
 def _stacks(world: World) -> Iterator[tuple[str, str]]:
-    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-    from sklearn.ensemble import StackingClassifier
+    from sklearn.ensemble import StackingClassifier, VotingClassifier
+    from sklearn.linear_model import RidgeClassifier
     from sklearn.neighbors import KNeighborsClassifier
-    from sklearn.tree import DecisionTreeClassifier
+    from sklearn.svm import LinearSVC
 
     knn = KNeighborsClassifier(3)
     good, labels = _fitted(world, knn), [row[-1] for row in world.rows[:300]]
     _dump(world, "stack.joblib", good)
-    yield "An unsupported base estimator", _dump(world, "tree.joblib", _fitted(world, DecisionTreeClassifier()))
-    cosine = KNeighborsClassifier(3, metric="cosine")
-    yield "An unsupported parameter", _dump(world, "cosine.joblib", _fitted(world, cosine))
-    meta = _fitted(world, knn, final_estimator=LinearDiscriminantAnalysis())
-    yield "An unsupported meta-learner", _dump(world, "meta.joblib", meta)
-    yield "An estimator that is not a stack", _dump(world, "knn.joblib", knn.fit(_numbers(world), labels))
+    yield (
+        "An unsupported base estimator",
+        _dump(world, "votes.joblib", _fitted(world, VotingClassifier([("knn", knn)]))),
+    )
+    canberra = KNeighborsClassifier(3, metric="canberra")
+    yield "An unsupported parameter", _dump(world, "canberra.joblib", _fitted(world, canberra))
+    meta = _fitted(world, knn, final_estimator=RidgeClassifier())
+    yield "A meta-learner without probabilities", _dump(world, "meta.joblib", meta)
+    yield "A model without probabilities", _dump(world, "linear.joblib", LinearSVC().fit(_numbers(world), labels))
+    _dump(world, "knn.joblib", knn.fit(_numbers(world), labels))
     yield "A stack that was never fitted", _dump(world, "unfitted.joblib", StackingClassifier([("knn", knn)]))
     yield "No estimator at all", _dump(world, "dict.joblib", {"stack": None})
 
@@ -79,7 +83,7 @@ def _arguments(world: World) -> Iterator[tuple[str, tuple[str, ...]]]:
     yield "A stack without reference rows", ("--stack", "stack.joblib")
     yield "A name that cannot be a folder", (*good, "--name", "a/b")
     yield "A scaler that is none", (*good, "--scaler", "knn.joblib", "--name", "mine")
-    yield "An unsupported scaler", (*good, "--scaler", _row_lengths(world), "--name", "mine")
+    yield "An unsupported scaler", (*good, "--scaler", _sine(world), "--name", "mine")
     yield "A scaler of other columns", (*good, "--scaler", _narrow(world), "--name", "mine")
     (world.folder / "file").write_text("not a folder", encoding="utf-8")
     yield "A model repository that is a file", (*good, "--models", "file")
@@ -97,10 +101,11 @@ def _fitted(world: World, base: Any, **options: Any) -> Any:
     return StackingClassifier([("best", base)], cv=2, **options).fit(_numbers(world), labels)
 
 
-def _row_lengths(world: World) -> str:
-    from sklearn.preprocessing import Normalizer
+def _sine(world: World) -> str:
+    import numpy as np
+    from sklearn.preprocessing import FunctionTransformer
 
-    return _dump(world, "normalizer.joblib", Normalizer().fit(_numbers(world)))
+    return _dump(world, "sine.joblib", FunctionTransformer(np.sin).fit(_numbers(world)))
 
 
 def _narrow(world: World) -> str:
