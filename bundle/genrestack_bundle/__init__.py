@@ -4,13 +4,13 @@ from genrestack_bundle.errors import BundleError, LoadCancelledError, ParityErro
 from genrestack_bundle.golden import Golden
 from genrestack_bundle.layout import list_models, list_repository, list_versions
 from genrestack_bundle.manifest import read_sums
+from genrestack_bundle.neighbor_search import NeighborSearch, SearchingSession, verified_search
 from genrestack_bundle.neighbors import MAX_NEIGHBORS, FoundNeighbors
 from genrestack_bundle.parity import verify_parity
 from genrestack_bundle.provider_selection import VerifiedSession, verified_session
 from genrestack_bundle.reader import Bundle, open_bundle, still_missing
 from genrestack_bundle.runtime.answer import Answer, WrongAnswerError, verify_answer
 from genrestack_bundle.runtime.compose import base_output, compose
-from genrestack_bundle.runtime.neighbor_search import NeighborSearch, SearchingSession, verified_search
 from genrestack_bundle.runtime.session import ComposedSession, RunLimit
 from genrestack_bundle.runtime.watchdog import Cancellation
 from genrestack_bundle.single_file import write_onnx

@@ -7,8 +7,8 @@ from typing import Final
 import numpy as np
 
 from genrestack_bundle import Golden
+from genrestack_bundle.neighbor_search import NeighborSearch, check_found
 from genrestack_bundle.runtime.compose import compose_search
-from genrestack_bundle.runtime.neighbor_search import NeighborSearch, check_found
 from genrestack_export.converters.nearest.neighbors import FILE, NeighborsPart
 from genrestack_export.source_stack import SourceStack
 from genrestack_proto.v1.model_pb2 import Model

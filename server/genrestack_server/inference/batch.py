@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genrestack_bundle import Answer, FoundNeighbors, RunLimit, verify_answer
-from genrestack_bundle.runtime.neighbor_search import verify_neighbors
+from genrestack_bundle.neighbor_search import verify_neighbors
 from genrestack_common.text import counted
 from genrestack_proto.matrix import FloatMatrix
 from genrestack_server.call import Call

@@ -10,9 +10,9 @@ from sklearn.metrics import DistanceMetric
 from sklearn.metrics.pairwise import cosine_distances
 from sklearn.neighbors import KNeighborsClassifier
 
+from genrestack_bundle.neighbor_search import DISTANCE, LABEL, NAME, NAMES, NOVELTY, ROW
 from genrestack_bundle.neighbors import MAX_NEIGHBORS, FoundNeighbors
 from genrestack_bundle.runtime.compose import SCALED
-from genrestack_bundle.runtime.neighbor_search import DISTANCE, LABEL, NAME, NAMES, NOVELTY, ROW
 from genrestack_export.converters.nearest.knn import Neighbors, nearest, read_knn, root
 from genrestack_export.converters.nearest.novelty import NoveltyScale, add_novelty
 from genrestack_export.errors import ExportError
