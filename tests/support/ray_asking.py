@@ -17,6 +17,7 @@ import ray
 from google.rpc import status_pb2
 from ray import serve
 from ray.cluster_utils import Cluster
+from ray.serve._private import api as serve_api
 from server.http.asking import INFER, Http, in_bytes, in_json
 from server.tiny_bundle import TinyStack, draw_rows
 
@@ -42,6 +43,8 @@ def two_nodes(function: str) -> Iterator[tuple[Any, Any]]:
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
     other = cluster.add_node(num_cpus=1)
     ray.init(address=cluster.address, log_to_driver=False)
+    # Serve itself gives a proxy a minute, and has no setting for it.
+    serve_api.HTTP_PROXY_TIMEOUT = PATIENCE_S
     # Both nodes have the same address here, and so one proxy between them.
     options = {"port": PORT, "grpc_servicer_functions": [f"genrestack_server.ray_app.{function}"]}
     serve.start(proxy_location="HeadOnly", grpc_options=options, http_options={"host": "127.0.0.1", "port": HTTP_PORT})

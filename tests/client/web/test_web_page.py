@@ -113,7 +113,7 @@ def test_a_text_file_and_three_songs(tab: Any, songs: list[Path], tmp_path: Path
     notes.write_text("not a song")
     rows = drop(tab, *songs, notes)
     assert [row[1] for row in rows[1:3]] == ["organ", "band"]
-    assert "is not audio" in rows[3][0]
+    assert "not audio" in rows[3][0]
     tab.click("thead button[data-key=name]")
     assert [row.split("\t")[0].split("\n")[0] for row in tab.locator("#rows tr").all_inner_texts()] == [
         "=notes.txt", "band.flac", "mixed.wav", "organ.mp3",
