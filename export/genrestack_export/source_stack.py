@@ -37,7 +37,7 @@ class SourceStack:
     width: int = 0
     """Columns that the model sees, those that the scaler makes."""
     methods: tuple[str, ...] = ()
-    """What the stack takes of each base estimator; empty for a model that is no stack."""
+    """What the stack takes of each base estimator; empty for a model that is not a stack."""
 
     @property
     def is_stack(self) -> bool:
@@ -205,7 +205,7 @@ def read_source_stack(stack: Any, scaler: Any) -> SourceStack:
 
 
 def _read_model(model: Any, scaler: Any) -> SourceStack:
-    """Read a classifier that is no stack: one base part."""
+    """Read a classifier that is not a stack: one base part."""
     if not hasattr(model, "predict") or not hasattr(model, "classes_"):
         raise UnsupportedEstimator("the model", type(model).__name__, _CLASSIFIERS)
     if isinstance(model.classes_, list) or getattr(model, "multilabel_", False):

@@ -11,7 +11,7 @@ from genrestack_training.errors import RunError
 from genrestack_training.evaluation.bootstrap import Resamples, percentile_interval
 from genrestack_training.evaluation.headline import SPLIT_PHRASES
 from genrestack_training.evaluation.metrics import METRIC_NAMES, Sums, compute_metrics, sums_by_group
-from genrestack_training.evaluation.predictions import STACK, Predictions, average_by_song
+from genrestack_training.evaluation.predictions import STACK, Predictions, average_by_song, take_rows
 from genrestack_training.evaluation.results import Evaluation, Figure
 from genrestack_training.evaluation.sign_flip import SignFlipTest, sign_flip_test
 from genrestack_training.run.run_record import RunRecord
@@ -196,24 +196,8 @@ def _common_rows(
     common, one, other = np.intersect1d(first.rows, second.rows, return_indices=True)
     if not len(common):
         raise RunError(f"No row was held out {SPLIT_PHRASES[split]} by both runs.")
-    a, b = _select_rows(first, one), _select_rows(second, other)
+    a, b = (take_rows(replace(each, without={}), rows) for each, rows in ((first, one), (second, other)))
     return a, b, (len(first.rows) - len(common), len(second.rows) - len(common))
-
-
-def _select_rows(predictions: Predictions, which: np.ndarray) -> Predictions:
-    def each(values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        return {name: value[which] for name, value in values.items()}
-
-    return Predictions(
-        classes=predictions.classes,
-        rows=predictions.rows[which],
-        truth=predictions.truth[which],
-        groups=predictions.groups[which],
-        tracks=None if predictions.tracks is None else predictions.tracks[which],
-        probabilities=each(predictions.probabilities),
-        decisions=each(predictions.decisions),
-        without={},
-    )
 
 
 def _common_unit(split: str, first: Evaluation, second: Evaluation, a: Predictions, b: Predictions) -> str:

@@ -113,7 +113,7 @@ class AsyncClient(AsyncModelCalls):
                 one version all the same.
             base: also ask what each base estimator says.
             timeout: seconds, retries included; None for no limit.
-            neighbors: also name so many nearest training rows of each row, at most 10; for models exported with them.
+            neighbors: also name this many nearest training rows of each row, at most 10; for models exported with them.
             novelty: also tell how far each row is from the training rows, where the model knows what is usual.
             strict: refuse columns that the model does not take.
             priority: `high` is computed before what is `normal`.
@@ -302,7 +302,7 @@ class AsyncClient(AsyncModelCalls):
             window: length of a window, s; that of the rows the model was trained on serves it best.
             hop: from one window's beginning to the next one's, s; None: one after the other.
             timeout: seconds to wait for one answer, retries included; None for no limit. There is none on the whole.
-            neighbors: also name so many training rows that the song sounds like, at most 10; as in `predict`.
+            neighbors: also name this many training rows that the song sounds like, at most 10; as in `predict`.
 
         Raises:
             InvalidInput: the file is not a recording, is silent or shorter than one window; the model is not for songs.

@@ -78,7 +78,7 @@ def _fold_captured(where: str, graph: Any, concrete: Any) -> None:
     """Keep constants that a layer captured (`Normalization` has two): tf2onnx leaves them as inputs.
 
     Raises:
-        UnsupportedEstimator: an input is no such constant.
+        UnsupportedEstimator: an input is not such a constant.
 
     """
     captured = {}

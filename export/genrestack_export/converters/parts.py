@@ -56,7 +56,7 @@ def convert_meta(estimator: Any, width: int) -> ConvertedPart:
 
 
 def convert_whole(estimator: Any, features: int, *, single: bool) -> ConvertedPart:
-    """Convert a model that is no stack: `scaled`, float64 (n, f) → `class_index` and `probabilities`."""
+    """Convert a model that is not a stack: `scaled`, float64 (n, f) → `class_index` and `probabilities`."""
     c = Context(GraphBuilder(), "the model", single=single)
     answer = c.classify(estimator, Table(SCALED, features))
     outputs = _whole(c, estimator, answer)

@@ -126,7 +126,7 @@ def average_by_song(predictions: Predictions) -> Predictions | None:
 
 
 def take_rows(predictions: Predictions, taken: np.ndarray) -> Predictions:
-    """Return the predictions of some rows, bool, shape (n,)."""
+    """Return the predictions of some rows: bool, shape (n,), or their numbers."""
 
     def of(which: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         return {name: values[taken] for name, values in which.items()}

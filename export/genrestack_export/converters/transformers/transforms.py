@@ -212,7 +212,7 @@ def other(c: Context, transformer: Any, rows: Table) -> Table:
     return Table(c.embed(graph, {SCALED: rows.name}), int(width))
 
 
-# Whoever adds a transformer adds a line here.
+# A transformer is added by a line here.
 TRANSFORMERS.update(
     {
         **dict.fromkeys((MinMaxScaler, StandardScaler, RobustScaler), scaler),
