@@ -77,4 +77,6 @@ def refusal(status: int, code: grpc.StatusCode, text: str, headers: Mapping[str,
 def id_header(call: Call) -> dict[str, str]:
     """Return the header that tells a request's id, where it fits into one."""
     text = call.request_id
-    return {REQUEST_ID_KEY: text} if text.isascii() and text.isprintable() else {}
+    # A field's value has no blanks around it (RFC 9110, 5.5): uvicorn closes the connection rather than send one.
+    fits = text.isascii() and text.isprintable() and text == text.strip()
+    return {REQUEST_ID_KEY: text} if fits else {}

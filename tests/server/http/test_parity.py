@@ -157,10 +157,19 @@ def test_ids_go_back_and_into_the_call(http: Http) -> None:
     answer = http.infer(in_json(draw_rows(1)), X_Request_Id="mine")
     assert "id" not in answer.document
     assert answer.headers["x-request-id"] == "mine"
-    answer = http.infer(in_json(draw_rows(1), id="двенадцать"))
-    assert answer.document["id"] == "двенадцать"
-    assert "x-request-id" not in answer.headers
     assert len(http.infer(in_json(draw_rows(1))).headers["x-request-id"]) == 16
+
+
+@pytest.mark.parametrize(
+    ("text", "header"),
+    [
+        *[(text, None) for text in ("двенадцать", " ", " | ", "a ", " a", "a" * 127 + " b")],
+        *[("\t", "?"), ("a\r\nb: c", "a??b: c"), ("\0", "?"), ("\x7f", "?"), ("a" * 5000 + " ", "a" * 128)],
+    ],
+)
+def test_an_id_goes_back_in_the_header_where_it_fits_into_one(http: Http, text: str, header: str | None) -> None:
+    answer = http.infer(in_json(draw_rows(1), id=text))
+    assert (answer.document["id"], answer.headers.get("x-request-id")) == (text, header)
 
 
 def test_the_native_service_answers_the_same(http_server: Running, http: Http) -> None:
