@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from support.figures import pytest_terminal_summary, say
-from support.stacks import FittedStack, export, fit_digits
+from support.samples.stacks import FittedStack, export, fit_digits
 from support.tools import STRICT, need
 
 from genrestack_audio.features.compiled import prepare

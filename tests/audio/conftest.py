@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from support.audio_signals import music
+from support.samples.audio_signals import music
 
 from genrestack_audio import RATE
 

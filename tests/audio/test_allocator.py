@@ -15,7 +15,7 @@ from genrestack_audio.table.allocator import keep_freed_memory
 prepare()
 kept = sys.argv[1] == "keep" and keep_freed_memory()
 import numpy as np
-from support.audio_signals import SIGNALS
+from support.samples.audio_signals import SIGNALS
 from genrestack_audio import RATE, extract, extract_windows
 from genrestack_audio.windows.windows import Windows
 with threadpool_limits(1):

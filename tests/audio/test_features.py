@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from support.audio_signals import SIGNALS, music
+from support.samples.audio_signals import SIGNALS, music
 
 from genrestack_audio import FEATURE_NAMES, RATE, AudioError, Windows, extract, extract_windows, named
 from genrestack_audio.features.reference import extract_with_librosa

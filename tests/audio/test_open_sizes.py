@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from support.audio_signals import music
+from support.samples.audio_signals import music
 from support.tools import need
 
 from genrestack_audio import RATE, AudioError, open_sound

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from support.audio_signals import music
 from support.crashing import NOTHING, nothing_or_crash
+from support.samples.audio_signals import music
 
 from genrestack_audio import FEATURE_NAMES, AudioError
 from genrestack_audio.cli import features

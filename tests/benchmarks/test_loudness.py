@@ -1,7 +1,7 @@
 """What a benchmark does to windows of a table is what turning the recording does to them; and the tables it prints."""
 
 import numpy as np
-from support.songs import recording
+from support.samples.songs import recording
 
 from benchmarks.loudness import DECIBELS, turn, volume_table
 from genrestack_audio import FEATURE_NAMES, RATE, extract_windows

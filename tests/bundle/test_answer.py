@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from bundle.reseal import change_graph
 from onnx import ModelProto, helper, numpy_helper
-from server.tiny_bundle import TinyStack, write_tiny
+from server.bundles.tiny import TinyStack, write_tiny
 
 from genrestack_bundle import (
     Answer,

@@ -15,7 +15,7 @@ from packaging.version import Version
 from sklearn.ensemble import StackingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
-from support.stacks import FittedStack
+from support.samples.stacks import FittedStack
 
 from genrestack_bundle import (
     Bundle,

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 import pytest
-from server.hostile import endless_when_hot, hot_rows, write_hostile
-from server.tiny_bundle import draw_rows
-from support.stacks import FittedStack
+from server.bundles.hostile import endless_when_hot, hot_rows, write_hostile
+from server.bundles.tiny import draw_rows
+from support.samples.stacks import FittedStack
 
 from genrestack_bundle import Cancellation, ComposedSession, RunLimit, open_bundle
 from genrestack_bundle.runtime.slices import MAX_SLICE_ROWS, MIN_SLICE_ROWS, run_slices, slice_bounds

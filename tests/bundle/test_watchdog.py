@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 
 import pytest
-from server.hostile import endless, endless_when_hot, folded, hot_rows, write_hostile
-from server.tiny_bundle import TinyStack, draw_rows, write_tiny
+from server.bundles.hostile import endless, endless_when_hot, folded, hot_rows, write_hostile
+from server.bundles.tiny import TinyStack, draw_rows, write_tiny
 
 from genrestack_bundle import (
     Bundle,

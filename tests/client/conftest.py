@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from client.servicer import Script, serving
-from server.live import Command, end_process, running_server, serve_process
-from server.tiny_bundle import TinyStack, write_tiny
-from support.stacks import export
+from server.bundles.tiny import TinyStack, write_tiny
+from server.running.live import Command, end_process, running_server, serve_process
+from support.samples.stacks import export
 from support.waiting import until
 
 from genrestack import Client, RetryOptions
@@ -78,7 +78,7 @@ SUBSET = ("tempo", "mfcc2_mean", "rms_mean", "spectral_centroid_mean")
 @pytest.fixture(scope="session")
 def song_models(tmp_path_factory: pytest.TempPathFactory, real_stack: TinyStack) -> Path:
     """A repository of `songs` (all 57 features), `few` (SUBSET) and `tiny` (features of no recording)."""
-    from support.songs import fit_songs
+    from support.samples.songs import fit_songs
 
     folder = tmp_path_factory.mktemp("song-models")
     export(fit_songs(), folder, "songs")

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 import pytest
-from support.tables import PACK, zipped
+from support.samples.tables import PACK, zipped
 
 from genrestack_common.tables.dialect import find_encoding, sniff, text_stream
 from genrestack_common.tables.errors import TableFileError

@@ -10,10 +10,10 @@ from time import sleep
 
 import numpy as np
 from deploy.proxy import free_port
+from hard.callers.steady import POOL, TOLERANCE, ClientLoad, Expected, Matrix
 from hard.lengths import LONG
 from hard.served import Served, served
-from hard.steady import POOL, TOLERANCE, ClientLoad, Expected, Matrix
-from server.tiny_bundle import TinyStack, draw_rows, write_tiny
+from server.bundles.tiny import TinyStack, draw_rows, write_tiny
 from support.waiting import GUARD_S, until
 
 from genrestack import Client, RetryOptions

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from deploy.fleet import DEADLINE, Fleet, SlowStream, asked, fleet
 from deploy.proxy import Proxy, free_port, proxy
-from hard.http2 import PREDICT, connection, request
+from hard.callers.http2 import PREDICT, connection, request
+from hard.callers.steady import ClientLoad
 from hard.lengths import times
-from hard.steady import ClientLoad
-from server.tiny_bundle import draw_rows
+from server.bundles.tiny import draw_rows
 from support.figures import Say
 from support.waiting import GUARD_S, until
 

@@ -11,9 +11,9 @@ import grpc
 import pytest
 import yaml
 from conftest import ROOT
-from server.supervised import Supervised, supervised
-from server.tiny_bundle import TinyStack, draw_rows, write_tiny
-from support.prometheus import DEPLOY, get, prometheus_of, values
+from server.bundles.tiny import TinyStack, draw_rows, write_tiny
+from server.running.supervised import Supervised, supervised
+from support.network.prometheus import DEPLOY, get, prometheus_of, values
 from support.waiting import until
 
 from genrestack_proto.matrix import to_matrix

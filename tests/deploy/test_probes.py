@@ -14,8 +14,8 @@ import yaml
 from deploy.kustomize import K8S, Object, build, named
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from hard.served import Served, served
-from server.tiny_bundle import TinyStack, write_tiny
-from support.certificates import Authority
+from server.bundles.tiny import TinyStack, write_tiny
+from support.network.certificates import Authority
 from support.tools import need
 from support.waiting import until
 

@@ -7,7 +7,7 @@ import joblib
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from server.live import running_server
+from server.running.live import running_server
 from sklearn.datasets import load_wine
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.neighbors import KNeighborsClassifier

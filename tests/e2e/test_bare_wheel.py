@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
-from server.live import Running, running_server
-from support.stacks import FittedStack
+from server.running.live import Running, running_server
+from support.samples.stacks import FittedStack
 from support.tools import need
 
 HEAVY = ("tensorflow", "sklearn", "onnxruntime", "onnx", "pandas")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
-from server.live import running_server
+from server.running.live import running_server
 from support.followed import blocks, commands, follow, scripts
 from support.tools import need
 

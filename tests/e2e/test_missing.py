@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 import tritonclient.grpc as triton
-from server.live import running_server
+from server.running.live import running_server
 from training.conftest import LIGHT, small_frame
 from tritonclient.utils import InferenceServerException
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from server.live import running_server
+from server.running.live import running_server
 
 from genrestack import Client
 from genrestack_bundle import open_bundle

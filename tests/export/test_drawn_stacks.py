@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from hypothesis import HealthCheck, Phase, assume, given, settings
-from server.live import running_server
-from support.drawn import Drawn, drawn_stacks, fit_drawn
-from support.stacks import FittedStack, export
+from server.running.live import running_server
+from support.samples.drawn import Drawn, drawn_stacks, fit_drawn
+from support.samples.stacks import FittedStack, export
 
 from genrestack import Client
 from genrestack_bundle import ComposedSession, open_bundle

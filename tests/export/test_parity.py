@@ -117,7 +117,7 @@ def test_one_reference_row(small: Case, scaled: bool) -> None:
 def test_one_reference_row_with_a_raw_network(fit: FitStack) -> None:
     """scikeras answers a single row in one dimension, on which the stack it is part of fails."""
     pytest.importorskip("tensorflow")
-    from support.drawn import make_network
+    from support.samples.drawn import make_network
 
     network = make_network(hidden=(4,), activation="relu", normalise=False, sigmoid=False, classes=3, seed=0)
     case = fit(network.set_params(epochs=1))

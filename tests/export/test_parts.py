@@ -10,8 +10,8 @@ from sklearn.ensemble import StackingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
-from support.drawn import make_network
-from support.stacks import FittedStack, export
+from support.samples.drawn import make_network
+from support.samples.stacks import FittedStack, export
 
 from genrestack_bundle import Bundle, open_bundle
 from genrestack_export import UnsupportedEstimator, export_stack

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from hard.steady import POOL, Expected
-from server.tiny_bundle import TinyStack, draw_rows, write_tiny
+from hard.callers.steady import POOL, Expected
+from server.bundles.tiny import TinyStack, draw_rows, write_tiny
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import grpc
 import numpy as np
 import pytest
 from hard.served import Served, served
-from server.hostile import endless_when_hot, hot_rows, write_hostile
-from server.tiny_bundle import TinyStack, draw_rows
+from server.bundles.hostile import endless_when_hot, hot_rows, write_hostile
+from server.bundles.tiny import TinyStack, draw_rows
 from support.waiting import until
 
 from genrestack_proto.matrix import from_matrix, to_matrix

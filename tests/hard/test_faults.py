@@ -16,11 +16,11 @@ from typing import Any
 import grpc
 import psutil
 import pytest
+from hard.callers.steady import Expected, Load
 from hard.lengths import LONG, times
 from hard.served import NARROW_CONNECTION, OWN_CONNECTION, Served, served
-from hard.steady import Expected, Load
-from server.tiny_bundle import TinyStack, draw_rows, write_tiny
-from support.certificates import Authority
+from server.bundles.tiny import TinyStack, draw_rows, write_tiny
+from support.network.certificates import Authority
 from support.tools import need
 from support.waiting import GUARD_S, until
 
@@ -275,7 +275,7 @@ def test_half_open_connections_hold_nobody_up(repository: Path, expected: Expect
 VANISHING = """
 import sys, time
 import grpc
-from server.tiny_bundle import draw_rows
+from server.bundles.tiny import draw_rows
 from genrestack_proto.matrix import to_matrix
 from genrestack_proto.v1.prediction_pb2 import PredictRequest
 from genrestack_proto.v1.prediction_pb2_grpc import PredictionServiceStub

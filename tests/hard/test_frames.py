@@ -9,11 +9,11 @@ from typing import Any
 
 import grpc
 import pytest
-from hard.hostile import GZIP, KINDS, PATHS, Dice, untaken
+from hard.callers.hostile import GZIP, KINDS, PATHS, Dice, untaken
+from hard.callers.steady import TOLERANCE, Expected
 from hard.lengths import times
 from hard.served import Served, served
-from hard.steady import TOLERANCE, Expected
-from support.frames import Wire, message
+from support.network.frames import Wire, message
 from support.waiting import until
 
 from genrestack_proto.matrix import to_matrix

@@ -11,10 +11,10 @@ from typing import Any
 import grpc
 import numpy as np
 from google.rpc import error_details_pb2, status_pb2
+from hard.callers.mutants import METHODS, STREAMS, Sent, draw
+from hard.callers.steady import TOLERANCE, Expected
 from hard.lengths import times
-from hard.mutants import METHODS, STREAMS, Sent, draw
 from hard.served import OWN_CONNECTION, Served, served
-from hard.steady import TOLERANCE, Expected
 
 from genrestack_proto.inference import open_inference_pb2 as oip
 from genrestack_proto.matrix import from_matrix

@@ -16,9 +16,9 @@ import grpc
 import numpy as np
 import pytest
 from google.protobuf.message import Message
-from server.live import Running, details, running_server
-from server.tiny_bundle import TinyStack, draw_rows, write_tiny
-from server.watching import index, on_loop, registry
+from server.bundles.tiny import TinyStack, draw_rows, write_tiny
+from server.running.live import Running, details, running_server
+from server.running.watching import index, on_loop, registry
 from support.waiting import until
 
 from genrestack_common.text import quoted

@@ -12,11 +12,11 @@ from pathlib import Path
 import grpc
 import psutil
 import pytest
-from hard.http2 import NOT_UTF8, PREDICT, Header, connect, connection, draw, finish, request
+from hard.callers.http2 import NOT_UTF8, PREDICT, Header, connect, connection, draw, finish, request
+from hard.callers.steady import Expected, Load
 from hard.lengths import times
 from hard.served import OWN_CONNECTION, Served, served
-from hard.steady import Expected, Load
-from support.certificates import Authority
+from support.network.certificates import Authority
 from support.waiting import until
 
 from genrestack_proto.matrix import to_matrix

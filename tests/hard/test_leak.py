@@ -8,10 +8,10 @@ from typing import Any
 import grpc
 import pytest
 from google.protobuf.message import Message
+from hard.callers.steady import Expected, Load
 from hard.lengths import times
 from hard.served import Served, served
-from hard.steady import Expected, Load
-from server.tiny_bundle import TinyStack, write_tiny
+from server.bundles.tiny import TinyStack, write_tiny
 from support.waiting import until
 
 from genrestack_proto.inference import open_inference_pb2 as oip

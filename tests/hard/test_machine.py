@@ -10,9 +10,9 @@ from pathlib import Path
 
 import grpc
 import pytest
+from hard.callers.steady import Expected, Load
 from hard.served import Served, served
-from hard.steady import Expected, Load
-from server.tiny_bundle import draw_rows
+from server.bundles.tiny import draw_rows
 from support.tools import need
 from support.waiting import until
 

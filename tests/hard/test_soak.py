@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+from hard.callers.steady import POOL, TOLERANCE, Expected, percentile, thirds
 from hard.lengths import LONG, long
 from hard.served import OWN_CONNECTION, Served, served
-from hard.steady import POOL, TOLERANCE, Expected, percentile, thirds
-from server.tiny_bundle import TinyStack, draw_rows, write_tiny
+from server.bundles.tiny import TinyStack, draw_rows, write_tiny
 from support.waiting import until
 
 from genrestack_proto.matrix import to_matrix

@@ -9,8 +9,8 @@ from image.asking import BATCHES
 from image.container import Container, answer, container
 from image.contents import expect
 from image.engine import Engine
-from server.tiny_bundle import TinyStack, write_tiny
-from support.stacks import FittedStack, export, fit_digits
+from server.bundles.tiny import TinyStack, write_tiny
+from support.samples.stacks import FittedStack, export, fit_digits
 
 UID = "10001"
 LONG_ROWS = 1000

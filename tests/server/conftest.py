@@ -5,8 +5,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from server.live import Command, Launch, Running, RunServer, end_process, running_server, serve_process
-from server.tiny_bundle import TinyStack, write_tiny
+from server.bundles.tiny import TinyStack, write_tiny
+from server.running.live import Command, Launch, Running, RunServer, end_process, running_server, serve_process
 
 
 @pytest.fixture(scope="session")

@@ -11,8 +11,8 @@ from pathlib import Path
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from server.live import Launch, Running, serve_process
-from server.tiny_bundle import TinyStack, draw_rows, write_tiny
+from server.bundles.tiny import TinyStack, draw_rows, write_tiny
+from server.running.live import Launch, Running, serve_process
 
 from genrestack_proto.matrix import to_matrix
 from genrestack_proto.v1.prediction_pb2 import PredictRequest

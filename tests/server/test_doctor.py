@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from server.tiny_bundle import TinyStack, write_tiny
+from server.bundles.tiny import TinyStack, write_tiny
 
 from genrestack_bundle.runtime import providers
 from genrestack_server.doctor import cpus, findings, memory, models

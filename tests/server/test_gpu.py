@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from server.live import running_server
-from support.stacks import FittedStack
+from server.running.live import running_server
+from support.samples.stacks import FittedStack
 
 from genrestack_bundle import Bundle, ComposedSession, ProviderError, open_bundle, verified_session, verify_parity
 from genrestack_bundle.runtime.providers import PROVIDERS, available, start

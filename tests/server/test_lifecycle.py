@@ -12,9 +12,9 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
-from server.held import holding
-from server.live import Running, RunServer
-from server.tiny_bundle import TinyStack, draw_rows, write_tiny
+from server.bundles.held import holding
+from server.bundles.tiny import TinyStack, draw_rows, write_tiny
+from server.running.live import Running, RunServer
 from support.tools import need
 from support.waiting import GUARD_S, until
 

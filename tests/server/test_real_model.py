@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from server.live import Running, running_server
-from support.stacks import FittedStack
+from server.running.live import Running, running_server
+from support.samples.stacks import FittedStack
 
 from genrestack_proto.matrix import from_matrix, to_matrix
 from genrestack_proto.v1.prediction_pb2 import GetModelRequest, PredictRequest

@@ -13,21 +13,26 @@ import pytest
 from click.testing import CliRunner, Result
 from export.conftest import draw
 from scipy.stats import ttest_1samp
-from server.live import Running, running_server
+from server.running.live import Running, running_server
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, log_loss
 from sklearn.pipeline import make_pipeline
 from support.pages import check_page
-from support.songs import write_recording
-from support.stacks import FittedStack
-from support.stacks import export as export_digits
+from support.samples.songs import write_recording
+from support.samples.stacks import FittedStack
+from support.samples.stacks import export as export_digits
 
 import genrestack
 from genrestack_proto.v1.model_pb2 import Provenance
 from genrestack_training.cli.evaluate import evaluate
-from genrestack_training.collection import CollectionEvaluation, TableColumns, evaluate_collection, read_collection
 from genrestack_training.report.shift import shift_sentences
-from genrestack_training.served import describe
+from genrestack_training.served.collection import (
+    CollectionEvaluation,
+    TableColumns,
+    evaluate_collection,
+    read_collection,
+)
+from genrestack_training.served.model import describe
 
 Frame = Callable[..., Path]
 

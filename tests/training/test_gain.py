@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from support.songs import KINDS, recording, rows_of_kinds
+from support.samples.songs import KINDS, recording, rows_of_kinds
 from training.conftest import LIGHT, Remembered
 
 from genrestack_audio import FEATURE_NAMES, RATE, extract_windows

@@ -33,7 +33,7 @@ def walk(world: World) -> Iterator[Finding]:
 
 def _security(folder: Path) -> dict[str, tuple[str, ...]]:
     """Write certificates and token files that cannot be used."""
-    from support.certificates import EXPIRED, Authority
+    from support.network.certificates import EXPIRED, Authority
 
     authority = Authority.make()
     good, other = authority.server(folder, "server"), authority.server(folder, "other")

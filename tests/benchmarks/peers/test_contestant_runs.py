@@ -12,7 +12,7 @@ import psutil
 import pytest
 from sklearn.datasets import load_digits
 from sklearn.preprocessing import MinMaxScaler
-from support.stacks import FittedStack, export
+from support.samples.stacks import FittedStack, export
 
 from benchmarks.contestants.prepared import Prepared
 from benchmarks.contestants.stock import convert_parts

@@ -11,7 +11,7 @@ import onnx
 import pytest
 from bundle.reseal import change_graph, reseal
 from sklearn.neighbors import KNeighborsClassifier
-from support.stacks import FittedStack
+from support.samples.stacks import FittedStack
 
 from genrestack_bundle import Bundle, VerifiedSession, open_bundle, verified_session
 from genrestack_bundle import provider_selection as selection_module

@@ -10,7 +10,7 @@ import pytest
 from client.conftest import served_apart
 from client.servicer import Script, answer, failure, serving
 from google.rpc import status_pb2
-from server.tiny_bundle import TinyStack, write_tiny
+from server.bundles.tiny import TinyStack, write_tiny
 
 from genrestack import InvalidInput
 from genrestack.cli.bench.drive import Span, arrivals

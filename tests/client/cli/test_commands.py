@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from client.servicer import Script, bad_request, failure, serving
 from google.rpc import status_pb2
-from server.tiny_bundle import BASE, CLASSES, FEATURES, TinyStack, draw_rows
+from server.bundles.tiny import BASE, CLASSES, FEATURES, TinyStack, draw_rows
 
 from genrestack.cli.main import run
 from genrestack.display.accuracy import accuracy_text

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
-from server.tiny_bundle import FEATURES, TinyStack, draw_rows, write_tiny
+from server.bundles.tiny import FEATURES, TinyStack, draw_rows, write_tiny
 from support.interrupts import interruptible
 from support.waiting import GUARD_S, until
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import grpc
 import pytest
-from server.live import Running, running_server
-from server.tiny_bundle import TinyStack, write_tiny
+from server.bundles.tiny import TinyStack, write_tiny
+from server.running.live import Running, running_server
 
 from genrestack import Client
 from genrestack.cli.doctor import contributed, machine, network, packages

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from rich.cells import cell_len
-from server.live import running_server
-from server.tiny_bundle import FEATURES, TinyStack, draw_rows, write_tiny
-from support.songs import write_recording
+from server.bundles.tiny import FEATURES, TinyStack, draw_rows, write_tiny
+from server.running.live import running_server
+from support.samples.songs import write_recording
 
 import genrestack
 from genrestack.cli.main import run

@@ -17,7 +17,7 @@ from client.liar import Liar, aborting, described, item, matrix, telling, truth
 from client.servicer import failure
 from grpc import StatusCode
 from matplotlib.text import Text
-from support.songs import write_recording
+from support.samples.songs import write_recording
 
 from genrestack import Client, Prediction
 from genrestack.cli.main import run

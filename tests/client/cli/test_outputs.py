@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 from hard.lengths import LONG
-from server.live import end_process
-from server.tiny_bundle import FEATURES, TinyStack, write_tiny
-from support.songs import write_recording
+from server.bundles.tiny import FEATURES, TinyStack, write_tiny
+from server.running.live import end_process
+from support.samples.songs import write_recording
 
 from genrestack import Client
 from genrestack.cli import main

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.memory import memory
-from support.tables import FEATURES, LABELS, PACK, WAYS
+from support.samples.tables import FEATURES, LABELS, PACK, WAYS
 
 from genrestack.cli.tables.columns import batches, match_columns
 from genrestack.cli.tables.table import is_table, open_table

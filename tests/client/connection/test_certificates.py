@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
-from support.certificates import EXPIRED, Authority, Pair
+from support.network.certificates import EXPIRED, Authority, Pair
 
 
 def handshake(server: Pair, trusted: Path, host: str, client: Pair | None = None) -> str:

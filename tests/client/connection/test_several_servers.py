@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from client.both_clients import BOTH_CLIENTS
 from client.servicer import Script, serving
-from server.live import Command, end_process, serve_process
-from server.tiny_bundle import TinyStack, draw_rows, write_tiny
+from server.bundles.tiny import TinyStack, draw_rows, write_tiny
+from server.running.live import Command, end_process, serve_process
 from support.waiting import GUARD_S, until
 
 from genrestack import AsyncClient, Client, DeadlineExceeded, Health, QueueFull, RetryOptions, Unavailable

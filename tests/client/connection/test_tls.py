@@ -10,7 +10,7 @@ import grpc
 import pytest
 from client.both_clients import BOTH_CLIENTS, outcome
 from client.servicer import FEATURES, Script, serving
-from support.certificates import EXPIRED, Authority, Pair
+from support.network.certificates import EXPIRED, Authority, Pair
 
 import genrestack
 from genrestack import TLS, Client, InvalidInput, RetryOptions, Unavailable

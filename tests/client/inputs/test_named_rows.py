@@ -16,8 +16,8 @@ from client.servicer import Script, serving
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import pandas as frames
-from server.live import running_server
-from server.tiny_bundle import FEATURES, TinyStack, draw_rows, write_tiny
+from server.bundles.tiny import FEATURES, TinyStack, draw_rows, write_tiny
+from server.running.live import running_server
 
 import genrestack
 from genrestack import Client, InvalidInput

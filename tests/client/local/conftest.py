@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from server.live import running_server
-from server.tiny_bundle import FEATURES, TinyStack, draw_rows, write_tiny
+from server.bundles.tiny import FEATURES, TinyStack, draw_rows, write_tiny
+from server.running.live import running_server
 
 import genrestack
 from genrestack import Client

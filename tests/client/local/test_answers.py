@@ -9,8 +9,8 @@ from client.both_clients import Ask, Raised, assert_same, outcome
 from client.local.conftest import FRAME
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from server.tiny_bundle import FEATURES, draw_rows
-from support.songs import write_recording
+from server.bundles.tiny import FEATURES, draw_rows
+from support.samples.songs import write_recording
 
 import genrestack
 from genrestack import Client

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
-from server.tiny_bundle import FEATURES, TinyStack, draw_rows, write_tiny
+from server.bundles.tiny import FEATURES, TinyStack, draw_rows, write_tiny
 from support.waiting import until
 
 import genrestack

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from client.both_clients import assert_same
-from server.tiny_bundle import TinyStack, draw_rows, write_tiny
+from server.bundles.tiny import TinyStack, draw_rows, write_tiny
 
 import genrestack
 from genrestack import FailedPrecondition, GenreStackError, InvalidInput, NotFound

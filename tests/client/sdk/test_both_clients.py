@@ -13,7 +13,7 @@ from client.both_clients import BOTH_CLIENTS, Ask, Raised, assert_same, outcome
 from client.conftest import QUICK
 from client.servicer import Script, answer, bad_request, failure, probabilities, retry_info, serving
 from google.rpc import status_pb2
-from server.tiny_bundle import FEATURES, draw_rows
+from server.bundles.tiny import FEATURES, draw_rows
 
 import genrestack
 from genrestack import AsyncClient, Client, DeadlineExceeded

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from client.both_clients import until
 from hard.lengths import times
-from server.live import end_process, serve_process
-from server.tiny_bundle import TinyStack, draw_rows, write_tiny
+from server.bundles.tiny import TinyStack, draw_rows, write_tiny
+from server.running.live import end_process, serve_process
 
 from genrestack import AsyncClient, GenreStackError, RetryOptions
 from genrestack.cli.demo.processes import free_port

@@ -10,8 +10,8 @@ import grpc
 import numpy as np
 import pytest
 from client.both_clients import assert_same
-from server.live import Running, details, running_server
-from support.stacks import FittedStack, export, fit_digits
+from server.running.live import Running, details, running_server
+from support.samples.stacks import FittedStack, export, fit_digits
 
 import genrestack
 from genrestack import Client, FailedPrecondition, InvalidInput, Neighbor, ProtocolError

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from client.servicer import FEATURES, Script, serving
 from joblib import Parallel, delayed
-from support.certificates import Authority
+from support.network.certificates import Authority
 
 from genrestack import TLS, AsyncClient, Client, ClientClosed, KeepaliveOptions, RetryOptions, Unauthenticated
 from genrestack._sync.calls import Calls

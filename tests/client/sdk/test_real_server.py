@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from server.live import running_server
-from server.tiny_bundle import BASE, CLASSES, FEATURES, TinyStack, draw_rows
-from support.stacks import FittedStack
+from server.bundles.tiny import BASE, CLASSES, FEATURES, TinyStack, draw_rows
+from server.running.live import running_server
+from support.samples.stacks import FittedStack
 
 from genrestack import Client, Health, InvalidInput, NotFound
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from client.both_clients import BOTH_CLIENTS, Ask, assert_same, outcome
-from support.songs import KINDS, write_recording
+from support.samples.songs import KINDS, write_recording
 from support.waiting import GUARD_S
 
 from genrestack import AsyncClient, SongPrediction

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
-from support.songs import KINDS, fit_songs, recording
+from support.samples.songs import KINDS, fit_songs, recording
 
 from genrestack import load
 from genrestack.model_info import ModelInfo

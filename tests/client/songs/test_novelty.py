@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from client.both_clients import assert_same
-from server.live import Running, running_server
+from server.running.live import Running, running_server
 from sklearn.ensemble import StackingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import MinMaxScaler
-from support.songs import rows_of_kinds, write_recording
-from support.stacks import FittedStack, export
+from support.samples.songs import rows_of_kinds, write_recording
+from support.samples.stacks import FittedStack, export
 
 import genrestack
 from genrestack import Client, ProtocolError

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from server.live import running_server
+from server.running.live import running_server
 from sklearn.ensemble import StackingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import MinMaxScaler
-from support.songs import KINDS, write_recording
-from support.stacks import FittedStack, export
+from support.samples.songs import KINDS, write_recording
+from support.samples.stacks import FittedStack, export
 
 from genrestack import Client, SongPrediction
 from genrestack.cli.main import run

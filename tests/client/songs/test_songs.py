@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 from client.conftest import SUBSET
-from support.songs import KINDS, recording, write_recording
+from support.samples.songs import KINDS, recording, write_recording
 
 from genrestack import Client, InvalidInput, ModelInfo, Prediction, ProtocolError, SongPrediction
 from genrestack.model_info import FeatureInfo

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from client.web.conftest import Page, served_page
 from support.chromium import find_chromium
-from support.songs import KINDS, fit_songs, write_recording
-from support.stacks import export
+from support.samples.songs import KINDS, fit_songs, write_recording
+from support.samples.stacks import export
 from support.tools import need
 from support.waiting import until
 

@@ -13,7 +13,7 @@ import psutil
 import pytest
 import soundfile
 from client.web.conftest import BIN, SENT_BY_PAGE, Page, served_page, surroundings
-from support.songs import KINDS, recording, write_recording
+from support.samples.songs import KINDS, recording, write_recording
 from support.waiting import until
 
 from genrestack import Client

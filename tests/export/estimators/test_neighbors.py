@@ -13,7 +13,7 @@ from sklearn.ensemble import StackingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC
-from support.stacks import FittedStack, export
+from support.samples.stacks import FittedStack, export
 
 from genrestack_bundle import BundleError, FoundNeighbors, ParityError, open_bundle, verified_search
 from genrestack_bundle import golden as golden_rows

@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import MinMaxScaler, PowerTransformer, QuantileTransformer, StandardScaler
-from support.songs import recording
+from support.samples.songs import recording
 
 from genrestack_audio import FEATURE_NAMES, RATE, extract_windows
 from genrestack_bundle import open_bundle

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from server.live import Running
+from server.running.live import Running
 from support.waiting import GUARD_S
 
 INFER = "/v2/models/tiny/infer"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from server.http.asking import Http, asking
-from server.live import Running, running_server
+from server.running.live import Running, running_server
 
 
 @pytest.fixture(scope="session")

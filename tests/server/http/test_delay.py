@@ -5,8 +5,8 @@ import socket
 from typing import Any
 
 from server.http.asking import Http
-from server.live import Running
-from server.watching import on_loop
+from server.running.live import Running
+from server.running.watching import on_loop
 
 
 def test_connections_do_not_wait_for_acknowledgements(http_server: Running, http: Http) -> None:

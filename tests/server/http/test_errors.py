@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from server.held import holding
+from server.bundles.held import holding
+from server.bundles.tiny import TinyStack, draw_rows, write_tiny
 from server.http.asking import INFER, Http, asking, in_bytes, in_json, sent, status_of
-from server.live import Running, RunServer
-from server.tiny_bundle import TinyStack, draw_rows, write_tiny
-from server.watching import on_loop
+from server.running.live import Running, RunServer
+from server.running.watching import on_loop
 
 from genrestack_server.inference.batcher import Batcher
 

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
-from server.held import holding
+from server.bundles.held import holding
+from server.bundles.tiny import draw_rows
 from server.http.asking import INFER, Http, answer_on, asking, http_port, in_bytes, in_json, sent, sent_from, status_of
-from server.live import MIB, Running, RunServer
-from server.tiny_bundle import draw_rows
+from server.running.live import MIB, Running, RunServer
 from support.waiting import until
 
 from genrestack_server.http import body, connection

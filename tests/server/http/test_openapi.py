@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
+from server.bundles.tiny import draw_rows
 from server.http.asking import LENGTH, Answer, Http, asking, in_json
-from server.live import Running
-from server.tiny_bundle import draw_rows
+from server.running.live import Running
 
 from genrestack_server.http.documentation.openapi import OPENAPI
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from server.bundles.tiny import CLASSES, TinyStack, draw_rows
 from server.http.asking import LENGTH, Answer, Http, in_bytes, in_json
-from server.live import Running
-from server.tiny_bundle import CLASSES, TinyStack, draw_rows
+from server.running.live import Running
 
 from genrestack_proto.inference import open_inference_pb2 as pb
 from genrestack_proto.matrix import to_matrix

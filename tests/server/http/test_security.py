@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from server.bundles.tiny import draw_rows
 from server.http.asking import INFER, Http, answer_on, asking, http_port, in_json, sent, status_of
-from server.live import Running, RunServer
-from server.tiny_bundle import draw_rows
-from support.certificates import EXPIRED, Authority, Pair
+from server.running.live import Running, RunServer
+from support.network.certificates import EXPIRED, Authority, Pair
 from support.waiting import GUARD_S, until
 
 from genrestack_server.call import Call

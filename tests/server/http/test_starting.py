@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from server.bundles.tiny import draw_rows
 from server.http.asking import INFER, Http, in_json
-from server.live import Launch, RunServer
-from server.supervised import supervised
-from server.tiny_bundle import draw_rows
+from server.running.live import Launch, RunServer
+from server.running.supervised import supervised
 from support.waiting import GUARD_S, until
 
 from genrestack_server import AddressError, ServerConfig, StartError

@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-from server.held import holding
+from server.bundles.held import holding
+from server.bundles.tiny import draw_rows
 from server.http.asking import INFER, asking, http_port, in_json, sent
-from server.live import RunServer
-from server.tiny_bundle import draw_rows
+from server.running.live import RunServer
 from support.waiting import GUARD_S, until
 
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from server.bundles.tiny import CLASSES, TinyStack, draw_rows, write_tiny
 from server.http.asking import http_port
-from server.live import Running, RunServer
-from server.tiny_bundle import CLASSES, TinyStack, draw_rows, write_tiny
+from server.running.live import Running, RunServer
 from tritonclient.utils import InferenceServerException
 
 OUTPUTS = ("label", "class_index", "probabilities", "probabilities.left")

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from server.held import Held
+from server.bundles.held import Held
 
 from genrestack_server.config.server_config import ServerConfig
 from genrestack_server.models.loader import load_version

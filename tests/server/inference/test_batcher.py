@@ -9,11 +9,11 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
-from server.bench import Bench, Counted, altered, on_bench, same
-from server.held import Held, holding
-from server.live import RunServer
-from server.tiny_bundle import TinyStack, draw_rows
-from server.watching import advance
+from server.bundles.held import Held, holding
+from server.bundles.tiny import TinyStack, draw_rows
+from server.inference.bench import Bench, Counted, altered, on_bench, same
+from server.running.live import RunServer
+from server.running.watching import advance
 from support.waiting import until
 
 from genrestack_bundle import Answer

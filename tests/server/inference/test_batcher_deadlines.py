@@ -4,9 +4,9 @@ import asyncio
 import time
 
 import pytest
-from server.bench import Bench, on_bench
-from server.held import Held
-from server.tiny_bundle import draw_rows
+from server.bundles.held import Held
+from server.bundles.tiny import draw_rows
+from server.inference.bench import Bench, on_bench
 
 from genrestack_server.errors import DeadlineExceeded
 

@@ -14,9 +14,9 @@ import grpc
 import pytest
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
-from server.live import Running, RunServer
+from server.bundles.tiny import draw_rows
+from server.running.live import Running, RunServer
 from server.telemetry.test_traces import Collector
-from server.tiny_bundle import draw_rows
 from support.waiting import until
 
 from genrestack_proto.inference import open_inference_pb2 as oip

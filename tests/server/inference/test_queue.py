@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
-from server.held import Held, holding
-from server.live import Running, RunServer
+from server.bundles.held import Held, holding
+from server.bundles.tiny import TinyStack, draw_rows
+from server.running.live import Running, RunServer
 from server.service.test_calls import Noted
-from server.tiny_bundle import TinyStack, draw_rows
 from support.waiting import GUARD_S, until
 
 from genrestack import Client

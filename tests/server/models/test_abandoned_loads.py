@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from server.tiny_bundle import TinyStack, write_tiny
+from server.bundles.tiny import TinyStack, write_tiny
 
 from genrestack_server import Server, ServerConfig
 from genrestack_server.errors import LoadRejected, NotFound

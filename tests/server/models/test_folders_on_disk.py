@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from bundle.reseal import reseal
-from server.live import RunServer
-from server.tiny_bundle import CLASSES, TinyStack, draw_rows, write_tiny
-from server.watching import LOOK_S, NEVER_S, Seen, ask, index, some_looks, states
+from server.bundles.tiny import CLASSES, TinyStack, draw_rows, write_tiny
+from server.running.live import RunServer
+from server.running.watching import LOOK_S, NEVER_S, Seen, ask, index, some_looks, states
 from support.waiting import until
 
 from genrestack_bundle.unfinished import unfinished_folder

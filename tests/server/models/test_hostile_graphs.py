@@ -13,8 +13,7 @@ import grpc
 import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from server.bench import Bench, altered, on_bench, same
-from server.hostile import (
+from server.bundles.hostile import (
     FATAL_ROWS,
     endless,
     endless_when,
@@ -23,9 +22,10 @@ from server.hostile import (
     write_hostile,
     wrong_when_fatal,
 )
-from server.live import Running, RunServer
-from server.tiny_bundle import TinyStack, draw_rows, write_tiny
-from server.watching import index, registry
+from server.bundles.tiny import TinyStack, draw_rows, write_tiny
+from server.inference.bench import Bench, altered, on_bench, same
+from server.running.live import Running, RunServer
+from server.running.watching import index, registry
 from support.waiting import until
 
 from genrestack_bundle import Answer, WrongAnswerError

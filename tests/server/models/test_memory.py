@@ -9,9 +9,9 @@ import onnx
 import psutil
 from bundle.reseal import change_graph
 from onnx import helper, numpy_helper
-from server.live import RunServer
-from server.tiny_bundle import TinyStack, write_tiny
-from server.watching import ask, manager, on_loop
+from server.bundles.tiny import TinyStack, write_tiny
+from server.running.live import RunServer
+from server.running.watching import ask, manager, on_loop
 from support.waiting import until
 
 LOADS = 30

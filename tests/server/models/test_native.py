@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from server.live import RunServer
-from support.stacks import FittedStack
+from server.running.live import RunServer
+from support.samples.stacks import FittedStack
 from support.tools import need
 
 from genrestack import Client

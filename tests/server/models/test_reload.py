@@ -10,11 +10,11 @@ from pathlib import Path
 import grpc
 import numpy as np
 import pytest
-from server.held import holding
-from server.hostile import endless, write_hostile
-from server.live import Running, RunServer
-from server.tiny_bundle import TinyStack, draw_rows, write_tiny
-from server.watching import LOOK_S, NEVER_S, Seen, alone, ask, index, refusal, registry, some_looks, states
+from server.bundles.held import holding
+from server.bundles.hostile import endless, write_hostile
+from server.bundles.tiny import TinyStack, draw_rows, write_tiny
+from server.running.live import Running, RunServer
+from server.running.watching import LOOK_S, NEVER_S, Seen, alone, ask, index, refusal, registry, some_looks, states
 from support.waiting import GUARD_S, until
 
 from genrestack_proto.matrix import from_matrix, to_matrix

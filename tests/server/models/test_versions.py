@@ -5,9 +5,9 @@ from pathlib import Path
 
 import grpc
 import pytest
-from server.live import Running, RunServer
-from server.tiny_bundle import TinyStack, write_tiny
-from server.watching import LOOK_S, Seen, ask, index, manager, on_loop, refusal, some_looks, states
+from server.bundles.tiny import TinyStack, write_tiny
+from server.running.live import Running, RunServer
+from server.running.watching import LOOK_S, Seen, ask, index, manager, on_loop, refusal, some_looks, states
 from support.waiting import until
 
 from genrestack_server import RepositoryError, StartError

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import tritonclient.grpc as triton
-from server.live import Running, running_server
+from server.running.live import Running, running_server
 from tritonclient.grpc import service_pb2_grpc
 
 

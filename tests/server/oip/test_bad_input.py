@@ -7,9 +7,9 @@ import grpc
 import numpy as np
 import pytest
 import tritonclient.grpc as triton
-from server.live import Running, RunServer, details
+from server.bundles.tiny import draw_rows
 from server.oip.asking import BASE_OUTPUTS, features, outputs, typed
-from server.tiny_bundle import draw_rows
+from server.running.live import Running, RunServer, details
 from tritonclient.grpc import service_pb2
 from tritonclient.utils import InferenceServerException
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from server.elsewhere import asked, check
-from server.live import Running, RunServer
-from server.tiny_bundle import TinyStack, write_tiny
+from server.bundles.tiny import TinyStack, write_tiny
+from server.http.elsewhere import asked, check
+from server.running.live import Running, RunServer
 
 HERE = Path(__file__).parent
 

@@ -9,9 +9,9 @@ import grpc
 import numpy as np
 import pytest
 import tritonclient.grpc as triton
-from server.live import Running, RunServer, details
+from server.bundles.tiny import TinyStack, draw_rows, write_tiny
 from server.oip.asking import features
-from server.tiny_bundle import TinyStack, draw_rows, write_tiny
+from server.running.live import Running, RunServer, details
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 from tritonclient.utils import InferenceServerException
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 import tritonclient.grpc as triton
-from server.held import holding
-from server.live import Running, RunServer
+from server.bundles.held import holding
+from server.bundles.tiny import draw_rows
 from server.oip.asking import features
-from server.tiny_bundle import draw_rows
+from server.running.live import Running, RunServer
 from support.waiting import GUARD_S, until
 from tritonclient.utils import InferenceServerException
 

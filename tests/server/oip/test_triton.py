@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 import tritonclient.grpc as triton
-from server.live import Running, running_server
+from server.bundles.tiny import CLASSES, FEATURES, TinyStack, draw_rows
 from server.oip.asking import BASE_OUTPUTS, features, outputs, typed
-from server.tiny_bundle import CLASSES, FEATURES, TinyStack, draw_rows
+from server.running.live import Running, running_server
 from support.waiting import GUARD_S
 from tritonclient.grpc import service_pb2
 from tritonclient.utils import InferenceServerException

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 import tritonclient.grpc.aio as triton
-from server.live import Running
+from server.bundles.tiny import TinyStack, draw_rows
 from server.oip.asking import features, outputs
-from server.tiny_bundle import TinyStack, draw_rows
+from server.running.live import Running
 from tritonclient.utils import InferenceServerException
 
 ROWS = draw_rows(3)

@@ -5,8 +5,8 @@ from queue import Queue
 from typing import Any
 
 import numpy as np
+from server.bundles.tiny import TinyStack, draw_rows
 from server.oip.asking import features, outputs, typed
-from server.tiny_bundle import TinyStack, draw_rows
 from support.waiting import GUARD_S
 
 

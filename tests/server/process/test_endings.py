@@ -6,9 +6,9 @@ from pathlib import Path
 
 import grpc
 import pytest
-from server.supervised import Supervised, send, supervised
-from server.tiny_bundle import draw_rows
-from server.waiting import Waiting
+from server.bundles.tiny import draw_rows
+from server.bundles.waiting import Waiting
+from server.running.supervised import Supervised, send, supervised
 from support.waiting import until
 
 from genrestack_proto.matrix import to_matrix

@@ -15,10 +15,10 @@ import numpy as np
 import psutil
 import pytest
 import tritonclient.grpc as triton
-from server.live import Launch, Running
-from server.supervised import Supervised, send, supervised
-from server.tiny_bundle import TinyStack, draw_rows, write_tiny
-from server.waiting import Waiting
+from server.bundles.tiny import TinyStack, draw_rows, write_tiny
+from server.bundles.waiting import Waiting
+from server.running.live import Launch, Running
+from server.running.supervised import Supervised, send, supervised
 from support.waiting import until
 
 from genrestack import Client

@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 import pytest
 from google.rpc import error_details_pb2
-from server.tiny_bundle import TinyStack, write_tiny
+from server.bundles.tiny import TinyStack, write_tiny
 
 from genrestack_proto.v1 import prediction_pb2 as pb
 from genrestack_server.config.server_config import ServerConfig

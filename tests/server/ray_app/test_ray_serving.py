@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from server.tiny_bundle import FEATURES
-from support import namespaces
+from server.bundles.tiny import FEATURES
+from support.network import namespaces
 from support.tools import need
 
 TESTS = Path(__file__).parents[2]
@@ -23,12 +23,12 @@ PATIENT = {
 
 
 def seen_of(part: str, folder: Path) -> dict[str, Any]:
-    """Run a part of `support.ray_serving` and return what it saw."""
+    """Run a part of `support.clusters.serving` and return what it saw."""
     command = namespaces.alone()
     # No package that could be installed: a machine has them or has not.
     need(command, namespaces.WHAT, required=False)
     done = subprocess.run(
-        [*command, sys.executable, "-W", "ignore", "-m", "support.ray_serving", part, str(folder)],
+        [*command, sys.executable, "-W", "ignore", "-m", "support.clusters.serving", part, str(folder)],
         cwd=TESTS,
         capture_output=True,
         text=True,

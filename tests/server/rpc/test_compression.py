@@ -11,9 +11,9 @@ import pytest
 import tritonclient.grpc as triton
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
-from server.live import Running
+from server.running.live import Running
 from server.test_command import batch
-from support.frames import Wire, message
+from support.network.frames import Wire, message
 
 from genrestack_proto.inference import open_inference_pb2 as oip
 from genrestack_proto.v1 import model_pb2, prediction_pb2

@@ -10,8 +10,8 @@ import grpc
 import pytest
 import tritonclient.grpc as triton
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from server.live import Running, RunServer
-from server.tiny_bundle import TinyStack, write_tiny
+from server.bundles.tiny import TinyStack, write_tiny
+from server.running.live import Running, RunServer
 from support.waiting import GUARD_S
 
 SERVICES = ("genrestack.v1.PredictionService", "inference.GRPCInferenceService")

@@ -13,10 +13,10 @@ import grpc
 import numpy as np
 import pytest
 from google.rpc import error_details_pb2, status_pb2
-from server.live import Running, RunServer
+from server.running.live import Running, RunServer
 from server.service.test_calls import Noted
 from server.test_command import batch
-from support.frames import GOAWAY, Wire, message
+from support.network.frames import GOAWAY, Wire, message
 from support.waiting import GUARD_S, until
 
 from genrestack import Client

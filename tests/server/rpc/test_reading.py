@@ -11,10 +11,10 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
-from server.live import Running, RunServer, details
+from server.bundles.tiny import CLASSES
 from server.rpc.test_limits import retry_delay
+from server.running.live import Running, RunServer, details
 from server.test_command import batch
-from server.tiny_bundle import CLASSES
 from support.waiting import until
 
 from genrestack_proto.inference import open_inference_pb2 as oip

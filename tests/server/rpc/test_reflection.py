@@ -7,9 +7,9 @@ import grpc
 import numpy as np
 import pytest
 from grpc_reflection.v1alpha import reflection_pb2
-from server.live import Running
-from server.tiny_bundle import CLASSES, TinyStack, draw_rows
-from support.reflecting import Reflected, Request
+from server.bundles.tiny import CLASSES, TinyStack, draw_rows
+from server.running.live import Running
+from support.network.reflecting import Reflected, Request
 
 ROWS = draw_rows(3)
 

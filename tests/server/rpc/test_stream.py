@@ -8,8 +8,8 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
-from server.live import Running, violations
-from server.tiny_bundle import TinyStack, draw_rows
+from server.bundles.tiny import TinyStack, draw_rows
+from server.running.live import Running, violations
 from support.waiting import GUARD_S
 
 from genrestack_proto.matrix import from_matrix, to_matrix

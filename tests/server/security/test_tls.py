@@ -9,9 +9,9 @@ from pathlib import Path
 
 import grpc
 import pytest
-from server.live import Launch, Running, RunServer
+from server.running.live import Launch, Running, RunServer
 from server.test_command import batch, fails
-from support.certificates import EXPIRED, Authority, Pair
+from support.network.certificates import EXPIRED, Authority, Pair
 from support.waiting import GUARD_S, until
 
 from genrestack_proto.v1.prediction_pb2_grpc import PredictionServiceStub

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from google.rpc import status_pb2
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
-from server.live import Launch, Running, RunServer
+from server.running.live import Launch, Running, RunServer
 from server.test_command import batch, fails
 from support.waiting import until
 from tritonclient.utils import InferenceServerException

@@ -6,8 +6,8 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
-from server.live import Running, RunServer, details
-from server.tiny_bundle import FEATURES, draw_rows
+from server.bundles.tiny import FEATURES, draw_rows
+from server.running.live import Running, RunServer, details
 
 from genrestack import Client
 from genrestack.errors import ResourceExhausted

@@ -8,9 +8,9 @@ from typing import Any
 
 import grpc
 import pytest
-from server.held import holding
-from server.live import Running, RunServer, details
-from server.tiny_bundle import draw_rows
+from server.bundles.held import holding
+from server.bundles.tiny import draw_rows
+from server.running.live import Running, RunServer, details
 from support.waiting import GUARD_S, until
 
 from genrestack_proto.matrix import to_matrix

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import grpc
 import numpy as np
 import pytest
-from server.watching import advance
+from server.running.watching import advance
 
 import genrestack_server
 from genrestack_server.call import Call

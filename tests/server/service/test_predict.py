@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import numpy.typing as npt
 import pytest
-from server.live import Running
-from server.tiny_bundle import BASE, CLASSES, FEATURES, TinyStack, draw_rows
+from server.bundles.tiny import BASE, CLASSES, FEATURES, TinyStack, draw_rows
+from server.running.live import Running
 
 from genrestack_proto.matrix import from_matrix, to_matrix
 from genrestack_proto.v1.prediction_pb2 import PredictRequest, PredictResponse

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from server.live import RunServer
+from server.running.live import RunServer
 from server.test_command import batch
-from support.frames import Wire, headers, message
+from support.network.frames import Wire, headers, message
 
 from genrestack_server.telemetry.grpc_log import SUMMARY_S, GrpcLog
 

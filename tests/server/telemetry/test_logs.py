@@ -15,11 +15,11 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
-from server.live import Launch, Running, RunServer
+from server.bundles.tiny import draw_rows
+from server.running.live import Launch, Running, RunServer
+from server.running.watching import advance, on_loop
 from server.service.test_calls import Noted
 from server.test_command import batch
-from server.tiny_bundle import draw_rows
-from server.watching import advance, on_loop
 
 from genrestack_proto.matrix import to_matrix
 from genrestack_proto.v1.prediction_pb2 import PredictRequest

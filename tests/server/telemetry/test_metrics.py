@@ -11,9 +11,9 @@ import pytest
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
-from server.held import holding
-from server.live import Running, RunServer
-from server.tiny_bundle import TinyStack, draw_rows, write_tiny
+from server.bundles.held import holding
+from server.bundles.tiny import TinyStack, draw_rows, write_tiny
+from server.running.live import Running, RunServer
 from support.waiting import until
 
 from genrestack_proto.matrix import to_matrix

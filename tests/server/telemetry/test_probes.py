@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
-from server.held import holding
-from server.live import Running, RunServer
-from server.supervised import send, supervised
+from server.bundles.held import holding
+from server.running.live import Running, RunServer
+from server.running.supervised import send, supervised
 from server.test_command import batch
 from support.waiting import GUARD_S, until
 
@@ -105,7 +105,7 @@ def ready(pair: Any, status: int) -> Callable[[], bool]:
 def test_workers_that_stop_are_not_ready(tiny_models: Path) -> None:
     import signal
 
-    from server.waiting import Waiting
+    from server.bundles.waiting import Waiting
 
     folder = tiny_models.parent / "held-for-probes"
     folder.mkdir()

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from server.supervised import Supervised, supervised
-from server.tiny_bundle import draw_rows
-from support.prometheus import DEPLOY, get, prometheus_of, query
+from server.bundles.tiny import draw_rows
+from server.running.supervised import Supervised, supervised
+from support.network.prometheus import DEPLOY, get, prometheus_of, query
 from support.tools import need
 from support.waiting import until
 

@@ -16,8 +16,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
-from server.live import RunServer
-from server.tiny_bundle import draw_rows
+from server.bundles.tiny import draw_rows
+from server.running.live import RunServer
 from support.waiting import GUARD_S, until
 
 from genrestack_proto.matrix import to_matrix

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from support.tables import zipped
+from support.samples.tables import zipped
 
 from genrestack_training import TableError, find_grouping, load_table
 from genrestack_training.data.grouping_warnings import grouping_warnings, label_warnings

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from support.memory import memory
-from support.tables import FEATURES, FRAME, LABELS, PACK, WAYS, csv, zipped
+from support.samples.tables import FEATURES, FRAME, LABELS, PACK, WAYS, csv, zipped
 
 from genrestack_training import TableError, load_table, read_groups
 

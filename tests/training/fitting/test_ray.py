@@ -15,7 +15,7 @@ import psutil
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
-from support import namespaces
+from support.network import namespaces
 from support.tools import need
 from training.conftest import LIGHT, Remembered
 
@@ -184,7 +184,7 @@ def test_two_nodes_and_the_loss_of_one(tmp_path: Path) -> None:
     command = namespaces.alone()
     need(command, namespaces.WHAT)
     done = subprocess.run(
-        [*command, sys.executable, "-W", "ignore", "-m", "support.two_nodes", str(tmp_path)],
+        [*command, sys.executable, "-W", "ignore", "-m", "support.clusters.two_nodes", str(tmp_path)],
         cwd=TESTS,
         capture_output=True,
         text=True,

@@ -13,7 +13,7 @@ from typing import Any, Final
 import click
 
 from genrestack_training.cli.shared import click_errors
-from genrestack_training.served import (
+from genrestack_training.served.model import (
     Connection,
     ServedModel,
     client_or_loaded,
@@ -109,12 +109,12 @@ def evaluate(
         raise click.UsageError("--scaler belongs to --against; name the stack that it is in front of")
     name, version = named or (None, None)
     with click_errors():
-        from genrestack_training.against import load_original
-        from genrestack_training.collection import TableColumns, evaluate_collection, read_collection
         from genrestack_training.data.groups_file import read_groups
         from genrestack_training.report.collection import collection_html, render_collection
         from genrestack_training.report.page import write_page
-        from genrestack_training.served import describe, served_errors
+        from genrestack_training.served.against import load_original
+        from genrestack_training.served.collection import TableColumns, evaluate_collection, read_collection
+        from genrestack_training.served.model import describe, served_errors
 
         artists = None if groups is None else read_groups(groups)
         original = None
@@ -156,8 +156,8 @@ def _table(collection: Path, model: ServedModel) -> Iterator[Path]:
     if not collection.is_dir():
         yield collection
         return
-    from genrestack_training.collection import check_genres
     from genrestack_training.errors import TableError
+    from genrestack_training.served.collection import check_genres
 
     if any(find_spec(library) is None for library in _LIBRARIES):
         raise click.ClickException(

@@ -6,13 +6,13 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from genrestack_training.against import OriginalComparison
-from genrestack_training.collection import CollectionEvaluation
 from genrestack_training.report.console import class_table, model_table
 from genrestack_training.report.page import Exhibit, Grid, Page, Section, Tile, render_page
 from genrestack_training.report.results import collection_tiles, evaluation_sections
 from genrestack_training.report.shift import shift_section, shift_sentences
 from genrestack_training.report.text import clean, describe_intervals, points, share
+from genrestack_training.served.against import OriginalComparison
+from genrestack_training.served.collection import CollectionEvaluation
 
 
 def collection_html(found: CollectionEvaluation) -> str:

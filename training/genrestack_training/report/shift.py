@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Sequence
 
 from genrestack_common.text import listed
-from genrestack_training.collection import CollectionEvaluation
 from genrestack_training.data.grouping import UNITS
 from genrestack_training.evaluation.shift import NOTABLE, FeatureShift
 from genrestack_training.report import charts
 from genrestack_training.report.page import Exhibit, Grid, Section
 from genrestack_training.report.text import clean, decimal, share, signed, with_interval
+from genrestack_training.served.collection import CollectionEvaluation
 
 _WORDS = {
     "rms_mean": ("louder", "quieter"),

@@ -1,7 +1,7 @@
 """What Ray Serve answers on a cluster of two nodes, one of whose replicas, and then nodes, is lost under load.
 
-`python -m support.ray_serving PART FOLDER` writes what it saw to FOLDER/seen.json. The cluster binds to the machine's
-own address, and its proxy to every interface: run it in a network namespace that has no other than loopback.
+`python -m support.clusters.serving PART FOLDER` writes what it saw to FOLDER/seen.json. The cluster binds to the
+machine's own address, and its proxy to every interface: run it in a network namespace that has no other than loopback.
 """
 
 import json
@@ -19,9 +19,9 @@ import numpy as np
 import yaml
 from ray import serve
 from ray.serve.schema import ServeDeploySchema
+from server.bundles.tiny import draw_rows, write_tiny
 from server.http.asking import Http, in_json
-from server.live import running_server
-from server.tiny_bundle import draw_rows, write_tiny
+from server.running.live import running_server
 
 from genrestack import Client, RetryOptions
 from genrestack_proto.matrix import to_matrix
@@ -29,8 +29,7 @@ from genrestack_proto.v1 import prediction_pb2 as pb
 from genrestack_proto.v1.prediction_pb2_grpc import PredictionServiceStub
 from genrestack_server.ray_app import app
 from genrestack_server.ray_app.config import read
-from support.interrupts import interruptible
-from support.ray_asking import (
+from support.clusters.asking import (
     FILE,
     HTTP_PORT,
     PATIENCE_S,
@@ -50,6 +49,7 @@ from support.ray_asking import (
     two_nodes,
     until,
 )
+from support.interrupts import interruptible
 
 
 def look_around(seen: Seen, models: Path) -> None:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from genrestack_common.text import closest, counted, listed, quoted, quoted_list
-from genrestack_training.against import OriginalComparison, compare_with_original
 from genrestack_training.data.columns import places_of, rows_named
 from genrestack_training.data.grouping import Grouping, find_grouping
 from genrestack_training.data.splits import Split
@@ -19,11 +18,12 @@ from genrestack_training.evaluation.evaluate import evaluate
 from genrestack_training.evaluation.predictions import STACK, Predictions
 from genrestack_training.evaluation.results import ASKED, Evaluation
 from genrestack_training.evaluation.shift import CollectionShift, TrainingRange, measure_shift
-from genrestack_training.served import Answers, ServedModel, ask
+from genrestack_training.served.against import OriginalComparison, compare_with_original
+from genrestack_training.served.model import Answers, ServedModel, ask
 
 if TYPE_CHECKING:
     from genrestack_export.finding.source_model import SourceModel
-    from genrestack_training.served import Client
+    from genrestack_training.served.model import Client
 
 _SEED = 42
 _NAMED = 5

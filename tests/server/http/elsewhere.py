@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from server.tiny_bundle import CLASSES, TinyStack
+from server.bundles.tiny import CLASSES, TinyStack
 from support.tools import need
 
 ROWS = [[0.5, -1.0, 2.0, 0.25], [1.5, 0.0, -2.0, 1.0]]

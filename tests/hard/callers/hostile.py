@@ -6,9 +6,9 @@ import zlib
 from collections.abc import Callable
 from typing import Final
 
+from hard.callers.mutants import METHODS
 from hard.lengths import times
-from hard.mutants import METHODS
-from support.frames import (
+from support.network.frames import (  # fmt: skip
     CONTINUATION,
     DATA,
     END_HEADERS,
@@ -23,7 +23,7 @@ from support.frames import (
     frame,
     headers,
     message,
-)  # fmt: skip
+)
 
 Dice = random.Random
 MIB: Final = 2**20

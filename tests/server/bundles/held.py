@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, cast
 
-from server.live import Running
-from server.watching import on_loop, registry
+from server.running.live import Running
+from server.running.watching import on_loop, registry
 from support.waiting import GUARD_S
 
 from genrestack_bundle import Answer, ComposedSession

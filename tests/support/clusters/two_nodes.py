@@ -1,7 +1,7 @@
 """What a Ray cluster of two nodes does, one of which is lost in the middle of a fit.
 
-`python -m support.two_nodes FOLDER` writes what it saw to FOLDER/seen.json. The cluster binds to the machine's own
-address, so it is run in a network namespace that has no other than loopback.
+`python -m support.clusters.two_nodes FOLDER` writes what it saw to FOLDER/seen.json. The cluster binds to the machine's
+own address, so it is run in a network namespace that has no other than loopback.
 """
 
 import json

@@ -13,8 +13,8 @@ from sklearn.preprocessing import MinMaxScaler
 from sklearn.svm import SVC
 
 from genrestack_audio import FEATURE_NAMES, RATE, extract_windows
-from support.audio_signals import music
-from support.stacks import FittedStack
+from support.samples.audio_signals import music
+from support.samples.stacks import FittedStack
 
 KINDS = ("band", "hiss", "organ")
 

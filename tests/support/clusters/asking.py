@@ -18,15 +18,15 @@ from google.rpc import status_pb2
 from ray import serve
 from ray.cluster_utils import Cluster
 from ray.serve._private import api as serve_api
+from server.bundles.tiny import TinyStack, draw_rows
 from server.http.asking import INFER, Http, in_bytes, in_json
-from server.tiny_bundle import TinyStack, draw_rows
 
 from genrestack import AsyncClient, Client, GenreStackError
 from genrestack_proto.matrix import to_matrix
 from genrestack_proto.v1 import prediction_pb2 as pb
 from genrestack_proto.v1.prediction_pb2_grpc import PredictionServiceStub
 
-FILE = Path(__file__).resolve().parents[2] / "deploy" / "ray" / "serve.yaml"
+FILE = Path(__file__).resolve().parents[3] / "deploy" / "ray" / "serve.yaml"
 PORT = 50077
 HTTP_PORT = 50078
 TARGET = f"127.0.0.1:{PORT}"

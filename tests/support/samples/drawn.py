@@ -25,7 +25,7 @@ from sklearn.preprocessing import (
 from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
-from support.stacks import FittedStack
+from support.samples.stacks import FittedStack
 
 NAMES = ("knn", "svc", "mlp", "scaler", "meta", "my net", "Ünï", "a.b-c", "x" * 120, "features")
 SCALERS: dict[str, Any] = {

@@ -14,7 +14,7 @@ from typing import Any
 from support.tools import need
 from support.waiting import until
 
-DEPLOY = Path(__file__).parents[2] / "deploy" / "prometheus"
+DEPLOY = Path(__file__).parents[3] / "deploy" / "prometheus"
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import numpy as np
 
 from genrestack_common.text import quoted_list
 from genrestack_training.errors import ServedError
-from genrestack_training.served import Answers, ServedModel
+from genrestack_training.served.model import Answers, ServedModel
 
 if TYPE_CHECKING:
     from genrestack_export.finding.source_model import SourceModel

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 import grpc
 import numpy.typing as npt
 import pytest
-from server.live import Running
-from server.tiny_bundle import draw_rows
+from server.bundles.tiny import draw_rows
+from server.running.live import Running
 
 from genrestack_bundle import ComposedSession, open_bundle
 from genrestack_proto.matrix import to_matrix

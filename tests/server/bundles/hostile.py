@@ -9,7 +9,7 @@ import numpy.typing as npt
 import onnx
 from bundle.reseal import change_graph
 from onnx import TensorProto, helper, numpy_helper
-from server.tiny_bundle import TinyStack, draw_rows, write_tiny
+from server.bundles.tiny import TinyStack, draw_rows, write_tiny
 
 Change = Callable[[onnx.ModelProto], None]
 FATAL_ROWS = 7

@@ -1,0 +1,1 @@
+"""Callers that mean harm, or that compare every answer."""

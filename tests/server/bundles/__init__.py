@@ -1,0 +1,1 @@
+"""Bundles built by hand: small, held back, or hostile."""

@@ -1,0 +1,1 @@
+"""Servers to talk to, in process or as the real command."""

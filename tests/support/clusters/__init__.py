@@ -1,0 +1,1 @@
+"""Ray clusters of two nodes, and what is asked of them."""

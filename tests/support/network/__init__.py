@@ -1,0 +1,1 @@
+"""The network around a server: certificates, frames by hand, namespaces, and programs that read what servers tell."""

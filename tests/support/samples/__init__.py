@@ -1,0 +1,1 @@
+"""Made recordings, tables and stacks."""

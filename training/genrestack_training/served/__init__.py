@@ -1,0 +1,1 @@
+"""A served model, evaluated: on a labelled collection, and against the stack it was exported from."""
