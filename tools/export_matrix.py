@@ -10,14 +10,17 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
 from genrestack_bundle import open_bundle
 from genrestack_export import ExportError, ParityError, UnsupportedEstimator, export_stack
 from genrestack_proto.v1.model_pb2 import Model
+from tools.marked_page import MarkedPage
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGE = ROOT / "docs" / "export.md"
-BEGIN = "<!-- matrix: made by tools/export_matrix.py -->\n"
-END = "<!-- end of matrix -->"
+PAGE = MarkedPage(
+    ROOT / "docs" / "export.md", "<!-- matrix: made by tools/export_matrix.py -->\n", "<!-- end of matrix -->"
+)
 _HEAD = "| {} | converters | computes in | largest difference, two classes | four classes |\n|---|---|---|---|---|\n"
 
 
@@ -27,16 +30,9 @@ def main() -> None:
     # The kinds are those of the tests.
     sys.path.append(str(ROOT / "tests"))
     if sys.argv[1:] == ["--write"]:
-        PAGE.write_text(with_matrix(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+        PAGE.write(matrix())
     else:
         print(matrix())
-
-
-def with_matrix(page: str) -> str:
-    """Return the page with today's matrix between its marks."""
-    head, _, rest = page.partition(BEGIN)
-    _, _, tail = rest.partition(END)
-    return f"{head}{BEGIN}\n{matrix()}\n{END}{tail}"
 
 
 def matrix() -> str:

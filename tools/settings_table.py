@@ -7,27 +7,25 @@ python tools/settings_table.py --write
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
 from genrestack_common.settings import Setting, settings_of
 from genrestack_server.config.server_config import SECTIONS, ServerConfig
+from tools.marked_page import MarkedPage
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "operations.md"
-BEGIN = "<!-- settings: made by tools/settings_table.py -->\n"
-END = "<!-- end of settings -->"
+PAGE = MarkedPage(
+    Path(__file__).resolve().parent.parent / "docs" / "operations.md",
+    "<!-- settings: made by tools/settings_table.py -->\n",
+    "<!-- end of settings -->",
+)
 
 
 def main() -> None:
     """Print the tables, or put them into the page."""
     if sys.argv[1:] == ["--write"]:
-        PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+        PAGE.write(tables())
     else:
         print(tables())
-
-
-def with_tables(page: str) -> str:
-    """Return the page with today's tables between its marks."""
-    head, _, rest = page.partition(BEGIN)
-    _, _, tail = rest.partition(END)
-    return f"{head}{BEGIN}\n{tables()}\n{END}{tail}"
 
 
 def tables() -> str:

@@ -2,13 +2,12 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from genrestack_bundle import ComposedSession, Golden, write_bundle
-from genrestack_bundle.layout import check_model_name
 from genrestack_bundle.parity import largest_difference
 from genrestack_bundle.runtime.compose import PROBABILITIES, compose
 from genrestack_export.converters.nearest.neighbors import convert_neighbors
@@ -26,6 +25,7 @@ from genrestack_export.errors import ExportError
 from genrestack_export.finding.source_model import SourceModel
 from genrestack_export.gain_ranges import describe_gain
 from genrestack_export.onnx_graph.builder import ML_OPSET, OPSET
+from genrestack_export.options import ExportOptions, Files
 from genrestack_export.parity.comparison import ExpectedOutputs, ParityResult, check_parity, tolerances
 from genrestack_export.parity.neighbors import check_neighbors
 from genrestack_export.parity.rows import (
@@ -69,7 +69,7 @@ def export_stack(
     novelty: NoveltyScale | None = None,
     metrics: Mapping[str, float] | None = None,
     provenance: Provenance | None = None,
-    report: Mapping[str, bytes] | Callable[[Parity], Mapping[str, bytes]] | None = None,
+    report: Files | Callable[[Parity], Files] | None = None,
 ) -> Path:
     """Export a fitted stack as the next version of a model.
 
@@ -107,15 +107,11 @@ def export_stack(
         BundleError: the bundle cannot be written.
 
     """
-    return export_source(
-        SourceModel(stack, scaler),
-        feature_names=feature_names,
-        classes=classes,
-        reference_rows=reference_rows,
+    options = ExportOptions(
         models_dir=models_dir,
         name=name,
+        classes=classes,
         precision=precision,
-        training_rows=training_rows,
         accepts_missing=accepts_missing,
         neighbors=neighbors,
         row_names=row_names,
@@ -124,55 +120,41 @@ def export_stack(
         provenance=provenance,
         report=report,
     )
+    return export_source(SourceModel(stack, scaler), feature_names, reference_rows, training_rows, options)
 
 
 def export_source(
     given: SourceModel,
-    *,
     feature_names: Sequence[str],
-    classes: Any = None,
     reference_rows: npt.ArrayLike,
-    models_dir: str | Path,
-    name: str,
-    precision: Precision = "single",
-    training_rows: npt.ArrayLike | None = None,
-    accepts_missing: Collection[str] | None = None,
-    neighbors: bool = False,
-    row_names: Sequence[str] | None = None,
-    novelty: NoveltyScale | None = None,
-    metrics: Mapping[str, float] | None = None,
-    provenance: Provenance | None = None,
-    report: Mapping[str, bytes] | Callable[[Parity], Mapping[str, bytes]] | None = None,
+    training_rows: npt.ArrayLike | None,
+    options: ExportOptions,
 ) -> Path:
     """Export a model that was found, with what belongs to it; arguments and errors are those of `export_stack`."""
     names = list(feature_names)
-    check_model_name(name)
-    if precision not in get_args(Precision):
-        raise ExportError(f"precision is {precision!r}; choose single or double")
-    extra = None if callable(report) else extra_files(metrics, report)
+    report = options.report
+    extra = None if callable(report) else extra_files(options.metrics, report)
     stack, scaler = given.model, given.preprocessing
     source = read_source_stack(stack, scaler)
-    shown = check_names(source, names, classes)
-    accepts = _accepting(source, reference_rows, names, accepts_missing)
+    shown = check_names(source, names, options.classes)
+    accepts = _accepting(source, reference_rows, names, options.accepts_missing)
     rows = check_rows("reference_rows", reference_rows, names, accepts)
     seen = None if training_rows is None else check_rows("training_rows", training_rows, names, accepts)
-    single = precision == "single"
+    single = options.precision == "single"
     # Converting is quick and refuses what is not supported; only then is the original asked, which may take long.
-    if (row_names is not None or novelty is not None) and not neighbors:
-        raise ExportError("row_names and novelty are of nearest training rows; pass neighbors=True as well")
     around = [
         [convert_scaler(scaler)] if scaler is not None else [],
         [convert_meta(stack.final_estimator_, source.stacked_width)] if source.is_stack else [],
     ]
     parts = [_convert(source, position, single=single) for position in range(len(source.base))]
-    search = convert_neighbors(source.base, row_names, novelty) if neighbors else None
+    search = convert_neighbors(source.base, options.row_names, options.novelty) if options.neighbors else None
     with rows_without_names():
         expected = _expected_outputs(source, rows, seen, names, accepts)
     _check_probabilities(source, expected.golden)
     parts = [_choose_precision(source, expected.golden, position, part) for position, part in enumerate(parts)]
     whole = [*around[0], *parts, *around[1]]
     model = Model(
-        name=name,
+        name=options.name,
         features=describe_features(names, seen, accepts),
         classes=shown,
         parts=[*(part.part for part in whole), *([] if search is None else [search.part])],
@@ -181,13 +163,13 @@ def export_source(
         opset=OPSET,
         ml_opset=ML_OPSET,
         precision=PRECISION_SINGLE if single else PRECISION_DOUBLE,
-        metrics=dict(metrics or {}),
-        provenance=fill_provenance(provenance),
-        novelty=None if novelty is None else novelty.manifest,
+        metrics=dict(options.metrics or {}),
+        provenance=fill_provenance(options.provenance),
+        novelty=None if options.novelty is None else options.novelty.manifest,
     )
     describe_gain(model, scaler, seen)
     graphs = {part.part.file: part.model.SerializeToString() for part in whole}
-    result = _check_parity(model, graphs, expected, parts, precision)
+    result = _check_parity(model, graphs, expected, parts, options.precision)
     model.parity.CopyFrom(result.parity)
     golden = result.golden
     if search is not None:
@@ -195,8 +177,8 @@ def export_source(
         with rows_without_names():
             golden = check_neighbors(source, search, model, graphs, expected.golden, golden)
     if callable(report):
-        extra = extra_files(metrics, report(result.parity))
-    return write_bundle(Path(models_dir), model, graphs, golden, extra)
+        extra = extra_files(options.metrics, report(result.parity))
+    return write_bundle(Path(options.models_dir), model, graphs, golden, extra)
 
 
 def _accepting(

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from genrestack_export.converters.parts import Precision
 from genrestack_export.exporter import export_source
 from genrestack_export.finding.columns import column_names, select_columns
+from genrestack_export.options import ExportOptions, Files
 from genrestack_export.unwrap import unwrap
 from genrestack_proto.v1.model_pb2 import Parity, Provenance
 
@@ -28,7 +29,7 @@ def export_model(
     row_names: Sequence[str] | None = None,
     metrics: Mapping[str, float] | None = None,
     provenance: Provenance | None = None,
-    report: Mapping[str, bytes] | Callable[[Parity], Mapping[str, bytes]] | None = None,
+    report: Files | Callable[[Parity], Files] | None = None,
 ) -> Path:
     """Export the model in whatever wraps it, as the next version of a model.
 
@@ -62,19 +63,17 @@ def export_model(
 
     """
     source = unwrap(obj, scaler, classes)
-    names = column_names(source, feature_names, reference_rows)
-    return export_source(
-        source,
-        feature_names=names,
-        classes=source.classes,
-        reference_rows=select_columns(reference_rows, names),
+    options = ExportOptions(
         models_dir=models_dir,
         name=name,
+        classes=source.classes,
         precision=precision,
-        training_rows=None if training_rows is None else select_columns(training_rows, names),
         neighbors=neighbors,
         row_names=row_names,
         metrics=metrics,
         provenance=provenance,
         report=report,
     )
+    names = column_names(source, feature_names, reference_rows)
+    training = None if training_rows is None else select_columns(training_rows, names)
+    return export_source(source, names, select_columns(reference_rows, names), training, options)

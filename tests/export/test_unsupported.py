@@ -16,7 +16,7 @@ from sklearn.ensemble import (
     StackingRegressor,
     VotingClassifier,
 )
-from sklearn.linear_model import LogisticRegression, RidgeClassifier, SGDClassifier
+from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -67,7 +67,6 @@ BASE: dict[str, tuple[Callable[[], Any], str, str]] = {
     "a function of one's own": (
         lambda: make_pipeline(FunctionTransformer(np.sin), knn()), "FunctionTransformer(sin)", "numpy.sqrt"
     ),
-    "modified huber": (lambda: SGDClassifier(loss="modified_huber"), "modified_huber", "log_loss"),
 }  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from genrestack_server import ServerConfig
 from genrestack_server.cli import serve
 from genrestack_server.config.server_config import SECTIONS
 from genrestack_server.config.sources import as_toml, effective, toml_value, unknown_variables, variable
-from tools.settings_table import PAGE, with_tables
+from tools.settings_table import PAGE, tables
 
 SETTINGS = dict(settings_of(ServerConfig))
 # What some settings need beside them, or may be alone.
@@ -242,6 +242,6 @@ def test_every_field_is_a_setting_of_a_known_section() -> None:
 
 
 def test_the_table_of_the_docs_is_of_today() -> None:
-    page = PAGE.read_text(encoding="utf-8")
-    assert with_tables(page) == page, "run: python tools/settings_table.py --write"
+    page = PAGE.text()
+    assert PAGE.with_passage(tables()) == page, "run: python tools/settings_table.py --write"
     assert [name for name in SETTINGS if f"| `{name}` |" not in page] == []

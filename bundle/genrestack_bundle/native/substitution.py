@@ -27,7 +27,7 @@ _WEIGHTS: Final = {"uniform": 0, "distance": 1}
 # The name of the first constant that the exported graph of an estimator holds, behind the name of that graph.
 _POINTS: Final = "c_1"
 # What makes a part more than the probabilities of k neighbours by its metric.
-_MORE: Final = {"metric_params", "stack_method"}
+_MORE: Final = {"metric_params", "stacked_by"}
 
 
 def native_parts(model: Model, graphs: Mapping[str, bytes]) -> dict[str, bytes]:

@@ -14,7 +14,7 @@ def neighbor_text(neighbor: Neighbor) -> str:
 
 
 def neighbor_columns(count: int) -> list[str]:
-    """Return the headings of so many: `neighbor.1.row`, `neighbor.1.name` …."""
+    """Return the headings of a number of neighbours: `neighbor.1.row`, `neighbor.1.name` …."""
     return [f"neighbor.{number}.{field}" for number in range(1, count + 1) for field in _FIELDS]
 
 

@@ -57,7 +57,7 @@ class TableOptions:
 @click.option("--base", is_flag=True, help="Also show what each base estimator says.")
 @click.option(
     "--neighbors", metavar="N", type=click.IntRange(0, 10), default=0, show_default=True,
-    help="Also name so many nearest training rows; for models exported with --neighbors.",
+    help="Also name this many nearest training rows; for models exported with --neighbors.",
 )  # fmt: skip
 @click.option("--json", "form", flag_value="json", help="Print JSON.")
 @click.option("--csv", "form", flag_value="csv", help="Print CSV.")

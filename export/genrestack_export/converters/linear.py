@@ -38,6 +38,16 @@ def _one_vs_rest(c: Context, classes: int, decision: Make) -> Make:
     return lazy(lambda: c.shares(c.expit(decision()), 1 / classes))
 
 
+def _clipped(c: Context, classes: int, decision: Make) -> Make:
+    """Return shares of (min(max(d, −1), 1) + 1) / 2 (Zhang 2004, as in scikit-learn); equal ones where all are 0."""
+
+    def halves() -> str:
+        clipped = c.g.node("Clip", decision(), c.number(-1), c.number(1))
+        return c.g.node("Div", c.g.node("Add", clipped, c.number(1)), c.number(2))
+
+    return lazy(lambda: c.beside(halves()) if classes == _BINARY else c.shares(halves(), 1 / classes))
+
+
 def _softmax(c: Context, classes: int, decision: Make, scale: float = 1.0) -> Make:
     if classes == _BINARY:
         return lazy(lambda: c.beside(c.expit(c.g.node("Mul", decision(), c.number(scale)))))
@@ -69,13 +79,11 @@ def decision_only(c: Context, estimator: Any, rows: Table) -> Answer:
 
 
 def descent(c: Context, estimator: Any, rows: Table) -> Answer:
-    """Convert `SGDClassifier`; with the loss log_loss it has probabilities."""
-    if estimator.loss == "modified_huber":
-        raise c.refuse("SGDClassifier(loss='modified_huber')", "loss 'log_loss'")
-    plain = decision_only(c, estimator, rows)
-    if estimator.loss != "log_loss" or plain.decision is None:
-        return plain
-    return Answer(plain.classes, _one_vs_rest(c, plain.classes, plain.decision), plain.decision, plain.index)
+    """Convert `SGDClassifier`; with the losses log_loss and modified_huber it has probabilities."""
+    classes, decision = len(estimator.classes_), _decision(c, estimator, rows)
+    probabilities = {"log_loss": _one_vs_rest, "modified_huber": _clipped}.get(estimator.loss)
+    made = None if probabilities is None else probabilities(c, classes, decision)
+    return Answer(classes, made, decision, linear_index(c, classes, decision))
 
 
 CLASSIFIERS.update(

@@ -104,7 +104,7 @@ def convert_base(
     model = c.g.model(type(estimator).__name__, {SCALED: (DOUBLE, ["rows", features])}, outputs)
     part = _part(name, PART_KIND_BASE, _file(position, name), estimator)
     if method != "predict_proba":
-        part.parameters["stack_method"] = method
+        part.parameters["stacked_by"] = method
     return _finish(c, part, model)
 
 

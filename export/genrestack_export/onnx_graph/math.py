@@ -79,8 +79,8 @@ def expm1(g: GraphBuilder, value: str) -> str:
     u = g.node("Exp", near)
     lost = g.node("Equal", u, one)
     divisor = g.node("Where", lost, one, g.node("Log", u))
-    mended = g.node("Mul", g.node("Sub", u, one), g.node("Div", near, divisor))
-    return g.node("Where", far, g.node("Sub", g.node("Exp", value), one), g.node("Where", lost, near, mended))
+    corrected = g.node("Mul", g.node("Sub", u, one), g.node("Div", near, divisor))
+    return g.node("Where", far, g.node("Sub", g.node("Exp", value), one), g.node("Where", lost, near, corrected))
 
 
 def normal_quantile(g: GraphBuilder, probability: str) -> str:

@@ -72,7 +72,7 @@ class PredictRequest(_message.Message):
     base: _builtins.bool
     """Also answer what each base estimator said."""
     neighbors: _builtins.int
-    """Also name so many nearest training rows of each row, 0 to 10; the model needs a neighbours part."""
+    """Also name this many nearest training rows of each row, 0 to 10; the model needs a neighbours part."""
     novelty: _builtins.bool
     """Also tell how far each row is from the training rows, where the model knows what is usual."""
     @_builtins.property

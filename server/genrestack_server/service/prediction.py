@@ -89,7 +89,7 @@ def to_predict_response(
 
 
 def to_neighbors(found: FoundNeighbors, count: int) -> pb.Neighbors:
-    """Return the nearest training rows, at most so many of each row."""
+    """Return the nearest training rows, at most this many of each row."""
     count = min(count, found.rows.shape[1])
     return pb.Neighbors(
         count=count,

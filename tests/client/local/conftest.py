@@ -3,15 +3,12 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import pandas as pd
 import pytest
-from server.bundles.tiny import FEATURES, TinyStack, draw_rows, write_tiny
+from server.bundles.tiny import TinyStack, write_tiny
 from server.running.live import running_server
 
 import genrestack
 from genrestack import Client
-
-FRAME = pd.DataFrame(draw_rows(250), columns=list(FEATURES))
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from client.local.conftest import FRAME
+from client.asks import FRAME
 
 from genrestack import Client
 

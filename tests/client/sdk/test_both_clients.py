@@ -7,13 +7,13 @@ from typing import Any
 
 import grpc
 import numpy as np
-import pandas as pd
 import pytest
+from client.asks import ASKS
 from client.both_clients import BOTH_CLIENTS, Ask, Raised, assert_same, outcome
 from client.conftest import QUICK
 from client.servicer import Script, answer, bad_request, failure, probabilities, retry_info, serving
 from google.rpc import status_pb2
-from server.bundles.tiny import FEATURES, draw_rows
+from server.bundles.tiny import draw_rows
 
 import genrestack
 from genrestack import AsyncClient, Client, DeadlineExceeded
@@ -23,7 +23,6 @@ from genrestack_proto.v1 import prediction_pb2 as pb
 
 Code = grpc.StatusCode
 Prepare = Callable[[Script], object]
-FRAME = pd.DataFrame(draw_rows(250), columns=list(FEATURES))
 
 
 def both(target: str, ask: Ask, **settings: Any) -> Any:
@@ -37,33 +36,17 @@ def both(target: str, ask: Ask, **settings: Any) -> Any:
 
 
 REAL: dict[str, Ask] = {
+    **ASKS,
     "array": lambda c: c.predict(draw_rows(3)),
     "base": lambda c: c.predict(draw_rows(3), base=True),
-    "frame in another order": lambda c: c.predict(FRAME.iloc[:, ::-1]),
-    "dicts": lambda c: c.predict([dict.fromkeys(FEATURES, 0.5)]),
     "probabilities": lambda c: c.predict_proba(draw_rows(2)),
     "split by a limit only the server knows": lambda c: c.predict(draw_rows(1000), base=True),
-    "stream": lambda c: c.predict_stream(np.array_split(draw_rows(300), 29), base=True),
     "stream of large batches": lambda c: c.predict_stream([draw_rows(5), draw_rows(450), draw_rows(5)]),
-    "stream with errors": lambda c: c.predict_stream(
-        [draw_rows(2), [["x"] * 4], draw_rows(2)[:, 1:], draw_rows(2)], on_error="return"
-    ),
-    "stream that raises": lambda c: c.predict_stream([draw_rows(2), draw_rows(2)[:, 1:]]),
     "named version": lambda c: c.predict(draw_rows(1), model="tiny", version=1),
-    "models": lambda c: c.models(),
-    "model": lambda c: c.model("tiny"),
     "health": lambda c: [c.health(), c.health("tiny", 1), c.health("gone")],
-    "ready": lambda c: c.wait_until_ready(10, model="tiny"),
     "never ready": lambda c: c.wait_until_ready(0.3, model="gone"),
-    "no such model": lambda c: c.predict(draw_rows(1), model="gone"),
-    "no such version": lambda c: c.model("tiny", 9),
-    "wrong width": lambda c: c.predict(draw_rows(3)[:, 1:]),
-    "wrong name": lambda c: c.predict(FRAME.rename(columns={"rms": "loud"})),
-    "NaN": lambda c: c.predict([[1, 2, float("nan"), 4]]),
     "version without model": lambda c: c.health(version=1),
-    "version 0": lambda c: c.predict(draw_rows(1), version=0),
     "empty name": lambda c: c.model(""),
-    "timeout 0": lambda c: c.models(timeout=0),
     "nothing in flight": lambda c: c.predict_stream([], in_flight=0),
     "unknown on_error": lambda c: c.predict_stream([], on_error="skip"),  # type: ignore[call-overload] # as people do
     "closed": lambda c: closed(c).predict(draw_rows(1)),

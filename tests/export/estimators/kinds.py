@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import make_classification
-from sklearn.decomposition import PCA
+from sklearn.decomposition import PCA, KernelPCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis, QuadraticDiscriminantAnalysis
 from sklearn.ensemble import (
     AdaBoostClassifier,
@@ -36,6 +36,7 @@ from sklearn.preprocessing import (
     QuantileTransformer,
     StandardScaler,
 )
+from sklearn.random_projection import GaussianRandomProjection
 from sklearn.svm import SVC, LinearSVC, NuSVC
 from sklearn.tree import DecisionTreeClassifier
 
@@ -69,6 +70,7 @@ MODELS: dict[str, Make] = {
     "logistic": logistic,
     "logistic, searched": lambda: LogisticRegressionCV(Cs=3, cv=2, max_iter=300),
     "sgd": lambda: make_pipeline(StandardScaler(), SGDClassifier(loss="log_loss", random_state=0)),
+    "sgd, modified huber": lambda: make_pipeline(StandardScaler(), SGDClassifier("modified_huber", random_state=0)),
     "mlp": lambda: MLPClassifier((8, 4), activation="tanh", max_iter=20, random_state=0),
     "tree": lambda: DecisionTreeClassifier(max_depth=4, random_state=0),
     "forest": lambda: RandomForestClassifier(15, random_state=0),
@@ -126,6 +128,8 @@ TRANSFORMERS: dict[str, Make] = {
     "quantile": lambda: QuantileTransformer(n_quantiles=50),
     "best": lambda: SelectKBest(k=3),
     "variance": lambda: VarianceThreshold(0.5),
+    "kernel pca": lambda: make_pipeline(StandardScaler(), KernelPCA(3, kernel="rbf")),
+    "random projection": lambda: GaussianRandomProjection(3, random_state=0),
 }
 
 

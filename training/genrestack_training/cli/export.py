@@ -130,6 +130,7 @@ def _export_pickles(
     from genrestack_export.converters.transformers.imputer import fills_missing
     from genrestack_export.exporter import export_source
     from genrestack_export.finding.columns import shared_columns
+    from genrestack_export.options import ExportOptions
     from genrestack_export.own_code import own_code
     from genrestack_training import load_table
     from genrestack_training.data.missing import refuse_missing
@@ -147,16 +148,10 @@ def _export_pickles(
         if not fills_missing(source.preprocessing):
             refuse_missing(replace(table, features=used, feature_names=tuple(columns)))
         click.echo("exporting: converting the parts, then checking parity with the original …", err=True)
-        path = export_source(
-            source,
-            feature_names=columns,
-            classes=source.classes,
-            reference_rows=used,
-            models_dir=models_dir,
-            name=name,
-            precision=precision,
-            neighbors=neighbors,
+        options = ExportOptions(
+            models_dir=models_dir, name=name, classes=source.classes, precision=precision, neighbors=neighbors
         )
+        path = export_source(source, columns, used, None, options)
     print_export(path, models_dir)
     return path
 

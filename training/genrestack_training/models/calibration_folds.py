@@ -19,7 +19,7 @@ class CalibrationFolds:
     """
 
     def __init__(self, n_splits: int, groups: npt.NDArray[np.int64] | None = None, seed: int | None = None) -> None:
-        """Cut so many folds.
+        """Cut a number of folds.
 
         Args:
             n_splits: at least 2.

@@ -163,7 +163,7 @@ def _nearest(g: GraphBuilder, neighbors: Neighbors, points: str) -> tuple[str, s
     last = g.node("Slice", values, g.constant([neighbors.k - 1], np.int64), k, one)
     # Not "uncertain = bound < last": a NaN among the scores has to count as uncertain.
     certain = g.node("Greater", floor(left_out), last)
-    return _mend(g, neighbors, points, g.node("Not", certain), values, index)
+    return _search_again(g, neighbors, points, g.node("Not", certain), values, index)
 
 
 def _score_l1(g: GraphBuilder, neighbors: Neighbors) -> tuple[str, Any]:
@@ -236,14 +236,14 @@ def _score_l2(g: GraphBuilder, neighbors: Neighbors) -> tuple[str, Any]:
     return score, floor
 
 
-def _mend(
+def _search_again(
     g: GraphBuilder, neighbors: Neighbors, points: str, uncertain: str, values: str, index: str
 ) -> tuple[str, str]:
     """Search again in float64 for the uncertain rows."""
     where = g.node("Transpose", g.node("NonZero", g.node("Squeeze", uncertain, g.constant([1], np.int64))))
     again = g.node("GatherND", SCALED, where)
-    mended = _nearest_row_by_row(g, neighbors, points, again, k=neighbors.k)
-    return g.node("ScatterND", values, where, mended[0]), g.node("ScatterND", index, where, mended[1])
+    searched = _nearest_row_by_row(g, neighbors, points, again, k=neighbors.k)
+    return g.node("ScatterND", values, where, searched[0]), g.node("ScatterND", index, where, searched[1])
 
 
 def _nearest_by_angle(g: GraphBuilder, neighbors: Neighbors) -> tuple[str, str]:

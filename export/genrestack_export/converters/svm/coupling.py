@@ -103,14 +103,14 @@ def _mend(g: GraphBuilder, decisions: str, quick: str, doubtful: str, slopes: Ve
     then = GraphBuilder("exact_")
     where = then.node("Transpose", then.node("NonZero", doubtful))
     again = _iterate(then, then.node("GatherND", decisions, where), slopes, offsets)
-    then.name_output(then.node("ScatterND", quick, where, again), "exact_mended")
+    then.name_output(then.node("ScatterND", quick, where, again), "exact_where_needed")
     otherwise = GraphBuilder("quick_")
     otherwise.name_output(quick, "quick_kept")
     shape: list[str | int] = ["rows", _classes(slopes)]
     return g.node(
         "If",
         g.cast(any_doubtful, 9),
-        then_branch=then.graph("again", {}, {"exact_mended": (DOUBLE, shape)}),
+        then_branch=then.graph("again", {}, {"exact_where_needed": (DOUBLE, shape)}),
         else_branch=otherwise.graph("keep", {}, {"quick_kept": (DOUBLE, shape)}),
     )
 
