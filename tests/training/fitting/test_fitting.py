@@ -12,7 +12,10 @@ import joblib
 import numpy as np
 import pytest
 from sklearn.base import clone
+from sklearn.ensemble import StackingClassifier
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
+from support.hoarding import HoardingClassifier
 from training.conftest import LIGHT, TINY, Remembered
 
 from genrestack_training import Table, build_stack
@@ -86,6 +89,12 @@ def test_a_fit_that_fails_leaves_the_stack_as_it_was(engine: Any) -> None:
         fit_stack(stack, np.full_like(ROWS, np.nan), LABELS, engine=engine)
     assert not hasattr(stack, "estimators_")
     assert not any("__sklearn_clone__" in vars(estimator) for _, estimator in stack.estimators)
+
+
+def test_a_process_that_has_grown_is_replaced_in_the_middle() -> None:
+    stack = StackingClassifier([("knn", HoardingClassifier())], LogisticRegression(), cv=5)
+    fits = fit_stack(stack, ROWS, LABELS, engine=ProcessEngine(2))
+    assert sorted(fits) == [("knn", fold) for fold in range(6)]
 
 
 def test_finished_fits_are_not_made_again(tmp_path: Path) -> None:

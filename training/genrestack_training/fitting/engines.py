@@ -72,6 +72,7 @@ class ProcessEngine:
         self, tasks: Sequence[FitTask], rows: Rows, codes: Codes, fits: FitTracker
     ) -> Iterator[tuple[FitTask, Fitted]]:
         """Run tasks, yielding each result as soon as it is there."""
+        _expect_replaced_processes()
         ordered = longest_first(tasks, len(rows))
         with (
             tempfile.TemporaryDirectory(prefix="genrestack-fits-") as folder,
@@ -122,6 +123,15 @@ def _fit_remotely(task: FitTask, rows: Rows, codes: Codes, folder: str) -> tuple
     progress = _progress_file(Path(folder), task.key)
     progress.touch()
     return task.key, fit_single_threaded(task, rows, codes, epochs=partial(_write_progress, progress))
+
+
+def _expect_replaced_processes() -> None:
+    """Keep joblib from warning that it replaces a process which has grown, as those of networks do.
+
+    It warns in a thread of its own, which no block of a caller's reaches; and where warnings are errors that ends the
+    thread, and the fits with it would wait for ever.
+    """
+    warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning, "joblib")
 
 
 @contextmanager
