@@ -12,8 +12,8 @@ _SECONDS = 1.1
 _kept: list[Any] = []
 
 
-class HoardingClassifier(KNeighborsClassifier):
-    """Nearest neighbours, dear."""
+class HoardingClassifier(KNeighborsClassifier):  # type: ignore[misc] # scikit-learn has no types
+    """Nearest neighbours."""
 
     def fit(self, X: Any, y: Any) -> Self:
         """Fit, and keep memory."""
