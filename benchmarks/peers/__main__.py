@@ -13,13 +13,13 @@ from rich.console import Console
 from benchmarks.contestants.contest import ROOT
 from benchmarks.contestants.contest import environment as quiet
 from benchmarks.contestants.prepared import CACHE, prepare
-from benchmarks.peers.budget import FULL, QUICK
-from benchmarks.peers.contestant_run import PeerFailed
-from benchmarks.peers.contestants import REFERENCE, Files, contestants
-from benchmarks.peers.environments import environment
-from benchmarks.peers.page import BEGIN, END, Comparison, print_comparison, to_json, to_markdown
-from benchmarks.peers.picture import draw
-from benchmarks.peers.rounds import measure_all
+from benchmarks.peers.contestants.environments import environment
+from benchmarks.peers.contestants.roster import REFERENCE, Files, contestants
+from benchmarks.peers.measuring.budget import FULL, QUICK
+from benchmarks.peers.measuring.contestant_run import PeerFailed
+from benchmarks.peers.measuring.rounds import measure_all
+from benchmarks.peers.report.page import BEGIN, END, Comparison, print_comparison, to_json, to_markdown
+from benchmarks.peers.report.picture import draw
 from benchmarks.reporting.machine import this_machine
 from benchmarks.reporting.page_section import write_between
 
@@ -50,7 +50,7 @@ def main(
 
     Makes an environment for each way the first time (about 6 GB in all), and trains the notebook's stack where no run
     is given; both are kept, so that the same command goes on where it was interrupted. Measuring itself
-    starts from the beginning and takes about ten minutes; leave the machine alone meanwhile.
+    starts from the beginning and takes about a quarter of an hour; leave the machine alone meanwhile.
 
     \b
     Examples:
@@ -82,11 +82,14 @@ def main(
 
 def pickle_of(run: Path) -> Path:
     """Pickle the stack of a run as others serve it, once."""
-    parts = [(run / "stack.joblib").read_bytes(), (ROOT / "benchmarks" / "peers" / "pickled.py").read_bytes()]
+    parts = [
+        (run / "stack.joblib").read_bytes(),
+        (ROOT / "benchmarks" / "peers" / "contestants" / "pickled.py").read_bytes(),
+    ]
     key = hashlib.sha256(b"\0".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()[:16]
     file = CACHE / "pickles" / f"{key}.joblib"
     if not file.exists():
-        command = [sys.executable, "-W", "ignore", "-m", "benchmarks.peers.pickled", str(run), str(file)]
+        command = [sys.executable, "-W", "ignore", "-m", "benchmarks.peers.contestants.pickled", str(run), str(file)]
         subprocess.run(command, check=True, cwd=ROOT, env=quiet())
     return file
 
@@ -103,7 +106,7 @@ def _keep(comparison: Comparison, json_file: Path | None, plot: Path | None, doc
             raise click.ClickException(str(error)) from error
     if plot is not None:
         plot.parent.mkdir(parents=True, exist_ok=True)
-        plot.write_text(draw(comparison.results), encoding="utf-8")
+        plot.write_text(draw(comparison.columns), encoding="utf-8")
 
 
 if __name__ == "__main__":

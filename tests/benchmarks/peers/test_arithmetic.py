@@ -12,15 +12,16 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from benchmarks.peers.__main__ import main
-from benchmarks.peers.budget import BATCHES, MANY_CALLERS, ONE
-from benchmarks.peers.contestant_run import ContestantRun, Loaded
-from benchmarks.peers.contestants import REFERENCE, contestants
-from benchmarks.peers.environments import REQUIREMENTS
-from benchmarks.peers.measured import MEASURES, Result, compared, percentile, values_of
-from benchmarks.peers.numbers import number
-from benchmarks.peers.page import BEGIN, END, Comparison, lines, print_comparison, to_json, to_markdown
-from benchmarks.peers.picture import draw, place
-from benchmarks.peers.verdict import not_first
+from benchmarks.peers.contestants.environments import REQUIREMENTS
+from benchmarks.peers.contestants.roster import REFERENCE, contestants
+from benchmarks.peers.measuring.budget import BATCHES, MANY_CALLERS, ONE
+from benchmarks.peers.measuring.contestant_run import ContestantRun, Loaded
+from benchmarks.peers.measuring.results import MEASURES, Result, compared, percentile, values_of
+from benchmarks.peers.report.numbers import number
+from benchmarks.peers.report.page import BEGIN, END, Comparison, lines, print_comparison, to_json, to_markdown
+from benchmarks.peers.report.picture import draw, place
+from benchmarks.peers.report.ratios import PAIRS, figures
+from benchmarks.peers.report.verdict import not_first
 from benchmarks.reporting.machine import Machine
 from benchmarks.reporting.page_section import write_between
 
@@ -135,6 +136,34 @@ def test_the_section(tmp_path: Path) -> None:
     assert "2025-01-01" in text
 
 
+def beside(key: str, name: str, sibling: str, one: float, batch: float) -> Result:
+    """Make what a contestant measured in two rounds, the second of which was half as quick."""
+    values = {"one_p50": one, "batch_rate": batch, "apart": 1e-5, "labels": 100.0}
+    rounds = (values, {**values, "one_p50": 2 * one, "batch_rate": batch / 2})
+    return Result(key, name, "", key.startswith("genrestack"), {}, {**values, "installed": 200.0}, rounds, "", sibling)
+
+
+def test_ratios_against_mlserver_and_grpc() -> None:
+    results = [
+        beside("mlserver", "MLServer", "", 80.0, 2000.0),
+        beside("genrestack-1", "GenreStack", "", 1.0, 62_000.0),
+        beside("mlserver-json", "MLServer, HTTP", "mlserver", 90.0, 1000.0),
+        beside("genrestack-json", "GenreStack, HTTP", "genrestack-1", 2.0, 31_000.0),
+        replace(PEER, key="genrestack-bytes", values={}, rounds=(), failure="no answer", beside="genrestack-1"),
+    ]
+    found = figures(results)
+    assert [figure.ratio for figure in found] == [80.0, 45.0, 0.5, pytest.approx(80 / 90), 31.0, 31.0, 0.5, 0.5, None]
+    assert [figure.met for figure in found if figure.target] == [True, False]
+    assert found[4].target == "≥ 30×"
+    assert found[0].note == "rounds between 80 and 80"
+    assert found[-1].name == "installed size, GenreStack"
+    text = to_markdown(comparison(*results), "p.svg")
+    assert "| 1 row, 1 caller, p50, GenreStack, HTTP | 2 ms | 90 ms, MLServer, HTTP | 45× |" in text
+    assert "max |Δp|: MLServer, HTTP 1.0e-05, 100 % of the labels; GenreStack, HTTP 1.0e-05" in text
+    assert "|  | MLServer | GenreStack |" in text
+    assert len(ET.fromstring(draw(comparison(*results).columns))) > 0
+
+
 def test_json_holds_the_rounds() -> None:
     read = json.loads(to_json(comparison(PEER, OURS)))
     assert read["results"][0]["rounds"][1]["one_p50"] == 40.0
@@ -174,7 +203,10 @@ def test_everyone_has_requirements_and_a_way_to_run() -> None:
         named = {pin.partition("==")[0] for pin in pins} | {"genrestack"}
         assert set(each.named) <= named
         assert (each.command is None) == (each.protocol is None) == bool(each.kind)
-    assert [each.key for each in everyone if each.ours] == ["genrestack-1", "genrestack-2"]
+    assert [each.key for each in everyone if each.ours and not each.beside] == ["genrestack-1", "genrestack-2"]
+    by_key = {each.key: each for each in everyone}
+    assert all(by_key[each.beside].ours == each.ours for each in everyone if each.beside)
+    assert {key for pair in PAIRS for key in pair} <= set(by_key)
 
 
 def test_the_documentation_has_the_marks() -> None:

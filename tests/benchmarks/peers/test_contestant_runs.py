@@ -16,13 +16,15 @@ from support.samples.stacks import FittedStack, export
 
 from benchmarks.contestants.prepared import Prepared
 from benchmarks.contestants.stock import convert_parts
-from benchmarks.peers.budget import BATCHES, MANY_CALLERS, ONE, Block, Budget
-from benchmarks.peers.contestant_run import PeerFailed, memory_mb, started
-from benchmarks.peers.contestants import REFERENCE, Files, contestants
-from benchmarks.peers.environments import current
-from benchmarks.peers.measured import MEASURES
-from benchmarks.peers.pickled import make_pipeline
-from benchmarks.peers.rounds import measure_all
+from benchmarks.contestants.subjects import open_only_bundle
+from benchmarks.peers.contestants.environments import current
+from benchmarks.peers.contestants.pickled import make_pipeline
+from benchmarks.peers.contestants.roster import REFERENCE, Files, contestants
+from benchmarks.peers.measuring.budget import BATCHES, MANY_CALLERS, ONE, Block, Budget
+from benchmarks.peers.measuring.contestant_run import PeerFailed, memory_mb, started
+from benchmarks.peers.measuring.results import MEASURES
+from benchmarks.peers.measuring.rounds import check_agreement, measure_all
+from benchmarks.peers.report.ratios import figures
 
 SCANT = Budget(1, (Block(ONE, 1, 1, 0.1, 3), Block(MANY_CALLERS, 4, 1, 0.2, 8), Block(BATCHES, 2, 256, 0.1, 2)))
 ROWS = 300
@@ -61,16 +63,17 @@ def files(fitted: FittedStack, tmp_path_factory: pytest.TempPathFactory) -> File
 
 @pytest.mark.long
 def test_a_round(files: Files) -> None:
-    who = [each for each in contestants() if each.environment in {"scikit-learn", "onnxruntime", "genrestack"}]
+    who = [each for each in contestants() if each.ours or each.environment in {"scikit-learn", "onnxruntime"}]
     results = {each.key: each for each in measure_all(who, files, SCANT, lambda name: current())}
-    assert [each.failure for each in results.values()] == [""] * 4
+    assert [each.failure for each in results.values()] == [""] * 6
     for each in results.values():
         assert set(each.values) == {measure.key for measure in MEASURES} - {"installed"}
         assert min(value for key, value in each.values.items() if key != "apart") > 0
         assert each.values["one_p50"] <= each.values["one_p99"]
         assert each.versions
     assert results[REFERENCE].values["apart"] == 0
-    for ours in ("genrestack-1", "genrestack-2"):
+    assert len(figures([*results.values()])) == 4
+    for ours in ("genrestack-1", "genrestack-2", "genrestack-json", "genrestack-bytes"):
         assert results[ours].values["apart"] < 5e-4
         assert results[ours].values["labels"] == 100
 
@@ -80,7 +83,7 @@ def test_the_pickle_needs_nothing_of_ours_and_answers_one_row(files: Files, fitt
 import sys
 sys.modules.update({"genrestack_training": None})
 import numpy as np
-from benchmarks.peers.unpickled import load, probabilities
+from benchmarks.peers.contestants.unpickled import load, probabilities
 pipeline, rows = load(sys.argv[1]), np.load(sys.argv[2])
 np.save(sys.argv[3], np.concatenate([probabilities(pipeline, rows[:1]), probabilities(pipeline, rows[1:])]))
 """
@@ -89,6 +92,26 @@ np.save(sys.argv[3], np.concatenate([probabilities(pipeline, rows[:1]), probabil
     subprocess.run(command, check=True, cwd=Path(__file__).parents[3])
     expected = fitted.probabilities(fitted.rows.astype(np.float32))
     assert np.load(out) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("key", ["genrestack-1", "genrestack-json", "genrestack-bytes"])
+def test_our_server_by_each_protocol(key: str, models_dir: Path, tmp_path: Path) -> None:
+    bundle = open_only_bundle(models_dir)
+    np.save(tmp_path / "rows.npy", bundle.golden.rows.astype(np.float32))
+    files = Files(Prepared(tmp_path, models_dir, models_dir, tmp_path, tmp_path / "rows.npy", ""), tmp_path)
+    (who,) = (each for each in contestants() if each.key == key)
+    with started(who, files, lambda name: current()) as running:
+        assert running.answers() == pytest.approx(bundle.golden.probabilities, abs=1e-6)
+        block = running.load(Block(BATCHES, 2, 256, 0.1, 4))
+    assert len(block.taken) >= 4
+
+
+def test_one_that_answers_otherwise_by_http() -> None:
+    by_http = next(each for each in contestants() if each.key == "genrestack-json")
+    same = np.full((2, 2), 0.5)
+    check_agreement(by_http, {"genrestack-1": same, "genrestack-json": same})
+    with pytest.raises(PeerFailed, match="GenreStack, HTTP, JSON: it answers otherwise than by gRPC"):
+        check_agreement(by_http, {"genrestack-1": same, "genrestack-json": same + 1e-3})
 
 
 def test_one_that_does_not_start(files: Files, tmp_path: Path) -> None:

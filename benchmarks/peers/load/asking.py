@@ -2,13 +2,13 @@
 
 import http.client
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import grpc
 
-from benchmarks.peers.messages import Protocol
+from benchmarks.peers.load.messages import Protocol
 
 Ask = Callable[[bytes], bytes]
 _PATIENCE_S = 120.0
@@ -31,7 +31,7 @@ def asking(protocol: Protocol, port: int) -> Iterator[Ask]:
         try:
             if protocol.ready:
                 _exchange(connection, "GET", protocol.ready)
-            yield lambda request: _exchange(connection, "POST", protocol.method, request)
+            yield lambda request: _exchange(connection, "POST", protocol.method, request, protocol.headers(request))
         finally:
             connection.close()
 
@@ -52,8 +52,14 @@ def first_answer(protocol: Protocol, port: int, request: bytes, alive: Callable[
     return False
 
 
-def _exchange(connection: http.client.HTTPConnection, verb: str, path: str, request: bytes | None = None) -> bytes:
-    connection.request(verb, path, request, {"Content-Type": "application/json"})
+def _exchange(
+    connection: http.client.HTTPConnection,
+    verb: str,
+    path: str,
+    request: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> bytes:
+    connection.request(verb, path, request, headers or {})
     response = connection.getresponse()
     answer = response.read()
     if response.status != http.client.OK:

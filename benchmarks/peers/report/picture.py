@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import Final
 from xml.sax.saxutils import escape
 
-from benchmarks.peers.measured import MEASURES, Measure, Result
-from benchmarks.peers.numbers import number
+from benchmarks.peers.measuring.results import MEASURES, Measure, Result
+from benchmarks.peers.report.numbers import number
 
 PANELS: Final = (
     ("one_p50", "one_p99"), ("many_callers_p50", "many_callers_p99"), ("batch_rate",),

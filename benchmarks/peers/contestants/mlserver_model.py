@@ -3,7 +3,7 @@
 from mlserver.utils import get_model_uri
 from mlserver_sklearn import SKLearnModel
 
-from benchmarks.peers.unpickled import load, probabilities
+from benchmarks.peers.contestants.unpickled import load, probabilities
 
 
 class Stack(SKLearnModel):  # type: ignore[misc]  # MLServer is not followed by mypy

@@ -1,8 +1,9 @@
-"""The load generator of all servers, gRPC or HTTP: `python -m benchmarks.peers.load SPEC`; an environment of its own.
+"""The load generator of all servers, gRPC or HTTP: `python -m benchmarks.peers.load.generator SPEC`.
 
-SPEC is a file of JSON: `protocol` ("grpc" or "http"), `address`, `method` (or the path), `requests` in hexadecimal, and
-a `block`. Every caller is a coroutine with a connection of its own, and waits for its answer before it calls
-again. Prints JSON: the seconds that the block took, and those of each call.
+Runs in an environment of its own. SPEC is a file of JSON: `protocol` ("grpc" or "http"), `address`, `method` (or the
+path), `requests` in hexadecimal, HTTP's `headers` of each, and a `block`. Every caller is a coroutine with a connection
+of its own, and waits for its answer before it calls again. Prints JSON: the seconds that the block took, and those of
+each call.
 """
 
 import asyncio
@@ -14,9 +15,10 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
-from benchmarks.peers.budget import PATIENCE
+from benchmarks.peers.measuring.budget import PATIENCE
 
-Call = Callable[[bytes], Awaitable[object]]
+Headers = dict[str, str]
+Call = Callable[[bytes, Headers], Awaitable[object]]
 _WARM_UP_S = 0.3
 _TIMEOUT_S = 60.0
 _OPTIONS = [
@@ -29,7 +31,8 @@ _OPTIONS = [
 async def measure(spec: dict[str, Any]) -> dict[str, Any]:
     """Open the connections, do a short block that is not counted, and then the block."""
     block = spec["block"]
-    requests = [bytes.fromhex(request) for request in spec["requests"]]
+    bodies = (bytes.fromhex(request) for request in spec["requests"])
+    requests = list(zip(bodies, spec["headers"], strict=True))
     async with AsyncExitStack() as stack:
         connect = {"grpc": _grpc, "http": _http}[spec["protocol"]]
         calls = [await connect(stack, spec) for _ in range(block["callers"])]
@@ -37,7 +40,7 @@ async def measure(spec: dict[str, Any]) -> dict[str, Any]:
         return await _run(calls, requests, block)
 
 
-async def _run(calls: list[Call], requests: list[bytes], block: dict[str, Any]) -> dict[str, Any]:
+async def _run(calls: list[Call], requests: list[tuple[bytes, Headers]], block: dict[str, Any]) -> dict[str, Any]:
     taken: list[float] = []
     begun = time.perf_counter()
     until, cap = begun + block["seconds"], begun + PATIENCE * block["seconds"]
@@ -45,7 +48,7 @@ async def _run(calls: list[Call], requests: list[bytes], block: dict[str, Any]) 
     async def caller(number: int, call: Call) -> None:
         turn = number
         while (now := time.perf_counter()) < until or (len(taken) < block["least"] and now < cap):
-            await call(requests[turn % len(requests)])
+            await call(*requests[turn % len(requests)])
             taken.append(time.perf_counter() - now)
             turn += len(calls)
 
@@ -60,7 +63,7 @@ async def _grpc(stack: AsyncExitStack, spec: dict[str, Any]) -> Call:
     await asyncio.wait_for(channel.channel_ready(), _TIMEOUT_S)
     method: Any = channel.unary_unary(spec["method"])
 
-    async def call(request: bytes) -> object:
+    async def call(request: bytes, headers: Headers) -> object:  # noqa: ARG001 - one signature for both
         return await method(request, timeout=_TIMEOUT_S)
 
     return call
@@ -71,9 +74,9 @@ async def _http(stack: AsyncExitStack, spec: dict[str, Any]) -> Call:
 
     limits = aiohttp.ClientTimeout(total=_TIMEOUT_S)
     session = await stack.enter_async_context(aiohttp.ClientSession(timeout=limits))
-    url, headers = f"http://{spec['address']}{spec['method']}", {"Content-Type": "application/json"}
+    url = f"http://{spec['address']}{spec['method']}"
 
-    async def call(request: bytes) -> object:
+    async def call(request: bytes, headers: Headers) -> object:
         async with session.post(url, data=request, headers=headers) as response:
             response.raise_for_status()
             return await response.read()

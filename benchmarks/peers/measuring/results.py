@@ -8,9 +8,9 @@ from typing import Final
 
 import numpy as np
 
-from benchmarks.peers.budget import BATCHES, MANY_CALLERS, ONE
-from benchmarks.peers.contestant_run import ContestantRun
-from benchmarks.peers.messages import Probabilities
+from benchmarks.peers.load.messages import Probabilities
+from benchmarks.peers.measuring.budget import BATCHES, MANY_CALLERS, ONE
+from benchmarks.peers.measuring.contestant_run import ContestantRun
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,8 @@ class Result:
     """The same by round, where a round gives it."""
     failure: str = ""
     """Why there are no figures."""
+    beside: str = ""
+    """Key of the one that is the same server asked by gRPC; empty: a column of the table."""
 
 
 def values_of(turns: Sequence[ContestantRun]) -> Values:

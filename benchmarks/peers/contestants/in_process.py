@@ -1,8 +1,8 @@
-"""A contestant without a server: `python -m benchmarks.peers.in_process SPEC`; runs in its own environment.
+"""A contestant without a server: `python -m benchmarks.peers.contestants.in_process SPEC`.
 
-SPEC is JSON: `kind` and `path`, `threads` and `rows`, a file of held-back rows. Requests come as lines of JSON on stdin
-and are answered on stdout: a `load` is done by threads that call the model side by side, and
-`answer` writes probabilities to a file.
+Runs in its own environment. SPEC is JSON: `kind` and `path`, `threads` and `rows`, a file of held-back rows. Requests
+come as lines of JSON on stdin and are answered on stdout: a `load` is done by threads that call the model side by side,
+and `answer` writes probabilities to a file.
 """
 
 import json
@@ -17,7 +17,7 @@ from typing import Any, TextIO
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.peers.budget import PATIENCE
+from benchmarks.peers.measuring.budget import PATIENCE
 
 Answer = Callable[[npt.NDArray[np.float32]], npt.NDArray[Any]]
 _WARM_UP_S = 0.3
@@ -26,7 +26,7 @@ _WARM_UP_S = 0.3
 def make(spec: dict[str, Any]) -> Answer:
     """Make the function that answers raw rows."""
     if spec["kind"] == "pickle":
-        from benchmarks.peers.unpickled import load, probabilities
+        from benchmarks.peers.contestants.unpickled import load, probabilities
 
         pipeline = load(spec["path"])
         return lambda rows: probabilities(pipeline, rows)

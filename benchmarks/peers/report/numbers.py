@@ -1,6 +1,6 @@
 """How the figures are written."""
 
-from benchmarks.peers.measured import Measure, Values
+from benchmarks.peers.measuring.results import Measure, Values
 
 
 def written(measure: Measure, values: Values) -> str:

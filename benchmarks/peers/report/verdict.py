@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from benchmarks.peers.measured import MEASURES, Measure, Result
-from benchmarks.peers.numbers import written
+from benchmarks.peers.measuring.results import MEASURES, Measure, Result
+from benchmarks.peers.report.numbers import written
 
 
 def not_first(results: Sequence[Result], reference: str) -> list[str]:

@@ -17,11 +17,11 @@ import numpy as np
 import psutil
 
 from benchmarks.contestants.contest import ROOT
-from benchmarks.peers.asking import asking, first_answer
-from benchmarks.peers.budget import Block
-from benchmarks.peers.contestants import Contestant, Files, Place, surroundings
-from benchmarks.peers.environments import Environment
-from benchmarks.peers.messages import Probabilities, Protocol, Rows
+from benchmarks.peers.contestants.environments import Environment
+from benchmarks.peers.contestants.roster import Contestant, Files, Place, surroundings
+from benchmarks.peers.load.asking import asking, first_answer
+from benchmarks.peers.load.messages import Probabilities, Protocol, Rows
+from benchmarks.peers.measuring.budget import Block
 
 # Different requests of the load.
 _VARIETY: Final = 64
@@ -98,9 +98,9 @@ def started(contestant: Contestant, files: Files, tool: Tool) -> Iterator[Runnin
 
 @contextmanager
 def _served(contestant: Contestant, files: Files, place: Place, tool: Tool) -> Iterator[Running]:
-    protocol, command = contestant.protocol, contestant.command
-    assert protocol is not None
-    assert command is not None
+    assert contestant.protocol is not None
+    assert contestant.command is not None
+    protocol, command = contestant.protocol(files), contestant.command
     rows = _rows(files)
     one = protocol.request(rows[:1])
     begun = time.perf_counter()
@@ -124,7 +124,7 @@ def _in_process(contestant: Contestant, files: Files, place: Place, tool: Tool) 
         "threads": contestant.threads,
         "rows": str(files.prepared.rows),
     }
-    command = [str(place.environment.python), "-m", "benchmarks.peers.in_process", json.dumps(spec)]
+    command = [str(place.environment.python), "-m", "benchmarks.peers.contestants.in_process", json.dumps(spec)]
     begun = time.perf_counter()
     with _process(command, contestant, files, place, subprocess.PIPE) as process:
         _read(process)
@@ -194,16 +194,18 @@ def memory_mb(number: int) -> float:
 
 
 def _generate(protocol: Protocol, place: Place, rows: Rows, block: Block, tool: Environment) -> Loaded:
+    requests = [protocol.request(part) for part in _requests(rows, block.rows)]
     spec = {
         "protocol": protocol.transport,
         "address": f"127.0.0.1:{place.port}",
         "method": protocol.method,
-        "requests": [protocol.request(part).hex() for part in _requests(rows, block.rows)],
+        "requests": [request.hex() for request in requests],
+        "headers": [protocol.headers(request) for request in requests],
         "block": vars(block),
     }
     file = place.folder / "load.json"
     file.write_text(json.dumps(spec), encoding="utf-8")
-    command = [str(tool.python), "-m", "benchmarks.peers.load", str(file)]
+    command = [str(tool.python), "-m", "benchmarks.peers.load.generator", str(file)]
     outside = {"PYTHONPATH": str(ROOT)} if tool.packages else {}
     done = subprocess.run(
         command, cwd=ROOT, env={**os.environ, **outside}, check=True, text=True, stdout=subprocess.PIPE, timeout=_LOAD_S

@@ -9,9 +9,17 @@ from typing import Final
 
 from benchmarks.contestants.contest import ROOT, threads
 from benchmarks.contestants.prepared import Prepared
-from benchmarks.peers.environments import OURS, Environment
-from benchmarks.peers.messages import JSON, MODEL, OPEN_INFERENCE, PREDICT, Protocol
-from benchmarks.peers.unpickled import MODEL as MODEL_VARIABLE
+from benchmarks.peers.contestants.environments import OURS, Environment
+from benchmarks.peers.contestants.unpickled import MODEL as MODEL_VARIABLE
+from benchmarks.peers.load.messages import (
+    JSON,
+    MODEL,
+    OPEN_INFERENCE,
+    PREDICT,
+    Protocol,
+    infer_as_bytes,
+    infer_as_json,
+)
 
 REFERENCE: Final = "scikit-learn"
 _BATCH = 64
@@ -42,7 +50,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Contestant:
-    """One column of the table."""
+    """One column of the table, or the same server asked in another way."""
 
     key: str
     name: str
@@ -54,17 +62,19 @@ class Contestant:
     """How it runs, and on how many threads, for people."""
     processes: int = 1
     """Processes that compute; the processors are divided among them."""
-    protocol: Protocol | None = None
+    protocol: Callable[[Files], Protocol] | None = None
     """None: in process."""
     command: Callable[[Files, Place], list[str]] | None = None
     kind: str = ""
     """Of `in_process`, for one without a server."""
+    beside: str = ""
+    """Key of the one that is the same server asked by gRPC; where there is one, this one is no column of the table."""
     variables: Callable[[Files, Place], Mapping[str, str]] = field(default=lambda files, place: {})  # noqa: ARG005
 
     @property
     def ours(self) -> bool:
         """Whether it is GenreStack."""
-        return self.environment == OURS
+        return self.environment.startswith(OURS)
 
     @property
     def threads(self) -> int:
@@ -87,11 +97,15 @@ def surroundings(contestant: Contestant, files: Files, place: Place) -> dict[str
     }
 
 
+def _always(protocol: Protocol) -> Callable[[Files], Protocol]:
+    return lambda files: protocol  # noqa: ARG005 - whatever the model
+
+
 def _mlserver(files: Files, place: Place) -> list[str]:
     """Write the settings of the one model, and start the server on their folder."""
     settings = {
         "name": MODEL,
-        "implementation": "benchmarks.peers.mlserver_model.Stack",
+        "implementation": "benchmarks.peers.contestants.mlserver_model.Stack",
         "parameters": {"uri": str(files.pickle), "extra": {"predict_fn": "predict_proba"}},
         "max_batch_size": _BATCH,
         "max_batch_time": _MLSERVER_WAIT_S,
@@ -100,24 +114,37 @@ def _mlserver(files: Files, place: Place) -> list[str]:
     return [str(place.environment.program("mlserver")), "start", str(place.folder)]
 
 
-def _mlserver_variables(files: Files, place: Place) -> dict[str, str]:  # noqa: ARG001 - one signature for all
-    ports = {"GRPC_PORT": place.port, "HTTP_PORT": place.spare[0], "METRICS_PORT": place.spare[1]}
-    others = {"HOST": "127.0.0.1", "DEBUG": "false", "PARALLEL_WORKERS": threads()}
-    return {f"MLSERVER_{name}": str(value) for name, value in (ports | others).items()}
+def _mlserver_variables(grpc: int, http: int) -> Callable[[Files, Place], Mapping[str, str]]:
+    """Say where each protocol listens: 0 is the port that is asked, others are spare ones."""
+
+    def variables(files: Files, place: Place) -> dict[str, str]:  # noqa: ARG001 - one signature for all
+        ports = (place.port, *place.spare)
+        numbers = {"GRPC_PORT": ports[grpc], "HTTP_PORT": ports[http], "METRICS_PORT": ports[2]}
+        others = {"HOST": "127.0.0.1", "DEBUG": "false", "PARALLEL_WORKERS": threads()}
+        return {f"MLSERVER_{name}": str(value) for name, value in (numbers | others).items()}
+
+    return variables
 
 
 def _litserve(files: Files, place: Place) -> list[str]:  # noqa: ARG001 - one signature for all
-    module = "benchmarks.peers.litserve_app"
+    module = "benchmarks.peers.contestants.litserve_app"
     options = (str(place.port), str(threads()), str(_BATCH), str(_LITSERVE_WAIT_S))
     return [str(place.environment.python), "-m", module, *options]
 
 
-def _genrestack(workers: int) -> Callable[[Files, Place], list[str]]:
+def _genrestack(workers: int, *, http: bool = False) -> Callable[[Files, Place], list[str]]:
     def command(files: Files, place: Place) -> list[str]:
-        options = ["--port", str(place.port), "--workers", str(workers), "--provider", "cpu", "--log-level", "warning"]
-        return [str(place.environment.python), "-m", "genrestack", "serve", str(files.prepared.single), *options]
+        grpc, by_http = (place.spare[0], ["--http-port", str(place.port)]) if http else (place.port, [])
+        options = ["--port", str(grpc), *by_http, "--workers", str(workers), "--provider", "cpu"]
+        program = [str(place.environment.python), "-m", "genrestack", "serve", str(files.prepared.single)]
+        return [*program, *options, "--log-level", "warning"]
 
     return command
+
+
+def _our_model(files: Files) -> str:
+    (folder,) = (each for each in files.prepared.single.iterdir() if each.is_dir())
+    return folder.name
 
 
 def contestants() -> tuple[Contestant, ...]:
@@ -136,12 +163,13 @@ def contestants() -> tuple[Contestant, ...]:
             "mlserver", "MLServer", "mlserver", ("mlserver", "mlserver-sklearn", *pickle),
             "gRPC, Open Inference Protocol; its scikit-learn runtime on the pickle; "
             f"{processes}; {batching} {1e3 * _MLSERVER_WAIT_S:g} ms",
-            processes=count, protocol=OPEN_INFERENCE, command=_mlserver, variables=_mlserver_variables,
+            processes=count, protocol=_always(OPEN_INFERENCE), command=_mlserver,
+            variables=_mlserver_variables(grpc=0, http=1),
         ),
         Contestant(
             "litserve", "LitServe", "litserve", ("litserve", *pickle),
             f"HTTP, JSON; the pickle; {processes}; {batching} {1e3 * _LITSERVE_WAIT_S:g} ms; its ZeroMQ queue",
-            processes=count, protocol=JSON, command=_litserve,
+            processes=count, protocol=_always(JSON), command=_litserve,
             variables=lambda files, place: {MODEL_VARIABLE: str(files.pickle)},  # noqa: ARG005
         ),
         Contestant(
@@ -150,11 +178,29 @@ def contestants() -> tuple[Contestant, ...]:
         ),
         Contestant(
             "genrestack-1", "GenreStack, 1 worker", OURS, ("genrestack", "onnxruntime", "grpcio"),
-            f"gRPC, raw float32; threads: {count}; single precision", protocol=PREDICT, command=_genrestack(1),
+            f"gRPC, raw float32; threads: {count}; single precision", protocol=_always(PREDICT), command=_genrestack(1),
         ),
         Contestant(
             "genrestack-2", "GenreStack, 2 workers", OURS, ("genrestack", "onnxruntime", "grpcio"),
             f"gRPC, raw float32; threads of each worker: {max(1, count // 2)}; single precision",
-            processes=2, protocol=PREDICT, command=_genrestack(2),
+            processes=2, protocol=_always(PREDICT), command=_genrestack(2),
+        ),
+        Contestant(
+            "mlserver-json", "MLServer, HTTP, JSON", "mlserver", ("mlserver", "starlette", "uvicorn"),
+            "the same server by HTTP, Open Inference Protocol, rows and answers as JSON",
+            processes=count, protocol=_always(infer_as_json(MODEL)), command=_mlserver,
+            variables=_mlserver_variables(grpc=1, http=0), beside="mlserver",
+        ),
+        Contestant(
+            "genrestack-json", "GenreStack, HTTP, JSON", f"{OURS}-http", ("genrestack", "starlette", "uvicorn"),
+            "1 worker by HTTP, Open Inference Protocol, rows and answers as JSON",
+            protocol=lambda files: infer_as_json(_our_model(files), "probabilities"),
+            command=_genrestack(1, http=True), beside="genrestack-1",
+        ),
+        Contestant(
+            "genrestack-bytes", "GenreStack, HTTP, bytes", f"{OURS}-http", ("genrestack", "starlette", "uvicorn"),
+            "1 worker by HTTP, Open Inference Protocol, rows and answers by Triton's binary tensor extension",
+            protocol=lambda files: infer_as_bytes(_our_model(files), "probabilities"),
+            command=_genrestack(1, http=True), beside="genrestack-1",
         ),
     )  # fmt: skip

@@ -15,8 +15,9 @@ import click
 from benchmarks.contestants.contest import ROOT
 from benchmarks.contestants.prepared import CACHE
 
-REQUIREMENTS: Final = Path(__file__).parent / "requirements"
+REQUIREMENTS: Final = Path(__file__).parents[1] / "requirements"
 OURS: Final = "genrestack"
+"""Begins the names of our own environments."""
 _FINISHED: Final = ".finished"
 
 
@@ -79,7 +80,7 @@ def _install(name: str, folder: Path, python: Path) -> None:
     # pip stays outside: it is not part of what a contestant needs.
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
     _pip("--python", str(python), "install", "--no-deps", "--requirement", str(REQUIREMENTS / f"{name}.txt"))
-    if name == OURS:
+    if name.startswith(OURS):
         wheels = folder / "wheels"
         _pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(wheels), str(ROOT))
         _pip("--python", str(python), "install", "--no-deps", *map(str, wheels.iterdir()))
@@ -96,9 +97,10 @@ def _pip(*arguments: str) -> None:
 def _key(name: str) -> str:
     """Name what is installed: the requirements, the Python, and for ours the code."""
     parts = [(REQUIREMENTS / f"{name}.txt").read_bytes(), sys.version.encode()]
-    if name == OURS:
-        folders = ("proto", "client", "bundle", "server", "training", "export", "audio")
-        files = [file for folder in folders for file in (ROOT / folder).rglob("*") if file.suffix in {".py", ".binpb"}]
+    if name.startswith(OURS):
+        folders = ("proto", "common", "client", "bundle", "server", "training", "export", "audio")
+        kinds = {".py", ".binpb", ".c", ".h"}
+        files = [file for folder in folders for file in (ROOT / folder).rglob("*") if file.suffix in kinds]
         parts += [(ROOT / "pyproject.toml").read_bytes(), *(file.read_bytes() for file in sorted(files))]
     return hashlib.sha256(b"\0".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()[:16]
 

@@ -8,11 +8,13 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.peers.contestants import REFERENCE
-from benchmarks.peers.measured import MEASURES, Result
-from benchmarks.peers.numbers import number, written
-from benchmarks.peers.verdict import best_of, not_first
+from benchmarks.peers.contestants.roster import REFERENCE
+from benchmarks.peers.measuring.results import MEASURES, Result
+from benchmarks.peers.report.numbers import number, written
+from benchmarks.peers.report.ratios import figures
+from benchmarks.peers.report.verdict import best_of, not_first
 from benchmarks.reporting.machine import Machine
+from benchmarks.reporting.report import figure_table, markdown_table
 
 BEGIN: Final = "<!-- peers: begin; written by `python -m benchmarks.peers --write` -->"
 END: Final = "<!-- peers: end -->"
@@ -41,9 +43,14 @@ class Comparison:
         ]
         return said
 
+    @property
+    def columns(self) -> list[Result]:
+        """Those that are a column of the table."""
+        return [each for each in self.results if not each.beside]
+
     def behind(self) -> list[str]:
         """Return where GenreStack is not first."""
-        return not_first(self.results, REFERENCE)
+        return not_first(self.columns, REFERENCE)
 
     def about(self) -> list[str]:
         """Return what was measured, where and when."""
@@ -60,23 +67,26 @@ def lines(comparison: Comparison) -> list[tuple[str, ...]]:
     """Return the table: a line for each measure, a cell for each contestant, the best in bold."""
     table = []
     for measure in MEASURES:
-        best = best_of(measure, comparison.results)
+        best = best_of(measure, comparison.columns)
         name = measure.name if measure.name.endswith(measure.unit) else f"{measure.name}, {measure.unit}"
-        cells = [written(measure, each.values).removesuffix(f" {measure.unit}") for each in comparison.results]
-        bold = [each.values.get(measure.key) == best is not None for each in comparison.results]
+        cells = [written(measure, each.values).removesuffix(f" {measure.unit}") for each in comparison.columns]
+        bold = [each.values.get(measure.key) == best is not None for each in comparison.columns]
         table.append((name, *(f"**{cell}**" if best else cell for cell, best in zip(cells, bold, strict=True))))
     return table
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
     """Print the table with what belongs to it."""
-    table = Table("", *(each.name for each in comparison.results))
+    table = Table("", *(each.name for each in comparison.columns))
     for name, *cells in lines(comparison):
         table.add_row(name, *(f"[bold]{cell.strip('*')}[/bold]" if cell.startswith("**") else cell for cell in cells))
     console.print(table)
     console.print("Where GenreStack is not first:", highlight=False)
     for line in comparison.behind() or ["nowhere in this run"]:
         console.print(f"- {line}", highlight=False)
+    if compared := figures(comparison.results):
+        console.print(figure_table(compared))
+        console.print(agreement(comparison.results), highlight=False)
     for line in (*comparison.about(), *comparison.remarks()):
         console.print(line, highlight=False)
 
@@ -88,7 +98,7 @@ def to_json(comparison: Comparison) -> str:
 
 def to_markdown(comparison: Comparison, picture: str) -> str:
     """Write the section of the documentation; `picture` is the drawing's place as seen from the page."""
-    names = tuple(each.name for each in comparison.results)
+    names, compared = tuple(each.name for each in comparison.columns), figures(comparison.results)
     contestants = [(f"**{each.name}**", each.how, _versions(each)) for each in comparison.results]
     paragraphs = [
         *(f"**{line}**" for line in comparison.remarks()),
@@ -96,12 +106,28 @@ def to_markdown(comparison: Comparison, picture: str) -> str:
         _table(("", *names), lines(comparison)),
         "**Where GenreStack is not first** (the better of its two; derived from the table):",
         "\n".join(f"- {_safe(line)}" for line in comparison.behind() or ["nowhere in this run"]),
+        *(
+            ["Beside MLServer with the same pickle, by gRPC and by HTTP:", markdown_table(compared).rstrip()]
+            if compared
+            else []
+        ),
+        *([agreement(comparison.results)] if compared else []),
         "How each ran:",
         _table(("", "settings", "versions"), contestants),
-        "How far the rounds lay apart, p50 of 1 row with 1 caller, ms: " + _spread(comparison.results) + ".",
+        "How far the rounds lay apart, p50 of 1 row with 1 caller, ms: " + _spread(comparison.columns) + ".",
         "\n".join(f"- {line}" for line in comparison.about()),
     ]
     return "\n\n".join(paragraphs)
+
+
+def agreement(results: Sequence[Result]) -> str:
+    """Return how far the answers by HTTP lie from scikit-learn's."""
+    said = [
+        f"{each.name} {number(each.values['apart'])}, {number(each.values['labels'])} % of the labels"
+        for each in results
+        if each.beside and each.values
+    ]
+    return f"Answers by HTTP beside scikit-learn's, max |Δp|: {'; '.join(said) or 'none'}."
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

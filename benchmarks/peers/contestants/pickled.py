@@ -1,4 +1,4 @@
-"""The pickle that people would serve: `python -m benchmarks.peers.pickled RUN FILE`.
+"""The pickle that people would serve: `python -m benchmarks.peers.contestants.pickled RUN FILE`.
 
 A `Pipeline` of the fitted scaler and the fitted stack, its network in scikeras's own wrapper: nothing in it needs
 GenreStack to be loaded.

@@ -1,4 +1,4 @@
-"""The pickle behind LitServe: `python -m benchmarks.peers.litserve_app PORT WORKERS BATCH WAIT_S`.
+"""The pickle behind LitServe: `python -m benchmarks.peers.contestants.litserve_app PORT WORKERS BATCH WAIT_S`.
 
 Runs in LitServe's environment.
 """
@@ -10,7 +10,7 @@ import litserve
 import numpy as np
 from fastapi import Request, Response
 
-from benchmarks.peers.unpickled import load_given, probabilities
+from benchmarks.peers.contestants.unpickled import load_given, probabilities
 
 
 class Stack(litserve.LitAPI):  # type: ignore[misc]  # LitServe is not followed by mypy

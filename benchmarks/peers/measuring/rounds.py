@@ -1,14 +1,19 @@
 """All contestants in turns, round by round."""
 
 from collections.abc import Sequence
+from typing import Final
 
 import click
+import numpy as np
 
-from benchmarks.peers.budget import Budget
-from benchmarks.peers.contestant_run import ContestantRun, PeerFailed, Tool, measure_contestant, started
-from benchmarks.peers.contestants import REFERENCE, Contestant, Files
-from benchmarks.peers.measured import Result, Values, compared, values_of
-from benchmarks.peers.messages import Probabilities
+from benchmarks.peers.contestants.roster import REFERENCE, Contestant, Files
+from benchmarks.peers.load.messages import Probabilities
+from benchmarks.peers.measuring.budget import Budget
+from benchmarks.peers.measuring.contestant_run import ContestantRun, PeerFailed, Tool, measure_contestant, started
+from benchmarks.peers.measuring.results import Result, Values, compared, values_of
+
+# What text may do to a probability.
+_SAME: Final = 1e-6
 
 
 def measure_all(who: Sequence[Contestant], files: Files, budget: Budget, tool: Tool) -> list[Result]:
@@ -30,6 +35,7 @@ def measure_all(who: Sequence[Contestant], files: Files, budget: Budget, tool: T
                 with started(each, files, tool) as running:
                     if number == 0:
                         answers[each.key] = running.answers()
+                        check_agreement(each, answers)
                     turns[each.key].append(measure_contestant(running, budget.blocks))
             except PeerFailed as error:
                 if each.key == REFERENCE:
@@ -37,6 +43,12 @@ def measure_all(who: Sequence[Contestant], files: Files, budget: Budget, tool: T
                 click.echo(str(error), err=True)
                 failures[each.key] = str(error)
     return [_result(each, turns[each.key], answers, failures.get(each.key, ""), tool) for each in who]
+
+
+def check_agreement(who: Contestant, answers: dict[str, Probabilities]) -> None:
+    """Raise `PeerFailed` where a server answers otherwise by HTTP than by gRPC."""
+    if who.beside in answers and not np.allclose(answers[who.key], answers[who.beside], rtol=0, atol=_SAME):
+        raise PeerFailed(f"{who.name}: it answers otherwise than by gRPC")
 
 
 def _result(
@@ -50,4 +62,4 @@ def _result(
         values = {**values_of(turns), **installed, **compared(answers[who.key], answers[REFERENCE])}
     by_round = () if failure else tuple(values_of([turn]) for turn in turns)
     versions = environment.versions(who.named)
-    return Result(who.key, who.name, who.how, who.ours, versions, values, by_round, failure)
+    return Result(who.key, who.name, who.how, who.ours, versions, values, by_round, failure, who.beside)

@@ -1,0 +1,1 @@
+"""Who takes part: environments, settings, and what runs in them."""

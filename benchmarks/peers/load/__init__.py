@@ -1,0 +1,1 @@
+"""Requests in each protocol, and who sends them."""

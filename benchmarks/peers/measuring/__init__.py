@@ -1,0 +1,1 @@
+"""All contestants in turns, round by round, and what comes of it."""
