@@ -13,6 +13,7 @@ from benchmarks.reporting.budget import FULL, QUICK, Budget
 from benchmarks.reporting.figure import Figure
 from benchmarks.reporting.machine import this_machine
 from benchmarks.reporting.report import Report, print_report, to_json, write_into
+from benchmarks.suites.c_callers import c_callers
 from benchmarks.suites.call import one_call
 from benchmarks.suites.concurrency import many_callers
 from benchmarks.suites.http import by_http
@@ -30,6 +31,7 @@ BENCHMARKS: Final[dict[str, Callable[[Prepared, Budget], tuple[Figure, ...]]]] =
     "http": lambda prepared, budget: by_http(prepared.single, budget),
     "stream": lambda prepared, budget: stream(prepared.single, budget),
     "many-callers": lambda prepared, budget: many_callers(prepared.single, budget),
+    "c-callers": lambda prepared, budget: c_callers(prepared.single, budget),
     "start": lambda prepared, budget: start(prepared.single, budget),
     "parity": parity,
 }

@@ -18,6 +18,8 @@ class Budget:
     starts: int
     many_callers_rounds: int
     many_callers_seconds: float
+    generated_calls: int
+    """Calls of a block by the generator in C."""
 
 
 FULL = Budget(
@@ -29,6 +31,7 @@ FULL = Budget(
     starts=5,
     many_callers_rounds=7,
     many_callers_seconds=2.0,
+    generated_calls=10_000,
 )
 QUICK = Budget(
     rounds=3,
@@ -39,4 +42,5 @@ QUICK = Budget(
     starts=1,
     many_callers_rounds=1,
     many_callers_seconds=0.5,
+    generated_calls=1000,
 )

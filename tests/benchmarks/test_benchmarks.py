@@ -28,6 +28,7 @@ SCANT = Budget(
     starts=1,
     many_callers_rounds=1,
     many_callers_seconds=0.2,
+    generated_calls=200,
 )
 MACHINE = Machine("a CPU", 2, 0.0, "3.11", "Linux", {"numpy": "2"}, "2025-01-01")
 
