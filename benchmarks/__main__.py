@@ -11,7 +11,7 @@ from rich.console import Console
 from benchmarks.contestants.prepared import Prepared, prepare
 from benchmarks.reporting.budget import FULL, QUICK, Budget
 from benchmarks.reporting.figure import Figure
-from benchmarks.reporting.machine import this_machine
+from benchmarks.reporting.quiet import combined, runs_option, until_quiet
 from benchmarks.reporting.report import Report, print_report, to_json, write_into
 from benchmarks.suites.c_callers import c_callers
 from benchmarks.suites.call import one_call
@@ -48,7 +48,11 @@ _WIDTH: Final = 220
               help="Write the figures as JSON as well.")  # fmt: skip
 @click.option("--write", "document", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
               help="Replace the table between the marks in this Markdown file.")  # fmt: skip
-def main(run: Path | None, only: tuple[str, ...], quick: bool, json_file: Path | None, document: Path | None) -> None:  # noqa: FBT001 - click's
+@runs_option
+def main(
+    *, run: Path | None, only: tuple[str, ...], quick: bool, json_file: Path | None, document: Path | None,
+    runs: int | None,
+) -> None:  # fmt: skip
     """Measure the exported stack against its baselines.
 
     Trains the notebook's stack on the 3-second GTZAN table the first time, or on a synthetic table of that size where
@@ -62,11 +66,10 @@ def main(run: Path | None, only: tuple[str, ...], quick: bool, json_file: Path |
     """  # noqa: D301 - click's mark for "do not wrap"
     if document is not None and only:
         raise click.UsageError("--write replaces the whole table: leave out --only")
-    machine = this_machine()
     prepared = prepare(run)
-    report = Report(
-        prepared.table, machine, quick, _measure(prepared, QUICK if quick else FULL, only or (*BENCHMARKS,))
-    )
+    budget, names = QUICK if quick else FULL, only or (*BENCHMARKS,)
+    machine, figures = combined(until_quiet(lambda: _measure(prepared, budget, names), runs, document))
+    report = Report(prepared.table, machine, quick, figures)
     print_report(report, Console(width=None if sys.stdout.isatty() else _WIDTH))
     if json_file is not None:
         json_file.write_text(to_json(report), encoding="utf-8")

@@ -1,6 +1,6 @@
 """What features cost: one spectrogram and quick medians against plain librosa calls, on one core.
 
-`python -m benchmarks.audio` times both, in turns, on ten windows of synthesised music; `python -m benchmarks.audio
+`python -m benchmarks.audio` times both, in turns, on a clip of synthesised music; `python -m benchmarks.audio
 FOLDER TABLE` instead compares the recordings of a folder with a published table, column by column.
 """
 
@@ -8,73 +8,169 @@ import csv
 import gzip
 import io
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Final
 
+import click
 import numpy as np
+from rich.console import Console
 from threadpoolctl import threadpool_limits
 
-from benchmarks.reporting.figure import Baseline, bounded, quicker
+from benchmarks.reporting.figure import Baseline, Figure, quicker
+from benchmarks.reporting.machine import Machine
+from benchmarks.reporting.page_section import write_between
+from benchmarks.reporting.quiet import MEDIAN_RUN, combined, runs_option, until_quiet
+from benchmarks.reporting.report import figure_table, markdown_table
 from genrestack_audio import FEATURE_NAMES, RATE, extract, open_sound, read_segments
 from genrestack_audio.features.columns import HOP, N_FFT
 from genrestack_audio.features.reference import extract_with_librosa
 from genrestack_audio.table.allocator import keep_freed_memory
 
+BEGIN: Final = "<!-- features: begin; written by `python -m benchmarks.audio --write` -->"
+END: Final = "<!-- features: end -->"
 _WINDOWS, _LENGTH = 10, 66_149
-_ROUNDS = 5
-_MOST_MS = 500.0
-_LEAST_RATIO = 3.0
+_ROUNDS: Final = 5
+_LEAST_RATIO: Final = 12.0
+_OURS, _PLAIN, _SCIPY = "here", "plain librosa calls", "scipy.ndimage.median_filter"
+
+Timed = Callable[[], float]
+"""Does something once and returns the ms it took."""
 
 
-def main() -> None:
-    """Time, or compare, as the command line says."""
-    if len(sys.argv) == 3:
-        agreement(Path(sys.argv[1]), Path(sys.argv[2]))
-    else:
-        with threadpool_limits(1):
-            timings()
+@click.command()
+@click.argument("recordings", type=click.Path(exists=True, file_okay=False, path_type=Path), required=False)
+@click.argument("table", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=False)
+@click.option("--rounds", type=click.IntRange(min=1), default=_ROUNDS, show_default=True, help="Turns of each.")
+@click.option("--write", "document", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
+              help="Replace the table between the marks in this Markdown file.")  # fmt: skip
+@runs_option
+def main(recordings: Path | None, table: Path | None, rounds: int, document: Path | None, runs: int | None) -> None:
+    """Time a clip's features against plain librosa calls, on one core; or compare RECORDINGS with a published TABLE."""
+    if (recordings is None) != (table is None):
+        raise click.UsageError("RECORDINGS are compared with a TABLE: name both")
+    if recordings is not None and table is not None:
+        agreement(recordings, table)
+        return
+    machine, figures = combined(until_quiet(lambda: timings(rounds), runs, document))
+    Console(width=None if sys.stdout.isatty() else 200).print(figure_table(figures))
+    if document is not None:
+        write_between(document, BEGIN, END, _section(figures, machine, rounds))
 
 
-def timings() -> None:
-    """Print the time that 30 seconds of music take, both ways, and where it goes."""
+def timings(rounds: int) -> list[Figure]:
+    """Time a clip from file to features, its ten windows alone, and a window's two median filters."""
+    import soundfile
+
+    with tempfile.TemporaryDirectory() as folder, _process(_OURS) as here, _process(_PLAIN) as plain:
+        file = Path(folder) / "clip.wav"
+        soundfile.write(file, made_clip().ravel(), RATE, subtype="PCM_16")
+        clip, windows, filters = (
+            in_turns(works, rounds)
+            for works in (
+                {_OURS: lambda: here(clip_here, file), _PLAIN: lambda: plain(clip_plainly, file)},
+                {_OURS: lambda: here(windows_here), _PLAIN: lambda: plain(windows_plainly)},
+                {_OURS: lambda: here(median_here), _SCIPY: lambda: plain(median_by_scipy)},
+            )
+        )
+    return [
+        quicker("a clip of 30 s, from its file to its features", clip[_OURS], Baseline(_PLAIN, clip[_PLAIN]),
+                least=_LEAST_RATIO),
+        quicker("its ten windows alone", windows[_OURS], Baseline(_PLAIN, windows[_PLAIN])),
+        quicker("both median filters of a window", filters[_OURS], Baseline(_SCIPY, filters[_SCIPY])),
+    ]  # fmt: skip
+
+
+@contextmanager
+def _process(who: str) -> Iterator[Callable[..., float]]:
+    """Give a function that runs another in one process of its own, on one thread."""
+    with ProcessPoolExecutor(1, get_context("spawn"), _prepare, (who,)) as pool:
+        yield lambda function, *arguments: pool.submit(function, *arguments).result()
+
+
+def _prepare(who: str) -> None:
+    threadpool_limits(1)
+    if who == _OURS:
+        # As the processes of `genrestack features` do.
+        keep_freed_memory()
+
+
+def in_turns(works: Mapping[str, Timed], rounds: int) -> dict[str, float]:
+    """Return the median of each in ms; the first turn is not counted, in which things are loaded and compiled."""
+    taken: dict[str, list[float]] = {name: [] for name in works}
+    for turn in range(rounds + 1):
+        for name, work in works.items():
+            milliseconds = work()
+            taken[name] += [milliseconds] if turn else []
+    return {name: float(np.median(times)) for name, times in taken.items()}
+
+
+def clip_here(file: Path) -> float:
+    """Read a clip and compute its features window by window."""
+    return timed(lambda: list(read_segments(file)))
+
+
+def clip_plainly(file: Path) -> float:
+    """Do the same as scripts do: librosa loads the file, and each feature of a window is a call."""
+    return timed(lambda: plain_features(file))
+
+
+def plain_features(file: Path) -> list[np.ndarray]:
+    """Compute a clip's features by plain librosa calls: ten windows, each float64, shape (57,)."""
+    import librosa
+
+    samples, _ = librosa.load(file, sr=RATE)
+    return [extract_with_librosa(window) for window in samples[: _WINDOWS * _LENGTH].reshape(_WINDOWS, _LENGTH)]
+
+
+def windows_here() -> float:
+    """Compute the features of windows that are in memory."""
     clip = made_clip()
-    # Whatever is compiled or made at a first call is not a cost of the second clip.
-    extract(clip[0], RATE)
-    extract_with_librosa(clip[0])
-    ours, plain = [], []
-    for _ in range(_ROUNDS):
-        ours.append(timed(lambda: [extract(window, RATE) for window in clip]))
-        plain.append(timed(lambda: [extract_with_librosa(window) for window in clip]))
-    figure = quicker(
-        "ten windows", float(np.median(ours)), Baseline("plain librosa", float(np.median(plain))), least=_LEAST_RATIO
-    )
-    limit = bounded("ten windows", figure.value, "ms", most=_MOST_MS)
-    print(f"ours {np.median(ours):.0f} ms, plain librosa {np.median(plain):.0f} ms (medians of {_ROUNDS}, in turns)")
-    print(f"{figure.ratio:.1f}× quicker (target {figure.target}: {'met' if figure.met else 'MISSED'})")
-    print(f"{figure.value:.0f} ms (target {limit.target}: {'met' if limit.met else 'MISSED'})")
-    medians()
-    # Last: it holds for the rest of the process.
-    if keep_freed_memory():
-        kept = [timed(lambda: [extract(window, RATE) for window in clip]) for _ in range(_ROUNDS)]
-        print(f"with freed memory kept, as genrestack features does: {np.median(kept):.0f} ms")
+    return timed(lambda: [extract(window, RATE) for window in clip])
 
 
-def medians() -> None:
-    """Print the time of one window's two median filters, both ways."""
-    from scipy.ndimage import median_filter
+def windows_plainly() -> float:
+    """Compute the same by plain librosa calls."""
+    clip = made_clip()
+    return timed(lambda: [extract_with_librosa(window) for window in clip])
 
+
+def median_here() -> float:
+    """Filter one window both ways."""
     from genrestack_audio.features.median import running_median
 
+    values, turned = _magnitudes()
+    return timed(lambda: (running_median(values, 31), running_median(turned, 31)))
+
+
+def median_by_scipy() -> float:
+    """Filter the same by scipy."""
+    from scipy.ndimage import median_filter
+
+    _, turned = _magnitudes()
+    return timed(lambda: (median_filter(turned, size=(1, 31)), median_filter(turned, size=(31, 1))))
+
+
+def _magnitudes() -> tuple[np.ndarray, np.ndarray]:
     frames = 1 + _LENGTH // HOP
     values = np.random.default_rng(0).exponential(size=(frames, N_FFT // 2 + 1)).astype(np.float32)
-    turned = np.ascontiguousarray(values.T)
-    ours = [timed(lambda: (running_median(values, 31), running_median(turned, 31))) for _ in range(_ROUNDS)]
-    theirs = [
-        timed(lambda: (median_filter(turned, size=(1, 31)), median_filter(turned, size=(31, 1))))
-        for _ in range(_ROUNDS)
-    ]
-    print(f"both median filters of a window: ours {np.median(ours):.1f} ms, scipy {np.median(theirs):.1f} ms")
+    return values, np.ascontiguousarray(values.T)
+
+
+def _section(figures: list[Figure], machine: Machine, rounds: int) -> str:
+    remarks = "".join(f"- **{line}**\n" for line in machine.remarks(MEDIAN_RUN))
+    return (
+        f"{markdown_table(figures)}\n{remarks}"
+        f"- Synthesised music, a WAV of 16 bits at 22,050 Hz, ten windows; one thread; medians of {rounds} rounds, in "
+        "turns; here freed memory is kept, as `genrestack features` does.\n"
+        f"- Machine: {machine.cpu}; load {machine.load:.2f} at the start. Python {machine.python}, "
+        f"numpy {machine.versions['numpy']}.\n- Date: {machine.date}."
+    )
 
 
 def agreement(folder: Path, table: Path) -> None:
@@ -129,4 +225,4 @@ def timed(work: Callable[[], object]) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    main(prog_name="python -m benchmarks.audio")

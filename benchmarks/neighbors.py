@@ -18,8 +18,9 @@ import numpy.typing as npt
 from rich.console import Console
 
 from benchmarks.reporting.figure import Baseline, Figure, quicker
-from benchmarks.reporting.machine import Machine, this_machine
+from benchmarks.reporting.machine import Machine
 from benchmarks.reporting.page_section import write_between
+from benchmarks.reporting.quiet import MEDIAN_RUN, combined, runs_option, until_quiet
 from benchmarks.reporting.report import figure_table, markdown_table
 
 BEGIN: Final = "<!-- neighbors: begin; written by `python -m benchmarks.neighbors --write` -->"
@@ -47,7 +48,8 @@ Answer = Callable[[Rows], Any]
 @click.option("--rounds", type=click.IntRange(min=1), default=7, show_default=True, help="Turns of each.")
 @click.option("--write", "document", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
               help="Replace the table between the marks in this Markdown file.")  # fmt: skip
-def main(points: tuple[int, ...], rounds: int, document: Path | None) -> None:
+@runs_option
+def main(points: tuple[int, ...], rounds: int, document: Path | None, runs: int | None) -> None:
     """Time the answers of k nearest neighbours, weighted by distance, to 1 row and to 256.
 
     \b
@@ -55,12 +57,16 @@ def main(points: tuple[int, ...], rounds: int, document: Path | None) -> None:
       python -m benchmarks.neighbors --points 8000 --points 100000
       python -m benchmarks.neighbors --write docs/benchmarks.md
     """  # noqa: D301 - click's mark for "do not wrap"
-    machine = this_machine()
-    figures = []
-    for count in points:
-        for p in _NAMES:
-            click.echo(f"measuring {count:,} points, {_NAMES[p]} distance …", err=True)
-            figures += compare(count, p, rounds if count < _MANY else max(1, rounds // 5))
+
+    def measure() -> list[Figure]:
+        figures = []
+        for count in points:
+            for p in _NAMES:
+                click.echo(f"measuring {count:,} points, {_NAMES[p]} distance …", err=True)
+                figures += compare(count, p, rounds if count < _MANY else max(1, rounds // 5))
+        return figures
+
+    machine, figures = combined(until_quiet(measure, runs, document))
     Console(width=None if sys.stdout.isatty() else 200).print(figure_table(figures))
     if document is not None:
         write_between(document, BEGIN, END, _section(figures, machine))
@@ -155,9 +161,9 @@ def _section(figures: list[Figure], machine: Machine) -> str:
     from genrestack_bundle.native.library import instruction_sets
 
     versions = ", ".join(f"{name} {machine.versions[name]}" for name in ("onnxruntime", "scikit-learn"))
-    busy = f"- **The machine was busy (load {machine.load:.1f}): measure again in a quiet moment.**\n"
+    remarks = "".join(f"- **{line}**\n" for line in machine.remarks(MEDIAN_RUN))
     return (
-        f"{markdown_table(figures)}\n{busy if machine.busy else ''}"
+        f"{markdown_table(figures)}\n{remarks}"
         f"- {_NEIGHBORS} neighbours weighted by distance, {_FEATURES} features, {_CLASSES} classes; made points; one "
         "thread each, in turns; processor time, medians over the turns of the quickest call of each.\n"
         f"- Machine: {machine.cpu}; instruction set: {instruction_sets()[0]}. Software: {versions}.\n"

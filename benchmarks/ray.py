@@ -16,7 +16,8 @@ import numpy as np
 
 from benchmarks.contestants.contest import ROOT
 from benchmarks.contestants.subjects import open_only_bundle
-from benchmarks.reporting.machine import Machine, this_machine
+from benchmarks.reporting.machine import Machine
+from benchmarks.reporting.quiet import quietest, runs_option, until_quiet
 from benchmarks.serving.servers import genrestack_server, process
 from genrestack_proto.matrix import to_matrix
 from genrestack_proto.v1.prediction_pb2 import PredictRequest
@@ -57,6 +58,8 @@ class Measured:
     calls_a_second: float
     p50_ms: float
     p99_ms: float
+    rates: tuple[float, ...]
+    """Calls a second of each block."""
 
 
 @click.command()
@@ -67,7 +70,10 @@ class Measured:
 @click.option("--quick", is_flag=True, help="Few repetitions: rough figures.")
 @click.option("--write", "document", type=click.Path(exists=True, dir_okay=False, resolve_path=True, path_type=Path),
               metavar="FILE", help="Replace the table between the marks in this Markdown file.")  # fmt: skip
-def main(models: Path | None, replicas: tuple[int, ...], quick: bool, document: Path | None) -> None:  # noqa: FBT001 - click's
+@runs_option
+def main(
+    *, models: Path | None, replicas: tuple[int, ...], quick: bool, document: Path | None, runs: int | None
+) -> None:  # fmt: skip
     """Measure what Ray Serve's proxy and replicas cost, and give, beside one plain server on the same machine.
 
     They take turns, block by block, with the same threads in all. Needs a machine that lets this user have a network
@@ -79,9 +85,12 @@ def main(models: Path | None, replicas: tuple[int, ...], quick: bool, document: 
       python -m benchmarks.ray --write docs/ray.md
     """  # noqa: D301 - click's mark for "do not wrap"
     _go_where_it_is_quiet()
-    machine = this_machine()
     repository = models or _prepared()
-    measured = [found for count in dict.fromkeys(replicas) for found in _measured(repository, count, quick=quick)]
+
+    def measure() -> list[Measured]:
+        return [found for count in dict.fromkeys(replicas) for found in _measured(repository, count, quick=quick)]
+
+    machine, measured = quietest(until_quiet(measure, runs, document))
     text = "\n".join(render(measured, machine, quick=quick))
     click.echo(text)
     if document is not None:
@@ -90,9 +99,8 @@ def main(models: Path | None, replicas: tuple[int, ...], quick: bool, document: 
 
 def render(measured: Sequence[Measured], machine: Machine, *, quick: bool) -> list[str]:
     """Write what was measured as Markdown; each line of Ray's follows that of the plain server it took turns with."""
-    lines = []
-    if machine.busy:
-        lines.append(f"**The machine was busy (load {machine.load:.1f}): measure again in a quiet moment.**\n")
+    chosen = "the table is that of the quietest run; ratios stand with how far its rounds lay apart"
+    lines = [f"**{line}**\n" for line in machine.remarks(chosen)]
     if quick:
         lines.append("**Measured with --quick: rough figures.**\n")
     lines += ["| load | server | calls/s | rows/s | p50 | p99 | throughput against the plain server |"]
@@ -100,9 +108,7 @@ def render(measured: Sequence[Measured], machine: Machine, *, quick: bool) -> li
     baseline: Measured | None = None
     for found in measured:
         baseline = found if found.contestant == PLAIN else baseline
-        ratio = (
-            "" if found is baseline or baseline is None else f"{found.calls_a_second / baseline.calls_a_second:.2f}×"
-        )
+        ratio = "" if found is baseline or baseline is None else _ratio(found, baseline)
         rows = found.calls_a_second * found.load.rows
         lines.append(
             f"| {found.load.name} | {found.contestant} | {found.calls_a_second:,.0f} | {rows:,.0f} "
@@ -111,6 +117,13 @@ def render(measured: Sequence[Measured], machine: Machine, *, quick: bool) -> li
     where = f"{machine.cpu}, {machine.threads} CPUs, load {machine.load:.1f} at the start; clients on the same cores"
     lines += ["", f"{where}; medians of blocks that took turns; {_versions()}; {machine.date}."]
     return lines
+
+
+def _ratio(found: Measured, baseline: Measured) -> str:
+    """Write a throughput's share of the plain server's, and how far it lay apart where there were several blocks."""
+    ratio = f"{found.calls_a_second / baseline.calls_a_second:.2f}×"
+    ratios = [ours / plain for ours, plain in zip(found.rates, baseline.rates, strict=True)]
+    return f"{ratio} ({min(ratios):.2f} to {max(ratios):.2f})" if len(ratios) > 1 else ratio
 
 
 def write_into(path: Path, text: str) -> None:
@@ -130,9 +143,9 @@ def write_into(path: Path, text: str) -> None:
 def summed_up(contestant: str, load: Load, blocks: Sequence[dict[str, Any]]) -> Measured:
     """Summarise the blocks of one contestant: the median block's rate, percentiles over all calls."""
     taken = 1e3 * np.sort([seconds for block in blocks for seconds in block["taken"]])
-    rate = statistics.median(len(block["taken"]) / block["seconds"] for block in blocks)
+    rates = tuple(len(block["taken"]) / block["seconds"] for block in blocks)
     p50, p99 = np.percentile(taken, [50, 99])
-    return Measured(contestant, load, rate, float(p50), float(p99))
+    return Measured(contestant, load, statistics.median(rates), float(p50), float(p99), rates)
 
 
 def _measured(repository: Path, replicas: int, *, quick: bool) -> Iterator[Measured]:

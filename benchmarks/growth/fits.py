@@ -142,8 +142,7 @@ def _table() -> Path:
 
 
 def _remarks(machine: Machine, *, made: bool, tried: bool) -> Iterable[str]:
-    if machine.busy:
-        yield f"The machine was busy (load {machine.load:.1f}): measure again in a quiet moment."
+    yield from machine.remarks()
     if made:
         yield "A synthetic table, because the GTZAN one is not there."
     if tried:

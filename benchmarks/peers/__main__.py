@@ -20,8 +20,8 @@ from benchmarks.peers.measuring.contestant_run import PeerFailed
 from benchmarks.peers.measuring.rounds import measure_all
 from benchmarks.peers.report.page import BEGIN, END, Comparison, print_comparison, to_json, to_markdown
 from benchmarks.peers.report.picture import draw
-from benchmarks.reporting.machine import this_machine
 from benchmarks.reporting.page_section import write_between
+from benchmarks.reporting.quiet import quietest, runs_option, until_quiet
 
 KEYS: Final = tuple(each.key for each in contestants())
 # Without a terminal to fit into.
@@ -42,9 +42,10 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--plot", type=_FILE, metavar="FILE", help="Draw the figures as SVG.")
 @click.option("--write", "document", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
               help="Replace the section between the marks in this Markdown file, and its picture.")  # fmt: skip
+@runs_option
 def main(
     *, run: Path | None, table: Path | None, only: tuple[str, ...], quick: bool, install_only: bool,
-    json_file: Path | None, plot: Path | None, document: Path | None,
+    json_file: Path | None, plot: Path | None, document: Path | None, runs: int | None,
 ) -> None:  # fmt: skip
     """Serve one fitted stack in several ways and measure them in turns.
 
@@ -69,12 +70,13 @@ def main(
     files = Files(prepared, pickle_of(prepared.run))
     if install_only:
         return
-    machine, budget = this_machine(), QUICK if quick else FULL
+    budget = QUICK if quick else FULL
     kept = {name: environment(name) for name in dict.fromkeys(("load", *(each.environment for each in who)))}
     try:
-        results = measure_all(who, files, budget, kept.__getitem__)
+        found = until_quiet(lambda: measure_all(who, files, budget, kept.__getitem__), runs, document)
     except PeerFailed as error:
         raise click.ClickException(str(error)) from error
+    machine, results = quietest(found)
     comparison = Comparison(prepared.table, machine, budget.rounds, quick, results)
     print_comparison(comparison, Console(width=None if sys.stdout.isatty() else _WIDTH))
     _keep(comparison, json_file, plot, document)

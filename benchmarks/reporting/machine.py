@@ -13,8 +13,8 @@ _LIBRARIES = (
     "genrestack", "grpcio", "keras", "numpy", "onnxruntime", "scikeras", "scikit-learn", "skl2onnx", "tensorflow",
     "tf2onnx",
 )  # fmt: skip
-# Share of the CPUs that others may use before the figures are in doubt.
-_BUSY = 0.25
+# Share of the CPUs that others may use before the figures are in doubt: by the load before, and by what they took.
+_BUSY_BEFORE, _BUSY_MEANWHILE = 0.25, 0.1
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,28 @@ class Machine:
     versions: dict[str, str]
     date: str
 
+    others: tuple[float, ...] = ()
+    """Share of the CPUs that others took while it was measured, in each run; empty where it is not known."""
+
     @property
     def busy(self) -> bool:
-        """Whether others used the machine when the measuring began."""
-        return self.load > _BUSY * self.threads
+        """Whether others used the machine: meanwhile, or where that is not known, when the measuring began."""
+        if self.others:
+            return min(self.others) > _BUSY_MEANWHILE
+        return self.load > _BUSY_BEFORE * self.threads
+
+    def why_busy(self) -> str:
+        """Return how busy others kept it."""
+        shares = " and ".join(f"{100 * share:.0f} %" for share in self.others)
+        return f"others took {shares} of its processors" if shares else f"load {self.load:.1f}"
+
+    def remarks(self, chosen: str = "") -> list[str]:
+        """Return what speaks against figures measured here; `chosen` says what was done with those of several runs."""
+        if not self.busy:
+            return []
+        if len(self.others) < 2:
+            return [f"The machine was busy ({self.why_busy()}): measure again in a quiet moment."]
+        return [f"The machine was busy in all {len(self.others)} runs ({self.why_busy()}): {chosen}."]
 
 
 def this_machine() -> Machine:

@@ -11,6 +11,7 @@ from rich.table import Table
 from benchmarks.reporting.figure import Figure
 from benchmarks.reporting.machine import Machine
 from benchmarks.reporting.page_section import write_between
+from benchmarks.reporting.quiet import MEDIAN_RUN
 
 COLUMNS = ("What", "Measured", "Baseline", "Ratio", "Target", "Met", "Note")
 BEGIN = "<!-- figures: begin; written by `python -m benchmarks --write` -->"
@@ -29,9 +30,8 @@ class Report:
 
     def remarks(self) -> list[str]:
         """Return what speaks against the figures."""
-        busy = f"The machine was busy (load {self.machine.load:.1f}): measure again in a quiet moment."
-        quick = "Measured with --quick: few repetitions, rough figures."
-        return [line for line, holds in ((busy, self.machine.busy), (quick, self.quick)) if holds]
+        quick = ["Measured with --quick: few repetitions, rough figures."] if self.quick else []
+        return [*self.machine.remarks(MEDIAN_RUN), *quick]
 
     def about(self) -> list[str]:
         """Return what was measured, where and when."""

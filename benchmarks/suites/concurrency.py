@@ -64,7 +64,7 @@ def _figures(blocks: dict[str, list[dict[str, Any]]], counts: dict[str, float]) 
     what = f"Predict, 1 row, {_CALLERS} callers"
     note = f"p50 {p50:.1f} ms, p99 {p99:.1f} ms; clients on the same cores"
     return (
-        share(f"{what}, calls/s", rates[_ON], "calls/s", Baseline(_ECHO, rates[_ECHO]), least=0.4, note=note),
+        share(f"{what}, calls/s", rates[_ON], "calls/s", Baseline(_ECHO, rates[_ECHO]), least=0.75, note=note),
         bounded(f"{what}, p99 as a multiple of p50", p99 / p50, "", most=8),
         reached(f"{what}, rows an execution", counts["rows"] / counts["executions"], "rows", least=8),
         share(f"{what}, gain by batching", rates[_ON], "calls/s", Baseline(_OFF, rates[_OFF]), least=1.3),

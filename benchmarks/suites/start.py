@@ -29,8 +29,8 @@ def start(repository: Path, budget: Budget) -> tuple[Figure, ...]:
     note = f"{budget.starts} starts, longest {max(seconds):.2f} s"
     load = f"after {_ONE_ROW_CALLS} calls of 1 row and {_BATCHES} of {_BATCH}"
     return (
-        bounded("server start to SERVING", statistics.median(seconds), "s", most=3, note=note),
-        bounded("server's resident memory", max(memory), "MB", most=300, note=load),
+        bounded("server start to SERVING", statistics.median(seconds), "s", most=0.36, note=note),
+        bounded("server's resident memory", max(memory), "MB", most=130, note=load),
     )
 
 

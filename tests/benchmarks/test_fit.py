@@ -19,13 +19,13 @@ def training(seconds: float, accuracy: float, svc: float = 0.5) -> dict[str, Any
 
 def test_what_a_comparison_says() -> None:
     taken = [
-        {"notebook": training(200, 0.960), "genrestack": training(80, 0.962)},
-        {"notebook": training(100, 0.970), "genrestack": training(70, 0.966)},
+        {"notebook": training(200, 0.960), "genrestack": training(40, 0.962)},
+        {"notebook": training(100, 0.970), "genrestack": training(35, 0.966)},
     ]
     fit, whole, floor, accuracy, equal, memory = compare(taken, (20.0, 10.0))
-    assert (fit.value, fit.ratio, fit.met, fit.note) == (75.0, 2.0, True, "by seed: 2.50, 1.43")
-    assert whole.ratio == pytest.approx(160 / 85)
-    assert floor.value == 2.5
+    assert (fit.value, fit.ratio, fit.met, fit.note) == (37.5, 4.0, True, "by seed: 5.00, 2.86")
+    assert whole.ratio == pytest.approx(160 / 47.5)
+    assert floor.value == 1.25
     assert accuracy.value == pytest.approx(0.1)
     assert (equal.value, equal.met, memory.met) == (2, True, True)
 

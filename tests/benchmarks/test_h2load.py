@@ -1,18 +1,19 @@
 """Calls by h2load: what it prints is read, errors of gRPC are not taken for answers, and it really calls."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from support.tools import need
 
+from benchmarks.reporting.budget import QUICK
 from benchmarks.serving import h2load
 from benchmarks.serving.echo import METHOD
 from benchmarks.serving.servers import echo_server
 from benchmarks.suites.c_callers import c_callers
 
-from .test_benchmarks import SCANT
-
+SCANT = replace(QUICK, many_callers_rounds=1, generated_calls=200)
 PRINTED = """\
 starting benchmark...
 spawning thread #0: 1 total client(s). 200 total requests

@@ -33,9 +33,8 @@ class Comparison:
 
     def remarks(self) -> list[str]:
         """Return what speaks against the figures."""
-        said = []
-        if self.machine.busy:
-            said.append(f"The machine was busy (load {self.machine.load:.1f}): measure again in a quiet moment.")
+        chosen = "the figures are those of the quietest run, and how far its rounds lay apart is said below"
+        said = self.machine.remarks(chosen)
         if self.quick:
             said.append("Measured with --quick: one short round, rough figures.")
         said += [
