@@ -2,13 +2,17 @@
 
 import json
 import re
+import tomllib
 from dataclasses import replace
+from importlib.metadata import distribution
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from rich.console import Console
 
 from benchmarks.peers.__main__ import main
@@ -192,6 +196,24 @@ def test_requirements_are_pinned(file: Path) -> None:
     pins = file.read_text().splitlines()
     assert pins == sorted(set(pins), key=lambda pin: pin.lower().replace("_", "-").replace(".", "-"))
     assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][0-9a-z.]*", pin) for pin in pins)
+
+
+@pytest.mark.parametrize(
+    ("environment", "extras"), [("genrestack", ["server"]), ("genrestack-http", ["server", "http"])]
+)
+def test_our_environments_hold_what_the_server_needs_and_no_more(environment: str, extras: list[str]) -> None:
+    """The installed size is that of these: a change of the extras has to be made there too."""
+    project = tomllib.loads((REQUIREMENTS.parents[2] / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *(each for extra in extras for each in project["optional-dependencies"][extra])]
+    needed: set[str] = set()
+    while wanted:
+        requirement = Requirement(wanted.pop())
+        name = canonicalize_name(requirement.name)
+        if name not in needed and (requirement.marker is None or requirement.marker.evaluate({"extra": ""})):
+            needed.add(name)
+            wanted += distribution(name).requires or []
+    pins = (REQUIREMENTS / f"{environment}.txt").read_text().splitlines()
+    assert {canonicalize_name(pin.partition("==")[0]) for pin in pins} == needed
 
 
 def test_everyone_has_requirements_and_a_way_to_run() -> None:
