@@ -13,6 +13,7 @@ from benchmarks.reporting.budget import FULL, QUICK, Budget
 from benchmarks.reporting.figure import Figure
 from benchmarks.reporting.quiet import combined, runs_option, until_quiet
 from benchmarks.reporting.report import Report, print_report, to_json, write_into
+from benchmarks.serving import h2load
 from benchmarks.suites.c_callers import c_callers
 from benchmarks.suites.call import one_call
 from benchmarks.suites.concurrency import many_callers
@@ -69,7 +70,8 @@ def main(
     prepared = prepare(run)
     budget, names = QUICK if quick else FULL, only or (*BENCHMARKS,)
     machine, figures = combined(until_quiet(lambda: _measure(prepared, budget, names), runs, document))
-    report = Report(prepared.table, machine, quick, figures)
+    left_out = [h2load.PACKAGE] if "c-callers" in names and not h2load.installed() else []
+    report = Report(prepared.table, machine, quick, figures, left_out)
     print_report(report, Console(width=None if sys.stdout.isatty() else _WIDTH))
     if json_file is not None:
         json_file.write_text(to_json(report), encoding="utf-8")

@@ -27,6 +27,8 @@ class Report:
     machine: Machine
     quick: bool
     figures: Sequence[Figure]
+    left_out: Sequence[str] = ()
+    """What was not measured for want of a tool."""
 
     def remarks(self) -> list[str]:
         """Return what speaks against the figures."""
@@ -41,6 +43,7 @@ class Report:
             f"Stack: the notebook's, trained on {self.table}.",
             f"Machine: {machine.cpu}, {machine.threads} CPUs; {machine.system}; load {machine.load:.2f} at the start.",
             f"Threads: {machine.threads} for every contestant.",
+            *(f"Left out, for it is not installed: {tool}." for tool in self.left_out),
             f"Software: Python {machine.python}, {versions}.",
             f"Date: {machine.date}.",
         ]

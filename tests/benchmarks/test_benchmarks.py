@@ -99,6 +99,8 @@ def test_written_into_a_document(tmp_path: Path) -> None:
     assert "busy" not in text
     write_into(document, report(figure, busy=True))
     assert "The machine was busy" in document.read_text()
+    write_into(document, replace(report(figure), left_out=["h2load"]))
+    assert "- Left out, for it is not installed: h2load." in document.read_text()
     document.write_text("no marks")
     with pytest.raises(ValueError, match="lacks the lines"):
         write_into(document, report(figure))
