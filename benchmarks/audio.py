@@ -34,7 +34,9 @@ from genrestack_audio.table.allocator import keep_freed_memory
 
 BEGIN: Final = "<!-- features: begin; written by `python -m benchmarks.audio --write` -->"
 END: Final = "<!-- features: end -->"
-_WINDOWS, _LENGTH = 10, 66_149
+_WINDOWS, _STEP = 10, 66_150
+# A window is one sample shorter than three seconds.
+_LENGTH: Final = _STEP - 1
 _ROUNDS: Final = 5
 _LEAST_RATIO: Final = 12.0
 _OURS, _PLAIN, _SCIPY = "here", "plain librosa calls", "scipy.ndimage.median_filter"
@@ -69,7 +71,7 @@ def timings(rounds: int) -> list[Figure]:
 
     with tempfile.TemporaryDirectory() as folder, _process(_OURS) as here, _process(_PLAIN) as plain:
         file = Path(folder) / "clip.wav"
-        soundfile.write(file, made_clip().ravel(), RATE, subtype="PCM_16")
+        soundfile.write(file, made_clip(), RATE, subtype="PCM_16")
         clip, windows, filters = (
             in_turns(works, rounds)
             for works in (
@@ -121,23 +123,28 @@ def clip_plainly(file: Path) -> float:
 
 
 def plain_features(file: Path) -> list[np.ndarray]:
-    """Compute a clip's features by plain librosa calls: ten windows, each float64, shape (57,)."""
+    """Compute the features of a file's whole windows by plain librosa calls, each float64, shape (57,)."""
     import librosa
 
     samples, _ = librosa.load(file, sr=RATE)
-    return [extract_with_librosa(window) for window in samples[: _WINDOWS * _LENGTH].reshape(_WINDOWS, _LENGTH)]
+    return [extract_with_librosa(window) for window in windows_of(samples)]
+
+
+def windows_of(samples: np.ndarray) -> np.ndarray:
+    """Cut a recording into windows as `read_segments` does: shape (n, 66149)."""
+    return samples[: len(samples) // _STEP * _STEP].reshape(-1, _STEP)[:, :_LENGTH]
 
 
 def windows_here() -> float:
     """Compute the features of windows that are in memory."""
-    clip = made_clip()
-    return timed(lambda: [extract(window, RATE) for window in clip])
+    windows = windows_of(made_clip())
+    return timed(lambda: [extract(window, RATE) for window in windows])
 
 
 def windows_plainly() -> float:
     """Compute the same by plain librosa calls."""
-    clip = made_clip()
-    return timed(lambda: [extract_with_librosa(window) for window in clip])
+    windows = windows_of(made_clip())
+    return timed(lambda: [extract_with_librosa(window) for window in windows])
 
 
 def median_here() -> float:
@@ -208,13 +215,13 @@ def read_published(path: Path) -> dict[str, np.ndarray]:
 
 
 def made_clip() -> np.ndarray:
-    """Make ten windows of chords with a beat: float32, shape (10, 66149)."""
+    """Make 30 seconds of chords with a beat: float32, shape (661500,)."""
     rng = np.random.default_rng(0)
-    seconds = np.arange(_WINDOWS * _LENGTH) / RATE
+    seconds = np.arange(_WINDOWS * _STEP) / RATE
     chords = 110 * 2 ** (rng.integers(0, 24, size=(60, 3)) / 12)
     tone = np.sin(2 * np.pi * chords[(seconds * 2).astype(int)] * seconds[:, None]).mean(axis=1)
     beat = np.exp(-((seconds * 2.1) % 1) * 30) * rng.normal(size=seconds.size)
-    return np.asarray(0.4 * tone + 0.3 * beat, dtype=np.float32).reshape(_WINDOWS, _LENGTH)
+    return np.asarray(0.4 * tone + 0.3 * beat, dtype=np.float32)
 
 
 def timed(work: Callable[[], object]) -> float:

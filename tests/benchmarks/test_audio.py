@@ -14,11 +14,10 @@ from genrestack_audio import RATE, read_segments
 # librosa loads audioread, which needs modules that later Pythons lack.
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_both_compute_the_same_of_a_file(tmp_path: Path) -> None:
-    soundfile.write(tmp_path / "clip.wav", made_clip()[:1].repeat(10, axis=0).ravel()[: 66_149 * 10], RATE)
-    ours = next(iter(read_segments(tmp_path / "clip.wav"))).features
-    plain = plain_features(tmp_path / "clip.wav")
-    assert len(plain) == 10
-    np.testing.assert_allclose(ours, plain[0], rtol=1e-3, atol=1e-6)
+    soundfile.write(tmp_path / "clip.wav", made_clip()[: 7 * RATE], RATE)
+    ours = [segment.features for segment in read_segments(tmp_path / "clip.wav")]
+    assert len(ours) == 2
+    np.testing.assert_allclose(ours, plain_features(tmp_path / "clip.wav"), rtol=1e-3, atol=1e-6)
 
 
 def test_the_first_turn_is_not_counted() -> None:
