@@ -43,7 +43,7 @@ class Machine:
 
     def why_busy(self) -> str:
         """Return how busy others kept it."""
-        shares = " and ".join(f"{100 * share:.0f} %" for share in self.others)
+        shares = ", ".join(f"{100 * share:.0f} %" for share in self.others)
         return f"others took {shares} of its processors" if shares else f"load {self.load:.1f}"
 
     def remarks(self, chosen: str = "") -> list[str]:

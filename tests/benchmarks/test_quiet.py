@@ -49,7 +49,7 @@ def test_busy_runs_are_published_with_their_spread() -> None:
     assert call.note == "so-so; 3 runs between 2.5 and 10×"
     assert (memory.value, memory.note) == (90.0, "3 runs between 80 and 120 MB")
     (remark,) = machine.remarks("each is the median")
-    assert "busy in all 3 runs (others took 30 % and 20 % and 50 % of its processors): each is the median." in remark
+    assert "busy in all 3 runs (others took 30 %, 20 %, 50 % of its processors): each is the median." in remark
     assert quietest(runs)[1] is runs[1][1]
     assert combined(runs[1:2])[1] == runs[1][1]
 
