@@ -92,12 +92,13 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
 
 def to_json(comparison: Comparison) -> str:
     """Write the comparison as JSON, each round by itself as well."""
-    return json.dumps({**asdict(comparison), "behind": comparison.behind()}, indent=2, ensure_ascii=False) + "\n"
+    derived = {"behind": comparison.behind(), "beside": [asdict(figure) for figure in figures(comparison.results)]}
+    return json.dumps({**asdict(comparison), **derived}, indent=2, ensure_ascii=False) + "\n"
 
 
 def to_markdown(comparison: Comparison, picture: str) -> str:
     """Write the section of the documentation; `picture` is the drawing's place as seen from the page."""
-    names, compared = tuple(each.name for each in comparison.columns), figures(comparison.results)
+    names = tuple(each.name for each in comparison.columns)
     contestants = [(f"**{each.name}**", each.how, _versions(each)) for each in comparison.results]
     paragraphs = [
         *(f"**{line}**" for line in comparison.remarks()),
@@ -105,18 +106,20 @@ def to_markdown(comparison: Comparison, picture: str) -> str:
         _table(("", *names), lines(comparison)),
         "**Where GenreStack is not first** (the better of its two; derived from the table):",
         "\n".join(f"- {_safe(line)}" for line in comparison.behind() or ["nowhere in this run"]),
-        *(
-            ["Beside MLServer with the same pickle, by gRPC and by HTTP:", markdown_table(compared).rstrip()]
-            if compared
-            else []
-        ),
-        *([agreement(comparison.results)] if compared else []),
+        *_beside(comparison.results),
         "How each ran:",
         _table(("", "settings", "versions"), contestants),
         "How far the rounds lay apart, p50 of 1 row with 1 caller, ms: " + _spread(comparison.columns) + ".",
         "\n".join(f"- {line}" for line in comparison.about()),
     ]
     return "\n\n".join(paragraphs)
+
+
+def _beside(results: Sequence[Result]) -> list[str]:
+    compared = figures(results)
+    how = "a ratio above 1 speaks for what is measured, one below for its baseline"
+    head = f"Beside MLServer with the same pickle, by gRPC and by HTTP; {how}:"
+    return [head, markdown_table(compared).rstrip(), agreement(results)] if compared else []
 
 
 def agreement(results: Sequence[Result]) -> str:
