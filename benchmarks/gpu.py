@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.reporting.machine import processor
 from genrestack_bundle import Answer, ComposedSession, open_bundle, verified_session
 
 SIZES: Final = (1, 16, 64, 256, 1024, 4096)
@@ -21,7 +22,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("bundles", nargs="+", type=Path, metavar="BUNDLE", help="e.g. models/gtzan/1")
     parser.add_argument("--provider", default="cuda", choices=["cuda", "tensorrt"])
-    for folder in (arguments := parser.parse_args()).bundles:
+    arguments = parser.parse_args()
+    print(f"processor: {processor()}, {os.cpu_count()} threads")
+    for folder in arguments.bundles:
         compare(folder, arguments.provider)
 
 

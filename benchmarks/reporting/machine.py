@@ -58,7 +58,7 @@ class Machine:
 def this_machine() -> Machine:
     """Describe the machine."""
     return Machine(
-        cpu=_cpu(),
+        cpu=processor(),
         threads=threads(),
         load=os.getloadavg()[0],
         python=platform.python_version(),
@@ -68,7 +68,8 @@ def this_machine() -> Machine:
     )
 
 
-def _cpu() -> str:
+def processor() -> str:
+    """Return the processor's name."""
     info = Path("/proc/cpuinfo")
     if info.is_file():
         for line in info.read_text(encoding="utf-8").splitlines():
