@@ -36,6 +36,7 @@ from genrestack_export.parity.rows import (
     tied_within,
     warn_of_rounding,
 )
+from genrestack_export.quantiles import describe_quantiles
 from genrestack_export.remedies import check_probabilities
 from genrestack_export.source_stack import SourceStack, predict_scaled, read_source_stack, rows_without_names
 from genrestack_proto.v1.model_pb2 import (
@@ -168,6 +169,7 @@ def export_source(
         novelty=None if options.novelty is None else options.novelty.manifest,
     )
     describe_gain(model, scaler, seen)
+    describe_quantiles(model, scaler, seen)
     graphs = {part.part.file: part.model.SerializeToString() for part in whole}
     result = _check_parity(model, graphs, expected, parts, options.precision)
     model.parity.CopyFrom(result.parity)

@@ -32,9 +32,9 @@ GRID = 24
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Supervised]:
-    """Two workers that answer all the time, and fail some."""
+    """Two workers that answer all the time, many rows for the drift to be told of, and fail some."""
     models, stack = tmp_path_factory.mktemp("models"), TinyStack.draw()
-    write_tiny(models, "tiny", stack)
+    write_tiny(models, "tiny", stack, training=draw_rows(500))
     write_tiny(models, "slow", stack, slow=600)
     done = threading.Event()
     with supervised(models) as running:
@@ -56,7 +56,7 @@ def prometheus(server: Supervised, tmp_path_factory: pytest.TempPathFactory) -> 
 def keep_asking(server: Supervised, done: threading.Event) -> None:
     stub = server.stub()
     while not done.wait(0.05):
-        stub.Predict(PredictRequest(model="tiny", rows=to_matrix(draw_rows(3))), timeout=30)
+        stub.Predict(PredictRequest(model="tiny", rows=to_matrix(draw_rows(300))), timeout=30)
 
 
 def keep_failing(server: Supervised, done: threading.Event) -> None:

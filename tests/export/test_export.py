@@ -56,6 +56,20 @@ def test_seen_ranges_are_absent_without_training_rows(small: Case) -> None:
     assert not (path / "metrics.json").exists()
 
 
+def test_deciles_of_the_training_rows_are_kept_and_shares_where_rows_are_alike(fit: FitStack) -> None:
+    case = fit()
+    training = np.repeat(case.training, 10, axis=0) + np.random.default_rng(0).normal(
+        scale=1e-3, size=(900, len(NAMES))
+    )
+    training[:, 1] = np.where(np.arange(900) < 540, 0.0, training[:, 1] ** 2 + 1)
+    model = open_bundle(case.export(training_rows=training)).model
+    for feature, column in zip(model.features, training.T, strict=True):
+        assert list(feature.quantiles) == np.percentile(column, range(10, 100, 10)).tolist()
+    assert set(model.quantile_shares) == {NAMES[1]}
+    # Six of the deciles are 0, and 540 of 900 rows are.
+    assert list(model.quantile_shares[NAMES[1]].values) == pytest.approx([0.6] * 6 + [0.7, 0.8, 0.9], abs=0.002)
+
+
 def test_parity_is_recorded(small: Case) -> None:
     bundle = open_bundle(small.export(training_rows=small.training))
     parity = bundle.model.parity

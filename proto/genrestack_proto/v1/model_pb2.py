@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fgenrestack_proto/v1/model.proto\x12\rgenrestack.v1\"\xd4\x04\n\x05Model\x12\x0e\n\x06\x66ormat\x18\x01 \x01(\r\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\r\x12(\n\x08\x66\x65\x61tures\x18\x04 \x03(\x0b\x32\x16.genrestack.v1.Feature\x12\x0f\n\x07\x63lasses\x18\x05 \x03(\t\x12\"\n\x05parts\x18\x06 \x03(\x0b\x32\x13.genrestack.v1.Part\x12\x13\n\x0bpassthrough\x18\x07 \x01(\x08\x12\r\n\x05opset\x18\x08 \x01(\r\x12\x10\n\x08ml_opset\x18\t \x01(\r\x12+\n\tprecision\x18\n \x01(\x0e\x32\x18.genrestack.v1.Precision\x12%\n\x06parity\x18\x0b \x01(\x0b\x32\x15.genrestack.v1.Parity\x12\x32\n\x07metrics\x18\x0c \x03(\x0b\x32!.genrestack.v1.Model.MetricsEntry\x12-\n\nprovenance\x18\r \x01(\x0b\x32\x19.genrestack.v1.Provenance\x12\"\n\x05\x66iles\x18\x0e \x03(\x0b\x32\x13.genrestack.v1.File\x12\'\n\x07runtime\x18\x0f \x01(\x0b\x32\x16.genrestack.v1.Runtime\x12\x14\n\x0cgain_feature\x18\x10 \x01(\t\x12\x14\n\x0cgain_silence\x18\x11 \x01(\x01\x12\'\n\x07novelty\x18\x12 \x01(\x0b\x32\x16.genrestack.v1.Novelty\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"R\n\x07Novelty\x12\x11\n\tthreshold\x18\x01 \x01(\x01\x12\r\n\x05songs\x18\x02 \x01(\r\x12\x13\n\x0bshare_above\x18\x03 \x01(\x01\x12\x10\n\x08held_out\x18\x04 \x01(\t\"\xef\x01\n\x07\x46\x65\x61ture\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\x08seen_min\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x15\n\x08seen_max\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\x17\n\x0f\x61\x63\x63\x65pts_missing\x18\x05 \x01(\x08\x12!\n\x04gain\x18\x06 \x01(\x0b\x32\x13.genrestack.v1.Gain\x12\x11\n\x04mean\x18\x08 \x01(\x01H\x02\x88\x01\x01\x12\x1f\n\x12standard_deviation\x18\t \x01(\x01H\x03\x88\x01\x01\x42\x0b\n\t_seen_minB\x0b\n\t_seen_maxB\x07\n\x05_meanB\x15\n\x13_standard_deviation\"l\n\x04Gain\x12\r\n\x05power\x18\x01 \x01(\r\x12\r\n\x05shift\x18\x02 \x01(\x01\x12\x15\n\x08seen_min\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x15\n\x08seen_max\x18\x04 \x01(\x01H\x01\x88\x01\x01\x42\x0b\n\t_seen_minB\x0b\n\t_seen_max\"\xfb\x01\n\x04Part\x12\x0c\n\x04name\x18\x01 \x01(\t\x12%\n\x04kind\x18\x02 \x01(\x0e\x32\x17.genrestack.v1.PartKind\x12\x0c\n\x04\x66ile\x18\x03 \x01(\t\x12\x0e\n\x06sha256\x18\x04 \x01(\t\x12\x11\n\testimator\x18\x05 \x01(\t\x12\x37\n\nparameters\x18\x06 \x03(\x0b\x32#.genrestack.v1.Part.ParametersEntry\x12\x12\n\nconverters\x18\x07 \x03(\t\x12\r\n\x05\x64type\x18\x08 \x01(\t\x1a\x31\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x94\x01\n\x06Parity\x12\x0c\n\x04rows\x18\x01 \x01(\r\x12\x15\n\rlabels_agreed\x18\x02 \x01(\r\x12\x0c\n\x04ties\x18\x03 \x01(\r\x12\x1a\n\x12max_abs_difference\x18\x04 \x01(\x01\x12\x11\n\ttolerance\x18\x05 \x01(\x01\x12(\n\x05parts\x18\x06 \x03(\x0b\x32\x19.genrestack.v1.PartParity\"I\n\nPartParity\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1a\n\x12max_abs_difference\x18\x02 \x01(\x01\x12\x11\n\ttolerance\x18\x03 \x01(\x01\"\x82\x02\n\nProvenance\x12\x13\n\x0b\x64\x61ta_sha256\x18\x01 \x01(\t\x12\x11\n\trow_count\x18\x02 \x01(\r\x12H\n\x10library_versions\x18\x03 \x03(\x0b\x32..genrestack.v1.Provenance.LibraryVersionsEntry\x12\x11\n\x04seed\x18\x04 \x01(\x03H\x00\x88\x01\x01\x12\x0f\n\x07\x63reated\x18\x05 \x01(\t\x12\x0e\n\x06preset\x18\x06 \x01(\t\x12\r\n\x05split\x18\x07 \x01(\t\x1a\x36\n\x14LibraryVersionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x07\n\x05_seed\"8\n\x04\x46ile\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0e\n\x06sha256\x18\x02 \x01(\t\x12\x12\n\nsize_bytes\x18\x03 \x01(\x04\"\x91\x04\n\x07Runtime\x12(\n\x05state\x18\x01 \x01(\x0e\x32\x19.genrestack.v1.ModelState\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\x45\n\x10provider_options\x18\x03 \x03(\x0b\x32+.genrestack.v1.Runtime.ProviderOptionsEntry\x12\x18\n\x10intra_op_threads\x18\x04 \x01(\r\x12%\n\x06parity\x18\x05 \x01(\x0b\x32\x15.genrestack.v1.Parity\x12\x17\n\x0f\x64\x65\x66\x61ult_version\x18\x06 \x01(\x08\x12\x46\n\x11nodes_by_provider\x18\x07 \x03(\x0b\x32+.genrestack.v1.Runtime.NodesByProviderEntry\x12=\n\x0cnative_parts\x18\x08 \x03(\x0b\x32\'.genrestack.v1.Runtime.NativePartsEntry\x1a\x36\n\x14ProviderOptionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x36\n\x14NodesByProviderEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\r:\x02\x38\x01\x1a\x32\n\x10NativePartsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*|\n\x08PartKind\x12\x19\n\x15PART_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10PART_KIND_SCALER\x10\x01\x12\x12\n\x0ePART_KIND_BASE\x10\x02\x12\x12\n\x0ePART_KIND_META\x10\x03\x12\x17\n\x13PART_KIND_NEIGHBORS\x10\x04*R\n\tPrecision\x12\x19\n\x15PRECISION_UNSPECIFIED\x10\x00\x12\x14\n\x10PRECISION_SINGLE\x10\x01\x12\x14\n\x10PRECISION_DOUBLE\x10\x02*q\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13MODEL_STATE_LOADING\x10\x01\x12\x15\n\x11MODEL_STATE_READY\x10\x02\x12\x16\n\x12MODEL_STATE_FAILED\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fgenrestack_proto/v1/model.proto\x12\rgenrestack.v1\"\xe5\x05\n\x05Model\x12\x0e\n\x06\x66ormat\x18\x01 \x01(\r\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\r\x12(\n\x08\x66\x65\x61tures\x18\x04 \x03(\x0b\x32\x16.genrestack.v1.Feature\x12\x0f\n\x07\x63lasses\x18\x05 \x03(\t\x12\"\n\x05parts\x18\x06 \x03(\x0b\x32\x13.genrestack.v1.Part\x12\x13\n\x0bpassthrough\x18\x07 \x01(\x08\x12\r\n\x05opset\x18\x08 \x01(\r\x12\x10\n\x08ml_opset\x18\t \x01(\r\x12+\n\tprecision\x18\n \x01(\x0e\x32\x18.genrestack.v1.Precision\x12%\n\x06parity\x18\x0b \x01(\x0b\x32\x15.genrestack.v1.Parity\x12\x32\n\x07metrics\x18\x0c \x03(\x0b\x32!.genrestack.v1.Model.MetricsEntry\x12-\n\nprovenance\x18\r \x01(\x0b\x32\x19.genrestack.v1.Provenance\x12\"\n\x05\x66iles\x18\x0e \x03(\x0b\x32\x13.genrestack.v1.File\x12\'\n\x07runtime\x18\x0f \x01(\x0b\x32\x16.genrestack.v1.Runtime\x12\x14\n\x0cgain_feature\x18\x10 \x01(\t\x12\x14\n\x0cgain_silence\x18\x11 \x01(\x01\x12\'\n\x07novelty\x18\x12 \x01(\x0b\x32\x16.genrestack.v1.Novelty\x12\x41\n\x0fquantile_shares\x18\x13 \x03(\x0b\x32(.genrestack.v1.Model.QuantileSharesEntry\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1aL\n\x13QuantileSharesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12$\n\x05value\x18\x02 \x01(\x0b\x32\x15.genrestack.v1.Shares:\x02\x38\x01\"\x18\n\x06Shares\x12\x0e\n\x06values\x18\x01 \x03(\x01\"R\n\x07Novelty\x12\x11\n\tthreshold\x18\x01 \x01(\x01\x12\r\n\x05songs\x18\x02 \x01(\r\x12\x13\n\x0bshare_above\x18\x03 \x01(\x01\x12\x10\n\x08held_out\x18\x04 \x01(\t\"\x82\x02\n\x07\x46\x65\x61ture\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\x08seen_min\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x15\n\x08seen_max\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\x17\n\x0f\x61\x63\x63\x65pts_missing\x18\x05 \x01(\x08\x12!\n\x04gain\x18\x06 \x01(\x0b\x32\x13.genrestack.v1.Gain\x12\x11\n\tquantiles\x18\x07 \x03(\x01\x12\x11\n\x04mean\x18\x08 \x01(\x01H\x02\x88\x01\x01\x12\x1f\n\x12standard_deviation\x18\t \x01(\x01H\x03\x88\x01\x01\x42\x0b\n\t_seen_minB\x0b\n\t_seen_maxB\x07\n\x05_meanB\x15\n\x13_standard_deviation\"l\n\x04Gain\x12\r\n\x05power\x18\x01 \x01(\r\x12\r\n\x05shift\x18\x02 \x01(\x01\x12\x15\n\x08seen_min\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x15\n\x08seen_max\x18\x04 \x01(\x01H\x01\x88\x01\x01\x42\x0b\n\t_seen_minB\x0b\n\t_seen_max\"\xfb\x01\n\x04Part\x12\x0c\n\x04name\x18\x01 \x01(\t\x12%\n\x04kind\x18\x02 \x01(\x0e\x32\x17.genrestack.v1.PartKind\x12\x0c\n\x04\x66ile\x18\x03 \x01(\t\x12\x0e\n\x06sha256\x18\x04 \x01(\t\x12\x11\n\testimator\x18\x05 \x01(\t\x12\x37\n\nparameters\x18\x06 \x03(\x0b\x32#.genrestack.v1.Part.ParametersEntry\x12\x12\n\nconverters\x18\x07 \x03(\t\x12\r\n\x05\x64type\x18\x08 \x01(\t\x1a\x31\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x94\x01\n\x06Parity\x12\x0c\n\x04rows\x18\x01 \x01(\r\x12\x15\n\rlabels_agreed\x18\x02 \x01(\r\x12\x0c\n\x04ties\x18\x03 \x01(\r\x12\x1a\n\x12max_abs_difference\x18\x04 \x01(\x01\x12\x11\n\ttolerance\x18\x05 \x01(\x01\x12(\n\x05parts\x18\x06 \x03(\x0b\x32\x19.genrestack.v1.PartParity\"I\n\nPartParity\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1a\n\x12max_abs_difference\x18\x02 \x01(\x01\x12\x11\n\ttolerance\x18\x03 \x01(\x01\"\x82\x02\n\nProvenance\x12\x13\n\x0b\x64\x61ta_sha256\x18\x01 \x01(\t\x12\x11\n\trow_count\x18\x02 \x01(\r\x12H\n\x10library_versions\x18\x03 \x03(\x0b\x32..genrestack.v1.Provenance.LibraryVersionsEntry\x12\x11\n\x04seed\x18\x04 \x01(\x03H\x00\x88\x01\x01\x12\x0f\n\x07\x63reated\x18\x05 \x01(\t\x12\x0e\n\x06preset\x18\x06 \x01(\t\x12\r\n\x05split\x18\x07 \x01(\t\x1a\x36\n\x14LibraryVersionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x07\n\x05_seed\"8\n\x04\x46ile\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0e\n\x06sha256\x18\x02 \x01(\t\x12\x12\n\nsize_bytes\x18\x03 \x01(\x04\"\x91\x04\n\x07Runtime\x12(\n\x05state\x18\x01 \x01(\x0e\x32\x19.genrestack.v1.ModelState\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\x45\n\x10provider_options\x18\x03 \x03(\x0b\x32+.genrestack.v1.Runtime.ProviderOptionsEntry\x12\x18\n\x10intra_op_threads\x18\x04 \x01(\r\x12%\n\x06parity\x18\x05 \x01(\x0b\x32\x15.genrestack.v1.Parity\x12\x17\n\x0f\x64\x65\x66\x61ult_version\x18\x06 \x01(\x08\x12\x46\n\x11nodes_by_provider\x18\x07 \x03(\x0b\x32+.genrestack.v1.Runtime.NodesByProviderEntry\x12=\n\x0cnative_parts\x18\x08 \x03(\x0b\x32\'.genrestack.v1.Runtime.NativePartsEntry\x1a\x36\n\x14ProviderOptionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x36\n\x14NodesByProviderEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\r:\x02\x38\x01\x1a\x32\n\x10NativePartsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*|\n\x08PartKind\x12\x19\n\x15PART_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10PART_KIND_SCALER\x10\x01\x12\x12\n\x0ePART_KIND_BASE\x10\x02\x12\x12\n\x0ePART_KIND_META\x10\x03\x12\x17\n\x13PART_KIND_NEIGHBORS\x10\x04*R\n\tPrecision\x12\x19\n\x15PRECISION_UNSPECIFIED\x10\x00\x12\x14\n\x10PRECISION_SINGLE\x10\x01\x12\x14\n\x10PRECISION_DOUBLE\x10\x02*q\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13MODEL_STATE_LOADING\x10\x01\x12\x15\n\x11MODEL_STATE_READY\x10\x02\x12\x16\n\x12MODEL_STATE_FAILED\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,6 +33,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_MODEL_METRICSENTRY']._loaded_options = None
   _globals['_MODEL_METRICSENTRY']._serialized_options = b'8\001'
+  _globals['_MODEL_QUANTILESHARESENTRY']._loaded_options = None
+  _globals['_MODEL_QUANTILESHARESENTRY']._serialized_options = b'8\001'
   _globals['_PART_PARAMETERSENTRY']._loaded_options = None
   _globals['_PART_PARAMETERSENTRY']._serialized_options = b'8\001'
   _globals['_PROVENANCE_LIBRARYVERSIONSENTRY']._loaded_options = None
@@ -43,42 +45,46 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RUNTIME_NODESBYPROVIDERENTRY']._serialized_options = b'8\001'
   _globals['_RUNTIME_NATIVEPARTSENTRY']._loaded_options = None
   _globals['_RUNTIME_NATIVEPARTSENTRY']._serialized_options = b'8\001'
-  _globals['_PARTKIND']._serialized_start=2416
-  _globals['_PARTKIND']._serialized_end=2540
-  _globals['_PRECISION']._serialized_start=2542
-  _globals['_PRECISION']._serialized_end=2624
-  _globals['_MODELSTATE']._serialized_start=2626
-  _globals['_MODELSTATE']._serialized_end=2739
+  _globals['_PARTKIND']._serialized_start=2606
+  _globals['_PARTKIND']._serialized_end=2730
+  _globals['_PRECISION']._serialized_start=2732
+  _globals['_PRECISION']._serialized_end=2814
+  _globals['_MODELSTATE']._serialized_start=2816
+  _globals['_MODELSTATE']._serialized_end=2929
   _globals['_MODEL']._serialized_start=51
-  _globals['_MODEL']._serialized_end=647
-  _globals['_MODEL_METRICSENTRY']._serialized_start=601
-  _globals['_MODEL_METRICSENTRY']._serialized_end=647
-  _globals['_NOVELTY']._serialized_start=649
-  _globals['_NOVELTY']._serialized_end=731
-  _globals['_FEATURE']._serialized_start=734
-  _globals['_FEATURE']._serialized_end=973
-  _globals['_GAIN']._serialized_start=975
-  _globals['_GAIN']._serialized_end=1083
-  _globals['_PART']._serialized_start=1086
-  _globals['_PART']._serialized_end=1337
-  _globals['_PART_PARAMETERSENTRY']._serialized_start=1288
-  _globals['_PART_PARAMETERSENTRY']._serialized_end=1337
-  _globals['_PARITY']._serialized_start=1340
-  _globals['_PARITY']._serialized_end=1488
-  _globals['_PARTPARITY']._serialized_start=1490
-  _globals['_PARTPARITY']._serialized_end=1563
-  _globals['_PROVENANCE']._serialized_start=1566
-  _globals['_PROVENANCE']._serialized_end=1824
-  _globals['_PROVENANCE_LIBRARYVERSIONSENTRY']._serialized_start=1761
-  _globals['_PROVENANCE_LIBRARYVERSIONSENTRY']._serialized_end=1815
-  _globals['_FILE']._serialized_start=1826
-  _globals['_FILE']._serialized_end=1882
-  _globals['_RUNTIME']._serialized_start=1885
-  _globals['_RUNTIME']._serialized_end=2414
-  _globals['_RUNTIME_PROVIDEROPTIONSENTRY']._serialized_start=2252
-  _globals['_RUNTIME_PROVIDEROPTIONSENTRY']._serialized_end=2306
-  _globals['_RUNTIME_NODESBYPROVIDERENTRY']._serialized_start=2308
-  _globals['_RUNTIME_NODESBYPROVIDERENTRY']._serialized_end=2362
-  _globals['_RUNTIME_NATIVEPARTSENTRY']._serialized_start=2364
-  _globals['_RUNTIME_NATIVEPARTSENTRY']._serialized_end=2414
+  _globals['_MODEL']._serialized_end=792
+  _globals['_MODEL_METRICSENTRY']._serialized_start=668
+  _globals['_MODEL_METRICSENTRY']._serialized_end=714
+  _globals['_MODEL_QUANTILESHARESENTRY']._serialized_start=716
+  _globals['_MODEL_QUANTILESHARESENTRY']._serialized_end=792
+  _globals['_SHARES']._serialized_start=794
+  _globals['_SHARES']._serialized_end=818
+  _globals['_NOVELTY']._serialized_start=820
+  _globals['_NOVELTY']._serialized_end=902
+  _globals['_FEATURE']._serialized_start=905
+  _globals['_FEATURE']._serialized_end=1163
+  _globals['_GAIN']._serialized_start=1165
+  _globals['_GAIN']._serialized_end=1273
+  _globals['_PART']._serialized_start=1276
+  _globals['_PART']._serialized_end=1527
+  _globals['_PART_PARAMETERSENTRY']._serialized_start=1478
+  _globals['_PART_PARAMETERSENTRY']._serialized_end=1527
+  _globals['_PARITY']._serialized_start=1530
+  _globals['_PARITY']._serialized_end=1678
+  _globals['_PARTPARITY']._serialized_start=1680
+  _globals['_PARTPARITY']._serialized_end=1753
+  _globals['_PROVENANCE']._serialized_start=1756
+  _globals['_PROVENANCE']._serialized_end=2014
+  _globals['_PROVENANCE_LIBRARYVERSIONSENTRY']._serialized_start=1951
+  _globals['_PROVENANCE_LIBRARYVERSIONSENTRY']._serialized_end=2005
+  _globals['_FILE']._serialized_start=2016
+  _globals['_FILE']._serialized_end=2072
+  _globals['_RUNTIME']._serialized_start=2075
+  _globals['_RUNTIME']._serialized_end=2604
+  _globals['_RUNTIME_PROVIDEROPTIONSENTRY']._serialized_start=2442
+  _globals['_RUNTIME_PROVIDEROPTIONSENTRY']._serialized_end=2496
+  _globals['_RUNTIME_NODESBYPROVIDERENTRY']._serialized_start=2498
+  _globals['_RUNTIME_NODESBYPROVIDERENTRY']._serialized_end=2552
+  _globals['_RUNTIME_NATIVEPARTSENTRY']._serialized_start=2554
+  _globals['_RUNTIME_NATIVEPARTSENTRY']._serialized_end=2604
 # @@protoc_insertion_point(module_scope)

@@ -108,6 +108,27 @@ class Model(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class QuantileSharesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> Global___Shares: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: Global___Shares | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     FORMAT_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
@@ -126,6 +147,7 @@ class Model(_message.Message):
     GAIN_FEATURE_FIELD_NUMBER: _builtins.int
     GAIN_SILENCE_FIELD_NUMBER: _builtins.int
     NOVELTY_FIELD_NUMBER: _builtins.int
+    QUANTILE_SHARES_FIELD_NUMBER: _builtins.int
     format: _builtins.int
     """Version of the bundle format: 1, or 2 where a server that reads 1 alone would not answer the same: there is no
     meta-learner, a base part hands it other columns than its probabilities, or a feature may be missing.
@@ -181,6 +203,12 @@ class Model(_message.Message):
     def novelty(self) -> Global___Novelty:
         """How far from the training rows is unusual; absent where nobody measured it, or there is no neighbours part."""
 
+    @_builtins.property
+    def quantile_shares(self) -> _containers.MessageMap[_builtins.str, Global___Shares]:
+        """By feature: the share of its training rows at or below each of its quantiles, where these shares are not 0.1, 0.2 …
+        0.9, as many rows have one value, or there are few.
+        """
+
     def __init__(
         self,
         *,
@@ -202,14 +230,37 @@ class Model(_message.Message):
         gain_feature: _builtins.str = ...,
         gain_silence: _builtins.float = ...,
         novelty: Global___Novelty | None = ...,
+        quantile_shares: _abc.Mapping[_builtins.str, Global___Shares] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["novelty", b"novelty", "parity", b"parity", "provenance", b"provenance", "runtime", b"runtime"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["classes", b"classes", "features", b"features", "files", b"files", "format", b"format", "gain_feature", b"gain_feature", "gain_silence", b"gain_silence", "metrics", b"metrics", "ml_opset", b"ml_opset", "name", b"name", "novelty", b"novelty", "opset", b"opset", "parity", b"parity", "parts", b"parts", "passthrough", b"passthrough", "precision", b"precision", "provenance", b"provenance", "runtime", b"runtime", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["classes", b"classes", "features", b"features", "files", b"files", "format", b"format", "gain_feature", b"gain_feature", "gain_silence", b"gain_silence", "metrics", b"metrics", "ml_opset", b"ml_opset", "name", b"name", "novelty", b"novelty", "opset", b"opset", "parity", b"parity", "parts", b"parts", "passthrough", b"passthrough", "precision", b"precision", "provenance", b"provenance", "quantile_shares", b"quantile_shares", "runtime", b"runtime", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Model: _TypeAlias = Model  # noqa: Y015
+
+@_typing.final
+class Shares(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Ascending, from 0 to 1."""
+
+    def __init__(
+        self,
+        *,
+        values: _abc.Iterable[_builtins.float] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Shares: _TypeAlias = Shares  # noqa: Y015
 
 @_typing.final
 class Novelty(_message.Message):
@@ -255,6 +306,7 @@ class Feature(_message.Message):
     SEEN_MAX_FIELD_NUMBER: _builtins.int
     ACCEPTS_MISSING_FIELD_NUMBER: _builtins.int
     GAIN_FIELD_NUMBER: _builtins.int
+    QUANTILES_FIELD_NUMBER: _builtins.int
     MEAN_FIELD_NUMBER: _builtins.int
     STANDARD_DEVIATION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
@@ -272,6 +324,12 @@ class Feature(_message.Message):
     def gain(self) -> Global___Gain:
         """How the value follows the gain, where the model divides it out; absent from features that do not follow it."""
 
+    @_builtins.property
+    def quantiles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """The nine deciles of the training rows, ascending, without NaN, the gain divided out where the feature follows it;
+        absent where the rows were not given, or before they were kept.
+        """
+
     def __init__(
         self,
         *,
@@ -280,12 +338,13 @@ class Feature(_message.Message):
         seen_max: _builtins.float | None = ...,
         accepts_missing: _builtins.bool = ...,
         gain: Global___Gain | None = ...,
+        quantiles: _abc.Iterable[_builtins.float] | None = ...,
         mean: _builtins.float | None = ...,
         standard_deviation: _builtins.float | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_mean", b"_mean", "_seen_max", b"_seen_max", "_seen_min", b"_seen_min", "_standard_deviation", b"_standard_deviation", "gain", b"gain", "mean", b"mean", "seen_max", b"seen_max", "seen_min", b"seen_min", "standard_deviation", b"standard_deviation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_mean", b"_mean", "_seen_max", b"_seen_max", "_seen_min", b"_seen_min", "_standard_deviation", b"_standard_deviation", "accepts_missing", b"accepts_missing", "gain", b"gain", "mean", b"mean", "name", b"name", "seen_max", b"seen_max", "seen_min", b"seen_min", "standard_deviation", b"standard_deviation"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_mean", b"_mean", "_seen_max", b"_seen_max", "_seen_min", b"_seen_min", "_standard_deviation", b"_standard_deviation", "accepts_missing", b"accepts_missing", "gain", b"gain", "mean", b"mean", "name", b"name", "quantiles", b"quantiles", "seen_max", b"seen_max", "seen_min", b"seen_min", "standard_deviation", b"standard_deviation"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__mean: _TypeAlias = _typing.Literal["mean"]  # noqa: Y015
     _WhichOneofArgType__mean: _TypeAlias = _typing.Literal["_mean", b"_mean"]  # noqa: Y015

@@ -284,7 +284,7 @@ class ListModelsResponse(_message.Message):
     MODELS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def models(self) -> _containers.RepeatedCompositeFieldContainer[_model_pb2.Model]:
-        """Every version that is ready, by name and then version; without features, parts and files."""
+        """Every version that is ready, by name and then version; without features and their shares, parts and files."""
 
     def __init__(
         self,

@@ -252,6 +252,8 @@ class Batcher:
         for request in batch.end(result):
             self._queue.leave(request)
         self._observers.executed(batch.served, batch.rows, batch.requests, result.seconds)
+        if not isinstance(result.answer, Exception):
+            self._observers.answered(batch.served, batch.matrix, result.answer)
         if self.stuck:
             self._set_stuck(False)
         if self._backpressured:

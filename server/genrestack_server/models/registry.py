@@ -12,7 +12,7 @@ from genrestack_common.text import listed, quoted
 from genrestack_proto.v1.model_pb2 import PART_KIND_BASE, Model, Precision
 from genrestack_server.errors import InvalidInput, NotFound, StillLoading
 
-LONG_FIELDS: Final = ("features", "parts", "files")
+LONG_FIELDS: Final = ("features", "quantile_shares", "parts", "files")
 """What a list of models leaves out of their manifests."""
 _FLOAT_BYTES: Final = 4
 # Tag and length of a string field; a label of 128 bytes or more takes one byte more.

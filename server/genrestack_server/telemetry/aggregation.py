@@ -12,8 +12,8 @@ Packed = list[Any]
 """Families as JSON can carry them: [name, type, help, [[sample's name, labels, value], …]]."""
 
 _PROCESS: Final = "process_"
-# The same fact told by every process, not something to add up.
-_FACTS: Final = frozenset({"genrestack_model_info"})
+# Nothing to add up: the same fact told by every process, or each one's own measure, of which the greatest is told.
+_GREATEST: Final = frozenset({"genrestack_model_info", "genrestack_drift_psi", "genrestack_drift_largest_psi"})
 _GROWING: Final = frozenset({"counter", "histogram"})
 
 _Key = tuple[str, frozenset[tuple[str, str]]]
@@ -91,7 +91,7 @@ def _added(several: Iterable[Packed]) -> Packed:
     for packed in several:
         for name, kind, text, samples in packed:
             families.setdefault(name, [name, kind, text])
-            _add(sums.setdefault(name, {}), samples, greatest=name in _FACTS)
+            _add(sums.setdefault(name, {}), samples, greatest=name in _GREATEST)
     return [[*families[name], list(sums[name].values())] for name in families]
 
 

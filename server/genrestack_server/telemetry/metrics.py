@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import grpc
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
@@ -11,7 +11,12 @@ from prometheus_client.registry import Collector
 
 from genrestack_server.call import Call
 from genrestack_server.telemetry.aggregation import Packed, pack, unpack
+from genrestack_server.telemetry.answers import AnswerMetrics
 from genrestack_server.telemetry.observer import Observer, Version
+
+if TYPE_CHECKING:
+    from genrestack_bundle import Answer
+    from genrestack_proto.matrix import FloatMatrix
 
 _SECONDS: Final = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _ROWS: Final = tuple(2**power for power in range(11))
@@ -75,6 +80,8 @@ class Metrics(Observer, Collector):
         self._gauge("queue_rows", "Queued rows.").set_function(queue_rows)
         self._gauge("queue_limit_rows", "Rows that may wait.").set(queue_limit)
         self._gauge("requests_in_flight", "In-flight RPCs.").set_function(in_flight)
+        self._answers = AnswerMetrics()
+        self.registry.register(self._answers)
         self._known: dict[_Version, tuple[str, ...]] = {}
         self._retired: deque[_Version] = deque()
         self._series: dict[tuple[str, int, str, grpc.StatusCode], _Series] = {}
@@ -100,6 +107,10 @@ class Metrics(Observer, Collector):
         computed.observe(seconds)
         batch.observe(rows)
 
+    def answered(self, served: Version, rows: "FloatMatrix", answer: "Answer") -> None:
+        """Count what an execution answered."""
+        self._answers.add(served, rows, answer)
+
     def rejected(self, reason: str) -> None:
         """Count a refusal."""
         self._rejected.labels(reason).inc()
@@ -112,6 +123,7 @@ class Metrics(Observer, Collector):
         self._known[version] = (served.provider, served.precision)
         self._info.labels(*version, *self._known[version]).set(1)
         self._failures.labels(served.name)
+        self._answers.loaded(served)
 
     def unloaded(self, name: str, version: int) -> None:
         """Name a version no longer; what was counted of it stays for a while."""
@@ -119,6 +131,7 @@ class Metrics(Observer, Collector):
         if gone not in self._known or gone in self._retired:
             return
         self._info.remove(*gone, *self._known[gone])
+        self._answers.unloaded(gone)
         self._retired.append(gone)
         if len(self._retired) > _REMEMBERED:
             self._forget(self._retired.popleft())
@@ -130,6 +143,10 @@ class Metrics(Observer, Collector):
     def rebuilt(self) -> None:
         """Count a rebuild of the gRPC server."""
         self._rebuilds.inc()
+
+    def close(self) -> None:
+        """End the thread that counts answers."""
+        self._answers.close()
 
     def collect(self) -> Iterator[Metric]:
         """Return what was counted."""
@@ -165,6 +182,7 @@ class Metrics(Observer, Collector):
 
     def _forget(self, version: _Version) -> None:
         del self._known[version]
+        self._answers.forget(version)
         name, number = version[0], int(version[1])
         self._executions.pop((name, number), None)
         for key in [key for key in self._series if key[:2] == (name, number)]:

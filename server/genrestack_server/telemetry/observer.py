@@ -1,9 +1,14 @@
 """Observers of calls, runs and loads: logs, metrics, traces, statistics."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from genrestack_server.call import Call
+
+if TYPE_CHECKING:
+    from genrestack_bundle import Answer
+    from genrestack_proto.matrix import FloatMatrix
+    from genrestack_proto.v1.model_pb2 import Model
 
 
 class Version(Protocol):
@@ -29,6 +34,10 @@ class Version(Protocol):
     def precision(self) -> str:
         """Return `single` or `double`."""
 
+    @property
+    def model(self) -> "Model":
+        """Return its manifest."""
+
 
 class Observer:
     """Notified of what happens; every method does nothing here. Calls come from the event loop and must not block."""
@@ -38,6 +47,9 @@ class Observer:
 
     def executed(self, served: Version, rows: int, requests: int, seconds: float) -> None:
         """Record one execution of a composed session."""
+
+    def answered(self, served: Version, rows: "FloatMatrix", answer: "Answer") -> None:
+        """Record what one execution answered to its rows, shape (n, f); neither may be changed."""
 
     def rejected(self, reason: str) -> None:
         """Record a request refused before any work, e.g. `queue_full`, `deadline`, `draining`, `token`."""
@@ -61,6 +73,7 @@ class Observers(Observer):
     def __init__(self, observers: Sequence[Observer] = ()) -> None:
         self._call_ended: list[Callable[[Call], None]] = []
         self._executed: list[Callable[[Version, int, int, float], None]] = []
+        self._answered: list[Callable[[Version, FloatMatrix, Answer], None]] = []
         self._rejected: list[Callable[[str], None]] = []
         self._loaded: list[Callable[[Version, float], None]] = []
         self._unloaded: list[Callable[[str, int], None]] = []
@@ -74,6 +87,7 @@ class Observers(Observer):
         told: tuple[tuple[str, list[Any]], ...] = (
             ("call_ended", self._call_ended),
             ("executed", self._executed),
+            ("answered", self._answered),
             ("rejected", self._rejected),
             ("loaded", self._loaded),
             ("unloaded", self._unloaded),
@@ -93,6 +107,11 @@ class Observers(Observer):
         """Notify all observers."""
         for notify in self._executed:
             notify(served, rows, requests, seconds)
+
+    def answered(self, served: Version, rows: "FloatMatrix", answer: "Answer") -> None:
+        """Notify all observers."""
+        for notify in self._answered:
+            notify(served, rows, answer)
 
     def rejected(self, reason: str) -> None:
         """Notify all observers."""

@@ -42,6 +42,7 @@ class Telemetry:
         self._open = ExitStack()
         if self.metrics is not None:
             observers.add(self.metrics)
+            self._open.callback(self.metrics.close)
 
     def open(self, *, alone: bool, ready: Callable[[], bool] = lambda: True) -> None:
         """Open the port of the metrics, unless a supervisor has it, and begin to trace.

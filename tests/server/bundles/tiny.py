@@ -65,11 +65,12 @@ def write_tiny(
     slow: int = 0,
     answers: TinyStack | None = None,
     features: Sequence[str] = FEATURES,
+    training: npt.NDArray[np.float32] | None = None,
 ) -> Path:
     """Write the next version of `name`.
 
     `slow` makes every row cost that many products of 256 by 256; `answers` puts another stack's answers into the
-    golden rows.
+    golden rows; `training` are rows whose deciles the manifest tells.
     """
     rows = draw_rows(20, 2, len(features))
     proba = (answers or stack).predict_proba(rows)
@@ -81,7 +82,11 @@ def write_tiny(
         "meta": _graph("stacked", TensorProto.DOUBLE, 2 * len(CLASSES), "probabilities", _decide(stack.meta)),
     }
     files = {f"{part}.onnx": graph for part, graph in graphs.items()}
-    return write_bundle(models_dir, _manifest(name, features), files, golden)
+    model = _manifest(name, features)
+    if training is not None:
+        for feature, column in zip(model.features, training.T, strict=True):
+            feature.quantiles.extend(np.percentile(column, range(10, 100, 10)).tolist())
+    return write_bundle(models_dir, model, files, golden)
 
 
 def _manifest(name: str, features: Sequence[str]) -> Model:

@@ -4,11 +4,10 @@ import shutil
 import subprocess
 import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from server.bundles.tiny import draw_rows
+from server.bundles.tiny import TinyStack, draw_rows, write_tiny
 from server.running.supervised import Supervised, supervised
 from support.network.prometheus import DEPLOY, get, prometheus_of, query
 from support.tools import need
@@ -16,20 +15,27 @@ from support.waiting import until
 
 from genrestack_proto.matrix import to_matrix
 from genrestack_proto.v1.prediction_pb2 import PredictRequest
+from genrestack_server.telemetry.drift import LEAST_ROWS
 
 FAMILIES = [
     "genrestack_requests_total", "genrestack_rows_total", "genrestack_request_seconds_bucket",
     "genrestack_queue_seconds_count", "genrestack_compute_seconds_sum", "genrestack_batch_rows_count",
     "genrestack_queue_rows", "genrestack_queue_limit_rows", "genrestack_rejected_total", "genrestack_model_info",
     "genrestack_model_load_failures_total", "genrestack_worker_restarts_total", "genrestack_workers_serving",
-    "genrestack_requests_in_flight", "genrestack_grpc_rebuilds_total",
+    "genrestack_requests_in_flight", "genrestack_grpc_rebuilds_total", "genrestack_predictions_total",
+    "genrestack_top_probability_bucket", "genrestack_top_probability_sum", "genrestack_top_probability_count",
+    "genrestack_out_of_range_rows_total",
+    "genrestack_missing_values_total", "genrestack_novelty_rows_total", "genrestack_novel_rows_total",
+    "genrestack_drift_window_rows", "genrestack_drift_psi", "genrestack_drift_largest_psi",
     "process_cpu_seconds_total", "process_resident_memory_bytes", "process_start_time_seconds", "process_open_fds",
 ]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def server(tiny_models: Path) -> Iterator[Supervised]:
-    with supervised(tiny_models) as running:
+def server(tmp_path_factory: pytest.TempPathFactory, stack: TinyStack) -> Iterator[Supervised]:
+    models = tmp_path_factory.mktemp("models")
+    write_tiny(models, "tiny", stack, training=draw_rows(500))
+    with supervised(models) as running:
         yield running
 
 
@@ -43,10 +49,10 @@ def prometheus(server: Supervised, tmp_path_factory: pytest.TempPathFactory) -> 
 def test_prometheus_reads_every_family(server: Supervised, prometheus: str) -> None:
     stub = server.stub()
     for _ in range(7):
-        stub.Predict(PredictRequest(rows=to_matrix(draw_rows(3))), timeout=10)
-    requests = 'sum(genrestack_requests_total{model="tiny",version="2",method="Predict",code="OK"})'
+        stub.Predict(PredictRequest(rows=to_matrix(draw_rows(LEAST_ROWS))), timeout=10)
+    requests = 'sum(genrestack_requests_total{model="tiny",version="1",method="Predict",code="OK"})'
     until(lambda: query(prometheus, requests) == 7, "the calls are not there")
-    assert query(prometheus, "sum(genrestack_rows_total)") == 21
+    assert query(prometheus, "sum(genrestack_rows_total)") == 7 * LEAST_ROWS
     for family in FAMILIES:
         assert query(prometheus, f"count({family})"), family
     assert query(prometheus, "genrestack_workers_serving") == 2
