@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from genrestack_proto.v1.model_pb2 import Model
+from genrestack_server.telemetry.columns import ColumnBuffer
 from genrestack_server.telemetry.drift import DriftWindow
 from genrestack_server.telemetry.observer import Version
 from genrestack_server.telemetry.training_rows import TrainingRows
@@ -140,7 +141,8 @@ class _Counts:
         self.classes = list(model.classes)
         self.drift: DriftWindow | None = None
         self._training = TrainingRows(model)
-        if self._training.names:
+        self._columns = ColumnBuffer(len(model.features), len(model.classes))
+        if self._training.measured.any():
             self.drift = DriftWindow(self._training)
         self._may_miss = any(feature.accepts_missing for feature in model.features)
         self._threshold = model.novelty.threshold if model.HasField("novelty") else np.inf
@@ -152,35 +154,58 @@ class _Counts:
 
     def add(self, batches: Sequence[_Batch]) -> None:
         """Count batches of this version."""
-        totals = self.totals
-        rows = _joined([batch.rows for batch in batches])
+        for group in _grouped(batches, self._columns.most):
+            self._add(group)
+        for novelty in (batch.novelty for batch in batches if batch.novelty is not None):
+            self.totals.compared += len(novelty)
+            self.totals.novel += int(np.count_nonzero(novelty > self._threshold))
+
+    def _add(self, batches: Sequence[_Batch]) -> None:
+        totals, columns = self.totals, self._columns
         classes = _joined([batch.classes for batch in batches])
         # On their side, as rows of a few columns are slow to reduce.
         confidence = _joined([batch.probabilities for batch in batches]).T.copy().max(axis=0).astype(np.float64)
+        columns.fill(batch.rows for batch in batches)
         finite = np.isfinite(confidence)
         if not finite.all():
             # Rows so far out that the model has no answer to them are refused.
-            rows, classes, confidence = rows[finite], classes[finite], confidence[finite]
+            columns.values[:, ~finite] = np.nan
+            classes, confidence = classes[finite], confidence[finite]
         totals.by_class += np.bincount(classes, minlength=len(totals.by_class))
         places = np.searchsorted(_CONFIDENCE, confidence)
         totals.by_confidence += np.bincount(places, minlength=len(totals.by_confidence))
         totals.confidence += float(confidence.sum())
-        columns = self._training.columns(rows)
-        totals.outside += self._training.outside(columns)
         if self._may_miss:
-            totals.missing += int(np.count_nonzero(np.isnan(rows)))
+            totals.missing += len(confidence) * len(columns.values) - int(columns.present().sum())
+        self._training.divide_gain(columns)
+        totals.outside += self._training.outside(columns)
         # It may be taken away meanwhile.
         if (drift := self.drift) is not None:
-            drift.add(columns)
-        for novelty in (batch.novelty for batch in batches if batch.novelty is not None):
-            totals.compared += len(novelty)
-            totals.novel += int(np.count_nonzero(novelty > self._threshold))
+            drift.add(columns, len(confidence))
 
 
 def _taken(batches: deque[_Batch]) -> Iterator[_Batch]:
     """Take what there is; more may be put in meanwhile."""
     for _ in range(len(batches)):
         yield batches.popleft()
+
+
+def _grouped(batches: Sequence[_Batch], most: int) -> Iterator[list[_Batch]]:
+    """Put batches together, and take them apart, to groups of at most so many rows; their novelty is left out."""
+    group: list[_Batch] = []
+    room = most
+    for counts, rows, classes, probabilities, _ in batches:
+        start = 0
+        while start < len(rows):
+            part = slice(start, start + room)
+            group.append(_Batch(counts, rows[part], classes[part], probabilities[part], None))
+            taken = len(group[-1].rows)
+            start, room = start + taken, room - taken
+            if not room:
+                yield group
+                group, room = [], most
+    if group:
+        yield group
 
 
 def _joined(parts: "list[npt.NDArray[_S]]") -> "npt.NDArray[_S]":

@@ -5,15 +5,13 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from genrestack_proto.matrix import FloatMatrix
 from genrestack_proto.v1.model_pb2 import Model
+from genrestack_server.telemetry.columns import Bounds, ColumnBuffer
 
 DECILES: Final = 9
 SLACK: Final = 0.01
 """How far outside its range, in widths of that, a value still counts as inside; clients go by the same."""
 
-Columns = npt.NDArray[np.float32]
-"""Rows on their side: shape (f, n), a feature's values beside each other."""
 _Floats = npt.NDArray[np.float64]
 
 
@@ -36,38 +34,36 @@ class TrainingRows:
         low = np.array([seen.seen_min if seen.HasField("seen_min") else -np.inf for seen in ranges])
         high = np.array([seen.seen_max if seen.HasField("seen_max") else np.inf for seen in ranges])
         slack = SLACK * _widths(low, high)
-        self._low, self._high = _narrow(low - slack)[:, None], _narrow(high + slack)[:, None]
-        known = {row: found for row, feature in enumerate(model.features) if len(found := _deciles(feature.quantiles))}
-        self.measured: npt.NDArray[np.intp] = np.array(list(known), dtype=np.intp)
-        """Features whose deciles are known, m of f."""
-        self.deciles: Columns = _narrow(np.array(list(known.values())).reshape(-1, DECILES))
-        """Shape (m, 9)."""
-        self.names = [names[row] for row in self.measured]
-        self.shares: _Floats = np.array([_shares(model, name) for name in self.names]).reshape(-1, DECILES + 1)
-        """Share of the training rows in each of the ten bins between them, shape (m, 10)."""
+        self._low, self._high = _narrow(low - slack), _narrow(high + slack)
+        self.names = names
+        self.deciles: Bounds = _narrow(np.array([_deciles(feature.quantiles) for feature in model.features]))
+        """Shape (f, 9); NaN where they are not known."""
+        self.measured: npt.NDArray[np.bool_] = ~np.isnan(self.deciles[:, 0])
+        """Whether they are, shape (f,)."""
+        self.shares: _Floats = np.array([_shares(model, name) for name in names])
+        """Share of the training rows in each of the ten bins between them, shape (f, 10)."""
 
-    def columns(self, rows: FloatMatrix) -> Columns:
-        """Turn rows, shape (n, f), on their side, the gain divided out where the model does so."""
-        columns = rows.T.copy()
+    def divide_gain(self, columns: ColumnBuffer) -> None:
+        """Divide the gain out of rows where the model does so."""
         if self._gain_row is None or not len(self._following):
-            return columns
-        level = columns[self._gain_row].astype(np.float64)
+            return
+        values = columns.values
+        level = values[self._gain_row].astype(np.float64)
         gain = np.where(level <= self._silence, 1.0, level)
         with np.errstate(all="ignore"):
             shift = self._shifts * 20 * np.log10(gain)
-            columns[self._following] = columns[self._following] / gain**self._powers - shift
-        return columns
+            values[self._following] = values[self._following] / gain**self._powers - shift
 
-    def outside(self, columns: Columns) -> int:
+    def outside(self, columns: ColumnBuffer) -> int:
         """Count the rows of which a feature is outside the range of the training rows."""
-        return int(np.count_nonzero(((columns < self._low) | (columns > self._high)).any(axis=0)))
+        return columns.outside(self._low, self._high)
 
 
 def _deciles(quantiles: npt.ArrayLike) -> _Floats:
-    """Return what may be deciles, shape (9,); nothing if it cannot be."""
+    """Return what may be deciles, shape (9,); NaN if it cannot be."""
     found = np.asarray(quantiles, dtype=np.float64)
     can_be = found.shape == (DECILES,) and bool(np.isfinite(found).all() and (np.diff(found) >= 0).all())
-    return found if can_be else np.empty(0)
+    return found if can_be else np.full(DECILES, np.nan)
 
 
 def _shares(model: Model, name: str) -> _Floats:
@@ -89,6 +85,6 @@ def _widths(low: _Floats, high: _Floats) -> _Floats:
         return np.where(np.isfinite(chosen) & (chosen > 0), chosen, 1.0)
 
 
-def _narrow(values: _Floats) -> Columns:
+def _narrow(values: _Floats) -> Bounds:
     with np.errstate(over="ignore"):
         return values.astype(np.float32)
