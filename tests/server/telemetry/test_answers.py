@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from scipy.special import rel_entr
-from server.live import Running, RunServer, running_server
-from server.telemetry.test_metrics import Samples, of, read, url, value, version_of
-from server.tiny_bundle import draw_rows
+from server.bundles.tiny import draw_rows
+from server.running.live import Running, RunServer, running_server
+from server.running.scraped import Samples, of, read, url, value, version_of
 from sklearn.ensemble import StackingClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression

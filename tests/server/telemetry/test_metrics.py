@@ -3,56 +3,23 @@
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import grpc
 import pytest
-from prometheus_client import generate_latest
-from prometheus_client.parser import text_string_to_metric_families
-from prometheus_client.registry import Collector
 from server.bundles.held import holding
 from server.bundles.tiny import TinyStack, draw_rows, write_tiny
 from server.running.live import Running, RunServer
+from server.running.scraped import of, read, url, value, version_of
 from support.waiting import until
 
 from genrestack_proto.matrix import to_matrix
-from genrestack_proto.v1.model_pb2 import Model
 from genrestack_proto.v1.prediction_pb2 import GetModelRequest, PredictRequest
 from genrestack_server import AddressError
 from genrestack_server.call import Call
 from genrestack_server.models.registry import ServedModel
 from genrestack_server.telemetry.aggregation import Together
 from genrestack_server.telemetry.metrics import Metrics
-
-Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
-
-
-def parsed(text: str) -> Samples:
-    return {
-        (sample.name, frozenset(sample.labels.items())): sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-    }
-
-
-def read(url: str) -> Samples:
-    with urllib.request.urlopen(url, timeout=10) as answer:
-        return parsed(answer.read().decode())
-
-
-def of(collector: Collector) -> Samples:
-    return parsed(generate_latest(collector).decode())
-
-
-def value(samples: Samples, name: str, **labels: str) -> float:
-    return samples[name, frozenset(labels.items())]
-
-
-def url(running: Running) -> str:
-    assert running.server is not None
-    assert running.server.telemetry.metrics_url is not None
-    return running.server.telemetry.metrics_url
 
 
 def infos(running: Running) -> list[frozenset[tuple[str, str]]]:
@@ -74,13 +41,6 @@ def served(tiny_models: Path, run_server: RunServer) -> Iterator[ServedModel]:
     with run_server(tiny_models) as running:
         assert running.server is not None
         yield running.server.models[0]
-
-
-def version_of(served: ServedModel, number: int) -> ServedModel:
-    model = Model()
-    model.CopyFrom(served.model)
-    model.version = number
-    return replace(served, model=model)
 
 
 def test_calls_rows_and_executions_are_counted(measured: Running) -> None:
