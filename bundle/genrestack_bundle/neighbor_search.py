@@ -69,6 +69,8 @@ class NeighborSearch:
         self._threads = threads
         self.longest_name = 0
         """Bytes of the longest name of a training row; 0 where they have none."""
+        self.count = MAX_NEIGHBORS
+        """Nearest training rows that are found for a row."""
 
     def run(
         self, rows: npt.NDArray[np.float32], options: "onnxruntime.RunOptions | None" = None
@@ -136,6 +138,7 @@ def verified_search(
         with limit:
             found = search.run(bundle.golden.rows, limit.options)
         verify_neighbors(found, len(bundle.golden.rows), len(bundle.model.classes))
+        search.count = found.rows.shape[1]
     except WrongAnswerError as error:
         raise BundleError(f"{part.file} gives a wrong answer to the golden rows: {error}; export it again") from error
     except ort_errors() as error:

@@ -30,6 +30,16 @@ def tiny_models(tmp_path_factory: pytest.TempPathFactory, stack: TinyStack) -> P
 
 
 @pytest.fixture(scope="session")
+def song_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository of one model, `songs`, which finds nearest training rows."""
+    from server.bundles.songs import write_songs
+
+    folder = tmp_path_factory.mktemp("song-models")
+    write_songs(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def slow_models(tmp_path_factory: pytest.TempPathFactory, stack: TinyStack) -> Path:
     """A repository of one model, `slow`: a thousand rows take it about a second."""
     folder = tmp_path_factory.mktemp("slow-models")

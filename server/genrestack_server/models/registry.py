@@ -114,6 +114,11 @@ class ServedModel:
         return self.search is not None and self.model.HasField("novelty")
 
     @property
+    def neighbor_count(self) -> int:
+        """Nearest training rows that it finds for a row; 0 where it cannot."""
+        return 0 if self.search is None else self.search.count
+
+    @property
     def neighbor_bytes(self) -> int:
         """Maximum bytes that one nearest training row takes in an answer."""
         return _NEIGHBOR_BYTES + (0 if self.search is None else self.search.longest_name)

@@ -18,7 +18,7 @@ from support.waiting import GUARD_S
 
 INFER = "/v2/models/tiny/infer"
 LENGTH = "Inference-Header-Content-Length"
-_DTYPES = {"FP32": "<f4", "INT64": "<i8"}
+_DTYPES = {"FP32": "<f4", "FP64": "<f8", "INT64": "<i8"}
 
 
 @dataclass(frozen=True)

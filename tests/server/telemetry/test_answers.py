@@ -10,21 +10,15 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from scipy.special import rel_entr
+from server.bundles.songs import SONG_FEATURES, TRAINED, draw_songs
 from server.bundles.tiny import draw_rows
 from server.running.live import Running, RunServer, running_server
 from server.running.scraped import Samples, of, read, url, value, version_of
-from sklearn.ensemble import StackingClassifier
-from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression
-from sklearn.neighbors import KNeighborsClassifier
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import MinMaxScaler
 
 from genrestack import Client, Prediction
 from genrestack.songs.aggregate import RangeCheck
 from genrestack_bundle import Answer
-from genrestack_export import GainNormalizer, export_stack
-from genrestack_export.gain import GAIN_COLUMNS
+from genrestack_export import GainNormalizer
 from genrestack_proto.v1.model_pb2 import Feature, Model, Shares
 from genrestack_server.models.registry import ServedModel
 from genrestack_server.telemetry.aggregation import Together
@@ -33,23 +27,10 @@ from genrestack_server.telemetry.columns import ColumnBuffer
 from genrestack_server.telemetry.drift import LEAST_ROWS, PIECE_ROWS, PIECES, DriftWindow
 from genrestack_server.telemetry.metrics import Metrics
 from genrestack_server.telemetry.training_rows import TrainingRows
-from genrestack_training.evaluation.novelty import novelty_scale
 
 Matrix = npt.NDArray[np.float64]
 
-NAMES = (*GAIN_COLUMNS, "tempo", "key")
 SONGS = {"model": "songs", "version": "1"}
-KEYS = np.array([0.0, 0.1, 0.7])
-
-
-def draw(count: int, seed: int, drift: float = 0.0) -> Matrix:
-    """Rows of two classes in turn; `drift` moves the tempo, and the keys' shares."""
-    rng = np.random.default_rng(seed)
-    rows = rng.gamma(8.0, 0.1, (count, len(NAMES))) * (1 + np.arange(count) % 2)[:, None]
-    rows[:, NAMES.index("tempo")] += drift
-    shares = np.array([0.75 - drift / 2, 0.2, 0.05 + drift / 2])
-    rows[:, NAMES.index("key")] = rng.choice(KEYS, count, p=shares)
-    return rows
 
 
 def predictions(samples: Samples) -> float:
@@ -57,38 +38,16 @@ def predictions(samples: Samples) -> float:
 
 
 @pytest.fixture(scope="module")
-def training() -> Matrix:
-    return draw(400, 0)
-
-
-@pytest.fixture(scope="module")
-def models(training: Matrix, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model that divides the gain out, lets the tempo be missing, and measures novelty."""
-    labels = np.array(["organ", "band"])[np.arange(len(training)) % 2]
-    scaler = make_pipeline(GainNormalizer(NAMES), SimpleImputer(), MinMaxScaler()).fit(training)
-    stack = StackingClassifier([("knn", KNeighborsClassifier(weights="distance"))], LogisticRegression(), cv=2)
-    stack.fit(scaler.transform(training), labels)
-    knn, songs = stack.named_estimators_["knn"], np.arange(len(training)) // 4
-    scale = novelty_scale(knn._fit_X, knn._y, songs, songs, unit="track")
-    folder = tmp_path_factory.mktemp("models")
-    export_stack(
-        stack, scaler, feature_names=NAMES, reference_rows=draw(30, 1), training_rows=training, models_dir=folder,
-        name="songs", accepts_missing=["tempo"], neighbors=True, novelty=scale,
-    )  # fmt: skip
-    return folder
-
-
-@pytest.fixture(scope="module")
 def asked() -> Matrix:
-    rows = draw(LEAST_ROWS + 500, 2, drift=0.3).astype(np.float32).astype(np.float64)
-    rows[::50, NAMES.index("tempo")] = np.nan
-    rows[::7, NAMES.index("harmony_var")] *= 30
+    rows = draw_songs(LEAST_ROWS + 500, 2, drift=0.3).astype(np.float32).astype(np.float64)
+    rows[::50, SONG_FEATURES.index("tempo")] = np.nan
+    rows[::7, SONG_FEATURES.index("harmony_var")] *= 30
     return rows
 
 
 @pytest.fixture(scope="module")
-def running(models: Path) -> Iterator[Running]:
-    with running_server(models, metrics_port=0) as running:
+def running(song_models: Path) -> Iterator[Running]:
+    with running_server(song_models, metrics_port=0) as running:
         yield running
 
 
@@ -155,12 +114,11 @@ def expected_psi(training: Matrix, rows: npt.NDArray[np.floating]) -> float:
     return float(rel_entr(*shares).sum() + rel_entr(*shares[::-1]).sum())
 
 
-def test_the_worst_features_are_told_with_their_drift(
-    read_after: tuple[Prediction, Samples], training: Matrix, asked: Matrix
-) -> None:
-    gain = GainNormalizer(NAMES).fit(training)
+def test_the_worst_features_are_told_with_their_drift(read_after: tuple[Prediction, Samples], asked: Matrix) -> None:
+    training = draw_songs(TRAINED, 0)
+    gain = GainNormalizer(SONG_FEATURES).fit(training)
     rows = all_rows(asked)
-    columns = zip(NAMES, gain.transform(training).T, gain.transform(rows).T, strict=True)
+    columns = zip(SONG_FEATURES, gain.transform(training).T, gain.transform(rows).T, strict=True)
     expected = {name: expected_psi(before, now) for name, before, now in columns}
     _, samples = read_after
     told = {dict(labels)["feature"]: psi for (name, labels), psi in samples.items() if name == "genrestack_drift_psi"}
@@ -172,16 +130,16 @@ def test_the_worst_features_are_told_with_their_drift(
 
 
 def test_nothing_is_told_of_drift_from_a_few_rows_or_without_quantiles(
-    models: Path, tiny_models: Path, run_server: RunServer
+    song_models: Path, tiny_models: Path, run_server: RunServer
 ) -> None:
-    for folder, rows in ((models, draw(LEAST_ROWS - 1, 3)), (tiny_models, draw_rows(LEAST_ROWS + 1))):
+    for folder, rows in ((song_models, draw_songs(LEAST_ROWS - 1, 3)), (tiny_models, draw_rows(LEAST_ROWS + 1))):
         with run_server(folder, metrics_port=0) as running:
             with Client(f"127.0.0.1:{running.port}", timeout=60) as client:
                 client.predict(rows)
             samples = read(url(running))
         names = {name for name, _ in samples}
         assert not names & {"genrestack_drift_psi", "genrestack_drift_largest_psi"}
-        assert ("genrestack_drift_window_rows" in names) == (folder == models)
+        assert ("genrestack_drift_window_rows" in names) == (folder == song_models)
         assert sum(number for (name, _), number in samples.items() if name == "genrestack_predictions_total") == len(
             rows
         )

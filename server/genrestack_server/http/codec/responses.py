@@ -1,5 +1,6 @@
 """From the messages that answer gRPC's callers to JSON, and to bytes after it."""
 
+import math
 import struct
 from typing import Any, Final
 
@@ -11,12 +12,12 @@ from genrestack_server.http.codec.requests import AnswerForm
 from genrestack_server.http.exchange import JSON, Response
 from genrestack_server.http.json_text import to_json
 from genrestack_server.service.oip.requests import Wanted
-from genrestack_server.service.oip.tensors import LABEL, bytes_a_row
+from genrestack_server.service.oip.tensors import NUMBERS, bytes_a_row, layout
 
 _BINARY: Final = "application/octet-stream"
 _LENGTH: Final = struct.Struct("<I")
-_NUMBERS: Final[dict[str, np.dtype[Any]]] = {"FP32": np.dtype("<f4"), "INT64": np.dtype("<i8")}
-# A float32 as JSON has it, exactly, and a comma; an index of up to eight digits; quotes and a comma around a label.
+# A float32 or float64 as JSON has it, exactly, and a comma; an index of up to eight digits; quotes and a comma around
+# a label.
 _FLOAT_CHARACTERS: Final = 25
 _INDEX_CHARACTERS: Final = 9
 _LABEL_FRAME: Final = 3
@@ -68,15 +69,18 @@ def respond_with(document: Any, headers: dict[str, str], status: int = 200) -> R
 def _row_bytes(output: str, wanted: Wanted, form: AnswerForm) -> int:
     if form.is_binary(output):
         return bytes_a_row(output, wanted.served)
-    if output == LABEL:
-        return wanted.served.label_bytes + _LABEL_FRAME
-    numbers = bytes_a_row(output, wanted.served) // _NUMBERS["FP32"].itemsize
-    return _INDEX_CHARACTERS if output == "class_index" else numbers * _FLOAT_CHARACTERS
+    datatype, columns = layout(output, wanted.served)
+    text = wanted.served.label_bytes + _LABEL_FRAME
+    return math.prod(columns) * {"BYTES": text, "INT64": _INDEX_CHARACTERS}.get(datatype, _FLOAT_CHARACTERS)
 
 
 def _values(datatype: str, data: bytes) -> list[Any]:
-    if datatype in _NUMBERS:
-        return list(np.frombuffer(data, _NUMBERS[datatype]).tolist())
+    if datatype in NUMBERS:
+        found = np.frombuffer(data, NUMBERS[datatype])
+        # A distance from far outside may be too large for float64, for which JSON has no word.
+        finite = datatype != "FP64" or np.isfinite(found).all()
+        values: list[Any] = found.tolist()
+        return values if finite else [value if math.isfinite(value) else None for value in values]
     return _texts(data)
 
 

@@ -94,7 +94,7 @@ _SCHEMAS: Final[dict[str, Schema]] = {
             _object(
                 "name datatype shape",
                 name=_TEXT,
-                datatype={"enum": ["BYTES", "INT64", "FP32"]},
+                datatype={"enum": ["BYTES", "INT64", "FP32", "FP64"]},
                 shape=_list(_COUNT),
                 data={"type": "array"},
                 parameters=_object(binary_data_size=_COUNT),

@@ -21,7 +21,7 @@ from genrestack_server.inference.validation import (
 )
 from genrestack_server.models.registry import ServedModel
 from genrestack_server.service.oip.parameters import refuse_classification, refuse_shared_memory
-from genrestack_server.service.oip.tensors import DEFAULT_OUTPUTS, FEATURES, FLOATS, bytes_a_row, output_names
+from genrestack_server.service.oip.tensors import DEFAULT_OUTPUTS, FEATURES, FLOATS, SEARCHED, bytes_a_row, output_names
 
 _TYPED: Final = {"FP32": "fp32_contents", "FP64": "fp64_contents"}
 _CONTENTS: Final = tuple(pb.InferTensorContents.DESCRIPTOR.fields_by_name)
@@ -80,7 +80,8 @@ def read(request: pb.ModelInferRequest, served: ServedModel, config: ServerConfi
     values = _raw_values(request, tensor) if raw else _typed_values(tensor)
     rows = _as_float32(values.reshape(tuple(tensor.shape)))
     check_finite(rows, served.feature_names, served.missing_features)
-    return Wanted(served, rows, outputs, raw, request.id)
+    searching = served.searching if SEARCHED.intersection(outputs) else None
+    return Wanted(searching or served, rows, outputs, raw, request.id)
 
 
 def _outputs(request: pb.ModelInferRequest, served: ServedModel) -> tuple[str, ...]:

@@ -11,6 +11,9 @@ from genrestack_server.service.oip.requests import Wanted
 from genrestack_server.service.oip.tensors import (
     CLASS_INDEX,
     LABEL,
+    NEIGHBOR_DISTANCES,
+    NEIGHBOR_LABELS,
+    NOVELTY,
     PROBABILITIES,
     InferOutput,
     base_name,
@@ -41,9 +44,16 @@ def inferred(wanted: Wanted, answer: Answer) -> pb.ModelInferResponse:
 
 def _tensor(name: str, wanted: Wanted, answer: Answer) -> tuple[InferOutput, bytes]:
     if name == LABEL:
-        return label_tensor(answer.class_index, wanted.served.classes, raw=wanted.raw)
+        return label_tensor(name, answer.class_index, wanted.served.classes, raw=wanted.raw)
     if name == CLASS_INDEX:
         return index_tensor(answer.class_index, raw=wanted.raw)
+    found = answer.neighbors
+    if found is not None and name == NEIGHBOR_LABELS:
+        return label_tensor(name, found.labels, wanted.served.classes, raw=wanted.raw)
+    if found is not None and name == NEIGHBOR_DISTANCES:
+        return float_tensor(name, found.distances, raw=wanted.raw)
+    if found is not None and found.novelty is not None and name == NOVELTY:
+        return float_tensor(name, found.novelty, raw=wanted.raw)
     values = answer.probabilities if name == PROBABILITIES else answer.base[base_name(name)]
     return float_tensor(name, values, raw=wanted.raw)
 
