@@ -2,36 +2,31 @@
 
 import math
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from google.protobuf.message import DecodeError
 
 from genrestack_bundle.errors import BundleError
 from genrestack_bundle.layout import MAX_GRAPH_FIELDS, MAX_NODES
+from genrestack_bundle.onnx_messages import TENSOR_TYPES
+from genrestack_proto.onnx.onnx_pb2 import ModelProto
 from genrestack_proto.wire import holds_more_fields
 
-if TYPE_CHECKING:
-    from onnx import ModelProto
-
 _DOMAINS = {"", "ai.onnx", "ai.onnx.ml"}
-# TensorProto's numbers of float, the integers of 8 to 64 bits, string, bool, float16 and double: each value in a place
-# of its own, in `raw_data` or in one of the fields below.
-_TENSOR_TYPES = frozenset(range(1, 14))
 _VALUES = ("float_data", "int32_data", "string_data", "int64_data", "double_data", "uint64_data")
 
 
-def parse_graph(file: str, data: bytes) -> "ModelProto":
+def parse_graph(file: str, data: bytes) -> ModelProto:
     """Read a serialised ONNX model.
 
     Raises:
         BundleError: the bytes are not an ONNX model, or it has no operators or more fields than any export writes.
 
     """
-    import onnx
-    from google.protobuf.message import DecodeError
-
-    if holds_more_fields(data, onnx.ModelProto, MAX_GRAPH_FIELDS):
+    if holds_more_fields(data, ModelProto, MAX_GRAPH_FIELDS):
         raise BundleError(f"{file} has more than {MAX_GRAPH_FIELDS} fields; export the model again")
     try:
-        model = onnx.load_model_from_string(data)
+        model = ModelProto.FromString(data)
     except DecodeError as error:
         raise BundleError(f"{file} is not an ONNX model; export the model again") from error
     if not model.graph.node:
@@ -43,8 +38,9 @@ def check_graph(file: str, data: bytes, *, opset: int, ml_opset: int) -> None:
     """Reject an ONNX model that reads other files, brings operators of its own, or means others than the manifest.
 
     Raises:
-        BundleError: the file is not an ONNX model, keeps tensors outside it or tensors that are not as large as they
-            say, uses an operator domain or a version of one that the manifest does not announce, or holds functions.
+        BundleError: the file is not an ONNX model, keeps tensors outside it, or tensors that are not as large as they
+            say or whose values lie where their type has none, uses an operator domain or a version of one that the
+            manifest does not announce, or holds functions.
 
     """
     model = parse_graph(file, data)
@@ -80,19 +76,19 @@ def _check_message(file: str, message: Any) -> bool:
 
 def _check_tensor(file: str, tensor: Any) -> None:
     """Reject a tensor whose values lie elsewhere, or are not as many as its shape says."""
-    from onnx import helper
-
     if tensor.external_data or tensor.data_location:
         raise BundleError(f"{file} keeps tensors in other files; export the model again")
-    if tensor.data_type not in _TENSOR_TYPES:
+    kind = TENSOR_TYPES.get(tensor.data_type)
+    if kind is None:
         raise BundleError(f"{file} holds tensors of a type that no export writes; export the model again")
-    size = helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
     if tensor.string_data:
         _check_texts(file, tensor.string_data)
-    raw, rest = divmod(len(tensor.raw_data), size)
-    held = raw + sum(len(getattr(tensor, field)) for field in _VALUES)
-    if rest or any(n < 0 for n in tensor.dims) or math.prod(tensor.dims) != held:
+    raw, rest = divmod(len(tensor.raw_data), kind.dtype.itemsize)
+    held = {field: count for field in _VALUES if (count := len(getattr(tensor, field)))}
+    if rest or any(n < 0 for n in tensor.dims) or math.prod(tensor.dims) != raw + sum(held.values()):
         raise BundleError(f"{file} holds a tensor of another size than its shape says; export the model again")
+    if held.keys() - {kind.field} or (raw and (held or kind.text)):
+        raise BundleError(f"{file} holds a tensor whose values lie where its type has none; export the model again")
 
 
 def _check_texts(file: str, values: Iterable[bytes]) -> None:

@@ -24,11 +24,11 @@ from genrestack_bundle.runtime.session import (
 )
 from genrestack_bundle.runtime.slices import Outputs, run_slices, slice_bounds
 from genrestack_bundle.runtime.watchdog import Cancellation, LoadLimit
+from genrestack_proto.onnx.onnx_pb2 import ModelProto
 from genrestack_proto.v1.model_pb2 import PART_KIND_NEIGHBORS
 
 if TYPE_CHECKING:
     import onnxruntime
-    from onnx import ModelProto
 
 ROW: Final = "neighbor_row"
 DISTANCE: Final = "neighbor_distance"
@@ -194,7 +194,7 @@ def verify_neighbors(found: FoundNeighbors, rows: int, classes: int) -> None:
         raise WrongAnswerError(f"output {LABEL} holds {found.labels.max()}, expected 0 to {classes - 1}")
 
 
-def _longest_name(file: str, parsed: "ModelProto") -> int:
+def _longest_name(file: str, parsed: ModelProto) -> int:
     tensors: Mapping[str, Any] = {tensor.name: tensor for tensor in parsed.graph.initializer}
     longest = max((len(text) for tensor in tensors.values() for text in tensor.string_data), default=0)
     if longest > _MOST_NAME_BYTES:

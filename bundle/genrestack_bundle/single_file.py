@@ -8,6 +8,7 @@ from pathlib import Path
 
 from genrestack_bundle.errors import BundleError
 from genrestack_bundle.reader import open_bundle
+from genrestack_proto.onnx.onnx_pb2 import ModelProto
 
 
 def write_onnx(bundle: str | Path, file: str | Path) -> Path:
@@ -27,23 +28,20 @@ def write_onnx(bundle: str | Path, file: str | Path) -> Path:
         BundleError: the bundle cannot be used, or the file cannot be written.
 
     """
-    import onnx
-
     found, target = open_bundle(Path(bundle)), Path(file)
-    model = onnx.load_model_from_string(found.compose())
+    model = ModelProto.FromString(found.compose())
     about = found.model
-    onnx.helper.set_model_props(
-        model,
-        {
-            "model": about.name,
-            "version": str(about.version),
-            "classes": json.dumps(list(about.classes), ensure_ascii=False),
-            "feature_names": json.dumps([feature.name for feature in about.features], ensure_ascii=False),
-            "parts": json.dumps(list(found.part_names), ensure_ascii=False),
-            "opset": str(about.opset),
-            "producer": "genrestack",
-        },
-    )
+    metadata = {
+        "model": about.name,
+        "version": str(about.version),
+        "classes": json.dumps(list(about.classes), ensure_ascii=False),
+        "feature_names": json.dumps([feature.name for feature in about.features], ensure_ascii=False),
+        "parts": json.dumps(list(found.part_names), ensure_ascii=False),
+        "opset": str(about.opset),
+        "producer": "genrestack",
+    }
+    for key, value in metadata.items():
+        model.metadata_props.add(key=key, value=value)
     _replace(target, model.SerializeToString())
     return target
 

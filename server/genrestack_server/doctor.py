@@ -5,7 +5,6 @@ A row is subject, `ok`, `note` or `problem`, what was found, and what to do abou
 
 import os
 from collections.abc import Iterator, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -133,8 +132,6 @@ def models(models_dir: Path) -> Iterator[Row]:
 
 def _model(models_dir: Path, name: str) -> Row:
     subject = f"model {name}"
-    if find_spec("onnx") is None:
-        return subject, "note", "not verified: the library onnx is not installed", 'pip install "genrestack[server]"'
     try:
         versions = list_versions(models_dir / name)
         if not versions:

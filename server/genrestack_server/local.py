@@ -11,7 +11,6 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 from weakref import WeakSet
@@ -22,6 +21,7 @@ from grpc_health.v1 import health_pb2
 
 from genrestack_bundle import list_models
 from genrestack_bundle.layout import is_version
+from genrestack_bundle.runtime.providers import import_onnxruntime
 from genrestack_common.text import listed, quoted
 from genrestack_proto.v1 import prediction_pb2 as pb
 from genrestack_server.call import Call
@@ -44,7 +44,6 @@ _Method = Callable[[bytes, Call], Awaitable[Message]]
 
 _SERVICE: Final = pb.DESCRIPTOR.services_by_name["PredictionService"].full_name
 _HEALTH: Final = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
-_LIBRARIES: Final = ("onnx", "onnxruntime")
 _MANIFEST: Final = "manifest.json"
 # Runs that were told to end do so after the node they are at.
 _JOIN_S: Final = 10.0
@@ -61,9 +60,8 @@ def open_models(path: str, **settings: Any) -> "LocalModels":
         ModuleNotFoundError: a library of the extra `server` is missing.
 
     """
-    # Imported where they are used, which is where a bundle's faults are caught: too late to tell that one is missing.
-    for library in _LIBRARIES:
-        import_module(library)
+    # Imported where it is used, which is where a bundle's faults are caught: too late to tell that it is missing.
+    import_onnxruntime()
     return LocalModels(path, **settings)
 
 

@@ -22,6 +22,8 @@ Follow = Callable[[str], None]
 
 CONSTRAINTS: Final = ROOT / "constraints.txt"
 _TEST_TOOLS: Final = ("cryptography", "hypothesis", "pytest", "pytest-timeout", "pytest-xdist")
+# Tests write bundles of their own with it, and the server does without: any version that goes with a case's others.
+_WRITING: Final = "onnx"
 _STRATEGY: Final = {"lowest": "lowest-direct", "newest": "highest", "pinned": "highest"}
 _WHEELS: Final = ("--only-binary", ":all:")
 _PIN: Final = re.compile(r"([A-Za-z0-9._-]+)==([^\s;]+)")
@@ -80,7 +82,8 @@ class Workshop:
         self.uv(case, "venv", "--clear", "--python", str(interpreter), str(environment), follow=follow)
         into = ["pip", "install", "--python", str(environment / "bin" / "python")]
         tested_with = [f"{name}=={read_pins(CONSTRAINTS)[name]}" for name in _TEST_TOOLS]
-        self.uv(case, *into, *_WHEELS, "--requirement", str(self.listing(case)), *tested_with, follow=follow)
+        listed = ("--requirement", str(self.listing(case)))
+        self.uv(case, *into, *_WHEELS, *listed, *tested_with, _WRITING, follow=follow)
         self.uv(case, *into, "--no-deps", str(ROOT), follow=follow)
         return environment / "bin"
 

@@ -6,16 +6,15 @@ Whether the operator answers what the part answers is for the golden rows to say
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from genrestack_bundle.runtime.compose import IR_VERSION, PROBABILITIES, SCALED
+from genrestack_bundle.onnx_messages import from_array, make_model, make_node, make_value, to_array
+from genrestack_bundle.runtime.compose import PROBABILITIES, SCALED
+from genrestack_proto.onnx.onnx_pb2 import GraphProto, ModelProto, TensorProto
 from genrestack_proto.v1.model_pb2 import PART_KIND_BASE, PART_KIND_META, Model, Part
-
-if TYPE_CHECKING:
-    from onnx import TensorProto
 
 DOMAIN: Final = "genrestack"
 """Domain of our operators, as `operator.c` registers it."""
@@ -74,9 +73,7 @@ def _attributes(part: Part) -> dict[str, int] | None:
 
 def _training(packed: bytes, classes: int) -> tuple[npt.NDArray[Any] | None, npt.NDArray[np.int64] | None]:
     """Return the training points and the column of each one's class, as far as the graph holds them."""
-    import onnx
-
-    tensors = onnx.load_model_from_string(packed).graph.initializer
+    tensors = ModelProto.FromString(packed).graph.initializer
     first = next((tensor for tensor in tensors if tensor.name.rpartition("/")[2] == _POINTS), None)
     points = None if first is None else _matrix(first)
     if first is None or points is None:
@@ -86,12 +83,10 @@ def _training(packed: bytes, classes: int) -> tuple[npt.NDArray[Any] | None, npt
     return points, votes[0].argmax(axis=1).astype(np.int64) if len(votes) == 1 else None
 
 
-def _matrix(tensor: "TensorProto") -> npt.NDArray[np.float64] | None:
-    from onnx import TensorProto, numpy_helper
-
+def _matrix(tensor: TensorProto) -> npt.NDArray[np.float64] | None:
     if tensor.data_type != TensorProto.DOUBLE or len(tensor.dims) != 2 or 0 in tensor.dims:
         return None
-    matrix: npt.NDArray[np.float64] = numpy_helper.to_array(tensor)
+    matrix: npt.NDArray[np.float64] = to_array(tensor)
     return matrix if bool(np.isfinite(matrix).all()) else None
 
 
@@ -102,20 +97,11 @@ def _is_one_hot(table: npt.NDArray[np.float64]) -> bool:
 def _graph(
     points: npt.NDArray[np.float64], labels: npt.NDArray[np.int64], attributes: Mapping[str, int], opset: int
 ) -> bytes:
-    from onnx import TensorProto, helper, numpy_helper
-
-    node = helper.make_node("Knn", [SCALED, "points", "labels"], [PROBABILITIES], domain=DOMAIN)
-    node.attribute.extend(helper.make_attribute(name, value) for name, value in attributes.items())
-    graph = helper.make_graph(
-        [node],
-        "knn",
-        [helper.make_tensor_value_info(SCALED, TensorProto.DOUBLE, ["rows", points.shape[1]])],
-        [helper.make_tensor_value_info(PROBABILITIES, TensorProto.DOUBLE, ["rows", attributes["classes"]])],
-        initializer=[
-            numpy_helper.from_array(np.ascontiguousarray(points), "points"),
-            numpy_helper.from_array(labels, "labels"),
-        ],
+    graph = GraphProto(
+        name="knn",
+        node=[make_node("Knn", [SCALED, "points", "labels"], [PROBABILITIES], attributes, domain=DOMAIN)],
+        initializer=[from_array(points, "points"), from_array(labels, "labels")],
+        input=[make_value(SCALED, TensorProto.DOUBLE, ["rows", points.shape[1]])],
+        output=[make_value(PROBABILITIES, TensorProto.DOUBLE, ["rows", attributes["classes"]])],
     )
-    opsets = [helper.make_opsetid("", opset), helper.make_opsetid(DOMAIN, VERSION)]
-    packed: bytes = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION).SerializeToString()
-    return packed
+    return make_model(graph, {"": opset, DOMAIN: VERSION}).SerializeToString()

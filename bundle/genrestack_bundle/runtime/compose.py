@@ -2,10 +2,15 @@
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+
+from genrestack_bundle.composed_checks import MalformedGraphError, check_model
 from genrestack_bundle.errors import BundleError
 from genrestack_bundle.graph_checks import parse_graph
+from genrestack_bundle.onnx_messages import from_array, make_model, make_node, make_value
+from genrestack_proto.onnx.onnx_pb2 import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
 from genrestack_proto.v1.model_pb2 import (
     PART_KIND_BASE,
     PART_KIND_META,
@@ -15,18 +20,12 @@ from genrestack_proto.v1.model_pb2 import (
     Part,
 )
 
-if TYPE_CHECKING:
-    from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
-
 # Inputs and outputs of the composed graph, and with the same names of each part where it has them.
 FEATURES = "features"
 SCALED = "scaled"
 STACKED = "stacked"
 CLASS_INDEX = "class_index"
 PROBABILITIES = "probabilities"
-
-# Fixed, so that onnxruntimes older than the onnx that writes can read.
-IR_VERSION = 10
 
 # A StackingClassifier drops the first probability column of each base part when there are two classes.
 _BINARY = 2
@@ -88,20 +87,15 @@ def compose_search(model: Model, graphs: Mapping[str, bytes]) -> bytes:
     return _packed(model, joined.graph(model, outputs), {})
 
 
-def _packed(model: Model, graph: "GraphProto", domains: Mapping[str, int]) -> bytes:
-    import onnx
-
+def _packed(model: Model, graph: GraphProto, domains: Mapping[str, int]) -> bytes:
     versions = {"": model.opset, "ai.onnx.ml": model.ml_opset, **domains}
-    opsets = [onnx.helper.make_opsetid(domain, version) for domain, version in versions.items()]
-    composed = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="genrestack")
-    # The bytes, not the message: given that, the checker makes the bytes once more, and nothing else runs meanwhile.
-    packed = composed.SerializeToString()
+    composed = make_model(graph, versions, producer="genrestack")
     try:
-        onnx.checker.check_model(packed)
-    except onnx.checker.ValidationError as error:
+        check_model(composed)
+    except MalformedGraphError as error:
         files = ", ".join(part.file for part in model.parts)
         raise BundleError(f"{files} do not fit together; export the model again") from error
-    return packed
+    return composed.SerializeToString()
 
 
 class _Joined:
@@ -116,7 +110,7 @@ class _Joined:
         self._scaled = ""
         self._meta: tuple[str, GraphProto, str] | None = None
 
-    def add(self, prefix: str, model: "ModelProto", part: Part) -> None:
+    def add(self, prefix: str, model: ModelProto, part: Part) -> None:
         """Add one part; the meta-learner waits until all others are there."""
         if part.kind == PART_KIND_SCALER:
             self._splice(part.file, model.graph, prefix, {FEATURES: FEATURES})
@@ -132,7 +126,7 @@ class _Joined:
         elif part.kind == PART_KIND_META:
             self._meta = part.file, model.graph, prefix
 
-    def search(self, prefix: str, model: "ModelProto", part: Part) -> None:
+    def search(self, prefix: str, model: ModelProto, part: Part) -> None:
         """Add the search for the nearest training rows, whose outputs keep their names."""
         outputs = [value.name for value in model.graph.output]
         self._splice(part.file, model.graph, prefix, {SCALED: self._scaled or self._unscaled()})
@@ -166,25 +160,23 @@ class _Joined:
             )
         return prefix
 
-    def graph(self, model: Model, outputs: "Sequence[ValueInfoProto] | None" = None) -> "GraphProto":
+    def graph(self, model: Model, outputs: Sequence[ValueInfoProto] | None = None) -> GraphProto:
         """Finish the graph, with the stack's own outputs or with those given."""
-        from onnx import TensorProto, helper
-
         classes = len(model.classes)
         tables = [PROBABILITIES, *(base_output(name) for name, _ in self._base)]
         own = [
-            helper.make_tensor_value_info(CLASS_INDEX, TensorProto.INT64, ["rows"]),
-            *(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["rows", classes]) for name in tables),
+            make_value(CLASS_INDEX, TensorProto.INT64, ["rows"]),
+            *(make_value(name, TensorProto.FLOAT, ["rows", classes]) for name in tables),
         ]
-        return helper.make_graph(
-            self._nodes,
-            model.name or "stack",
-            [helper.make_tensor_value_info(FEATURES, TensorProto.FLOAT, ["rows", len(model.features)])],
-            own if outputs is None else outputs,
+        return GraphProto(
+            name=model.name or "stack",
+            node=self._nodes,
             initializer=self._initializers,
+            input=[make_value(FEATURES, TensorProto.FLOAT, ["rows", len(model.features)])],
+            output=own if outputs is None else outputs,
         )
 
-    def _splice(self, file: str, graph: "GraphProto", prefix: str, wires: Mapping[str, str]) -> None:
+    def _splice(self, file: str, graph: GraphProto, prefix: str, wires: Mapping[str, str]) -> None:
         missing = {value.name for value in graph.input} ^ set(wires)
         if missing:
             names = ", ".join(sorted(missing))
@@ -200,22 +192,23 @@ class _Joined:
         return SCALED
 
     def _without_first(self, name: str) -> str:
-        import numpy as np
-        from onnx import numpy_helper
-
         if not any(tensor.name == "second" for tensor in self._initializers):
-            self._initializers.append(numpy_helper.from_array(np.array([1], dtype=np.int64), "second"))
+            self._initializers.append(from_array(np.array([1], dtype=np.int64), "second"))
         self._node("Gather", [name, "second"], f"{name}/second", axis=1)
         return f"{name}/second"
 
-    def _node(self, op_type: str, inputs: list[str], output: str, **attributes: Any) -> None:
-        from onnx import helper
-
-        self._nodes.append(helper.make_node(op_type, inputs, [output], **attributes))
+    def _node(self, op_type: str, inputs: list[str], output: str, **attributes: int) -> None:
+        self._nodes.append(make_node(op_type, inputs, [output], attributes))
 
 
-def rename_values(graph: "GraphProto", renamed: Callable[[str], str]) -> None:
-    """Rename every value of a graph in place, in branches too: they refer to values of the graph around them."""
+def rename_values(graph: Any, renamed: Callable[[str], str]) -> None:
+    """Rename every value of a graph in place, in branches too: they refer to values of the graph around them.
+
+    Args:
+        graph: a `GraphProto`, ours or the package `onnx`'s.
+        renamed: makes the new name of the old one.
+
+    """
     for value in (*graph.input, *graph.output):
         value.name = renamed(value.name)
     for tensor in graph.initializer:

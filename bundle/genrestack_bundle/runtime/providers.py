@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from genrestack_bundle.errors import ProviderError
+from genrestack_bundle.onnx_messages import make_model, make_node, make_value
+from genrestack_proto.onnx.onnx_pb2 import GraphProto, TensorProto
 
 AUTO: Final = "auto"
 WHEELS: Final = ("onnxruntime", "onnxruntime-gpu")
@@ -179,13 +181,9 @@ def _load_libraries(ort: Any) -> None:
 
 
 def _smallest_graph() -> bytes:
-    from onnx import TensorProto, helper
-
-    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy")
-    graph = helper.make_graph([helper.make_node("Add", ["x", "x"], ["y"])], "smallest", [x], [y])
-    opset = helper.make_opsetid("", 18)
-    packed: bytes = helper.make_model(graph, opset_imports=[opset], ir_version=10).SerializeToString()
-    return packed
+    x, y = (make_value(name, TensorProto.FLOAT, [1]) for name in "xy")
+    graph = GraphProto(name="smallest", node=[make_node("Add", ["x", "x"], ["y"])], input=[x], output=[y])
+    return make_model(graph, {"": 18}).SerializeToString()
 
 
 def driver() -> bool:

@@ -5,12 +5,12 @@ rounding, so nothing changes but where it can run.
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from onnx import GraphProto, NodeProto
+from genrestack_bundle.onnx_messages import from_array, make_node, to_array
+from genrestack_proto.onnx.onnx_pb2 import GraphProto, ModelProto, NodeProto, TensorProto
 
 _EXACT: Final = 2**24
 """float32 holds every whole number up to this one."""
@@ -24,26 +24,21 @@ def uint8_to_float32(graph: bytes) -> bytes:
 
     A model with uint8 in any other place, or with sums that might be rounded, is returned as it is.
     """
-    import onnx
-
-    model = onnx.load_model_from_string(graph)
+    model = ModelProto.FromString(graph)
     uint8 = _uint8_values(model.graph)
     if not uint8 or not _is_replaceable(model.graph, uint8):
         return graph
     for tensor in model.graph.initializer:
         if tensor.name in uint8:
-            tensor.CopyFrom(onnx.numpy_helper.from_array(_array(tensor).astype(np.float32), tensor.name))
+            tensor.CopyFrom(from_array(to_array(tensor).astype(np.float32), tensor.name))
     nodes = [new for node in model.graph.node for new in _replaced(node, uint8)]
     del model.graph.node[:]
     model.graph.node.extend(nodes)
-    packed: bytes = model.SerializeToString()
-    return packed
+    return model.SerializeToString()
 
 
-def _uint8_values(graph: "GraphProto") -> set[str]:
+def _uint8_values(graph: GraphProto) -> set[str]:
     """Names of the values that are uint8, nodes being in an order in which they can run."""
-    from onnx import TensorProto
-
     uint8 = {tensor.name for tensor in graph.initializer if tensor.data_type == TensorProto.UINT8}
     for node in graph.node:
         if (node.op_type == "Cast" and _target(node) == TensorProto.UINT8) or (
@@ -53,7 +48,7 @@ def _uint8_values(graph: "GraphProto") -> set[str]:
     return uint8
 
 
-def _is_replaceable(graph: "GraphProto", uint8: set[str]) -> bool:
+def _is_replaceable(graph: GraphProto, uint8: set[str]) -> bool:
     """Return whether uint8 is made, passed on and used only as the search does, and nothing would be rounded."""
     if any(value.name in uint8 for value in graph.output):
         return False
@@ -66,7 +61,9 @@ def _is_replaceable(graph: "GraphProto", uint8: set[str]) -> bool:
     )
 
 
-def _is_supported(node: "NodeProto", uint8: set[str], made: "dict[str, NodeProto]", constants: dict[str, Any]) -> bool:
+def _is_supported(
+    node: NodeProto, uint8: set[str], made: dict[str, NodeProto], constants: dict[str, TensorProto]
+) -> bool:
     if node.op_type == "Cast":
         # Only whole numbers within a uint8's range, or the cast would change them.
         return (
@@ -79,29 +76,27 @@ def _is_supported(node: "NodeProto", uint8: set[str], made: "dict[str, NodeProto
     if node.op_type != "MatMulInteger" or len(node.input) != 2 or not uint8.issuperset(node.input):
         return False
     weights = constants.get(node.input[0])
-    return weights is not None and int(_array(weights).sum(axis=-1, dtype=np.int64).max()) * _LARGEST < _EXACT
+    return weights is not None and int(to_array(weights).sum(axis=-1, dtype=np.int64).max()) * _LARGEST < _EXACT
 
 
-def _is_rounded(clip: "NodeProto", made: "dict[str, NodeProto]") -> bool:
+def _is_rounded(clip: NodeProto, made: dict[str, NodeProto]) -> bool:
     origin = made.get(clip.input[0])
     return clip.op_type == "Clip" and len(clip.input) == 3 and origin is not None and origin.op_type == "Round"
 
 
-def _replaced(node: "NodeProto", uint8: set[str]) -> "list[NodeProto]":
-    from onnx import TensorProto, helper
-
+def _replaced(node: NodeProto, uint8: set[str]) -> list[NodeProto]:
     if node.op_type == "Cast" and node.output[0] in uint8:
-        return [helper.make_node("Cast", list(node.input), list(node.output), to=TensorProto.FLOAT)]
+        return [make_node("Cast", list(node.input), list(node.output), {"to": TensorProto.FLOAT})]
     if node.op_type == "MatMulInteger":
         product = f"{node.output[0]}/float"
         return [
-            helper.make_node("MatMul", list(node.input), [product]),
-            helper.make_node("Cast", [product], list(node.output), to=TensorProto.INT32),
+            make_node("MatMul", list(node.input), [product]),
+            make_node("Cast", [product], list(node.output), {"to": TensorProto.INT32}),
         ]
     return [node]
 
 
-def _inputs(node: "NodeProto") -> Iterator[str]:
+def _inputs(node: NodeProto) -> Iterator[str]:
     """Names of what a node reads, in its branches too."""
     yield from node.input
     for attribute in node.attribute:
@@ -109,11 +104,5 @@ def _inputs(node: "NodeProto") -> Iterator[str]:
             yield from _inputs(inner)
 
 
-def _target(node: "NodeProto") -> int:
+def _target(node: NodeProto) -> int:
     return next(int(attribute.i) for attribute in node.attribute if attribute.name == "to")
-
-
-def _array(tensor: Any) -> Any:
-    from onnx import numpy_helper
-
-    return numpy_helper.to_array(tensor)
