@@ -1,7 +1,7 @@
 """What ONNX asks of any graph, checked on a composed one before onnxruntime reads it.
 
 Whether operators exist, and have the inputs and attributes they need, is for onnxruntime: it checks each against the
-same definitions that ONNX publishes, and refuses the graph.
+same definitions that ONNX publishes, and refuses the graph. Constants it replaces before that.
 """
 
 from collections import ChainMap
@@ -27,6 +27,17 @@ _VALUE_TYPES: Final = {
     "sparse_tensors": AttributeProto.SPARSE_TENSORS,
 }
 """Type of an attribute by the field that has its value."""
+
+_CONSTANTS: Final = {
+    "value": AttributeProto.TENSOR,
+    "value_float": AttributeProto.FLOAT,
+    "value_floats": AttributeProto.FLOATS,
+    "value_int": AttributeProto.INT,
+    "value_ints": AttributeProto.INTS,
+    "value_string": AttributeProto.STRING,
+    "value_strings": AttributeProto.STRINGS,
+}
+"""Type of what an operator `Constant` may give, by the attribute's name; sparse tensors are refused anywhere."""
 
 _Scope: TypeAlias = ChainMap[str, None]
 """Names of the values there are: a graph's own, then those of the graphs around it."""
@@ -97,6 +108,14 @@ def _check_node(node: NodeProto, scope: _Scope, domains: Collection[str]) -> Non
     _check_once(attribute.name for attribute in node.attribute)
     for attribute in node.attribute:
         _check_attribute(attribute, scope, domains)
+    if node.op_type == "Constant" and not node.domain:
+        _check_constant(node)
+
+
+def _check_constant(node: NodeProto) -> None:
+    given = [_CONSTANTS.get(attribute.name) == attribute.type for attribute in node.attribute]
+    if given != [True] or node.input or len(node.output) != 1:
+        raise MalformedGraphError("a Constant takes something, or does not give one value of one kind")
 
 
 def _check_attribute(attribute: AttributeProto, scope: _Scope, domains: Collection[str]) -> None:
