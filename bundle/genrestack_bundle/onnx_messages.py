@@ -9,7 +9,6 @@ import numpy.typing as npt
 
 from genrestack_proto.onnx.onnx_pb2 import (
     AttributeProto,
-    GraphProto,
     ModelProto,
     NodeProto,
     OperatorSetIdProto,
@@ -106,7 +105,7 @@ def make_value(name: str, element: int, shape: Sequence[str | int]) -> ValueInfo
     return value
 
 
-def make_model(graph: GraphProto, opsets: Mapping[str, int], producer: str | None = None) -> ModelProto:
-    """Build a model of a graph, with the version of each domain of operators."""
+def make_model(opsets: Mapping[str, int], producer: str | None = None) -> ModelProto:
+    """Build a model with the version of each domain of operators; its graph is for the caller to fill in place."""
     versions = [OperatorSetIdProto(domain=domain, version=version) for domain, version in opsets.items()]
-    return ModelProto(ir_version=IR_VERSION, graph=graph, opset_import=versions, producer_name=producer)
+    return ModelProto(ir_version=IR_VERSION, opset_import=versions, producer_name=producer)

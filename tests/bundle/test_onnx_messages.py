@@ -84,9 +84,13 @@ def test_a_model() -> None:
     nodes: list[Any] = [make_node("Cast", ["x"], ["y"], {"to": 1}), make_node("Own", ["y"], ["z"], domain="mine")]
     shapes: list[list[str | int]] = [["rows", 3], []]
     values = [make_value(name, TensorProto.FLOAT, shape) for name, shape in zip("xz", shapes, strict=True)]
-    graph = ours.GraphProto(
-        name="graph", node=nodes, initializer=[from_array(np.ones(2), "c")], input=values[:1], output=values[1:]
-    )
+    opsets = {"": 18, "mine": 1}
+    made = make_model(opsets, producer="us")
+    made.graph.name = "graph"
+    made.graph.node.extend(nodes)
+    made.graph.initializer.append(from_array(np.ones(2), "c"))
+    made.graph.input.append(values[0])
+    made.graph.output.append(values[1])
     their_values = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in zip("xz", shapes, strict=True)
     ]
@@ -94,11 +98,10 @@ def test_a_model() -> None:
     their_graph = helper.make_graph(
         their_nodes, "graph", their_values[:1], their_values[1:], [numpy_helper.from_array(np.ones(2), "c")]
     )
-    opsets = {"": 18, "mine": 1}
     theirs = helper.make_model(
         their_graph,
         opset_imports=[helper.make_opsetid(*each) for each in opsets.items()],
         ir_version=IR_VERSION,
         producer_name="us",
     )
-    assert make_model(graph, opsets, producer="us").SerializeToString() == theirs.SerializeToString()
+    assert made.SerializeToString() == theirs.SerializeToString()

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from genrestack_bundle.onnx_messages import from_array, make_model, make_node, make_value, to_array
 from genrestack_bundle.runtime.compose import PROBABILITIES, SCALED
-from genrestack_proto.onnx.onnx_pb2 import GraphProto, ModelProto, TensorProto
+from genrestack_proto.onnx.onnx_pb2 import ModelProto, TensorProto
 from genrestack_proto.v1.model_pb2 import PART_KIND_BASE, PART_KIND_META, Model, Part
 
 DOMAIN: Final = "genrestack"
@@ -97,11 +97,11 @@ def _is_one_hot(table: npt.NDArray[np.float64]) -> bool:
 def _graph(
     points: npt.NDArray[np.float64], labels: npt.NDArray[np.int64], attributes: Mapping[str, int], opset: int
 ) -> bytes:
-    graph = GraphProto(
-        name="knn",
-        node=[make_node("Knn", [SCALED, "points", "labels"], [PROBABILITIES], attributes, domain=DOMAIN)],
-        initializer=[from_array(points, "points"), from_array(labels, "labels")],
-        input=[make_value(SCALED, TensorProto.DOUBLE, ["rows", points.shape[1]])],
-        output=[make_value(PROBABILITIES, TensorProto.DOUBLE, ["rows", attributes["classes"]])],
-    )
-    return make_model(graph, {"": opset, DOMAIN: VERSION}).SerializeToString()
+    model = make_model({"": opset, DOMAIN: VERSION})
+    graph = model.graph
+    graph.name = "knn"
+    graph.node.append(make_node("Knn", [SCALED, "points", "labels"], [PROBABILITIES], attributes, domain=DOMAIN))
+    graph.initializer.extend([from_array(points, "points"), from_array(labels, "labels")])
+    graph.input.append(make_value(SCALED, TensorProto.DOUBLE, ["rows", points.shape[1]]))
+    graph.output.append(make_value(PROBABILITIES, TensorProto.DOUBLE, ["rows", attributes["classes"]]))
+    return model.SerializeToString()

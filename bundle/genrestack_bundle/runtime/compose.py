@@ -10,7 +10,7 @@ from genrestack_bundle.composed_checks import MalformedGraphError, check_model
 from genrestack_bundle.errors import BundleError
 from genrestack_bundle.graph_checks import parse_graph
 from genrestack_bundle.onnx_messages import from_array, make_model, make_node, make_value
-from genrestack_proto.onnx.onnx_pb2 import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
+from genrestack_proto.onnx.onnx_pb2 import GraphProto, ModelProto, TensorProto, ValueInfoProto
 from genrestack_proto.v1.model_pb2 import (
     PART_KIND_BASE,
     PART_KIND_META,
@@ -52,12 +52,12 @@ def compose(model: Model, graphs: Mapping[str, bytes], domains: Mapping[str, int
         BundleError: a part is not an ONNX model or does not fit the others.
 
     """
-    joined = _Joined()
+    joined = _Joined(model, domains or {})
     for position, part in enumerate(model.parts):
         if part.kind != PART_KIND_NEIGHBORS:
             joined.add(f"part{position}/", parse_graph(part.file, graphs[part.file]), part)
     joined.stack(passthrough=model.passthrough, binary=len(model.classes) == _BINARY)
-    return _packed(model, joined.graph(model), domains or {})
+    return joined.packed()
 
 
 def compose_search(model: Model, graphs: Mapping[str, bytes]) -> bytes:
@@ -74,7 +74,7 @@ def compose_search(model: Model, graphs: Mapping[str, bytes]) -> bytes:
         BundleError: the part is not an ONNX model or does not fit the scaler.
 
     """
-    joined = _Joined()
+    joined = _Joined(model, {})
     outputs: list[ValueInfoProto] = []
     for position, part in enumerate(model.parts):
         if part.kind in {PART_KIND_SCALER, PART_KIND_NEIGHBORS}:
@@ -84,26 +84,18 @@ def compose_search(model: Model, graphs: Mapping[str, bytes]) -> bytes:
             else:
                 outputs = copy.deepcopy(list(parsed.graph.output))
                 joined.search(f"part{position}/", parsed, part)
-    return _packed(model, joined.graph(model, outputs), {})
-
-
-def _packed(model: Model, graph: GraphProto, domains: Mapping[str, int]) -> bytes:
-    versions = {"": model.opset, "ai.onnx.ml": model.ml_opset, **domains}
-    composed = make_model(graph, versions, producer="genrestack")
-    try:
-        check_model(composed)
-    except MalformedGraphError as error:
-        files = ", ".join(part.file for part in model.parts)
-        raise BundleError(f"{files} do not fit together; export the model again") from error
-    return composed.SerializeToString()
+    return joined.packed(outputs)
 
 
 class _Joined:
     """A graph under construction."""
 
-    def __init__(self) -> None:
-        self._nodes: list[NodeProto] = []
-        self._initializers: list[TensorProto] = []
+    def __init__(self, model: Model, domains: Mapping[str, int]) -> None:
+        self._about = model
+        versions = {"": model.opset, "ai.onnx.ml": model.ml_opset, **domains}
+        self._model = make_model(versions, producer="genrestack")
+        # Filled in place: what a part holds, most of it constants, is copied once.
+        self._graph = self._model.graph
         self._base: list[tuple[str, str]] = []
         self._columns: list[tuple[str, bool]] = []
         self._whole: tuple[str, bool] = "", False
@@ -160,21 +152,23 @@ class _Joined:
             )
         return prefix
 
-    def graph(self, model: Model, outputs: Sequence[ValueInfoProto] | None = None) -> GraphProto:
-        """Finish the graph, with the stack's own outputs or with those given."""
-        classes = len(model.classes)
+    def packed(self, outputs: Sequence[ValueInfoProto] | None = None) -> bytes:
+        """Finish the graph, with the stack's own outputs or with those given, check it, and serialise it."""
+        classes = len(self._about.classes)
         tables = [PROBABILITIES, *(base_output(name) for name, _ in self._base)]
         own = [
             make_value(CLASS_INDEX, TensorProto.INT64, ["rows"]),
             *(make_value(name, TensorProto.FLOAT, ["rows", classes]) for name in tables),
         ]
-        return GraphProto(
-            name=model.name or "stack",
-            node=self._nodes,
-            initializer=self._initializers,
-            input=[make_value(FEATURES, TensorProto.FLOAT, ["rows", len(model.features)])],
-            output=own if outputs is None else outputs,
-        )
+        self._graph.name = self._about.name or "stack"
+        self._graph.input.append(make_value(FEATURES, TensorProto.FLOAT, ["rows", len(self._about.features)]))
+        self._graph.output.extend(own if outputs is None else outputs)
+        try:
+            check_model(self._model)
+        except MalformedGraphError as error:
+            files = ", ".join(part.file for part in self._about.parts)
+            raise BundleError(f"{files} do not fit together; export the model again") from error
+        return self._model.SerializeToString()
 
     def _splice(self, file: str, graph: GraphProto, prefix: str, wires: Mapping[str, str]) -> None:
         missing = {value.name for value in graph.input} ^ set(wires)
@@ -182,8 +176,8 @@ class _Joined:
             names = ", ".join(sorted(missing))
             raise BundleError(f"{file} does not take what its kind of part takes ({names}); export the model again")
         rename_values(graph, lambda name: wires.get(name, prefix + name) if name else name)
-        self._nodes.extend(graph.node)
-        self._initializers.extend(graph.initializer)
+        self._graph.node.extend(graph.node)
+        self._graph.initializer.extend(graph.initializer)
 
     def _unscaled(self) -> str:
         # Without a scaler the estimators saw the rows themselves, in float64.
@@ -192,13 +186,13 @@ class _Joined:
         return SCALED
 
     def _without_first(self, name: str) -> str:
-        if not any(tensor.name == "second" for tensor in self._initializers):
-            self._initializers.append(from_array(np.array([1], dtype=np.int64), "second"))
+        if not any(tensor.name == "second" for tensor in self._graph.initializer):
+            self._graph.initializer.append(from_array(np.array([1], dtype=np.int64), "second"))
         self._node("Gather", [name, "second"], f"{name}/second", axis=1)
         return f"{name}/second"
 
     def _node(self, op_type: str, inputs: list[str], output: str, **attributes: int) -> None:
-        self._nodes.append(make_node(op_type, inputs, [output], attributes))
+        self._graph.node.append(make_node(op_type, inputs, [output], attributes))
 
 
 def rename_values(graph: Any, renamed: Callable[[str], str]) -> None:

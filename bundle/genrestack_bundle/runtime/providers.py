@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from genrestack_bundle.errors import ProviderError
 from genrestack_bundle.onnx_messages import make_model, make_node, make_value
-from genrestack_proto.onnx.onnx_pb2 import GraphProto, TensorProto
+from genrestack_proto.onnx.onnx_pb2 import TensorProto
 
 AUTO: Final = "auto"
 WHEELS: Final = ("onnxruntime", "onnxruntime-gpu")
@@ -181,9 +181,12 @@ def _load_libraries(ort: Any) -> None:
 
 
 def _smallest_graph() -> bytes:
-    x, y = (make_value(name, TensorProto.FLOAT, [1]) for name in "xy")
-    graph = GraphProto(name="smallest", node=[make_node("Add", ["x", "x"], ["y"])], input=[x], output=[y])
-    return make_model(graph, {"": 18}).SerializeToString()
+    model = make_model({"": 18})
+    model.graph.name = "smallest"
+    model.graph.node.append(make_node("Add", ["x", "x"], ["y"]))
+    model.graph.input.append(make_value("x", TensorProto.FLOAT, [1]))
+    model.graph.output.append(make_value("y", TensorProto.FLOAT, [1]))
+    return model.SerializeToString()
 
 
 def driver() -> bool:
