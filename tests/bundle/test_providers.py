@@ -164,3 +164,13 @@ def test_a_bundle_at_fault_is_not_blamed_on_the_provider(digits: Path) -> None:
 def test_devices_of_the_cpu_are_all_one(opened: Bundle) -> None:
     session = ComposedSession(opened.compose(), part_names=opened.part_names, provider="cpu", device=5)
     assert session.provider_options == {}
+
+
+def test_what_a_gpu_is_tried_with_is_a_graph() -> None:
+    import onnx
+
+    graph = providers_module._smallest_graph()
+    onnx.checker.check_model(graph, full_check=True)
+    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    (answer,) = session.run(None, {"x": np.ones(1, np.float32)})
+    assert answer.tolist() == [2]
