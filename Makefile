@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 NATIVE := bundle/genrestack_bundle/native
 NATIVE_STAMP := $(VENV)/.native
-EXTRAS := train,boosting,ray,server,http,audio,web,otel,docs,dev
+EXTRAS := train,boosting,ray,server,http,audio,tags,web,otel,docs,dev
 # pytest-xdist workers, one more than the cores this is measured on: tests wait half of their time. loadfile keeps a
 # module's fixtures in one of them.
 WORKERS ?= 3

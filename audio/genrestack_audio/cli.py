@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
+from click.core import ParameterSource
+
+from genrestack_common.extractors import KINDS, SPECTRAL
 
 if TYPE_CHECKING:
     from genrestack_audio.table.table import BuildProgress, BuiltTable
@@ -18,10 +21,26 @@ _LINE_EVERY: Final = 15.0
 @click.command(
     short_help="Turn recordings into a table of features.",
     epilog="Examples: genrestack features genres/ -o table.csv · "
-    "genrestack features clips/ --labels genres.csv -o table.parquet",
+    "genrestack features clips/ --labels genres.csv -o table.parquet · "
+    "genrestack features genres/ --kind tags -o tags.csv",
 )
 @click.argument("paths", nargs=-1, required=True, metavar="PATH…", type=click.Path(path_type=Path))
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The table: .csv or .parquet.")
+@click.option(
+    "--kind",
+    type=click.Choice(KINDS),
+    default=SPECTRAL,
+    show_default=True,
+    help="The 57 numbers, the 50 outputs of a pre-trained tagger, or both.",
+)
+@click.option(
+    "--tagger",
+    type=click.Path(path_type=Path),
+    envvar="GENRESTACK_TAGGER",
+    show_envvar=True,
+    metavar="FILE",
+    help="The converted tagger.  [default: where python -m genrestack_audio.tagger puts it]",
+)
 @click.option("--window", type=float, default=3.0, show_default=True, help="Seconds in a row's window.")
 @click.option("--hop", type=float, help="Seconds from one window to the next; default: windows follow each other.")
 @click.option("--whole", is_flag=True, help="One row for each recording as a whole, up to 10 minutes long.")
@@ -34,6 +53,8 @@ def features(
     *,
     paths: tuple[Path, ...],
     output: Path,
+    kind: str,
+    tagger: Path | None,
     window: float,
     hop: float | None,
     whole: bool,
@@ -43,7 +64,7 @@ def features(
     strict: bool,
     overwrite: bool,
 ) -> None:
-    """Compute the 57 features of every recording in PATH… and write them as a table.
+    """Compute the features of every recording in PATH… and write them as a table.
 
     A PATH is a folder of genre folders (rock/a.mp3 is labelled rock), a genre folder beside others, or, with --labels
     or --no-labels, any folder or file. wav, flac, ogg and mp3 are read as they are, other kinds through ffmpeg.
@@ -51,7 +72,9 @@ def features(
     same command is given again.
     """
     _check_usage(output, labels, hop, whole=whole, no_labels=no_labels, overwrite=overwrite)
+    _check_tagger(kind)
     with _click_errors(output):
+        from genrestack_audio.extractors.window_features import window_features
         from genrestack_audio.features.compiled import FIRST_TIME, pending
         from genrestack_audio.table.clips import find_clips
         from genrestack_audio.table.labels import read_labels
@@ -60,12 +83,14 @@ def features(
         from genrestack_common.resources import usable_cpus
 
         check_output(output)
+        windows = None if whole else Windows(window, hop)
+        computed = window_features(kind, tagger)
+        computed.check(windows)
         if pending():
             click.echo(FIRST_TIME, err=True)
-        windows = None if whole else Windows(window, hop)
         clips = find_clips(paths, None if labels is None else read_labels(labels), labelled=not no_labels)
         with _progress_display() as show:
-            built = build_table(clips, output, windows, jobs=jobs or usable_cpus(), progress=show)
+            built = build_table(clips, output, windows, features=computed, jobs=jobs or usable_cpus(), progress=show)
     _print_result(built, output, trainable=not no_labels)
     if strict and built.bad:
         raise click.exceptions.Exit(1)
@@ -80,6 +105,12 @@ def _check_usage(
         raise click.UsageError("--whole has no windows for --hop to place; leave one of them out")
     if output.exists() and not overwrite:
         raise click.UsageError(f"{output} exists; give --overwrite to rebuild it, or name another table")
+
+
+def _check_tagger(kind: str) -> None:
+    given = click.get_current_context().get_parameter_source("tagger") is ParameterSource.COMMANDLINE
+    if given and kind == SPECTRAL:
+        raise click.UsageError("--tagger is for tags; give --kind tags or spectral+tags as well, or leave it out")
 
 
 def _print_result(built: "BuiltTable", output: Path, *, trainable: bool) -> None:

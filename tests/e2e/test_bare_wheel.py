@@ -136,7 +136,7 @@ def test_the_doctor_looks_at_what_there_is(bare: Bare, server: Running) -> None:
     findings = {finding["subject"]: finding for finding in json.loads(done.stdout)["findings"]}
     assert [name for name, finding in findings.items() if finding["state"] == "problem"] == []
     assert done.returncode == 0
-    for extra in ("server", "train", "audio", "ray", "otel", "plot"):
+    for extra in ("server", "train", "audio", "ray", "otel", "plot", "tags"):
         finding = findings[f"extra {extra}"]
         assert (finding["state"], finding["advice"]) == ("note", f'pip install "genrestack[{extra}]"')
     assert "extra dev" not in findings

@@ -11,7 +11,7 @@ ROOT: Final = Path(__file__).resolve().parent.parent.parent
 TRAINING: Final = ("3.11", "3.12", "3.13")
 """Pythons with a stable TensorFlow; on later ones the extra `train` is without it."""
 PYTHONS: Final = (*TRAINING, "3.14")
-SERVING_EXTRAS: Final = ("server", "http", "audio", "web", "plot")
+SERVING_EXTRAS: Final = ("server", "http", "audio", "tags", "web", "plot")
 _ENDS: Final[tuple[Resolution, ...]] = ("lowest", "newest")
 EXTRAS: Final = ("train", "boosting", *SERVING_EXTRAS)
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from genrestack_audio.errors import AudioError
-from genrestack_audio.features.columns import FEATURE_NAMES
 
 _FORM = 1
 """Counts up when features come out differently or lines are written differently."""
@@ -22,7 +21,7 @@ class RecordingFeatures:
     lengths: tuple[int, ...]
     """Samples in each window."""
     rows: tuple[tuple[float, ...], ...]
-    """57 features of each window."""
+    """Features of each window."""
     notes: tuple[str, ...]
 
 
@@ -31,7 +30,7 @@ class Journal:
 
     def __init__(self, path: Path, settings: dict[str, Any]) -> None:
         self.path = path
-        self._settings = {"form": _FORM, "columns": len(FEATURE_NAMES), **settings}
+        self._settings = {"form": _FORM, **settings}
         self._results: dict[str, RecordingFeatures] = {}
         self._read()
 

@@ -5,15 +5,18 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
 from genrestack_audio.errors import AudioError
-from genrestack_audio.features.columns import FEATURE_NAMES, RATE
+from genrestack_audio.extractors.window_features import SPECTRAL_FEATURES, WindowFeatures
+from genrestack_audio.features.columns import RATE
 from genrestack_audio.table.clips import Clip
 from genrestack_audio.table.journal import Journal, RecordingFeatures
-from genrestack_audio.table.work import compute_all
+from genrestack_audio.table.work import Work, compute, compute_all
 from genrestack_audio.windows.windows import Windows
+from genrestack_common.extractors import COLUMN
 
 Row = tuple[str | int | float, ...]
 _LIKE_A_WINDOW = re.compile(r".+\.(?:0|[1-9][0-9]*)", re.DOTALL)
@@ -48,6 +51,7 @@ def build_table(
     output: Path,
     windows: Windows | None,
     *,
+    features: WindowFeatures = SPECTRAL_FEATURES,
     jobs: int = 1,
     progress: Callable[[BuildProgress], None] = lambda _: None,
 ) -> BuiltTable:
@@ -60,6 +64,7 @@ def build_table(
         clips: the recordings; their order is the table's.
         output: ends in .csv or .parquet; replaced if it exists.
         windows: how recordings are cut; None: one row of each recording as a whole.
+        features: what is computed of each window.
         jobs: recordings computed at once, each in its own process.
         progress: called after each recording.
 
@@ -68,18 +73,18 @@ def build_table(
 
     """
     check_output(output)
-    journal = Journal(output.with_name(f"{output.name}.part"), _settings(windows))
-    bad = _compute(clips, journal, windows, jobs, progress)
+    journal = Journal(output.with_name(f"{output.name}.part"), _settings(windows, features))
+    bad = _compute(clips, journal, windows, partial(compute, features=features), jobs, progress)
     rows: list[Row] = []
     for clip in clips:
         result = journal.get(clip.path)
         if result is not None:
-            rows.extend(_rows(clip, result, whole=windows is None))
+            rows.extend(_rows(clip, result, _made_by(features), whole=windows is None))
         else:
             bad.setdefault(str(clip.path), f"{clip.path}: changed while the table was being built; build it again")
     if not rows:
         raise AudioError(f"no recording could be used, so there is no table; the first: {next(iter(bad.values()))}")
-    _write(output, _header(clips), rows)
+    _write(output, _header(clips, features), rows)
     journal.remove()
     return BuiltTable(len(rows), len(clips) - len(bad), tuple(bad.values()))
 
@@ -99,16 +104,23 @@ def check_output(output: Path) -> None:
         raise AudioError(f"{output}: writing .parquet needs pyarrow: pip install pyarrow, or name a .csv")
 
 
-def _settings(windows: Windows | None) -> dict[str, int]:
+def _settings(windows: Windows | None, features: WindowFeatures) -> dict[str, int | str]:
+    made_by = {} if features.tagger is None else {COLUMN: str(features.extractor)}
     if windows is None:
-        return {"whole": 1}
-    return {"window": windows.length, "hop": windows.step, "rate": RATE}
+        return {"columns": len(features.names), **made_by, "whole": 1}
+    return {"columns": len(features.names), **made_by, "window": windows.length, "hop": windows.step, "rate": RATE}
+
+
+def _made_by(features: WindowFeatures) -> tuple[str, ...]:
+    """Return what a row says of what computed it: nothing in the published layout."""
+    return () if features.tagger is None else (str(features.extractor),)
 
 
 def _compute(
     clips: Sequence[Clip],
     journal: Journal,
     windows: Windows | None,
+    work: Work,
     jobs: int,
     progress: Callable[[BuildProgress], None],
 ) -> dict[str, str]:
@@ -117,7 +129,7 @@ def _compute(
     missing = [clip.path for clip in clips if journal.get(clip.path) is None]
     done = resumed = len(clips) - len(missing)
     progress(BuildProgress(done, len(clips), resumed, ()))
-    for path, outcome in compute_all(missing, windows, jobs=min(jobs, max(1, len(missing)))):
+    for path, outcome in compute_all(missing, windows, jobs=min(jobs, max(1, len(missing))), work=work):
         done += 1
         if isinstance(outcome, AudioError):
             bad[str(path)] = str(outcome)
@@ -129,15 +141,16 @@ def _compute(
     return bad
 
 
-def _header(clips: Sequence[Clip]) -> tuple[str, ...]:
-    return ("filename", "length", *FEATURE_NAMES, *(["label"] if clips[0].label is not None else []))
+def _header(clips: Sequence[Clip], features: WindowFeatures) -> tuple[str, ...]:
+    made_by = (COLUMN,) if _made_by(features) else ()
+    return ("filename", "length", *made_by, *features.names, *(["label"] if clips[0].label is not None else []))
 
 
-def _rows(clip: Clip, result: RecordingFeatures, *, whole: bool) -> Iterator[Row]:
+def _rows(clip: Clip, result: RecordingFeatures, made_by: tuple[str, ...], *, whole: bool) -> Iterator[Row]:
     label = () if clip.label is None else (_utf8(clip.label),)
     for index, (length, features) in enumerate(zip(result.lengths, result.rows, strict=True)):
         name = _whole_name(clip.stem) if whole else f"{clip.stem}.{index}.wav"
-        yield (_utf8(name), length, *features, *label)
+        yield (_utf8(name), length, *made_by, *features, *label)
 
 
 def _whole_name(stem: str) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from threadpoolctl import threadpool_limits
 
 from genrestack_audio.errors import AudioError
+from genrestack_audio.extractors.window_features import SPECTRAL_FEATURES, WindowFeatures
 from genrestack_audio.features.compiled import prepare
 from genrestack_audio.table.allocator import keep_freed_memory
 from genrestack_audio.table.journal import RecordingFeatures
@@ -22,7 +23,7 @@ Work = Callable[[Path, Windows | None], Outcome]
 _CRASHED = "brings the decoder down; convert the file to wav with another program, or leave it out"
 
 
-def compute(path: Path, windows: Windows | None) -> Outcome:
+def compute(path: Path, windows: Windows | None, features: WindowFeatures = SPECTRAL_FEATURES) -> Outcome:
     """Compute all rows of a recording, or with None one row of the whole; an error is returned, being a result."""
     prepare()
     from genrestack_audio.decode.sound import open_sound
@@ -30,7 +31,9 @@ def compute(path: Path, windows: Windows | None) -> Outcome:
 
     try:
         with open_sound(path) as sound:
-            segments = [whole_segment(sound)] if windows is None else list(stream_segments(sound, windows))
+            segments = (
+                [whole_segment(sound, features)] if windows is None else list(stream_segments(sound, windows, features))
+            )
             rows = tuple(tuple(segment.features.tolist()) for segment in segments)
             return RecordingFeatures(tuple(segment.length for segment in segments), rows, sound.notes)
     except AudioError as error:

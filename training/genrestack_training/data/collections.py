@@ -44,6 +44,11 @@ def load_tables(paths: Sequence[str | Path], **options: Any) -> Table:
 
 
 def _check_columns(first: Table, other: Table) -> None:
+    if first.extractor != other.extractor:
+        raise TableError(
+            f"{first.path} and {other.path} were computed by different extractors ({first.extractor or 'not said'} and "
+            f"{other.extractor or 'not said'}); build both with the same genrestack features --kind and tagger"
+        )
     lacking = [name for name in first.feature_names if name not in other.feature_names]
     more = [name for name in other.feature_names if name not in first.feature_names]
     if lacking:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from genrestack_common.extractors import Extractor
 from genrestack_common.files import UnreadableFileError, regular_file
 from genrestack_common.tables.dialect import are_values
 from genrestack_common.text import counted, listed, quoted
@@ -22,6 +23,7 @@ from genrestack_training.data.columns import (
     places_of,
     rows_named,
 )
+from genrestack_training.data.extractor import without_extractor
 from genrestack_training.data.readers import IDENTIFIERS, check_kind, read_frame
 from genrestack_training.data.selection import chosen, drop_option, dropped
 from genrestack_training.errors import MissingColumnsError, TableError
@@ -57,6 +59,8 @@ class Table:
     """Which columns were left out, and which chosen."""
     collections: np.ndarray | None = None
     """str, shape (n,): the table that a row is from; None of a single table."""
+    extractor: Extractor | None = None
+    """What computed the features, as far as the table says it."""
 
 
 def load_table(
@@ -143,6 +147,7 @@ def _table(
     if labels is not None and label in labels and are_values(list(map(str, frame.columns))):
         raise TableError(f"there is no header: its first line holds the label {quoted(label)}; write names above it")
     _check_group_columns(frame, label, groups)
+    frame, extractor = without_extractor(frame, kept={label, *groups, *choice.features})
     named = set(choice.features) - set(groups)
     identifiers = [c for c in dict.fromkeys((*IDENTIFIERS, *groups)) if c in frame.columns and c not in {label, *named}]
     names = [str(c) for c in frame.columns if c != label and c not in identifiers]
@@ -161,6 +166,7 @@ def _table(
         path=path,
         sha256="",
         notes=notes,
+        extractor=extractor,
     )
 
 

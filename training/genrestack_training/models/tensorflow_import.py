@@ -4,12 +4,10 @@ import importlib
 import logging
 import os
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from genrestack_common.stderr import stderr_held_back
 from genrestack_training.errors import TrainingError
 
 CPUINFO: Final = Path("/proc/cpuinfo")
@@ -35,30 +33,12 @@ def import_tensorflow() -> None:
     chatter_wanted = "TF_CPP_MIN_LOG_LEVEL" in os.environ
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    with _stderr_held_back():
+    with stderr_held_back():
         for name in ("tensorflow", "keras", "scikeras.wrappers"):
             importlib.import_module(name)
     if not chatter_wanted:
         # Every fold builds a network of its own, and TensorFlow logs advice against that.
         logging.getLogger("tensorflow").setLevel(logging.ERROR)
-
-
-@contextmanager
-def _stderr_held_back() -> Iterator[None]:
-    """Buffer what is written to file descriptor 2; write it out only if the block raises."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as aside:
-        os.dup2(aside.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            aside.seek(0)
-            os.write(kept, aside.read())
-            raise
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
 
 
 def lacks_avx(cpuinfo: Path = CPUINFO) -> bool:

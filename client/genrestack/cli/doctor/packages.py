@@ -18,6 +18,7 @@ _GIVES: Final = {
     "server-gpu": "genrestack serve on a GPU, in an environment of its own",
     "train": "genrestack train, export, report",
     "audio": "genrestack features, and songs for genrestack predict",
+    "tags": "genrestack features --kind tags",
     "otel": "traces of the server",
     "plot": "the picture of genrestack bench",
     "ray": "training on several machines",

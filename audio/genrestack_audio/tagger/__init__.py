@@ -1,0 +1,1 @@
+"""The outputs of a pre-trained music tagger, musicnn, as features of a recording."""

@@ -1,0 +1,43 @@
+"""The column of a table that says what computed its features."""
+
+import numpy as np
+import pandas as pd
+
+from genrestack_common.extractors import COLUMN, Extractor
+from genrestack_training.data.columns import rows_named
+from genrestack_training.errors import TableError
+
+
+def without_extractor(frame: pd.DataFrame, kept: set[str]) -> tuple[pd.DataFrame, Extractor | None]:
+    """Take the column off that says what computed the features; None where the table does not say it.
+
+    A column of that name that says something else is like any other.
+
+    Args:
+        frame: the table.
+        kept: columns that are something else by choice.
+
+    Raises:
+        TableError: the rows were computed by several.
+
+    """
+    if COLUMN not in frame.columns or COLUMN in kept or pd.api.types.is_numeric_dtype(frame[COLUMN]):
+        return frame, None
+    codes, distinct = pd.factorize(frame[COLUMN], use_na_sentinel=False)
+    extractors = [_parsed(str(text)) for text in distinct]
+    if not any(extractors):
+        return frame, None
+    if len(distinct) > 1:
+        other = int(np.argmax(codes != codes[0]))
+        raise TableError(
+            f"column {COLUMN!r} has {len(distinct)} values ({rows_named([other])} is the first to differ): features of "
+            "different taggers are not the same features; build the table with one"
+        )
+    return frame.drop(columns=COLUMN), extractors[0]
+
+
+def _parsed(text: str) -> Extractor | None:
+    try:
+        return Extractor.parse(text)
+    except ValueError:
+        return None
