@@ -16,6 +16,7 @@ from genrestack_bundle.layout import (
     MAX_MANIFEST_BYTES,
     SUMS,
 )
+from genrestack_common.extractors import Extractor
 from genrestack_proto.v1.model_pb2 import (
     PART_KIND_BASE,
     PART_KIND_META,
@@ -136,6 +137,7 @@ def _check(model: Model) -> None:
         "several base estimators and no meta-learner": len(base) > 1 and PART_KIND_META not in kinds,
         "no meta-learner, which format 1 needs": model.format == 1 and PART_KIND_META not in kinds,
         f"what format {model.format} does not have": format_of(model) > model.format,
+        "an extractor of no kind, or without the sha256 of its tagger": not _identified(model),
         "a novelty that nothing measures": model.HasField("novelty") and not _measurable(model),
         "more than one neighbours part": kinds.count(PART_KIND_NEIGHBORS) > 1,
         "more than one scaler, or one that is not first": PART_KIND_SCALER in kinds[1:],
@@ -147,6 +149,16 @@ def _check(model: Model) -> None:
     for fault, found in faults.items():
         if found:
             raise BundleError(f"{MANIFEST} lists {fault}; export the model again")
+
+
+def _identified(model: Model) -> bool:
+    if not model.HasField("extractor"):
+        return True
+    try:
+        Extractor.parse(f"{model.extractor.kind} {model.extractor.sha256}")
+    except ValueError:
+        return False
+    return True
 
 
 def _measurable(model: Model) -> bool:

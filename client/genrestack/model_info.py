@@ -11,6 +11,7 @@ from genrestack_common.text import counted, listed, printable
 from genrestack_proto.v1 import model_pb2
 
 __all__ = [
+    "ExtractorInfo",
     "FeatureInfo",
     "GainInfo",
     "Health",
@@ -109,6 +110,16 @@ class NoveltyInfo:
     """What was left out with a song as a whole: `artist`, `track` or `row`."""
 
 
+@dataclass(frozen=True)
+class ExtractorInfo:
+    """What computed the features from recordings."""
+
+    kind: str
+    """`tags`, the probabilities of a tagger, or `spectral+tags`, the 57 numbers and these."""
+    sha256: str
+    """Of the tagger's file."""
+
+
 @dataclass(frozen=True, repr=False)
 class ModelInfo:
     """One version of a served model.
@@ -151,6 +162,8 @@ class ModelInfo:
     """A row of at most this gain is silence, and keeps its values."""
     novelty: NoveltyInfo | None = None
     """None where the model cannot tell how far rows are from its training."""
+    extractor: ExtractorInfo | None = None
+    """None where the training table did not say it, as those of the 57 numbers do not."""
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -215,6 +228,7 @@ class ModelInfo:
             gain_feature=model.gain_feature,
             gain_silence=model.gain_silence,
             novelty=_novelty(model.novelty) if model.HasField("novelty") else None,
+            extractor=_extractor(model.extractor) if model.HasField("extractor") else None,
         )
 
 
@@ -246,6 +260,10 @@ def _part(part: model_pb2.Part) -> PartInfo:
 
 def _novelty(novelty: model_pb2.Novelty) -> NoveltyInfo:
     return NoveltyInfo(novelty.threshold, novelty.songs, novelty.share_above, novelty.held_out)
+
+
+def _extractor(extractor: model_pb2.Extractor) -> ExtractorInfo:
+    return ExtractorInfo(extractor.kind, extractor.sha256)
 
 
 def _parity(parity: model_pb2.Parity) -> ParityInfo:

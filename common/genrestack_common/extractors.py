@@ -15,6 +15,13 @@ KINDS: Final = (SPECTRAL, TAGS, BOTH)
 _TEXT = re.compile(rf"({'|'.join(map(re.escape, KINDS))}) ([0-9a-f]{{64}})")
 
 
+OTHER_TAGGER: Final = (
+    "its column 'extractor' names another tagger than {model} was trained with; compute the table with that one, or "
+    "train on tags of this one"
+)
+"""Complaint about a table."""
+
+
 @dataclass(frozen=True)
 class Extractor:
     """What computed the features of a table."""
@@ -39,3 +46,8 @@ class Extractor:
         if found is None or found[1] == SPECTRAL:
             raise ValueError(f"{text!r} is not an extractor")
         return cls(found[1], found[2])
+
+
+def same_tagger(first: Extractor | None, second: Extractor | None) -> bool:
+    """Return whether tags of both mean the same, as far as both are known."""
+    return first is None or second is None or first.sha256 == second.sha256

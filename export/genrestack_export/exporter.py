@@ -42,6 +42,7 @@ from genrestack_export.source_stack import SourceStack, predict_scaled, read_sou
 from genrestack_proto.v1.model_pb2 import (
     PRECISION_DOUBLE,
     PRECISION_SINGLE,
+    Extractor,
     Model,
     Parity,
     Provenance,
@@ -70,6 +71,7 @@ def export_stack(
     novelty: NoveltyScale | None = None,
     metrics: Mapping[str, float] | None = None,
     provenance: Provenance | None = None,
+    extractor: Extractor | None = None,
     report: Files | Callable[[Parity], Files] | None = None,
 ) -> Path:
     """Export a fitted stack as the next version of a model.
@@ -96,6 +98,7 @@ def export_stack(
             `neighbors`.
         metrics: headline metrics for the manifest, by name.
         provenance: where the model comes from; library versions and date are filled in where they are missing.
+        extractor: what computed the features from recordings, where that was not done as for the published tables.
         report: `report.html` and `metrics.json`, by file name; or what makes them once the parity check has passed.
 
     Returns:
@@ -119,6 +122,7 @@ def export_stack(
         novelty=novelty,
         metrics=metrics,
         provenance=provenance,
+        extractor=extractor,
         report=report,
     )
     return export_source(SourceModel(stack, scaler), feature_names, reference_rows, training_rows, options)
@@ -167,6 +171,7 @@ def export_source(
         metrics=dict(options.metrics or {}),
         provenance=fill_provenance(options.provenance),
         novelty=None if options.novelty is None else options.novelty.manifest,
+        extractor=options.extractor,
     )
     describe_gain(model, scaler, seen)
     describe_quantiles(model, scaler, seen)

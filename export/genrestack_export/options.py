@@ -9,7 +9,7 @@ from genrestack_bundle.layout import check_model_name
 from genrestack_export.converters.nearest.novelty import NoveltyScale
 from genrestack_export.converters.parts import Precision
 from genrestack_export.errors import ExportError
-from genrestack_proto.v1.model_pb2 import Parity, Provenance
+from genrestack_proto.v1.model_pb2 import Extractor, Parity, Provenance
 
 Files = Mapping[str, bytes]
 """By file name."""
@@ -35,6 +35,7 @@ class ExportOptions:
     novelty: NoveltyScale | None = None
     metrics: Mapping[str, float] | None = None
     provenance: Provenance | None = None
+    extractor: Extractor | None = None
     report: Files | Callable[[Parity], Files] | None = None
 
     def __post_init__(self) -> None:

@@ -12,7 +12,7 @@ from genrestack_export.converters.nearest.novelty import NoveltyScale
 from genrestack_export.converters.parts import Precision
 from genrestack_export.errors import ExportError
 from genrestack_export.exporter import export_stack
-from genrestack_proto.v1.model_pb2 import Provenance
+from genrestack_proto.v1.model_pb2 import Extractor, Provenance
 from genrestack_training.run.export_record import ExportRecord, write_export_record
 
 if TYPE_CHECKING:
@@ -76,6 +76,9 @@ def export_run(
             preset=facts.preset,
             split=facts.split,
         ),
+        extractor=None
+        if facts.extractor is None
+        else Extractor(kind=facts.extractor.kind, sha256=facts.extractor.sha256),
         report=lambda parity: _report(run, ExportRecord(named, precision, parity)),
     )
     _keep(run.path, path, ExportRecord(named, precision, read_manifest(path).parity))

@@ -248,4 +248,5 @@ def _provenance(data: TrainingData, main: FittedSplit, preset: str, notes: tuple
         fit_seconds=main.seconds,
         library_versions={name: version(name) for name in libraries},
         warnings=table.notes + notes,
+        extractor=table.extractor,
     )

@@ -1,5 +1,6 @@
 """A window's features, of whichever kind was asked for."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -87,3 +88,26 @@ def window_features(kind: str, tagger: Path | None = None) -> WindowFeatures:
 
     path, sha256 = find_tagger(tagger)
     return WindowFeatures(Extractor(kind, sha256), path)
+
+
+def features_of_columns(names: Collection[str], sha256: str = "") -> WindowFeatures:
+    """Return what computes these features, and as few others as can be, with the tagger that this machine has.
+
+    Args:
+        names: of features that are computed from recordings.
+        sha256: hex digest of the tagger that has to compute them; empty: any.
+
+    Raises:
+        AudioError: as `window_features`, or the tagger is another.
+
+    """
+    wanted = set(names)
+    if wanted.isdisjoint(TAG_NAMES):
+        return SPECTRAL_FEATURES
+    found = window_features(TAGS if wanted.isdisjoint(FEATURE_NAMES) else BOTH)
+    if sha256 and found.extractor.sha256 != sha256:
+        raise AudioError(
+            f"{found.tagger}: has the sha256 {found.extractor.sha256[:12]}…, where {sha256[:12]}… is needed; name that "
+            "file in GENRESTACK_TAGGER, or train on tags of this one"
+        )
+    return found

@@ -124,7 +124,7 @@ def _check_parity(name: str, parity: model_pb2.Parity) -> None:
 
 def _texts(model: model_pb2.Model) -> Iterator[str]:
     provenance, runtime = model.provenance, model.runtime
-    yield model.novelty.held_out
+    yield from (model.novelty.held_out, model.extractor.kind, model.extractor.sha256)
     yield from (provenance.data_sha256, provenance.created, provenance.preset, provenance.split, runtime.provider)
     for part in model.parts:
         yield from (part.estimator, part.sha256)

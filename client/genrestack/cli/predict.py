@@ -187,9 +187,11 @@ def _predict_file(
     from genrestack.cli.progress import reading
     from genrestack.cli.tables.columns import located, match_columns
     from genrestack.cli.tables.table import open_table
+    from genrestack_common.extractors import Extractor
 
     with open_table(path, BATCH_ROWS, info.feature_names) as table:
-        columns = match_columns(table, info.feature_names, options.label, info.missing_features)
+        taken = None if info.extractor is None else Extractor(info.extractor.kind, info.extractor.sha256)
+        columns = match_columns(table, info.feature_names, options.label, info.missing_features, taken)
         _note_ignored(path, columns.ignored)
         waiting: deque[TableBatch] = deque()
         rows = _rows(table, columns, waiting)

@@ -32,6 +32,7 @@ from genrestack.songs.song_prediction import SongPrediction
 
 if TYPE_CHECKING:
     from genrestack_audio import Segment, Sound, Windows
+    from genrestack_audio.extractors.window_features import WindowFeatures
 
 __all__ = ["Song", "find_songs", "open_song"]
 
@@ -142,37 +143,60 @@ def open_song(
         on_samples: called with the samples as they are read, float32, shape (m,), mono at 22,050 Hz.
 
     Raises:
-        InvalidInput: the model is not for songs, a setting cannot be used, or the file is not a recording, silent, or
-            shorter than one window; also at a later step of `Song.batches`, as long as that is inside the block.
+        InvalidInput: the model is not for songs, its tagger is not here, a setting cannot be used, or the file is not a
+            recording, silent, or shorter than one window; also at a later step of `Song.batches`, as long as that is
+            inside the block.
         ModuleNotFoundError: the libraries of the extra `audio` are not installed; the message says how to.
 
     """
-    known = feature_names()
-    check_model(info, known)
-    windows = make_windows(window, hop)
+    features = check_model_of_songs(info)
+    windows = make_windows(window, hop, features)
     with _installed():
         from genrestack_audio import AudioError, open_sound, stream_segments
-    place = {name: column for column, name in enumerate(known)}
+    place = {name: column for column, name in enumerate(features.names)}
     columns = np.array([place[name] for name in info.feature_names], dtype=np.intp)
     try:
         with open_sound(path) as sound:
-            segments = stream_segments(sound if on_samples is None else _Heard(sound, on_samples), windows)
+            heard = sound if on_samples is None else _Heard(sound, on_samples)
+            segments = stream_segments(heard, windows, features)
             yield Song(str(path), sound.seconds, info, sound, windows, segments, columns, RangeCheck(info))
     except AudioError as error:
         raise InvalidInput(str(error), [Violation("path", str(error))]) from error
 
 
-def make_windows(window: float, hop: float | None) -> "Windows":
+def check_model_of_songs(info: ModelInfo) -> "WindowFeatures":
+    """Return what computes the features that a model takes.
+
+    Raises:
+        InvalidInput: it takes others than those of recordings, or those of a tagger that is not here.
+
+    """
+    with _installed():
+        from genrestack_audio import AudioError
+        from genrestack_audio.extractors.window_features import COLUMNS, features_of_columns
+        from genrestack_common.extractors import BOTH
+    check_model(info, COLUMNS[BOTH])
+    try:
+        return features_of_columns(info.feature_names, "" if info.extractor is None else info.extractor.sha256)
+    except AudioError as error:
+        message = f"model {info.name}/{info.version} takes the tags of a tagger: {error}"
+        raise InvalidInput(message, [Violation("model", message)]) from error
+
+
+def make_windows(window: float, hop: float | None, features: "WindowFeatures | None" = None) -> "Windows":
     """Check how recordings are to be cut.
 
     Raises:
-        InvalidInput: a length or a distance that no window has.
+        InvalidInput: a length or a distance that no window has, or in which a tagger hears nothing.
 
     """
     with _installed():
         from genrestack_audio import AudioError, Windows
     try:
-        return Windows(window, hop)
+        windows = Windows(window, hop)
+        if features is not None:
+            features.check(windows)
+        return windows
     except AudioError as error:
         raise InvalidInput(str(error), [Violation("window" if hop is None else "hop", str(error))]) from error
 
@@ -195,13 +219,6 @@ def first_time() -> str | None:
     from genrestack_audio.features.compiled import FIRST_TIME, pending
 
     return FIRST_TIME if pending() else None
-
-
-def feature_names() -> tuple[str, ...]:
-    """Names of all features that are computed from recordings."""
-    from genrestack_audio import FEATURE_NAMES
-
-    return FEATURE_NAMES
 
 
 def find_songs(path: Path) -> list[Path]:

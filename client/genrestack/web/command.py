@@ -68,12 +68,11 @@ def web(
 
 
 def _model_of_songs(client: "Client", model: str | None, version: int | None) -> "ModelInfo":
-    from genrestack.songs.aggregate import check_model
-    from genrestack.songs.recording import check_installed, feature_names, first_time
+    from genrestack.songs.recording import check_installed, check_model_of_songs, first_time
 
     check_installed()
     info = client.model(model, version)
-    check_model(info, feature_names())
+    check_model_of_songs(info)
     if note := first_time():
         click.echo(note, err=True)
     return info

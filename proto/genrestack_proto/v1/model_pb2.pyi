@@ -148,6 +148,7 @@ class Model(_message.Message):
     GAIN_SILENCE_FIELD_NUMBER: _builtins.int
     NOVELTY_FIELD_NUMBER: _builtins.int
     QUANTILE_SHARES_FIELD_NUMBER: _builtins.int
+    EXTRACTOR_FIELD_NUMBER: _builtins.int
     format: _builtins.int
     """Version of the bundle format: 1, or 2 where a server that reads 1 alone would not answer the same: there is no
     meta-learner, a base part hands it other columns than its probabilities, or a feature may be missing.
@@ -209,6 +210,10 @@ class Model(_message.Message):
         0.9, as many rows have one value, or there are few.
         """
 
+    @_builtins.property
+    def extractor(self) -> Global___Extractor:
+        """What computed the features from recordings; absent where the training table did not say it."""
+
     def __init__(
         self,
         *,
@@ -231,10 +236,11 @@ class Model(_message.Message):
         gain_silence: _builtins.float = ...,
         novelty: Global___Novelty | None = ...,
         quantile_shares: _abc.Mapping[_builtins.str, Global___Shares] | None = ...,
+        extractor: Global___Extractor | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["novelty", b"novelty", "parity", b"parity", "provenance", b"provenance", "runtime", b"runtime"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["extractor", b"extractor", "novelty", b"novelty", "parity", b"parity", "provenance", b"provenance", "runtime", b"runtime"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["classes", b"classes", "features", b"features", "files", b"files", "format", b"format", "gain_feature", b"gain_feature", "gain_silence", b"gain_silence", "metrics", b"metrics", "ml_opset", b"ml_opset", "name", b"name", "novelty", b"novelty", "opset", b"opset", "parity", b"parity", "parts", b"parts", "passthrough", b"passthrough", "precision", b"precision", "provenance", b"provenance", "quantile_shares", b"quantile_shares", "runtime", b"runtime", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["classes", b"classes", "extractor", b"extractor", "features", b"features", "files", b"files", "format", b"format", "gain_feature", b"gain_feature", "gain_silence", b"gain_silence", "metrics", b"metrics", "ml_opset", b"ml_opset", "name", b"name", "novelty", b"novelty", "opset", b"opset", "parity", b"parity", "parts", b"parts", "passthrough", b"passthrough", "precision", b"precision", "provenance", b"provenance", "quantile_shares", b"quantile_shares", "runtime", b"runtime", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -261,6 +267,32 @@ class Shares(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Shares: _TypeAlias = Shares  # noqa: Y015
+
+@_typing.final
+class Extractor(_message.Message):
+    """What turns a window of sound into the features of a row."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    kind: _builtins.str
+    """"tags" (a tagger's probabilities) or "spectral+tags" (the 57 numbers of the published tables, and these)."""
+    sha256: _builtins.str
+    """sha256 of the tagger's file. With another one the columns are called the same and mean something else."""
+    def __init__(
+        self,
+        *,
+        kind: _builtins.str = ...,
+        sha256: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "sha256", b"sha256"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Extractor: _TypeAlias = Extractor  # noqa: Y015
 
 @_typing.final
 class Novelty(_message.Message):

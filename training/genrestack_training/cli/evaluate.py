@@ -167,7 +167,7 @@ def _table(collection: Path, model: ServedModel) -> Iterator[Path]:
     check_genres(collection, model)
     with tempfile.TemporaryDirectory(prefix="genrestack-") as place:
         file = Path(place) / "collection.csv"
-        _compute_features(collection, file)
+        _compute_features(collection, file, model)
         try:
             yield file
         except TableError as error:
@@ -175,9 +175,11 @@ def _table(collection: Path, model: ServedModel) -> Iterator[Path]:
             raise TableError(str(error).replace(os.fspath(file), os.fspath(collection))) from error
 
 
-def _compute_features(collection: Path, file: Path) -> None:
+def _compute_features(collection: Path, file: Path, model: "ServedModel") -> None:
     # As a person would: it computes in processes of its own, and says what it leaves out on standard error.
     words = ["features", os.fspath(collection.absolute()), "-o", os.fspath(file)]
+    if model.extractor is not None:
+        words.append(f"--kind={model.extractor.kind}")
     done = subprocess.run([sys.executable, "-m", "genrestack", *words], stdout=subprocess.DEVNULL, check=False)
     if done.returncode:
         raise click.ClickException(

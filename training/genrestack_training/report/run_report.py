@@ -105,6 +105,8 @@ def _facts(record: RunRecord) -> Iterator[tuple[str, str]]:
     facts = record.provenance
     yield "Table", facts.data_file
     yield "SHA-256 of the table", facts.data_sha256
+    if facts.extractor is not None:
+        yield "Extractor", f"{facts.extractor.kind}, by a tagger of the SHA-256 {facts.extractor.sha256}"
     yield "Rows", f"{facts.row_count}, of which {facts.fitted_rows} were fitted"
     yield "Features", str(len(record.feature_names))
     yield "Classes", ", ".join(record.classes)

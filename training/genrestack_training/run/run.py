@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.ensemble import StackingClassifier
 
+from genrestack_common.extractors import Extractor
 from genrestack_training.config.settings import Settings
 from genrestack_training.data.missing import columns_with_gaps
 from genrestack_training.evaluation.headline import contrast, headline
@@ -36,6 +37,8 @@ class Provenance:
     """By distribution name."""
     warnings: tuple[str, ...] = ()
     """Plain lines on what the training noticed."""
+    extractor: Extractor | None = None
+    """What computed the features from recordings, as far as the table said it."""
 
 
 @dataclass(frozen=True, eq=False)

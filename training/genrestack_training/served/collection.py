@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from genrestack_common.extractors import OTHER_TAGGER, same_tagger
 from genrestack_common.text import closest, counted, listed, quoted, quoted_list
 from genrestack_training.data.columns import places_of, rows_named
 from genrestack_training.data.grouping import Grouping, find_grouping
@@ -77,6 +78,8 @@ def read_collection(path: Path, model: ServedModel, columns: TableColumns) -> Ta
             f"{model} takes: {quoted_list(error.columns, _NAMED)}. Add them (of recordings, genrestack features "
             "computes them), or name another model with --model"
         ) from error
+    if not same_tagger(table.extractor, model.extractor):
+        raise TableError(f"{path}: {OTHER_TAGGER.format(model=model)}")
     places = [table.feature_names.index(name) for name in model.feature_names]
     table = replace(table, features=table.features[:, places], feature_names=model.feature_names)
     refused = np.isnan(table.features) & ~model.accepts_missing

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from genrestack.cli.connection import Connection, client_or_loaded, connection_options, models_option
 from genrestack.display.accuracy import accuracy_text
 from genrestack.errors import GenreStackError
+from genrestack_common.extractors import Extractor
 from genrestack_common.text import printable
 from genrestack_training.errors import ServedError
 
@@ -56,6 +57,8 @@ class ServedModel:
     created: str
     data_sha256: str
     """Of the table it was trained on; empty if that is not known."""
+    extractor: Extractor | None = None
+    """What computed that table's features from recordings, where a tagger took part."""
 
     def __str__(self) -> str:
         return f"{self.name}/{self.version}"
@@ -111,6 +114,7 @@ def describe(client: "Client", model: str | None, version: int | None) -> Served
         accuracy=accuracy_text(info.metrics, info.provenance.split),
         created=info.provenance.created,
         data_sha256=info.provenance.data_sha256,
+        extractor=None if info.extractor is None else Extractor(info.extractor.kind, info.extractor.sha256),
     )
 
 

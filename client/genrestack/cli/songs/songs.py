@@ -40,15 +40,14 @@ def predict_songs(
     client: "Client", model: str | None, version: int | None, paths: Sequence[Path], options: SongOptions
 ) -> None:
     """Ask about every song; leaves with exit status 1, at the end, if one had to be left out."""
-    from genrestack.songs.aggregate import check_model
-    from genrestack.songs.recording import check_installed, feature_names, first_time, make_windows
+    from genrestack.songs.recording import check_installed, check_model_of_songs, first_time, make_windows
 
     check_installed()
     songs = _all_songs(paths)
     _check_plot(options.plot, songs)
     make_windows(options.window, options.hop)
     info = client.model(model, version)
-    check_model(info, feature_names())
+    make_windows(options.window, options.hop, check_model_of_songs(info))
     if note := first_time():
         click.echo(note, err=True)
     writer = _writer(info, songs, options)

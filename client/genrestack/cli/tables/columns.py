@@ -13,6 +13,7 @@ import numpy.typing as npt
 from genrestack.cli.tables.table import IDENTIFIERS, Cells, Chunk, InputTable
 from genrestack.cli.tables.table_error import TableError
 from genrestack.errors import InvalidInput
+from genrestack_common.extractors import COLUMN, OTHER_TAGGER, Extractor, same_tagger
 from genrestack_common.tables.numbers import MISSING, advice, plain_number
 from genrestack_common.text import quoted, quoted_list
 
@@ -37,6 +38,10 @@ class Columns:
     """Columns that are neither of these."""
     may_miss: frozenset[str] = frozenset()
     """Features whose cells may be empty."""
+    extractor: int | None = None
+    """The column that says what computed the features."""
+    taken: Extractor | None = None
+    """What has to have computed them, where the model says it."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,11 @@ class TableBatch:
 
 
 def match_columns(
-    table: InputTable, features: Sequence[str], label: str, may_miss: frozenset[str] = frozenset()
+    table: InputTable,
+    features: Sequence[str],
+    label: str,
+    may_miss: frozenset[str] = frozenset(),
+    taken: Extractor | None = None,
 ) -> Columns:
     """Find the model's features by name; their order in the table does not matter. Some of them may have empty cells.
 
@@ -75,7 +84,8 @@ def match_columns(
         if times[name] > 1:
             raise TableError(f"{table.path} has the column {quoted(name)} twice; keep one of them")
     known = set(features)
-    meant = {*known, label, *IDENTIFIERS}
+    # Only a model that knows its tagger says something of the column.
+    meant = {*known, label, *IDENTIFIERS, *([] if taken is None else [COLUMN])}
     return Columns(
         features=[place[name] for name in features],
         names=list(features),
@@ -83,6 +93,8 @@ def match_columns(
         label=None if label in known else place.get(label),
         ignored=[name for name in table.header if name not in meant],
         may_miss=may_miss,
+        extractor=None if taken is None or COLUMN in known else place.get(COLUMN),
+        taken=taken,
     )
 
 
@@ -96,6 +108,7 @@ def batches(table: InputTable, columns: Columns) -> Iterator[TableBatch]:
     empty = True
     for chunk in table.chunks:
         empty = False
+        _check_extractor(table, columns, chunk)
         rows = np.empty((len(chunk.rows), len(columns.features)))
         for number, cells in enumerate(chunk.rows):
             rows[number] = _numbers(table, columns, cells, chunk.places[number])
@@ -116,6 +129,16 @@ def located(error: InvalidInput, path: Path, batch: TableBatch) -> TableError:
     if row is None or int(row[1]) >= len(batch.places):
         return TableError(f"{path}: {first.field}: {first.description}")
     return TableError(f"{path}, {batch.places[int(row[1])]}: {first.description}")
+
+
+def _check_extractor(table: InputTable, columns: Columns, chunk: Chunk) -> None:
+    for place, text in zip(chunk.places, _texts(chunk, columns.extractor), strict=False):
+        try:
+            known: Extractor | None = Extractor.parse(text)
+        except ValueError:
+            known = None
+        if not same_tagger(known, columns.taken):
+            raise TableError(f"{table.path}, {place}: {OTHER_TAGGER.format(model='the model')}")
 
 
 def _texts(chunk: Chunk, column: int | None) -> list[str]:
