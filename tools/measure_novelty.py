@@ -15,7 +15,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import MinMaxScaler
 
 from genrestack_training import load_table, read_groups
-from genrestack_training.data.grouping import find_grouping
+from genrestack_training.data.groups.grouping import find_grouping
 from genrestack_training.data.splits import grouped_folds
 from genrestack_training.evaluation.novelty import novelty_scale, song_means
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genrestack_bundle.errors import BundleError, ParityError
-from genrestack_bundle.graph_checks import parse_graph
+from genrestack_bundle.graphs.checks import parse_graph
 from genrestack_bundle.neighbors import MAX_NEIGHBORS, FoundNeighbors, differing_row
 from genrestack_bundle.reader import Bundle
 from genrestack_bundle.runtime.answer import Answer, WrongAnswerError

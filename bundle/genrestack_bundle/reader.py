@@ -10,7 +10,7 @@ import numpy as np
 from genrestack_bundle import golden as golden_rows
 from genrestack_bundle.errors import BundleError
 from genrestack_bundle.golden import Golden
-from genrestack_bundle.graph_checks import check_graph
+from genrestack_bundle.graphs.checks import check_graph
 from genrestack_bundle.integrity import read_verified, verify
 from genrestack_bundle.layout import GOLDEN, MANIFEST, MAX_FILE_BYTES, MAX_GOLDEN_BYTES, SUMS, is_safe_name, is_version
 from genrestack_bundle.manifest import is_sealed, read_manifest, read_sums

@@ -20,10 +20,11 @@ from genrestack_export.converters.parts import (
     convert_scaler,
     convert_whole,
 )
-from genrestack_export.description import check_names, describe_features, extra_files, fill_provenance
 from genrestack_export.errors import ExportError
 from genrestack_export.finding.source_model import SourceModel
-from genrestack_export.gain_ranges import describe_gain
+from genrestack_export.manifest.description import check_names, describe_features, extra_files, fill_provenance
+from genrestack_export.manifest.gain_ranges import describe_gain
+from genrestack_export.manifest.quantiles import describe_quantiles
 from genrestack_export.onnx_graph.builder import ML_OPSET, OPSET
 from genrestack_export.options import ExportOptions, Files
 from genrestack_export.parity.comparison import ExpectedOutputs, ParityResult, check_parity, tolerances
@@ -36,7 +37,6 @@ from genrestack_export.parity.rows import (
     tied_within,
     warn_of_rounding,
 )
-from genrestack_export.quantiles import describe_quantiles
 from genrestack_export.remedies import check_probabilities
 from genrestack_export.source_stack import SourceStack, predict_scaled, read_source_stack, rows_without_names
 from genrestack_proto.v1.model_pb2 import (

@@ -9,8 +9,8 @@ import numpy.typing as npt
 from genrestack_export.converters.parts import Precision
 from genrestack_export.exporter import export_source
 from genrestack_export.finding.columns import column_names, select_columns
+from genrestack_export.finding.unwrap import unwrap
 from genrestack_export.options import ExportOptions, Files
-from genrestack_export.unwrap import unwrap
 from genrestack_proto.v1.model_pb2 import Parity, Provenance
 
 

@@ -20,7 +20,7 @@ from genrestack_audio.table.labels import read_labels
 from genrestack_audio.table.table import build_table
 from genrestack_audio.table.work import compute, compute_all
 from genrestack_audio.windows.windows import Windows
-from genrestack_training.data.grouping import track_of
+from genrestack_training.data.groups.grouping import track_of
 
 WriteSound = Callable[..., Path]
 

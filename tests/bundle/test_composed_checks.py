@@ -9,7 +9,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from genrestack_bundle.composed_checks import MalformedGraphError, check_model
+from genrestack_bundle.graphs.composed_checks import MalformedGraphError, check_model
 from genrestack_bundle.runtime.providers import ort_errors
 from genrestack_proto.onnx import onnx_pb2 as ours
 

@@ -10,7 +10,8 @@ import pytest
 from bundle.reseal import change_graph, replace, reseal
 from onnx import TensorProto, helper, numpy_helper
 
-from genrestack_bundle import BundleError, ComposedSession, graph_checks, open_bundle, verify_parity
+from genrestack_bundle import BundleError, ComposedSession, open_bundle, verify_parity
+from genrestack_bundle.graphs import checks
 
 
 def _external(tensor: TensorProto) -> None:
@@ -165,7 +166,7 @@ def test_fields_are_counted_before_they_are_parsed(
     digits: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[onnx.ModelProto], None]
 ) -> None:
     """Of two bytes each, they take a hundred times as much once they are parsed."""
-    monkeypatch.setattr(graph_checks, "MAX_GRAPH_FIELDS", 3000)
+    monkeypatch.setattr(checks, "MAX_GRAPH_FIELDS", 3000)
     open_bundle(digits)
     change_graph(digits, "svc.onnx", change)
     with pytest.raises(BundleError, match=r"svc\.onnx has more than 3000 fields"):

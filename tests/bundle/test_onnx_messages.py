@@ -8,7 +8,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from genrestack_bundle.onnx_messages import (
+from genrestack_bundle.graphs.messages import (
     IR_VERSION,
     TENSOR_TYPES,
     from_array,

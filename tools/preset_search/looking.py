@@ -11,7 +11,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
 from genrestack_training import Settings, build_scaler, build_stack, resolve_settings
-from genrestack_training.data.grouping import find_grouping
+from genrestack_training.data.groups.grouping import find_grouping
 from genrestack_training.data.splits import Split, calibration_groups, inner_folds
 from genrestack_training.fitting import FitStore, fit_stack
 from genrestack_training.models.gain import build_gain_step

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from genrestack_training.config.presets import PRESETS, read_overrides, resolve_settings
     from genrestack_training.config.settings import BACKENDS, SPLIT_NAMES, Settings
-    from genrestack_training.data.grouping import Grouping, find_grouping, track_of
-    from genrestack_training.data.groups_file import read_groups
+    from genrestack_training.data.groups.file import read_groups
+    from genrestack_training.data.groups.grouping import Grouping, find_grouping, track_of
     from genrestack_training.data.splits import SPLITS
     from genrestack_training.data.table import Table, load_table
     from genrestack_training.errors import ClusterError, RunError, SettingsError, TableError, TrainingError
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # Public name → module; scikit-learn and pandas are imported when a name that needs them is first asked for.
 _HOME = {
     "FitPlan": "fit_plan",
-    "Grouping": "data.grouping",
+    "Grouping": "data.groups.grouping",
     "PRESETS": "config.presets",
     "SPLITS": "data.splits",
     "SPLIT_NAMES": "config.settings",
@@ -46,18 +46,18 @@ _HOME = {
     "TrainingError": "errors",
     "build_scaler": "models.stack",
     "build_stack": "models.stack",
-    "find_grouping": "data.grouping",
+    "find_grouping": "data.groups.grouping",
     "load_predictions": "run.storage",
     "load_run": "run.storage",
     "load_table": "data.table",
-    "read_groups": "data.groups_file",
+    "read_groups": "data.groups.file",
     "read_overrides": "config.presets",
     "render": "report.console",
     "report_text": "report.console",
     "resolve_settings": "config.presets",
     "save_run": "training",
     "terminal_progress": "report.progress_bar",
-    "track_of": "data.grouping",
+    "track_of": "data.groups.grouping",
     "train": "training",
 }
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from genrestack_training.data.grouping import UNITS
+from genrestack_training.data.groups.grouping import UNITS
 from genrestack_training.errors import RunError
 from genrestack_training.evaluation.bootstrap import Resamples, percentile_interval
 from genrestack_training.evaluation.headline import SPLIT_PHRASES

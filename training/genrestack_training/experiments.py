@@ -14,7 +14,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 
 from genrestack_training.config.settings import Settings
-from genrestack_training.data.grouping import Grouping
+from genrestack_training.data.groups.grouping import Grouping
 from genrestack_training.data.missing import check_filled, columns_with_gaps
 from genrestack_training.data.splits import (
     Folds,

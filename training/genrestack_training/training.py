@@ -9,8 +9,8 @@ from pathlib import Path
 
 from genrestack_training.config.presets import Overrides, resolve_settings
 from genrestack_training.config.settings import Settings
-from genrestack_training.data.grouping import Grouping, find_grouping
-from genrestack_training.data.grouping_warnings import grouping_warnings, label_warnings
+from genrestack_training.data.groups.grouping import Grouping, find_grouping
+from genrestack_training.data.groups.warnings import grouping_warnings, label_warnings
 from genrestack_training.data.leakage import leakage_warnings
 from genrestack_training.data.missing import without_missing
 from genrestack_training.data.splits import make_split

@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from genrestack_bundle.onnx_messages import from_array, make_model, make_node, make_value, to_array
+from genrestack_bundle.graphs.messages import from_array, make_model, make_node, make_value, to_array
 from genrestack_bundle.runtime.compose import PROBABILITIES, SCALED
 from genrestack_proto.onnx.onnx_pb2 import ModelProto, TensorProto
 from genrestack_proto.v1.model_pb2 import PART_KIND_BASE, PART_KIND_META, Model, Part

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from genrestack_bundle.composed_checks import MalformedGraphError, check_model
 from genrestack_bundle.errors import BundleError
-from genrestack_bundle.graph_checks import parse_graph
-from genrestack_bundle.onnx_messages import from_array, make_model, make_node, make_value
+from genrestack_bundle.graphs.checks import parse_graph
+from genrestack_bundle.graphs.composed_checks import MalformedGraphError, check_model
+from genrestack_bundle.graphs.messages import from_array, make_model, make_node, make_value
 from genrestack_proto.onnx.onnx_pb2 import GraphProto, ModelProto, TensorProto, ValueInfoProto
 from genrestack_proto.v1.model_pb2 import (
     PART_KIND_BASE,

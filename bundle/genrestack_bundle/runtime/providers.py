@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from genrestack_bundle.errors import ProviderError
-from genrestack_bundle.onnx_messages import make_model, make_node, make_value
+from genrestack_bundle.graphs.messages import make_model, make_node, make_value
 from genrestack_proto.onnx.onnx_pb2 import TensorProto
 
 AUTO: Final = "auto"

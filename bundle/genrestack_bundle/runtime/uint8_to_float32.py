@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from genrestack_bundle.onnx_messages import from_array, make_node, to_array
+from genrestack_bundle.graphs.messages import from_array, make_node, to_array
 from genrestack_proto.onnx.onnx_pb2 import GraphProto, ModelProto, NodeProto, TensorProto
 
 _EXACT: Final = 2**24

@@ -121,7 +121,7 @@ def _is_file(path: Path) -> bool:
 
 
 def _unpickled(path: Path) -> Any:
-    from genrestack_export.pickles import load_pickle
+    from genrestack_export.finding.pickles import load_pickle
 
     return _checked(path, load_pickle(path))
 

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from onnx import ModelProto, TensorProto, checker, helper, numpy_helper
 
-from genrestack_bundle.onnx_messages import IR_VERSION
+from genrestack_bundle.graphs.messages import IR_VERSION
 from genrestack_bundle.runtime.compose import rename_values
 
 # One pair for all parts: graphs of different opsets cannot be joined.

@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 
 from genrestack_server.call import Call
 from genrestack_server.telemetry.aggregation import Packed, pack, unpack
-from genrestack_server.telemetry.answers import AnswerMetrics
+from genrestack_server.telemetry.answers.metrics import AnswerMetrics
 from genrestack_server.telemetry.observer import Observer, Version
 
 if TYPE_CHECKING:

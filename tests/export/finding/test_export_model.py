@@ -39,7 +39,7 @@ from sklearn.preprocessing import LabelBinarizer, LabelEncoder, MinMaxScaler, Or
 from sklearn.svm import SVC
 
 from genrestack_export import ExportError, UnsupportedEstimator
-from genrestack_export.unwrap import unwrap
+from genrestack_export.finding.unwrap import unwrap
 
 GRID = {"knn__n_neighbors": [3, 5]}
 OF_PIPELINE = {f"stack__{name}": values for name, values in GRID.items()}

@@ -13,8 +13,8 @@ from export.finding.notebook import DEFINITIONS, FIT
 
 from genrestack_bundle import ComposedSession, open_bundle
 from genrestack_export import ExportError, export_model
-from genrestack_export.own_code import own_code
-from genrestack_export.pickles import load_pickle
+from genrestack_export.finding.own_code import own_code
+from genrestack_export.finding.pickles import load_pickle
 
 UNSEEN = draw(30, seed=2)[0]
 # What needs no code: functions are in the pickle, Keras has the byte code of a Lambda, and a loss answers no rows.

@@ -22,11 +22,11 @@ from genrestack_export import GainNormalizer
 from genrestack_proto.v1.model_pb2 import Feature, Model, Shares
 from genrestack_server.models.registry import ServedModel
 from genrestack_server.telemetry.aggregation import Together
-from genrestack_server.telemetry.answers import MOST_CLASSES, WORST
-from genrestack_server.telemetry.columns import ColumnBuffer
-from genrestack_server.telemetry.drift import LEAST_ROWS, PIECE_ROWS, PIECES, DriftWindow
+from genrestack_server.telemetry.answers.columns import ColumnBuffer
+from genrestack_server.telemetry.answers.drift import LEAST_ROWS, PIECE_ROWS, PIECES, DriftWindow
+from genrestack_server.telemetry.answers.metrics import MOST_CLASSES, WORST
+from genrestack_server.telemetry.answers.training_rows import TrainingRows
 from genrestack_server.telemetry.metrics import Metrics
-from genrestack_server.telemetry.training_rows import TrainingRows
 
 Matrix = npt.NDArray[np.float64]
 

@@ -15,7 +15,7 @@ from support.waiting import until
 
 from genrestack_proto.matrix import to_matrix
 from genrestack_proto.v1.prediction_pb2 import PredictRequest
-from genrestack_server.telemetry.drift import LEAST_ROWS
+from genrestack_server.telemetry.answers.drift import LEAST_ROWS
 
 FAMILIES = [
     "genrestack_requests_total", "genrestack_rows_total", "genrestack_request_seconds_bucket",

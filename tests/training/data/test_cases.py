@@ -13,7 +13,7 @@ import pytest
 from support.samples.tables import zipped
 
 from genrestack_training import TableError, find_grouping, load_table
-from genrestack_training.data.grouping_warnings import grouping_warnings, label_warnings
+from genrestack_training.data.groups.warnings import grouping_warnings, label_warnings
 from genrestack_training.data.leakage import leakage_warnings
 
 GENRES = ["blues", "disco", "jazz", "metal", "pop"]

@@ -14,7 +14,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from training.conftest import LIGHT, Remembered, windows_frame
 
 from genrestack_training import Table, TableError, find_grouping, load_table, read_groups, train
-from genrestack_training.data.grouping_warnings import grouping_warnings
+from genrestack_training.data.groups.warnings import grouping_warnings
 from genrestack_training.data.leakage import leakage_warnings
 
 DATA = Path(__file__).parents[4] / "shared" / "data"

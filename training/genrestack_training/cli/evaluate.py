@@ -109,7 +109,7 @@ def evaluate(
         raise click.UsageError("--scaler belongs to --against; name the stack that it is in front of")
     name, version = named or (None, None)
     with click_errors():
-        from genrestack_training.data.groups_file import read_groups
+        from genrestack_training.data.groups.file import read_groups
         from genrestack_training.report.collection import collection_html, render_collection
         from genrestack_training.report.page import write_page
         from genrestack_training.served.against import load_original

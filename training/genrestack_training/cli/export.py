@@ -130,8 +130,8 @@ def _export_pickles(
     from genrestack_export.converters.transformers.imputer import fills_missing
     from genrestack_export.exporter import export_source
     from genrestack_export.finding.columns import shared_columns
+    from genrestack_export.finding.own_code import own_code
     from genrestack_export.options import ExportOptions
-    from genrestack_export.own_code import own_code
     from genrestack_training import load_table
     from genrestack_training.data.missing import refuse_missing
 
@@ -159,8 +159,8 @@ def _export_pickles(
 def _find_model(files: _Pickles, code: Mapping[str, Any] | None) -> "SourceModel":
     """Load the files, find the model in them, and print what was found."""
     from genrestack_export.finding.class_names import is_code, read_class_names
-    from genrestack_export.pickles import load_pickle
-    from genrestack_export.unwrap import unwrap
+    from genrestack_export.finding.pickles import load_pickle
+    from genrestack_export.finding.unwrap import unwrap
 
     fitted = load_pickle(files.stack, code)
     scaler = None if files.scaler is None else load_pickle(files.scaler, code)

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from genrestack_common.text import counted, listed, quoted, quoted_list
-from genrestack_training.data.grouping import Grouping
+from genrestack_training.data.groups.grouping import Grouping
 from genrestack_training.data.selection import drop_option
 from genrestack_training.data.table import Table
 

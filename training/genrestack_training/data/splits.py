@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, train_test_split
 
 from genrestack_common.text import quoted, quoted_list
-from genrestack_training.data.grouping import UNITS, Grouping, find_grouping
+from genrestack_training.data.groups.grouping import UNITS, Grouping, find_grouping
 from genrestack_training.data.table import Table
 from genrestack_training.errors import SettingsError, TableError
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from genrestack_training.comparison import PairedMetric, PairedResults, RunComparison, SplitComparison
-from genrestack_training.data.grouping import UNITS
+from genrestack_training.data.groups.grouping import UNITS
 from genrestack_training.evaluation.headline import SPLIT_PHRASES
 from genrestack_training.evaluation.results import Figure
 from genrestack_training.report import charts

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from genrestack_training.comparison import PairedMetric, PairedResults, RunComparison, SplitComparison
-from genrestack_training.data.grouping import UNITS
+from genrestack_training.data.groups.grouping import UNITS
 from genrestack_training.evaluation.headline import SPLIT_PHRASES
 from genrestack_training.evaluation.results import Evaluation, Figure
 from genrestack_training.report.text import probability

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from genrestack_common.text import listed
-from genrestack_training.data.grouping import UNITS
+from genrestack_training.data.groups.grouping import UNITS
 from genrestack_training.evaluation.shift import NOTABLE, FeatureShift
 from genrestack_training.report import charts
 from genrestack_training.report.page import Exhibit, Grid, Section

@@ -3,7 +3,7 @@
 import unicodedata
 from collections.abc import Mapping
 
-from genrestack_training.data.grouping import UNITS
+from genrestack_training.data.groups.grouping import UNITS
 from genrestack_training.evaluation.headline import SPLIT_PHRASES
 from genrestack_training.evaluation.results import ASKED, Evaluation, Figure
 

@@ -60,9 +60,9 @@ def load_original(path: Path, scaler: Path | None) -> "SourceModel":
         ExportError, RunError: the file is no fitted model, or the folder no whole run.
 
     """
+    from genrestack_export.finding.pickles import load_pickle
     from genrestack_export.finding.source_model import SourceModel
-    from genrestack_export.pickles import load_pickle
-    from genrestack_export.unwrap import unwrap
+    from genrestack_export.finding.unwrap import unwrap
 
     if path.is_dir():
         from genrestack_training.run.storage import load_run

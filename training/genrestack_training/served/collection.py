@@ -11,7 +11,7 @@ import numpy as np
 from genrestack_common.extractors import OTHER_TAGGER, same_tagger
 from genrestack_common.text import closest, counted, listed, quoted, quoted_list
 from genrestack_training.data.columns import places_of, rows_named
-from genrestack_training.data.grouping import Grouping, find_grouping
+from genrestack_training.data.groups.grouping import Grouping, find_grouping
 from genrestack_training.data.splits import Split
 from genrestack_training.data.table import Table, load_table
 from genrestack_training.errors import MissingColumnsError, ServedError, TableError

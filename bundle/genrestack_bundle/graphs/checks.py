@@ -7,8 +7,8 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from genrestack_bundle.errors import BundleError
+from genrestack_bundle.graphs.messages import TENSOR_TYPES
 from genrestack_bundle.layout import MAX_GRAPH_FIELDS, MAX_NODES
-from genrestack_bundle.onnx_messages import TENSOR_TYPES
 from genrestack_proto.onnx.onnx_pb2 import ModelProto
 from genrestack_proto.wire import holds_more_fields
 

@@ -5,8 +5,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from genrestack_server.telemetry.columns import ColumnBuffer
-from genrestack_server.telemetry.training_rows import DECILES, TrainingRows
+from genrestack_server.telemetry.answers.columns import ColumnBuffer
+from genrestack_server.telemetry.answers.training_rows import DECILES, TrainingRows
 
 PIECES: Final = 10
 PIECE_ROWS: Final = 2_000

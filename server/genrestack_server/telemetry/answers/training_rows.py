@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genrestack_proto.v1.model_pb2 import Model
-from genrestack_server.telemetry.columns import Bounds, ColumnBuffer
+from genrestack_server.telemetry.answers.columns import Bounds, ColumnBuffer
 
 DECILES: Final = 9
 SLACK: Final = 0.01

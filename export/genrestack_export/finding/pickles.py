@@ -15,7 +15,7 @@ from typing import Any
 
 from genrestack_common.text import quoted
 from genrestack_export.errors import ExportError
-from genrestack_export.own_code import keras_objects
+from genrestack_export.finding.own_code import keras_objects
 
 # What bytes that are not a whole pickle are known to raise, in pickle itself and in joblib's decompressors.
 _DAMAGE = (

@@ -10,7 +10,7 @@ from genrestack_common.files import UnreadableFileError, read_bytes
 from genrestack_common.tables.dialect import sniff, text_stream
 from genrestack_common.tables.errors import TableFileError
 from genrestack_common.text import listed, quoted
-from genrestack_training.data.grouping import stem_of
+from genrestack_training.data.groups.grouping import stem_of
 from genrestack_training.errors import TableError
 
 _LARGEST: Final = 64 * 2**20

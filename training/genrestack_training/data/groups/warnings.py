@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from genrestack_common.text import listed, quoted
-from genrestack_training.data.grouping import Grouping, stem_of
+from genrestack_training.data.groups.grouping import Grouping, stem_of
 from genrestack_training.data.table import Table
 
 ALONE: Final = 0.95

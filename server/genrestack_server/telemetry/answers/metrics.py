@@ -14,10 +14,10 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from genrestack_proto.v1.model_pb2 import Model
-from genrestack_server.telemetry.columns import ColumnBuffer
-from genrestack_server.telemetry.drift import DriftWindow
+from genrestack_server.telemetry.answers.columns import ColumnBuffer
+from genrestack_server.telemetry.answers.drift import DriftWindow
+from genrestack_server.telemetry.answers.training_rows import TrainingRows
 from genrestack_server.telemetry.observer import Version
-from genrestack_server.telemetry.training_rows import TrainingRows
 
 if TYPE_CHECKING:
     from genrestack_bundle import Answer

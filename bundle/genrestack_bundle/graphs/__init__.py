@@ -1,0 +1,1 @@
+"""ONNX graphs as messages: made, read, and checked before onnxruntime sees them."""

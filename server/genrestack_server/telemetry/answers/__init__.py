@@ -1,0 +1,1 @@
+"""Metrics of what models answer: classes, confidence, rows unlike the training rows, drift."""
