@@ -9,6 +9,7 @@ from pathlib import Path
 
 from genrestack_training.config.presets import Overrides, resolve_settings
 from genrestack_training.config.settings import Settings
+from genrestack_training.data.extractor import extractor_warnings
 from genrestack_training.data.groups.grouping import Grouping, find_grouping
 from genrestack_training.data.groups.warnings import grouping_warnings, label_warnings
 from genrestack_training.data.leakage import leakage_warnings
@@ -203,6 +204,7 @@ def _table_warnings(data: TrainingData, split: str) -> tuple[str, ...]:
         *label_warnings(data.labels),
         *leakage_warnings(data.table, data.labels, data.grouping, split),
         *grouping_warnings(data.table, data.labels, data.grouping, split),
+        *extractor_warnings(data.table.extractor),
     )
     return tuple(f"{line}." for line in lines)
 

@@ -67,6 +67,8 @@ def _facts(model: "ModelInfo") -> "Iterator[str]":
     yield f"{model.precision} precision, {_provider_text(model)}"
     if model.served_parity.rows:
         yield f"verified here: {parity_text(model.served_parity)}"
+    if model.extractor is not None:
+        yield f"features of songs: {model.extractor.kind}, by the tagger {model.extractor.sha256[:12]}…"
     made = model.provenance
     if made.created:
         data = f" (data {made.data_sha256[:8]})" if made.data_sha256 else ""

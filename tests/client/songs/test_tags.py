@@ -84,16 +84,22 @@ def song(tagged: Tagged) -> Path:
     return tagged.table.parent / "genres" / "organ" / "organ1.wav"
 
 
-def test_run_bundle_and_model_say_which_tagger_it_was(tagged: Tagged, client: Client) -> None:
+def test_run_bundle_and_model_say_which_tagger_it_was(
+    tagged: Tagged, client: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert load_run(tagged.run).provenance.extractor == Extractor("tags", tagged.sha256)
     assert json.loads((tagged.run / "metrics.json").read_text())["provenance"]["extractor"]["sha256"] == tagged.sha256
     assert tagged.sha256 in (tagged.run / "report.html").read_text()
+    (doubt,) = [line for line in load_run(tagged.run).provenance.warnings if "tagger" in line]
+    assert "very likely knows some of these artists" in doubt
     manifest = read_manifest(tagged.models / "tags" / "1")
     assert (manifest.extractor.kind, manifest.extractor.sha256) == ("tags", tagged.sha256)
     assert manifest.format == 1
     found = client.model("tags").extractor
     assert found is not None
     assert (found.kind, found.sha256) == ("tags", tagged.sha256)
+    assert run(["models"]) == 0
+    assert f"features of songs: tags, by the tagger {tagged.sha256[:12]}…" in capsys.readouterr().out
 
 
 def test_a_manifest_with_half_an_extractor_is_refused(tagged: Tagged, tmp_path: Path) -> None:
