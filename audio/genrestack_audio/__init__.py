@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 from genrestack_audio.errors import AudioError
 from genrestack_audio.features.columns import FEATURE_NAMES, RATE
 from genrestack_audio.features.compiled import prepare
+from genrestack_audio.tagger.recipe import TAG_NAMES
 
 if TYPE_CHECKING:
     from genrestack_audio.decode.sound import Sound, open_sound
+    from genrestack_audio.extractors.window_features import WindowFeatures, window_features
     from genrestack_audio.windows.segments import (
         Segment,
         extract,
@@ -27,9 +29,11 @@ if TYPE_CHECKING:
 __all__ = [
     "FEATURE_NAMES",
     "RATE",
+    "TAG_NAMES",
     "AudioError",
     "Segment",
     "Sound",
+    "WindowFeatures",
     "Windows",
     "extract",
     "extract_windows",
@@ -38,11 +42,13 @@ __all__ = [
     "read_segments",
     "stream_segments",
     "whole_segment",
+    "window_features",
 ]
 
 _LAZY = {
     "Segment": "windows.segments",
     "Sound": "decode.sound",
+    "WindowFeatures": "extractors.window_features",
     "Windows": "windows.windows",
     "extract": "windows.segments",
     "extract_windows": "windows.segments",
@@ -51,6 +57,7 @@ _LAZY = {
     "read_segments": "windows.segments",
     "stream_segments": "windows.segments",
     "whole_segment": "windows.segments",
+    "window_features": "extractors.window_features",
 }
 
 

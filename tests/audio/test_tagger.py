@@ -14,12 +14,12 @@ from click.testing import CliRunner, Result
 from support.samples.audio_signals import music
 from support.samples.made_tagger import variables, write_tagger
 
-from genrestack_audio import FEATURE_NAMES, AudioError
+from genrestack_audio import FEATURE_NAMES, TAG_NAMES, AudioError, read_segments, window_features
 from genrestack_audio.cli import features
 from genrestack_audio.tagger.__main__ import main as conversion
 from genrestack_audio.tagger.convert import find_checkpoint
 from genrestack_audio.tagger.mel import log_mel, patches
-from genrestack_audio.tagger.recipe import FRAMES, MELS, TAG_NAMES
+from genrestack_audio.tagger.recipe import FRAMES, MELS
 from genrestack_audio.tagger.tagger import HOW_TO, find_tagger, open_tagger
 from genrestack_training import load_table
 
@@ -124,6 +124,10 @@ def test_tags_of_recordings(tagger: Path, write_sound: WriteSound, tmp_path: Pat
     expected = open_tagger(tagger, sha256).tags(music(6.5, seed=1)[:66_149])
     # The file holds 16 bits a sample.
     np.testing.assert_allclose([float(tags[1][name]) for name in TAG_NAMES], expected, atol=5e-3)
+    segments = list(read_segments(genres / "rock" / "b.wav", compute=window_features("tags", tagger)))
+    written = [[float(row[name]) for name in TAG_NAMES] for row in tags[1:]]
+    # How many threads multiply matrices shows in the last digits.
+    np.testing.assert_allclose([segment.features for segment in segments], written, atol=1e-5)
     table = load_table(tmp_path / "tags.csv")
     assert table.feature_names == TAG_NAMES
     assert str(table.extractor) == f"tags {sha256}"

@@ -128,15 +128,22 @@ def whole_segment(sound: Sound, compute: Compute = features_of) -> Segment:
     return Segment(0, 0.0, len(mono), compute(mono))
 
 
-def read_segments(path: str | Path, windows: Windows | None = None) -> Iterator[Segment]:
+def read_segments(
+    path: str | Path, windows: Windows | None = None, compute: Compute = features_of
+) -> Iterator[Segment]:
     """Open a recording and compute window after window of it.
+
+    Args:
+        path: the recording.
+        windows: length and distance; None: 3 seconds, one after the other.
+        compute: what computes a window's features; for tags, `window_features("tags")`.
 
     Raises:
         AudioError: as `open_sound` and `stream_segments` do; the message names the file.
 
     """
     with open_sound(path) as sound:
-        yield from stream_segments(sound, windows)
+        yield from stream_segments(sound, windows, compute)
 
 
 class _CountedBlocks:
