@@ -20,6 +20,11 @@ async def until(happened: Callable[[], object]) -> None:
             await asyncio.sleep(0.005)
 
 
+def _is_of_a_loop_that_is_gone(report: dict[str, Any]) -> bool:
+    """Return whether gRPC found what belonged to a loop that was closed before: all its loops share one queue."""
+    return "PollerCompletionQueue._handle_events" in report["message"] and isinstance(report["exception"], RuntimeError)
+
+
 class Driven:
     """An AsyncClient that is driven step by step from plain code, in a loop of its own.
 
@@ -67,7 +72,8 @@ class Driven:
 
         with self._runner:
             self._runner.run(end())
-        assert self._reports == [], self._reports
+        reports = [report for report in self._reports if not _is_of_a_loop_that_is_gone(report)]
+        assert reports == [], reports
 
 
 def driven(*args: Any, **settings: Any) -> Client:

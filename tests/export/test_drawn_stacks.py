@@ -51,12 +51,13 @@ def hold_together(drawn: Drawn) -> None:
     expected = fitted.probabilities(rows)[sure]
     assert np.abs(answer.probabilities[sure] - expected).max(initial=0) <= tolerance
     assert [c for c, s in zip(served.labels, sure, strict=True) if s] == fitted.predict(rows[sure])
-    np.testing.assert_allclose(served.probabilities, answer.probabilities, rtol=0, atol=1e-6)
+    # Where a KNN ties, the native operator that serves and the graph may take different ones of its neighbours.
+    np.testing.assert_allclose(served.probabilities[sure], answer.probabilities[sure], rtol=0, atol=1e-6)
     for name, estimator in fitted.base.items():
         limit = (NETWORK_TOLERANCE if hasattr(estimator, "model_") else PART_TOLERANCE)[drawn.precision]
         if hasattr(estimator, "predict_proba"):
             assert np.abs(answer.base[name][sure] - estimator.predict_proba(scaled)[sure]).max(initial=0) <= limit
-        np.testing.assert_allclose(served.base[name], answer.base[name], rtol=0, atol=1e-6)
+        np.testing.assert_allclose(served.base[name][sure], answer.base[name][sure], rtol=0, atol=1e-6)
 
 
 def fresh_rows(fitted: FittedStack) -> npt.NDArray[np.float32]:
