@@ -27,5 +27,5 @@ def explicit(tmp_path: Path, stack: TinyStack, run_server: RunServer) -> Iterato
 @pytest.mark.parametrize("package", ["kserve==0.21.0", "mlserver==1.7.1", "tritonclient[http]==2.73.0"])
 def test_its_client_is_answered(package: str, explicit: Running, tmp_path: Path, stack: TinyStack) -> None:
     name = package.partition("==")[0].partition("[")[0]
-    script, address = HERE / f"{name}_client.py", f"127.0.0.1:{http_port(explicit)}"
+    script, address = HERE / "clients" / f"{name}_client.py", f"127.0.0.1:{http_port(explicit)}"
     check(asked(script, package, tmp_path / "apart", address), stack)

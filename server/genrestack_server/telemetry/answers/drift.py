@@ -10,7 +10,7 @@ from genrestack_server.telemetry.answers.training_rows import DECILES, TrainingR
 
 PIECES: Final = 10
 PIECE_ROWS: Final = 2_000
-"""The window slides by so many rows, and is ten times as long."""
+"""Rows by which the window slides; it is ten times as long."""
 LEAST_ROWS: Final = 1_000
 """Values of a feature in the window before its PSI is told; of fewer it is mostly chance."""
 _FLOOR: Final = 1e-4

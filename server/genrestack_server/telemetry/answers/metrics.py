@@ -30,7 +30,7 @@ WORST: Final = 5
 _CONFIDENCE: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 # Numbers of rows and answers that wait to be counted before the thread is woken: a thousand rows of a hundred.
 _WAKE: Final = 2**17
-# Once this many wait, whoever adds to them counts: memory is bounded, whatever the thread does.
+# Once this many wait, the caller that adds to them counts: memory is bounded even where the thread does not keep up.
 _MOST_WAITING: Final = 2**21
 _VERSION: Final = ("model", "version")
 
@@ -49,7 +49,7 @@ class _Batch(NamedTuple):
 
 
 class AnswerMetrics(Collector):
-    """Counts answers in a thread of its own, or in that of a reader; adding a batch only puts it aside.
+    """Counts answers in a thread of its own, or in that of a reader; adding a batch only queues it.
 
     `add`, `loaded`, `unloaded` and `forget` belong to one event loop; `collect` may be called from any thread.
     """
@@ -63,7 +63,7 @@ class AnswerMetrics(Collector):
         self._latest: Future[None] | None = None
 
     def add(self, served: Version, rows: "FloatMatrix", answer: "Answer") -> None:
-        """Put a batch aside to be counted."""
+        """Queue a batch to be counted."""
         counts = self._versions.get((served.name, str(served.version)))
         # What a version answered that was replaced meanwhile may have other features and classes.
         if counts is None or counts.model is not served.model:
@@ -191,7 +191,7 @@ def _taken(batches: deque[_Batch]) -> Iterator[_Batch]:
 
 
 def _grouped(batches: Sequence[_Batch], most: int) -> Iterator[list[_Batch]]:
-    """Put batches together, and take them apart, to groups of at most so many rows; their novelty is left out."""
+    """Put batches together, and take them apart, to groups of at most `most` rows; their novelty is left out."""
     group: list[_Batch] = []
     room = most
     for counts, rows, classes, probabilities, _ in batches:
