@@ -1,13 +1,11 @@
 """One ONNX file of a whole model, for onnxruntime without us."""
 
 import json
-import os
-import tempfile
-from contextlib import suppress
 from pathlib import Path
 
 from genrestack_bundle.errors import BundleError
 from genrestack_bundle.reader import open_bundle
+from genrestack_common.files import write_whole
 from genrestack_proto.onnx.onnx_pb2 import ModelProto
 
 
@@ -42,24 +40,10 @@ def write_onnx(bundle: str | Path, file: str | Path) -> Path:
     }
     for key, value in metadata.items():
         model.metadata_props.add(key=key, value=value)
-    _replace(target, model.SerializeToString())
-    return target
-
-
-def _replace(target: Path, data: bytes) -> None:
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, aside = tempfile.mkstemp(prefix=".writing-", dir=target.parent)
-        try:
-            with os.fdopen(descriptor, "wb") as stream:
-                stream.write(data)
-            Path(aside).chmod(0o644)
-            Path(aside).replace(target)
-        except BaseException:
-            with suppress(OSError):
-                Path(aside).unlink()
-            raise
+        write_whole(target, model.SerializeToString())
     except OSError as error:
         raise BundleError(
             f"the ONNX file {target} cannot be written ({error.strerror}); choose another place for it"
         ) from error
+    return target

@@ -1,9 +1,10 @@
-"""Files that a person names: regular ones, and of a size that can be read."""
+"""Files that a person names: read where they are regular ones of a size that can be, and written whole."""
 
 import os
 import stat
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
 from typing import Final
@@ -74,6 +75,26 @@ def read_bytes(path: Path, most: int) -> bytes:
     if len(content) > most:
         raise UnreadableFileError(f"{path} is larger than {most // 1024:,} KiB, the most that is read; shorten it")
     return content
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file that anybody may read, in the place of one of that name; it appears whole, or not at all.
+
+    Raises:
+        OSError: it cannot be written; nothing is left behind.
+
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, unfinished = tempfile.mkstemp(prefix=".writing-", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
+        Path(unfinished).chmod(0o644)
+        Path(unfinished).replace(path)
+    except BaseException:
+        with suppress(OSError):
+            Path(unfinished).unlink()
+        raise
 
 
 def _check_kind(path: Path, facts: os.stat_result) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -169,6 +170,8 @@ def test_what_stands_in_the_way_is_told(
     assert "--tagger is for tags" in needless.output
     place = tmp_path / "genrestack" / "tagger" / "musicnn.onnx"
     assert f"{place}: the tagger is not there; make it with {HOW_TO}" in told()
+    os.mkfifo(pipe := tmp_path / "pipe.onnx")
+    assert "is a pipe" in told("--tagger", pipe)
     (broken := tmp_path / "broken.onnx").write_bytes(tagger.read_bytes()[:-1000])
     assert f"{broken}: is not the tagger; make it with" in told("--tagger", broken)
     assert "a window of 2 s is too short for tags" in told("--tagger", tagger, "--window", 2)

@@ -5,7 +5,6 @@ libraries of years ago.
 """
 
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from importlib import metadata
 from importlib.util import find_spec
@@ -16,6 +15,7 @@ import numpy as np
 
 from genrestack_audio.errors import AudioError
 from genrestack_audio.tagger.recipe import FRAMES, MELS
+from genrestack_common.files import write_whole
 from genrestack_common.stderr import stderr_held_back
 
 _PACKAGE: Final = "musicnn"
@@ -53,7 +53,10 @@ def convert(output: Path) -> float:
     # Written so that NaN is refused, too.
     if not difference <= _TOLERANCE:
         raise AudioError(f"the converted tagger differs from the original by {difference:.1e}; it is not written")
-    _write(output, content)
+    try:
+        write_whole(output, content)
+    except OSError as error:
+        raise AudioError(f"{output}: cannot be written: {error.strerror}; name another file with --output") from error
     return difference
 
 
@@ -125,13 +128,3 @@ def _needed(graph: Any) -> Iterator[Any]:
             found.add(name)
             left.extend(nodes[name].input)
             yield nodes[name]
-
-
-def _write(output: Path, content: bytes) -> None:
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=output.parent, prefix=f".{output.name}.", delete=False) as aside:
-            aside.write(content)
-        Path(aside.name).replace(output)
-    except OSError as error:
-        raise AudioError(f"{output}: cannot be written: {error.strerror}; name another file with --output") from error

@@ -11,6 +11,7 @@ import numpy as np
 
 from genrestack_audio.errors import AudioError
 from genrestack_audio.tagger.recipe import FRAMES, MELS, TAG_NAMES
+from genrestack_common.files import UnreadableFileError, read_bytes
 
 VARIABLE: Final = "GENRESTACK_TAGGER"
 """Environment variable with the path of the tagger's file."""
@@ -62,7 +63,7 @@ def find_tagger(path: Path | None = None) -> tuple[Path, str]:
         path: the file; None: `default_path()`.
 
     Raises:
-        AudioError: there is no such file, it is no tagger, or the library that runs it is missing.
+        AudioError: there is no such file, it is not a tagger, or the library that runs it is missing.
 
     """
     path = path or default_path()
@@ -93,11 +94,13 @@ def _content(path: Path) -> bytes:
     try:
         if path.stat().st_size > _LARGEST:
             raise AudioError(f"{path}: is too large for the tagger; make it with {HOW_TO}")
-        return path.read_bytes()
+        return read_bytes(path, _LARGEST)
     except FileNotFoundError as error:
         raise AudioError(f"{path}: the tagger is not there; make it with {HOW_TO}") from error
     except OSError as error:
         raise AudioError(f"{path}: the tagger cannot be read: {error.strerror}; check the path") from error
+    except UnreadableFileError as error:
+        raise AudioError(f"the tagger: {error}") from error
 
 
 def _session(path: Path, content: bytes) -> Any:

@@ -16,7 +16,7 @@ _PRETRAINED: Final = (
 
 
 def without_extractor(frame: pd.DataFrame, kept: set[str]) -> tuple[pd.DataFrame, Extractor | None]:
-    """Take the column off that says what computed the features; None where the table does not say it.
+    """Remove the column that says what computed the features; None where the table does not say it.
 
     A column of that name that says something else is like any other.
 

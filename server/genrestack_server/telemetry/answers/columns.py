@@ -24,7 +24,7 @@ class ColumnBuffer:
     """
 
     def __init__(self, features: int, classes: int) -> None:
-        """Take the memory.
+        """Allocate the memory.
 
         Args:
             features: f.
@@ -41,7 +41,7 @@ class ColumnBuffer:
         """Shape (f, n)."""
 
     def fill(self, tables: Iterable[FloatMatrix]) -> None:
-        """Take rows, at most `most` of them, in the place of those before."""
+        """Copy rows, at most `most` of them, in the place of those before."""
         rows = 0
         for table in tables:
             self._all[:, rows : rows + len(table)] = table.T

@@ -55,7 +55,7 @@ class DriftWindow:
 
         The population stability index (N. Siddiqi, Credit Risk Scorecards, Wiley 2006, chapter 9), which is the
         symmetric divergence of Jeffreys and Kullback: Σ (a - e) ln(a / e) over ten bins, e the share of the training
-        rows in a bin and a that of the rows answered. Below 0.1 is no change to speak of, above 0.25 a large one.
+        rows in a bin and a that of the rows answered. Below 0.1 is a small change, above 0.25 a large one.
         A share of 0 is taken for 0.0001, without which one empty bin would make it infinite.
         """
         total = self._counts.sum(axis=0, dtype=np.int64)

@@ -185,7 +185,7 @@ class _Counts:
 
 
 def _taken(batches: deque[_Batch]) -> Iterator[_Batch]:
-    """Take what there is; more may be put in meanwhile."""
+    """Remove and yield what is queued; more may be added meanwhile."""
     for _ in range(len(batches)):
         yield batches.popleft()
 
