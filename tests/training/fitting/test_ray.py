@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +20,7 @@ from support.network import namespaces
 from support.tools import need
 from training.conftest import LIGHT, Remembered
 
-from genrestack_training import ClusterError, SettingsError, Table, build_stack, train
+from genrestack_training import ClusterError, SettingsError, Step, Table, build_stack, train
 from genrestack_training.fitting import FitStore, fit_stack, open_backend
 from genrestack_training.fitting.engines import Engine, SequentialEngine
 
@@ -126,6 +127,46 @@ def test_what_a_machine_of_the_cluster_lacks_is_named(engine: Engine, monkeypatc
         ClusterError, match=r"has numpy \d.*, and this one has numpy 0\.1: .* install the same versions"
     ):
         fit_stack(light_stack(), ROWS, LABELS, engine=engine)
+
+
+def test_fits_that_nobody_waits_for_end_at_their_next_epoch(engine: Engine) -> None:
+    class Endless(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+        """Is told as our networks are whom its epochs go to."""
+
+        _epoch_listener: Any = None
+
+        def fit(self, X: Any, y: Any) -> "Endless":
+            import time
+
+            for epoch in range(10**9):
+                self._epoch_listener(epoch + 1, 10**9)
+                time.sleep(0.01)
+            return self
+
+        def predict_proba(self, X: Any) -> np.ndarray:
+            raise NotImplementedError
+
+    class Interrupting(Remembered):
+        def update(self, step: Step) -> None:
+            if step.epoch is not None:
+                raise KeyboardInterrupt
+
+    stack = light_stack()
+    stack.estimators = [("endless", Endless())]
+    with pytest.raises(KeyboardInterrupt):
+        fit_stack(stack, ROWS, LABELS, engine=engine, progress=Interrupting())
+    import ray
+
+    while ray.available_resources().get("CPU") != 2:
+        time.sleep(0.05)
+
+
+def test_refusals_by_machines_leave_this_process_alone(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Ray's own `cancel` ends this process where it meets the end of a task: after one to forty of these when busy.
+    monkeypatch.setattr("genrestack_training.fitting.ray_engine.library_versions", lambda: "numpy 0.1")
+    for _ in range(8):
+        with pytest.raises(ClusterError, match="install the same versions"):
+            fit_stack(light_stack(), ROWS, LABELS, engine=engine)
 
 
 def test_finished_fits_are_kept_and_not_made_again(engine: Engine, tmp_path: Path) -> None:

@@ -20,12 +20,18 @@ from typing import Any, Final
 
 from genrestack_training.errors import ClusterError
 from genrestack_training.fitting.environment import environment
+from genrestack_training.fitting.last_words import last_words
 
 _REACH_WITHIN_S: Final = 10.0
 # Nothing is reported to Ray's makers, and errors are said by us, once.
 _QUIET: Final = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_IGNORE_UNHANDLED_ERRORS": "1"}
 # Ray binds to every interface of a Linux machine unless it takes it for one that cannot be in a cluster.
 _LOOPBACK: Final = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+# Ray ends a process whose cluster goes, with status 1 and no word.
+_LOST: Final = (
+    "Error: {} has gone, or this process was killed: see whether the machine has memory enough and the cluster still "
+    "runs, and run the same command again: finished fits are kept"
+)
 # A path to a socket ends after 107 bytes, and Ray adds about 60.
 _LONGEST_FOLDER: Final = 40
 
@@ -83,7 +89,7 @@ def _remote_cluster(ray: ModuleType, address: str) -> Iterator[None]:
 @contextmanager
 def _connected(ray: ModuleType, what: str, **arguments: Any) -> Iterator[None]:
     # Of a lost node it would write twenty lines of its log to stdout, where results go.
-    with _patched("ray._private.worker", "print_to_stdstream", _silenced):
+    with _patched("ray._private.worker", "print_to_stdstream", _silenced), last_words(_LOST.format(what)):
         try:
             _connect(ray, what, **arguments)
             yield

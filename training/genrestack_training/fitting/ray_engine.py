@@ -5,8 +5,8 @@ Tasks, not actors: an actor pool, such as joblib's Ray backend, dies with a mach
 
 import asyncio
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final
 
@@ -55,7 +55,8 @@ class RayEngine:
         """
         waiting = longest_first(tasks, len(rows))
         data = ray.put(rows), ray.put(codes)
-        with _progress_actor() as actor, _cancelled_on_exit() as running:
+        running: dict[Any, FitTask] = {}
+        with _progress_actor(running) as actor:
             reader = _ProgressReader(actor, fits)
             fit = ray.remote(num_cpus=1, max_retries=RETRIES, retry_exceptions=False)(_fit_remotely).remote
             while waiting or running:
@@ -85,11 +86,30 @@ def _fit_remotely(task: FitTask, rows: Rows, codes: Codes, actor: Any, versions:
             f"the machine {ray.util.get_node_ip_address()} of the Ray cluster has {library_versions()}, and this one "
             f"has {versions}: fits would differ; install the same versions there and here"
         )
-    actor.print.remote(task.key, 0, 0)
-    packed: bytes = cloudpickle.dumps(
-        fit_single_threaded(task, rows, codes, epochs=partial(actor.print.remote, task.key))
-    )
+    report = partial(_report, actor, task.key)
+    report(0, 0)
+    packed: bytes = cloudpickle.dumps(fit_single_threaded(task, rows, codes, epochs=report))
     return packed
+
+
+class _WithdrawnError(Exception):
+    """The training has ended without this fit; nobody reads its result."""
+
+
+def _report(actor: Any, key: _FitKey, done: int, of: int) -> None:
+    """Report progress from where the fit runs.
+
+    Raises:
+        _WithdrawnError: the fit is not wanted any more.
+
+    """
+    try:
+        wanted = ray.get(actor.print.remote(key, done, of))
+    except RayError:
+        # Progress that is lost is not a reason to stop fitting.
+        return
+    if not wanted:
+        raise _WithdrawnError
 
 
 def _fetch(result: Any, task: FitTask) -> RemoteFit:
@@ -125,27 +145,23 @@ def _missing_module(said: str) -> ClusterError | None:
     return ClusterError(f"a machine of the Ray cluster lacks the module {named[1]}; {remedy}")
 
 
-@contextmanager
-def _cancelled_on_exit() -> Iterator[dict[Any, FitTask]]:
-    """Track the tasks that run, and cancel those that still do when the block ends early."""
-    running: dict[Any, FitTask] = {}
-    try:
-        yield running
-    finally:
-        for result in running:
-            with suppress(RayError, ValueError):
-                ray.cancel(result, force=True)
-
-
 class _ProgressActor:
-    """Actor to which fits report their progress; no result depends on it."""
+    """Actor to which fits report their progress and which says whether they are wanted; no result depends on it."""
 
     def __init__(self) -> None:
         self._progress: list[_FitProgress] = []
         self._any = asyncio.Event()
+        self._wanted = True
 
-    async def print(self, key: _FitKey, done: int, of: int) -> None:
+    async def print(self, key: _FitKey, done: int, of: int) -> bool:
+        """Take progress, and return whether the fit is still wanted."""
         self._progress.append((key, done, of))
+        self._any.set()
+        return self._wanted
+
+    async def withdraw(self) -> None:
+        """Have the fits end at their next report."""
+        self._wanted = False
         self._any.set()
 
     async def read(self) -> list[_FitProgress]:
@@ -157,14 +173,22 @@ class _ProgressActor:
 
 
 @contextmanager
-def _progress_actor() -> Iterator[Any]:
-    """Start the progress actor on this process's own machine: losing another one does not lose it."""
+def _progress_actor(running: Collection[Any]) -> Iterator[Any]:
+    """Start the progress actor on this process's own machine: losing another one does not lose it.
+
+    Fits that still run at the end of the block are withdrawn, and the actor ends with the last of them. `ray.cancel` is
+    not used: where it meets the end of a task, Ray ends the calling process
+    (https://github.com/ray-project/ray/pull/54798; seen with 2.60).
+    """
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
     actor = ray.remote(num_cpus=0)(_ProgressActor).options(scheduling_strategy=here).remote()
     try:
         yield actor
     finally:
-        ray.kill(actor)
+        if running:
+            actor.withdraw.remote()
+        else:
+            ray.kill(actor)
 
 
 class _ProgressReader:
