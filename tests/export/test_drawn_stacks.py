@@ -74,7 +74,7 @@ def test_stacks_without_a_network(drawn: Drawn) -> None:
     hold_together(drawn)
 
 
-@settings(QUICK, max_examples=5)
+@settings(QUICK, max_examples=3)
 @given(drawn_stacks(("mlp",)))
 def test_stacks_with_a_network(drawn: Drawn) -> None:
     hold_together(drawn)

@@ -4,6 +4,7 @@ import hashlib
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import joblib
@@ -12,6 +13,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 from export.conftest import draw
+from markupsafe import escape
 from scipy.stats import ttest_1samp
 from server.running.live import Running, running_server
 from sklearn.linear_model import LogisticRegression
@@ -23,8 +25,10 @@ from support.samples.stacks import FittedStack
 from support.samples.stacks import export as export_digits
 
 import genrestack
+from genrestack_common.extractors import Extractor
 from genrestack_proto.v1.model_pb2 import Provenance
 from genrestack_training.cli.evaluate import evaluate
+from genrestack_training.report.collection import collection_html
 from genrestack_training.report.shift import shift_sentences
 from genrestack_training.served.collection import (
     CollectionEvaluation,
@@ -264,6 +268,17 @@ def test_the_table_of_the_training_is_warned_of(small_stack: FittedStack, table:
     result = _run(table, "--models", tmp_path / "models", "--output", tmp_path / "page.html")
     assert "warning: own/1 was trained on this very table" in result.output
     assert "this very table" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+def test_figures_of_a_tagger_are_warned_of(small_stack: FittedStack, models_dir: Path, tmp_path: Path) -> None:
+    tagger = Extractor("tags", "a" * 64)
+    frame_of(small_stack).assign(extractor=str(tagger)).to_csv(tmp_path / "mine.csv", index=False)
+    with genrestack.load(models_dir) as client:
+        model = replace(describe(client, None, None), extractor=tagger)
+        found = evaluate_collection(client, model, read_collection(tmp_path / "mine.csv", model, TableColumns()))
+    (note,) = found.notes
+    assert note.startswith("warning: the features are answers of a pre-trained tagger")
+    assert escape(note.removeprefix("warning: ")) in collection_html(found)
 
 
 def test_genre_folders_are_compared_before_features_are_computed(models_dir: Path, tmp_path: Path) -> None:

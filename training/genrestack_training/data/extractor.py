@@ -14,6 +14,11 @@ _PRETRAINED: Final = (
     "apart what it was trained on"
 )
 
+_PRETRAINED_SERVED: Final = (
+    "warning: the features are answers of a pre-trained tagger: where it was trained on these artists, the metrics "
+    "flatter the model"
+)
+
 
 def without_extractor(frame: pd.DataFrame, kept: set[str]) -> tuple[pd.DataFrame, Extractor | None]:
     """Remove the column that says what computed the features; None where the table does not say it.
@@ -46,6 +51,11 @@ def without_extractor(frame: pd.DataFrame, kept: set[str]) -> tuple[pd.DataFrame
 def extractor_warnings(extractor: Extractor | None) -> list[str]:
     """Return what makes metrics of a table doubtful whose features a pre-trained network computed."""
     return [] if extractor is None else [_PRETRAINED]
+
+
+def served_extractor_warnings(extractor: Extractor | None) -> list[str]:
+    """Return the same of a served model's metrics on a collection, which no split was made of."""
+    return [] if extractor is None else [_PRETRAINED_SERVED]
 
 
 def _parsed(text: str) -> Extractor | None:

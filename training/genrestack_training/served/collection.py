@@ -11,6 +11,7 @@ import numpy as np
 from genrestack_common.extractors import OTHER_TAGGER, same_tagger
 from genrestack_common.text import closest, counted, listed, quoted, quoted_list
 from genrestack_training.data.columns import places_of, rows_named
+from genrestack_training.data.extractor import served_extractor_warnings
 from genrestack_training.data.groups.grouping import Grouping, find_grouping
 from genrestack_training.data.splits import Split
 from genrestack_training.data.table import Table, load_table
@@ -174,7 +175,7 @@ def evaluate_collection(
         model=model,
         name=name or table.path.name,
         sha256=table.sha256,
-        notes=(*_known_rows(model, table), *table.notes),
+        notes=(*_known_rows(model, table), *served_extractor_warnings(model.extractor), *table.notes),
         evaluation=evaluate(
             predictions,
             [_everything(model, table, grouping)],
