@@ -46,7 +46,7 @@ Row = Mapping[str, Any]
 def main(table: Path, seeds: int, epochs: int, document: Path | None, runs: int | None) -> None:
     """Train the notebook's stack with the notebook's own code and with ours, in turns, on the same splits.
 
-    Each training has a process of its own. Leave the machine alone meanwhile: at three seeds about 25 minutes on
+    Each training has a process of its own. Leave the machine alone meanwhile: at three seeds about 15 minutes on
     two cores.
 
     \b
