@@ -1,1 +1,1 @@
-"""The search for the preset `best`, and the one look at its outer folds; see docs/preset-best.md."""
+"""The search for the preset `best`, and the looks at its outer folds; see docs/preset-best.md."""
