@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 NATIVE := bundle/genrestack_bundle/native
 NATIVE_STAMP := $(VENV)/.native
 EXTRAS := train,boosting,ray,server,http,audio,tags,web,otel,docs,dev
-# pytest-xdist workers, one more than the cores this is measured on: tests wait half of their time. loadfile keeps a
+# pytest-xdist workers, twice the cores this is measured on: tests wait half of their time. loadfile keeps a
 # module's fixtures in one of them.
 WORKERS ?= 4
 # Here pytest's own process is a driver of Ray, which has crashed in one that had run hundreds of other tests before.
