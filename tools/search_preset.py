@@ -1,4 +1,4 @@
-"""Search the preset `best`, and look at its outer folds once; docs/preset-best.md is the record.
+"""Search the preset `best`, and look at its outer folds; docs/preset-best.md is the record.
 
     python tools/search_preset.py search --table features_3_sec.csv.gz --artists gtzan_artist_groups.csv
     python tools/search_preset.py look   --table features_3_sec.csv.gz --artists gtzan_artist_groups.csv

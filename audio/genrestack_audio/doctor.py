@@ -34,13 +34,9 @@ def _tagger() -> Iterator[Row]:
     """Check the converted tagger, if one is there or named: without one, `--kind tags` is all that is missing."""
     path = default_path()
     if not path.exists():
-        if VARIABLE in os.environ:
-            yield (
-                "tagger",
-                "problem",
-                f"is not at {path}, where {VARIABLE} says",
-                f"unset {VARIABLE}, or make it: {HOW_TO}",
-            )
+        if os.environ.get(VARIABLE):
+            found = f"is not at {path}, where {VARIABLE} says"
+            yield "tagger", "problem", found, f"unset {VARIABLE}, or make it: {HOW_TO}"
         return
     if find_spec("onnxruntime") is None:
         yield "tagger", "note", f"{path} is there, and nothing to run it with", 'pip install "genrestack[tags]"'
@@ -49,7 +45,7 @@ def _tagger() -> Iterator[Row]:
         _, sha256 = find_tagger(path)
     except AudioError as error:
         # Messages of this package end with what to do.
-        found, _, advice = str(error).rpartition("; ")
+        found, _, advice = str(error).partition("; ")
         yield "tagger", "problem", found, advice
     else:
         yield "tagger", "ok", f"{path} runs, SHA-256 {sha256[:12]}…, for --kind tags", ""

@@ -1,6 +1,7 @@
 """What songs contribute to `genrestack doctor`."""
 
 import hashlib
+import os
 import shutil
 from pathlib import Path
 
@@ -52,3 +53,11 @@ def test_a_tagger_that_is_not_one_and_one_that_is_not_there(monkeypatch: pytest.
         assert state == "problem"
         assert found.endswith("is not the tagger")
         assert "python -m genrestack_audio.tagger" in advice
+    (tmp_path / "gone.onnx").unlink()
+    os.mkfifo(tmp_path / "gone.onnx")
+    ((_, state, found, _),) = tagger_rows()
+    assert state == "problem"
+    assert "gone.onnx is a pipe" in found
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv(VARIABLE, "")
+    assert tagger_rows() == []
